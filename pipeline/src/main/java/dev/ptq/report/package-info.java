@@ -1,0 +1,5 @@
+/** Results as tables for people and programs. */
+@NullMarked
+package dev.ptq.report;
+
+import org.jspecify.annotations.NullMarked;

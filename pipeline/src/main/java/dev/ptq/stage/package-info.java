@@ -1,0 +1,5 @@
+/** The experiment file as a whole, and the four stages calibrate, approximate, quantize and evaluate. */
+@NullMarked
+package dev.ptq.stage;
+
+import org.jspecify.annotations.NullMarked;
