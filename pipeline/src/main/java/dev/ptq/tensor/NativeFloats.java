@@ -1,0 +1,78 @@
+package dev.ptq.tensor;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+
+/** Float32 tensors whose memory the engine owns, and windows onto that memory. */
+public final class NativeFloats {
+    private NativeFloats() {}
+
+    /** Returns an uninitialized tensor. */
+    public static NDArray create(NDManager manager, Shape shape) {
+        return manager.create(shape, DataType.FLOAT32);
+    }
+
+    /** Returns a tensor with the values of {@code data}; unlike {@code manager.create(float[])} it owns its memory. */
+    public static NDArray of(NDManager manager, float[] data, long... shape) {
+        NDArray array = create(manager, new Shape(shape));
+        if (array.size() != data.length) {
+            throw new IllegalArgumentException(data.length + " values do not fill " + array.getShape());
+        }
+        if (data.length > 0) {
+            window(array).put(data);
+        }
+        return array;
+    }
+
+    /** Returns a tensor of int64, for indices. */
+    public static NDArray ofLongs(NDManager manager, long[] data, long... shape) {
+        NDArray array = manager.create(new Shape(shape), DataType.INT64);
+        array.toByteBuffer(true).asLongBuffer().put(data);
+        return array;
+    }
+
+    /**
+     * Returns the values of a float32 tensor for reading, without a copy where it is contiguous. The window is valid
+     * until the tensor is closed.
+     *
+     * @throws IllegalArgumentException if the data type is not float32, or the tensor has 2^29 values or more, which
+     *     is what a Java buffer can show
+     */
+    public static FloatBuffer window(NDArray array) {
+        if (array.getDataType() != DataType.FLOAT32) {
+            throw new IllegalArgumentException("expected a float32 tensor, got " + array.getDataType());
+        }
+        if (array.size() >= 1L << 29) {
+            throw new IllegalArgumentException("a tensor of " + array.getShape() + " is too large for one window");
+        }
+        return array.toByteBuffer(true).asFloatBuffer();
+    }
+
+    /**
+     * Returns the values of a float32 tensor for writing.
+     *
+     * @throws IllegalArgumentException as {@link #window}, and if the tensor is not contiguous: the engine would show a
+     *     copy, and what is written would be lost without a word
+     */
+    public static FloatBuffer writableWindow(NDArray array) {
+        FloatBuffer window = window(array);
+        ByteBuffer again = array.toByteBuffer(true);
+        if (window.capacity() > 0 && !sameMemory(window, again.asFloatBuffer())) {
+            throw new IllegalArgumentException("a tensor of " + array.getShape() + " is not contiguous");
+        }
+        return window;
+    }
+
+    private static boolean sameMemory(FloatBuffer a, FloatBuffer b) {
+        float first = a.get(0);
+        float other = first == 1 ? 2 : 1;
+        a.put(0, other);
+        boolean same = b.get(0) == other;
+        a.put(0, first);
+        return same;
+    }
+}

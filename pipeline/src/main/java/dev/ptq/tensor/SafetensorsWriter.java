@@ -1,0 +1,88 @@
+package dev.ptq.tensor;
+
+import ai.djl.ndarray.NDArray;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import tools.jackson.databind.json.JsonMapper;
+
+/** Writes float32 tensors as a safetensors file. */
+public final class SafetensorsWriter {
+    private static final int TILE = 1 << 16;
+
+    private SafetensorsWriter() {}
+
+    /**
+     * Writes the tensors in the order of the map. The file appears under its name only when it is complete.
+     *
+     * @param metadata what the header's {@code __metadata__} says; left out when empty
+     */
+    public static void write(Path file, Map<String, NDArray> tensors, Map<String, String> metadata) throws IOException {
+        Path partial = file.resolveSibling(file.getFileName() + ".partial");
+        try {
+            try (FileChannel channel = FileChannel.open(
+                    partial,
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.TRUNCATE_EXISTING,
+                    StandardOpenOption.WRITE)) {
+                writeFully(channel, header(tensors, metadata));
+                for (NDArray tensor : tensors.values()) {
+                    writeValues(channel, NativeFloats.window(tensor));
+                }
+            }
+            Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(partial);
+        }
+    }
+
+    private static ByteBuffer header(Map<String, NDArray> tensors, Map<String, String> metadata) {
+        Map<String, Object> header = new LinkedHashMap<>();
+        if (!metadata.isEmpty()) {
+            header.put("__metadata__", metadata);
+        }
+        long offset = 0;
+        for (Map.Entry<String, NDArray> tensor : tensors.entrySet()) {
+            long end = offset + tensor.getValue().size() * Float.BYTES;
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("dtype", "F32");
+            fields.put("shape", tensor.getValue().getShape().getShape());
+            fields.put("data_offsets", List.of(offset, end));
+            header.put(tensor.getKey(), fields);
+            offset = end;
+        }
+        byte[] text = JsonMapper.shared().writeValueAsString(header).getBytes(StandardCharsets.UTF_8);
+        // the data start at a multiple of eight bytes
+        byte[] padded = Arrays.copyOf(text, (text.length + 7) / 8 * 8);
+        Arrays.fill(padded, text.length, padded.length, (byte) ' ');
+        ByteBuffer bytes = ByteBuffer.allocate(8 + padded.length).order(ByteOrder.LITTLE_ENDIAN);
+        return bytes.putLong(padded.length).put(padded).flip();
+    }
+
+    private static void writeValues(FileChannel channel, FloatBuffer values) throws IOException {
+        ByteBuffer tile = ByteBuffer.allocateDirect(TILE * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+        for (int from = 0; from < values.capacity(); from += TILE) {
+            int count = Math.min(TILE, values.capacity() - from);
+            tile.clear().limit(count * Float.BYTES);
+            tile.asFloatBuffer().put(values.slice(from, count));
+            writeFully(channel, tile);
+        }
+    }
+
+    private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
+    }
+}
