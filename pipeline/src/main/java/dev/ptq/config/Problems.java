@@ -1,0 +1,35 @@
+package dev.ptq.config;
+
+import java.util.Comparator;
+import java.util.LinkedHashSet;
+import java.util.Set;
+
+/** Collects problems while a config is read, to report them all at once. */
+final class Problems {
+    private record Problem(Position position, String text) {}
+
+    /** As in the file, overrides last; problems of one place in the order they were found. */
+    private static final Comparator<Problem> BY_PLACE = Comparator.comparing(
+            Problem::position,
+            Comparator.comparing((Position position) -> !position.inFile())
+                    .thenComparing(Position::line)
+                    .thenComparing(Position::column));
+
+    /** A set: a key that is read twice is wrong once. */
+    private final Set<Problem> found = new LinkedHashSet<>();
+
+    void add(Position position, String message) {
+        found.add(new Problem(position, position + ": " + message));
+    }
+
+    void add(Position position, String path, String message) {
+        add(position, path + ": " + message);
+    }
+
+    void throwIfAny() {
+        if (!found.isEmpty()) {
+            throw new ConfigException(
+                    found.stream().sorted(BY_PLACE).map(Problem::text).toList());
+        }
+    }
+}
