@@ -35,7 +35,18 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         if (skipFirst && dimensions == 2) {
             blockRows = 1;
         }
-        return new Blocks(Math.toIntExact(batch), rows, columns, blockRows, blockColumns);
+        Blocks blocks = new Blocks(Math.toIntExact(batch), rows, columns, blockRows, blockColumns);
+        return blockRows == 1 && columns > 0 && columns % blockColumns == 0 ? blocks.inLongRows() : blocks;
+    }
+
+    /** The same blocks with as many short rows made one as fill a tile; kernels are at their best on long rows. */
+    private Blocks inLongRows() {
+        int all = Math.multiplyExact(batch, rows);
+        int joined = Math.max(1, Math.min(all, TILE / columns));
+        while (joined > 1 && all % joined != 0) {
+            joined--;
+        }
+        return new Blocks(1, all / joined, joined * columns, 1, blockColumns);
     }
 
     private static int bounded(int entry, int dimension) {
