@@ -28,8 +28,11 @@ public sealed interface NumberFormat
         return false;
     }
 
-    /** Returns the values rounded, as a new tensor beside {@code values}. */
+    /** Returns the values rounded, as a new tensor beside {@code values}; without a format, {@code values} itself. */
     default NDArray fakeQuantize(NDArray values, Operand operand) {
+        if (isNone()) {
+            return values;
+        }
         NDArray rounded = NativeFloats.create(values.getManager(), values.getShape());
         FloatBuffer target = NativeFloats.window(rounded);
         target.put(0, NativeFloats.window(values), 0, target.capacity());

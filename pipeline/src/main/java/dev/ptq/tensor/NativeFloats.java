@@ -6,9 +6,12 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /** Float32 tensors whose memory the engine owns, and windows onto that memory. */
 public final class NativeFloats {
+    private static final int TILE = 1 << 14;
+
     private NativeFloats() {}
 
     /** Returns an uninitialized tensor. */
@@ -65,6 +68,27 @@ public final class NativeFloats {
             throw new IllegalArgumentException("a tensor of " + array.getShape() + " is not contiguous");
         }
         return window;
+    }
+
+    /** Returns whether no value is NaN or infinite. */
+    public static boolean allFinite(NDArray array) {
+        FloatBuffer values = window(array);
+        int tiles = (values.capacity() + TILE - 1) / TILE;
+        AtomicBoolean finite = new AtomicBoolean(true);
+        Parallel.forEach(tiles, () -> new float[TILE], (tile, index) -> {
+            int from = index * TILE;
+            int count = Math.min(TILE, values.capacity() - from);
+            values.get(from, tile, 0, count);
+            float sum = 0;
+            for (int i = 0; i < count; i++) {
+                // zero, unless the value is NaN or infinite
+                sum += tile[i] * 0;
+            }
+            if (sum != 0) {
+                finite.set(false);
+            }
+        });
+        return finite.get();
     }
 
     private static boolean sameMemory(FloatBuffer a, FloatBuffer b) {

@@ -33,6 +33,18 @@ public final class Torch {
                 return ops.mkldnn._linear_pointwise(x, w, b, "none", [], "")
               def logsumexp(self: __torch__.M, x: Tensor) -> Tensor:
                 return torch.logsumexp(torch.to(x, 7), [-1])
+              def rms_norm(self: __torch__.M, x: Tensor, w: Tensor, eps: Tensor) -> Tensor:
+                r = torch.rsqrt(torch.add(torch.mean(torch.mul(x, x), [-1], True), eps))
+                return torch.mul(torch.mul(x, r), w)
+              def layer_norm(self: __torch__.M, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
+                return torch.layer_norm(x, [torch.size(x, -1)], w, b, 1.0000000000000001e-05)
+              def silu_mul(self: __torch__.M, x: Tensor, y: Tensor) -> Tensor:
+                return torch.mul(torch.silu(x), y)
+              def rotate(self: __torch__.M, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+                a, b, = torch.chunk(x, 2, -1)
+                c = torch.sub(torch.mul(a, cos), torch.mul(b, sin))
+                d = torch.add(torch.mul(b, cos), torch.mul(a, sin))
+                return torch.cat([c, d], -1)
               def svd(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
                 return torch.linalg_svd(x, False)
               def qr(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor]:
@@ -75,6 +87,32 @@ public final class Torch {
     /** Returns {@code log Σ exp(x)} over the last axis, computed and returned in float64. */
     public static NDArray logSumExp(NDArray x) {
         return call("logsumexp", x).get(0);
+    }
+
+    /** Returns {@code x / sqrt(mean(x²) + epsilon) · weight} over the last axis; {@code epsilon} is a scalar tensor. */
+    public static NDArray rmsNorm(NDArray x, NDArray weight, NDArray epsilon) {
+        return call("rms_norm", x, weight, epsilon).get(0);
+    }
+
+    /** Returns the layer norm over the last axis with epsilon 1e-5. */
+    public static NDArray layerNorm(NDArray x, NDArray weight, NDArray bias) {
+        return call("layer_norm", x, weight, bias).get(0);
+    }
+
+    /** Returns {@code x · sigmoid(x) · y}. */
+    public static NDArray siluTimes(NDArray x, NDArray y) {
+        return call("silu_mul", x, y).get(0);
+    }
+
+    /**
+     * Rotates each pair {@code (i, i + headDim / 2)} of the last axis.
+     *
+     * @param x {@code [..., tokens, headDim]}
+     * @param cos {@code [tokens, headDim / 2]}
+     * @param sin likewise
+     */
+    public static NDArray rotate(NDArray x, NDArray cos, NDArray sin) {
+        return call("rotate", x, cos, sin).get(0);
     }
 
     /** Returns the reduced singular value decomposition {@code U, S, Vᵀ} of a matrix. */

@@ -1,0 +1,125 @@
+package dev.ptq.format;
+
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.IntegerFormat.Granularity;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.BiFunction;
+
+/** The number formats by the names they have in configs. */
+public final class Formats {
+    /** Where a format is used, which decides what an integer scale can be shared by. */
+    public enum Use {
+        /** A linear weight. */
+        WEIGHT,
+        /** An input of a product that changes with every token. */
+        ACTIVATION,
+        /** A low-rank factor. */
+        FACTOR,
+        /** A bias. */
+        BIAS
+    }
+
+    /** A format's one-line description and how its table is read. */
+    private record Kind(String description, BiFunction<ConfigTable, Use, NumberFormat> reader) {}
+
+    private static final Map<String, Kind> KINDS = new LinkedHashMap<>();
+
+    static {
+        KINDS.put("none", new Kind("left in float32", (table, use) -> new NoFormat()));
+        KINDS.put(
+                "int",
+                new Kind(
+                        "affine integers, scale taken from the data: bits, granularity, group_size, symmetric, range",
+                        Formats::integer));
+        KINDS.put(
+                "mxint",
+                new Kind(
+                        "integers with one exponent per block, LQER's block_fp: bits, block_size, exponent_bits,"
+                                + " exponent_bias",
+                        (table, use) -> blockFloat(table)));
+        KINDS.put(
+                "minifloat",
+                new Kind(
+                        "small floating point: bits, exponent_bits, exponent_bias", (table, use) -> minifloat(table)));
+        KINDS.put(
+                "fixed",
+                new Kind(
+                        "fixed point without a derived scale: bits, fraction_bits, signed",
+                        (table, use) -> fixed(table)));
+    }
+
+    private Formats() {}
+
+    /** Names and descriptions, in the order of the documentation. */
+    public static Map<String, String> descriptions() {
+        Map<String, String> descriptions = new LinkedHashMap<>();
+        KINDS.forEach((name, kind) -> descriptions.put(name, kind.description()));
+        return descriptions;
+    }
+
+    /** Reads a table whose {@code format} key says which other keys it has. */
+    public static NumberFormat read(ConfigTable table, Use use) {
+        return table.choice("format", KINDS).reader().apply(table, use);
+    }
+
+    private static NumberFormat integer(ConfigTable table, Use use) {
+        int bits = table.integer("bits", 2, 16);
+        Map<String, Granularity> granularities = new LinkedHashMap<>();
+        granularities.put("tensor", Granularity.TENSOR);
+        switch (use) {
+            case WEIGHT, FACTOR -> {
+                granularities.put("channel", Granularity.CHANNEL);
+                granularities.put("group", Granularity.GROUP);
+            }
+            case ACTIVATION -> {
+                granularities.put("token", Granularity.TOKEN);
+                granularities.put("group", Granularity.GROUP);
+            }
+            case BIAS -> {}
+        }
+        String preset =
+                switch (use) {
+                    case WEIGHT, FACTOR -> "channel";
+                    case ACTIVATION -> "token";
+                    case BIAS -> "tensor";
+                };
+        Granularity granularity = table.choice("granularity", granularities, preset);
+        int groupSize =
+                granularity == Granularity.GROUP ? table.integer("group_size", 128, 1, Integer.MAX_VALUE) : 0;
+        boolean symmetric = table.flag("symmetric", use != Use.ACTIVATION);
+        table.choice("range", Map.of("minmax", true), "minmax");
+        return new IntegerFormat(bits, granularity, groupSize, symmetric);
+    }
+
+    private static NumberFormat blockFloat(ConfigTable table) {
+        int bits = table.integer("bits", 2, 23);
+        List<Integer> blockSize = table.integers("block_size", List.of(1, 16));
+        if (blockSize.isEmpty() || blockSize.size() > 2 || blockSize.stream().anyMatch(n -> n == 0 || n < -1)) {
+            table.problem(
+                    "block_size",
+                    "expected one or two numbers, each at least 1 or -1 for the whole dimension, got " + blockSize);
+            blockSize = List.of(1, 16);
+        }
+        int exponentBits = table.integer("exponent_bits", 8, 1, 8);
+        int bias = table.integer("exponent_bias", BlockFloatFormat.defaultBias(exponentBits), 0, 255);
+        return new BlockFloatFormat(bits, blockSize, exponentBits, bias);
+    }
+
+    private static NumberFormat minifloat(ConfigTable table) {
+        int bits = table.integer("bits", 2, 24);
+        int exponentBits = table.integer("exponent_bits", 1, 8);
+        if (exponentBits >= bits) {
+            table.problem("exponent_bits", "expected fewer than the " + bits + " bits there are, got " + exponentBits);
+            exponentBits = 1;
+        }
+        int bias = table.integer("exponent_bias", BlockFloatFormat.defaultBias(exponentBits), 0, 255);
+        return new MinifloatFormat(bits, exponentBits, bias);
+    }
+
+    private static NumberFormat fixed(ConfigTable table) {
+        return new FixedPointFormat(
+                table.integer("bits", 1, 31), table.integer("fraction_bits", -64, 64), table.flag("signed", true));
+    }
+}

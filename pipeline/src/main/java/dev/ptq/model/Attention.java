@@ -1,0 +1,89 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.Operand;
+import dev.ptq.tensor.NativeFloats;
+
+/** Causal attention over given queries, keys and values, with both products quantized. */
+final class Attention {
+    /** Attention scores held at a time, in values: they grow with the square of the length. */
+    private static final long SCORES = 1L << 23;
+
+    private Attention() {}
+
+    /** Splits {@code [batch, tokens, heads · headDim]} into {@code [batch, heads, tokens, headDim]}. */
+    static NDArray split(NDArray projected, int heads) {
+        Shape shape = projected.getShape();
+        return projected
+                .reshape(shape.get(0), shape.get(1), heads, shape.get(2) / heads)
+                .transpose(0, 2, 1, 3);
+    }
+
+    /** Additive mask, {@code [tokens, tokens]}: minus infinity where a later token would be seen. */
+    static NDArray causalMask(NDManager manager, int tokens) {
+        float[] mask = new float[tokens * tokens];
+        for (int row = 0; row < tokens; row++) {
+            for (int column = row + 1; column < tokens; column++) {
+                mask[row * tokens + column] = Float.NEGATIVE_INFINITY;
+            }
+        }
+        return NativeFloats.of(manager, mask, tokens, tokens);
+    }
+
+    /**
+     * Attends.
+     *
+     * @param query {@code [batch, heads, tokens, headDim]}
+     * @param key {@code [batch, kvHeads, tokens, headDim]}; each serves {@code heads / kvHeads} neighbouring queries
+     * @param value likewise
+     * @param scoreScale factor on the scores after the product, 1 for none
+     * @param mask {@code [tokens, tokens]}, added to the scores
+     * @return {@code [batch, tokens, heads · headDim]}
+     */
+    static NDArray attend(
+            NDArray query, NDArray key, NDArray value, float scoreScale, NDArray mask, AttentionFormats formats) {
+        long batch = query.getShape().get(0);
+        long heads = query.getShape().get(1);
+        long tokens = query.getShape().get(2);
+        long headDim = query.getShape().get(3);
+        long kvHeads = key.getShape().get(1);
+        long group = heads / kvHeads;
+        NDArray q = formats.left()
+                .fakeQuantize(query, Operand.ACTIVATION)
+                .reshape(batch * kvHeads, group * tokens, headDim);
+        NDArray k = formats.right().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
+        NDArray v = formats.right().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
+
+        long all = batch * kvHeads;
+        long step = Math.max(1, Math.min(all, SCORES / (group * tokens * tokens)));
+        NDList parts = new NDList();
+        NDManager outer = q.getManager();
+        for (long from = 0; from < all; from += step) {
+            try (NDManager scratch = outer.newSubManager()) {
+                NDIndex part = new NDIndex("{}:{}", from, Math.min(all, from + step));
+                NDArray qPart = q.get(scratch, part);
+                NDArray scores = qPart.matMul(k.get(scratch, part).transpose(0, 2, 1));
+                if (scoreScale != 1) {
+                    scores.muli(scoreScale);
+                }
+                Shape perHead = new Shape(scores.getShape().get(0) * group, tokens, tokens);
+                scores.reshape(perHead).addi(mask);
+                NDArray probabilities = scores.softmax(-1);
+                formats.left().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
+                NDArray mixed = probabilities.matMul(v.get(scratch, part));
+                mixed.attach(outer);
+                parts.add(mixed);
+            }
+        }
+        NDArray mixed = parts.size() == 1 ? parts.get(0) : NDArrays.concat(parts, 0);
+        return mixed.reshape(batch, heads, tokens, headDim)
+                .transpose(0, 2, 1, 3)
+                .reshape(batch, tokens, heads * headDim);
+    }
+
+}

@@ -1,0 +1,93 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.jspecify.annotations.Nullable;
+
+/** A decoder block in memory: its linears, its norms, and the formats of its attention products. */
+public final class Block implements AutoCloseable {
+    private final int index;
+    private final NDManager manager;
+    private final Map<String, Linear> linears = new LinkedHashMap<>();
+    private final Map<String, NDArray> norms = new LinkedHashMap<>();
+    private AttentionFormats attention = AttentionFormats.none();
+
+    Block(int index, NDManager manager) {
+        this.index = index;
+        this.manager = manager;
+    }
+
+    /** Which block of the model this is, from 0. */
+    public int index() {
+        return index;
+    }
+
+    /** Owns the block's tensors, and is closed with it. */
+    public NDManager manager() {
+        return manager;
+    }
+
+    /** The linears in the order of the computation. */
+    public Collection<Linear> linears() {
+        return linears.values();
+    }
+
+    void add(Linear linear) {
+        linears.put(linear.spec().shortName(), linear);
+    }
+
+    void addNorm(String name, NDArray values) {
+        norms.put(name, values);
+    }
+
+    NDArray norm(String name) {
+        return present(norms.get(name), name);
+    }
+
+    AttentionFormats attention() {
+        return attention;
+    }
+
+    /** Sets the formats of both attention products. */
+    public void quantizeAttention(AttentionFormats formats) {
+        attention = formats;
+    }
+
+    /**
+     * Applies linears that share an input; it is rounded once per format.
+     *
+     * @param names short names of linears at {@code site}
+     * @return their outputs in the same order
+     */
+    List<NDArray> project(Site site, NDArray input, ActivationObserver observer, String... names) {
+        observer.observe(index, site, input);
+        Map<NumberFormat, NDArray> rounded = new LinkedHashMap<>();
+        List<NDArray> outputs = new ArrayList<>();
+        for (String name : names) {
+            Linear linear = present(linears.get(name), name);
+            NDArray operand = rounded.computeIfAbsent(
+                    linear.activation(), format -> format.fakeQuantize(input, Operand.ACTIVATION));
+            outputs.add(linear.forward(operand));
+        }
+        return outputs;
+    }
+
+    private <T> T present(@Nullable T part, String name) {
+        if (part == null) {
+            throw new IllegalArgumentException("block " + index + " has no " + name);
+        }
+        return part;
+    }
+
+    @Override
+    public void close() {
+        manager.close();
+    }
+}

@@ -1,0 +1,263 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.TensorEngine;
+import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * A model folder opened for work: headers checked, nothing but headers in memory. Blocks are loaded one at a time, in
+ * full precision, by who wants them; embedding rows are looked up in the file.
+ */
+public final class LanguageModel implements AutoCloseable {
+    /** Weights of the head converted at a time, in values. */
+    private static final int HEAD_VALUES = 1 << 25;
+    /** Logits held at a time, in values. */
+    private static final int LOGITS = 1 << 24;
+
+    private final Architecture architecture;
+    private final Checkpoint checkpoint;
+    private final NDManager manager = TensorEngine.newManager();
+
+    private LanguageModel(Architecture architecture, Checkpoint checkpoint) {
+        this.architecture = architecture;
+        this.checkpoint = checkpoint;
+    }
+
+    /**
+     * Opens a Hugging Face model folder.
+     *
+     * @throws IOException naming the file and the tensor or key, if one is missing or not what the config implies
+     */
+    public static LanguageModel open(Path folder) throws IOException {
+        ModelConfig config = ModelConfig.read(folder);
+        Checkpoint checkpoint = Checkpoint.open(folder);
+        try {
+            Architecture architecture = architecture(config, checkpoint);
+            for (int block = 0; block < config.blocks(); block++) {
+                for (LinearSpec spec : architecture.linears(block)) {
+                    checkpoint.expect(
+                            spec.weightName(), Architecture.shape(spec.outFeatures(), spec.inFeatures()));
+                    if (spec.hasBias()) {
+                        checkpoint.expect(spec.module() + ".bias", Architecture.shape(spec.outFeatures()));
+                    }
+                }
+                for (Map.Entry<String, List<Long>> norm :
+                        architecture.norms(block).entrySet()) {
+                    checkpoint.expect(norm.getKey(), norm.getValue());
+                }
+            }
+            for (Map.Entry<String, List<Long>> outer :
+                    architecture.outerTensors().entrySet()) {
+                checkpoint.expect(outer.getKey(), outer.getValue());
+            }
+            return new LanguageModel(architecture, checkpoint);
+        } catch (IOException | RuntimeException e) {
+            checkpoint.close();
+            throw e;
+        }
+    }
+
+    /** The linears of all blocks that a model of this shape has, in order; no checkpoint is opened. */
+    public static List<LinearSpec> linears(ModelConfig config) {
+        Architecture architecture =
+                switch (config.family()) {
+                    case LLAMA -> new Llama(config);
+                    case OPT -> new Opt(config, "model.decoder.");
+                };
+        List<LinearSpec> linears = new ArrayList<>();
+        for (int block = 0; block < config.blocks(); block++) {
+            linears.addAll(architecture.linears(block));
+        }
+        return linears;
+    }
+
+    private static Architecture architecture(ModelConfig config, Checkpoint checkpoint) {
+        return switch (config.family()) {
+            case LLAMA -> new Llama(config);
+            // the first releases of OPT lack the outer "model."
+            case OPT -> new Opt(
+                    config,
+                    checkpoint.names().contains("decoder.embed_tokens.weight") ? "decoder." : "model.decoder.");
+        };
+    }
+
+    /** The model's shape. */
+    public ModelConfig config() {
+        return architecture.config();
+    }
+
+    Architecture architecture() {
+        return architecture;
+    }
+
+    NDManager manager() {
+        return manager;
+    }
+
+    /**
+     * Loads a block in full precision.
+     *
+     * @throws IOException naming the tensor, if a value is NaN or infinite
+     */
+    public Block load(int index) throws IOException {
+        Block block = new Block(index, manager.newSubManager());
+        try {
+            for (LinearSpec spec : architecture.linears(index)) {
+                NDArray weight = finite(block.manager(), spec.weightName());
+                block.add(new Linear(
+                        spec, weight, spec.hasBias() ? finite(block.manager(), spec.module() + ".bias") : null));
+            }
+            for (String norm : architecture.norms(index).keySet()) {
+                block.addNorm(Architecture.shortName(norm), finite(block.manager(), norm));
+            }
+            return block;
+        } catch (IOException | RuntimeException e) {
+            block.close();
+            throw e;
+        }
+    }
+
+    private NDArray finite(NDManager owner, String name) throws IOException {
+        NDArray values = checkpoint.load(owner, name);
+        if (!NativeFloats.allFinite(values)) {
+            throw new IOException("tensor " + name + " has a value that is NaN or infinite; the checkpoint is damaged");
+        }
+        return values;
+    }
+
+    /**
+     * Looks up the first block's input.
+     *
+     * @param chunks token ids, all of one length
+     * @param batchSize chunks in a batch; the last may have fewer
+     */
+    public HiddenStates embed(int[][] chunks, int batchSize) throws IOException {
+        HiddenStates states = new HiddenStates(manager.newSubManager());
+        try {
+            for (int from = 0; from < chunks.length; from += batchSize) {
+                int[][] batch = Arrays.copyOfRange(chunks, from, Math.min(chunks.length, from + batchSize));
+                try (NDManager scratch = manager.newSubManager()) {
+                    states.add(architecture.embed(checkpoint, scratch, batch));
+                }
+            }
+            return states;
+        } catch (IOException | RuntimeException e) {
+            states.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Returns the negative log-likelihood, in nats, of each chunk's tokens but the first, given those before it.
+     *
+     * @param states what the last block made of the chunks
+     * @param chunks token ids, in the order they were embedded
+     * @return {@code [chunk][position]}, one value fewer than the chunk has tokens
+     */
+    public double[][] nextTokenLosses(HiddenStates states, int[][] chunks) throws IOException {
+        int tokens = chunks[0].length;
+        int vocabulary = config().vocabSize();
+        int width = config().embeddingSize();
+        int tile = Math.max(1, Math.min(vocabulary, HEAD_VALUES / width));
+        int chunksAtOnce = Math.max(1, LOGITS / Math.max(1, tile * (tokens - 1)));
+        double[][] logSums = new double[chunks.length][tokens - 1];
+        double[][] targets = new double[chunks.length][tokens - 1];
+        try (NDManager scratch = manager.newSubManager()) {
+            List<NDArray> finished = finish(scratch, states);
+            for (int from = 0; from < vocabulary; from += tile) {
+                int to = Math.min(vocabulary, from + tile);
+                try (NDManager part = scratch.newSubManager()) {
+                    NDArray head = checkpoint.loadRows(part, architecture.headTensor(), from, to);
+                    int chunk = 0;
+                    for (NDArray batch : finished) {
+                        int inBatch = (int) batch.getShape().get(0);
+                        for (int first = 0; first < inBatch; first += chunksAtOnce) {
+                            int last = Math.min(inBatch, first + chunksAtOnce);
+                            try (NDManager step = part.newSubManager()) {
+                                NDArray inputs = batch.get(step, new NDIndex(
+                                                "{}:{}, :{}", first, last, tokens - 1))
+                                        .reshape(-1, width);
+                                NDArray logits = Torch.linear(inputs, head);
+                                double[] sums = Torch.logSumExp(logits).toDoubleArray();
+                                FloatBuffer values = NativeFloats.window(logits);
+                                for (int row = 0; row < sums.length; row++) {
+                                    int which = chunk + first + row / (tokens - 1);
+                                    int position = row % (tokens - 1);
+                                    logSums[which][position] =
+                                            from == 0 ? sums[row] : logAdd(logSums[which][position], sums[row]);
+                                    int target = chunks[which][position + 1];
+                                    if (target >= from && target < to) {
+                                        targets[which][position] = values.get(row * (to - from) + target - from);
+                                    }
+                                }
+                            }
+                        }
+                        chunk += inBatch;
+                    }
+                }
+            }
+        }
+        for (int i = 0; i < chunks.length; i++) {
+            for (int j = 0; j < tokens - 1; j++) {
+                logSums[i][j] -= targets[i][j];
+            }
+        }
+        return logSums;
+    }
+
+    /** Returns the logits of one batch, {@code [batch, tokens, vocabSize]}, attached to the manager of {@code states}. */
+    public NDArray logits(HiddenStates states, int batch) throws IOException {
+        try (NDManager scratch = manager.newSubManager()) {
+            NDArray finished = finish(scratch, states).get(batch);
+            NDArray logits = Torch.linear(finished, checkpoint.load(scratch, architecture.headTensor()));
+            logits.attach(states.manager());
+            return logits;
+        }
+    }
+
+    private List<NDArray> finish(NDManager owner, HiddenStates states) throws IOException {
+        Map<String, NDArray> outer = new LinkedHashMap<>();
+        for (Map.Entry<String, List<Long>> tensor : architecture.outerTensors().entrySet()) {
+            // the tables are as large as all else together, and looked up in the file
+            if (tensor.getValue().get(0) < config().vocabSize() || tensor.getValue().size() == 1) {
+                outer.put(tensor.getKey(), finite(owner, tensor.getKey()));
+            }
+        }
+        List<NDArray> finished = new ArrayList<>();
+        for (int i = 0; i < states.size(); i++) {
+            try (NDManager scratch = owner.newSubManager()) {
+                NDArray batch = states.batch(i);
+                batch.tempAttach(scratch);
+                NDArray result = architecture.finish(batch, outer);
+                if (result != batch) {
+                    result.attach(owner);
+                }
+                finished.add(result);
+            }
+        }
+        return finished;
+    }
+
+    /** {@code log(exp(a) + exp(b))}. */
+    private static double logAdd(double a, double b) {
+        double larger = Math.max(a, b);
+        return larger + Math.log1p(Math.exp(Math.min(a, b) - larger));
+    }
+
+    @Override
+    public void close() throws IOException {
+        manager.close();
+        checkpoint.close();
+    }
+}

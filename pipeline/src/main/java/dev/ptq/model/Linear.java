@@ -1,0 +1,63 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.format.NoFormat;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import dev.ptq.tensor.Torch;
+import org.jspecify.annotations.Nullable;
+
+/** A linear layer of a loaded block: {@code y = x Wᵀ + b}, with the formats of its operands and its low-rank path. */
+public final class Linear {
+    private final LinearSpec spec;
+    private final NDArray weight;
+    private final @Nullable NDArray bias;
+    private NumberFormat activation = new NoFormat();
+    private @Nullable LowRank lowRank;
+
+    /**
+     * Makes a full-precision layer.
+     *
+     * @param weight {@code [outFeatures, inFeatures]}; this layer owns it and may round it in place
+     * @param bias {@code [outFeatures]}, likewise
+     */
+    public Linear(LinearSpec spec, NDArray weight, @Nullable NDArray bias) {
+        this.spec = spec;
+        this.weight = weight;
+        this.bias = bias;
+    }
+
+    public LinearSpec spec() {
+        return spec;
+    }
+
+    /** The weight as it is now, {@code [outFeatures, inFeatures]}. */
+    public NDArray weight() {
+        return weight;
+    }
+
+    /** The format that inputs are rounded to. */
+    NumberFormat activation() {
+        return activation;
+    }
+
+    /** Rounds weight and bias in place and sets the format of inputs. */
+    public void quantize(LinearFormats formats) {
+        formats.weight().fakeQuantizeInPlace(weight, Operand.WEIGHT);
+        if (bias != null) {
+            formats.bias().fakeQuantizeInPlace(bias, Operand.BIAS);
+        }
+        activation = formats.activation();
+    }
+
+    /** Sets the path whose output is added. */
+    public void correct(LowRank path) {
+        lowRank = path;
+    }
+
+    /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}. */
+    public NDArray forward(NDArray input) {
+        NDArray output = bias == null ? Torch.linear(input, weight) : Torch.linear(input, weight, bias);
+        return lowRank == null ? output : output.addi(lowRank.forward(input));
+    }
+}

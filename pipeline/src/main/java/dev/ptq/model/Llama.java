@@ -1,0 +1,102 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/** Llama: RMSNorm before attention and MLP, rotary positions, grouped key and value heads, SwiGLU. */
+record Llama(ModelConfig config) implements Architecture {
+    private static final String EMBEDDING = "model.embed_tokens.weight";
+    private static final String FINAL_NORM = "model.norm.weight";
+
+    @Override
+    public List<LinearSpec> linears(int block) {
+        String attention = prefix(block) + "self_attn.";
+        String mlp = prefix(block) + "mlp.";
+        int hidden = config.hiddenSize();
+        int queries = config.heads() * config.headDim();
+        int keys = config.kvHeads() * config.headDim();
+        int middle = config.intermediateSize();
+        boolean attentionBias = config.attentionBias();
+        boolean mlpBias = config.mlpBias();
+        return List.of(
+                new LinearSpec(block, attention + "q_proj", Site.ATTENTION_IN, queries, hidden, attentionBias),
+                new LinearSpec(block, attention + "k_proj", Site.ATTENTION_IN, keys, hidden, attentionBias),
+                new LinearSpec(block, attention + "v_proj", Site.ATTENTION_IN, keys, hidden, attentionBias),
+                new LinearSpec(block, attention + "o_proj", Site.ATTENTION_OUT, hidden, queries, attentionBias),
+                new LinearSpec(block, mlp + "gate_proj", Site.MLP_IN, middle, hidden, mlpBias),
+                new LinearSpec(block, mlp + "up_proj", Site.MLP_IN, middle, hidden, mlpBias),
+                new LinearSpec(block, mlp + "down_proj", Site.MLP_MID, hidden, middle, mlpBias));
+    }
+
+    @Override
+    public Map<String, List<Long>> norms(int block) {
+        List<Long> shape = Architecture.shape(config.hiddenSize());
+        return Map.of(
+                prefix(block) + "input_layernorm.weight", shape,
+                prefix(block) + "post_attention_layernorm.weight", shape);
+    }
+
+    @Override
+    public Map<String, List<Long>> outerTensors() {
+        List<Long> table = Architecture.shape(config.vocabSize(), config.hiddenSize());
+        Map<String, List<Long>> tensors = new LinkedHashMap<>();
+        tensors.put(EMBEDDING, table);
+        tensors.put(FINAL_NORM, Architecture.shape(config.hiddenSize()));
+        tensors.put(headTensor(), table);
+        return tensors;
+    }
+
+    @Override
+    public String headTensor() {
+        return config.tiedHead() ? EMBEDDING : "lm_head.weight";
+    }
+
+    @Override
+    public NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks) throws IOException {
+        return checkpoint
+                .gatherRows(manager, EMBEDDING, Architecture.flat(chunks))
+                .reshape(chunks.length, chunks[0].length, config.hiddenSize());
+    }
+
+    @Override
+    public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
+        NDArray normed = norm(hidden, block.norm("input_layernorm.weight"));
+        List<NDArray> projected =
+                block.project(Site.ATTENTION_IN, normed, observer, "q_proj", "k_proj", "v_proj");
+        NDArray mixed = Attention.attend(
+                Torch.rotate(Attention.split(projected.get(0), config.heads()), constants.cos(), constants.sin()),
+                Torch.rotate(Attention.split(projected.get(1), config.kvHeads()), constants.cos(), constants.sin()),
+                Attention.split(projected.get(2), config.kvHeads()),
+                (float) (1 / Math.sqrt(config.headDim())),
+                constants.mask(),
+                block.attention());
+        NDArray attended = hidden.add(
+                block.project(Site.ATTENTION_OUT, mixed, observer, "o_proj").get(0));
+        NDArray middle = norm(attended, block.norm("post_attention_layernorm.weight"));
+        List<NDArray> gateAndUp = block.project(Site.MLP_IN, middle, observer, "gate_proj", "up_proj");
+        NDArray gated = Torch.siluTimes(gateAndUp.get(0), gateAndUp.get(1));
+        return attended.addi(
+                block.project(Site.MLP_MID, gated, observer, "down_proj").get(0));
+    }
+
+    @Override
+    public NDArray finish(NDArray hidden, Map<String, NDArray> outer) {
+        return norm(hidden, outer.get(FINAL_NORM));
+    }
+
+    private NDArray norm(NDArray hidden, NDArray weight) {
+        NDArray epsilon = hidden.getManager().full(new Shape(), (float) config.normEpsilon(), DataType.FLOAT32);
+        return Torch.rmsNorm(hidden, weight, epsilon);
+    }
+
+    private static String prefix(int block) {
+        return "model.layers." + block + ".";
+    }
+}

@@ -1,0 +1,139 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.nn.Activation;
+import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/**
+ * OPT: learned positions with an offset of 2, LayerNorm before or, as in the 350m model, after attention and MLP, ReLU,
+ * and an embedding that may be narrower than the residual stream.
+ *
+ * @param prefix what all tensor names but the head's start with
+ */
+record Opt(ModelConfig config, String prefix) implements Architecture {
+    private static final int POSITION_OFFSET = 2;
+
+    @Override
+    public List<LinearSpec> linears(int block) {
+        String attention = layer(block) + "self_attn.";
+        int hidden = config.hiddenSize();
+        int middle = config.intermediateSize();
+        boolean bias = config.attentionBias();
+        return List.of(
+                new LinearSpec(block, attention + "q_proj", Site.ATTENTION_IN, hidden, hidden, bias),
+                new LinearSpec(block, attention + "k_proj", Site.ATTENTION_IN, hidden, hidden, bias),
+                new LinearSpec(block, attention + "v_proj", Site.ATTENTION_IN, hidden, hidden, bias),
+                new LinearSpec(block, attention + "out_proj", Site.ATTENTION_OUT, hidden, hidden, bias),
+                new LinearSpec(block, layer(block) + "fc1", Site.MLP_IN, middle, hidden, config.mlpBias()),
+                new LinearSpec(block, layer(block) + "fc2", Site.MLP_MID, hidden, middle, config.mlpBias()));
+    }
+
+    @Override
+    public Map<String, List<Long>> norms(int block) {
+        Map<String, List<Long>> norms = new LinkedHashMap<>();
+        for (String norm : List.of("self_attn_layer_norm", "final_layer_norm")) {
+            norms.put(layer(block) + norm + ".weight", Architecture.shape(config.hiddenSize()));
+            norms.put(layer(block) + norm + ".bias", Architecture.shape(config.hiddenSize()));
+        }
+        return norms;
+    }
+
+    @Override
+    public Map<String, List<Long>> outerTensors() {
+        int hidden = config.hiddenSize();
+        int narrow = config.embeddingSize();
+        Map<String, List<Long>> tensors = new LinkedHashMap<>();
+        tensors.put(embedding(), Architecture.shape(config.vocabSize(), narrow));
+        tensors.put(positions(), Architecture.shape(config.maxPositions() + POSITION_OFFSET, hidden));
+        if (config.finalNorm()) {
+            tensors.put(prefix + "final_layer_norm.weight", Architecture.shape(hidden));
+            tensors.put(prefix + "final_layer_norm.bias", Architecture.shape(hidden));
+        }
+        if (narrow != hidden) {
+            tensors.put(prefix + "project_in.weight", Architecture.shape(hidden, narrow));
+            tensors.put(prefix + "project_out.weight", Architecture.shape(narrow, hidden));
+        }
+        tensors.put(headTensor(), Architecture.shape(config.vocabSize(), narrow));
+        return tensors;
+    }
+
+    @Override
+    public String headTensor() {
+        return config.tiedHead() ? embedding() : "lm_head.weight";
+    }
+
+    @Override
+    public NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks) throws IOException {
+        int tokens = chunks[0].length;
+        int[] rows = IntStream.range(POSITION_OFFSET, POSITION_OFFSET + tokens).toArray();
+        NDArray embedded = checkpoint
+                .gatherRows(manager, embedding(), Architecture.flat(chunks))
+                .reshape(chunks.length, tokens, config.embeddingSize());
+        if (config.embeddingSize() != config.hiddenSize()) {
+            embedded = Torch.linear(embedded, checkpoint.load(manager, prefix + "project_in.weight"));
+        }
+        return embedded.add(checkpoint.gatherRows(manager, positions(), rows));
+    }
+
+    @Override
+    public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
+        NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : hidden;
+        List<NDArray> projected =
+                block.project(Site.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
+        // here the query is scaled before it is rounded, unlike llama's scores
+        NDArray query = projected.get(0).muli((float) (1 / Math.sqrt(config.headDim())));
+        List<NDArray> heads = new ArrayList<>();
+        for (NDArray part : List.of(query, projected.get(1), projected.get(2))) {
+            heads.add(Attention.split(part, config.heads()));
+        }
+        NDArray mixed =
+                Attention.attend(heads.get(0), heads.get(1), heads.get(2), 1, constants.mask(), block.attention());
+        NDArray attended = hidden.add(
+                block.project(Site.ATTENTION_OUT, mixed, observer, "out_proj").get(0));
+        if (!config.normFirst()) {
+            attended = norm(attended, block, "self_attn_layer_norm");
+        }
+        NDArray mlpIn = config.normFirst() ? norm(attended, block, "final_layer_norm") : attended;
+        NDArray middle =
+                Activation.relu(block.project(Site.MLP_IN, mlpIn, observer, "fc1").get(0));
+        NDArray output = attended.add(
+                block.project(Site.MLP_MID, middle, observer, "fc2").get(0));
+        return config.normFirst() ? output : norm(output, block, "final_layer_norm");
+    }
+
+    @Override
+    public NDArray finish(NDArray hidden, Map<String, NDArray> outer) {
+        NDArray finished = hidden;
+        if (config.finalNorm()) {
+            finished = Torch.layerNorm(
+                    finished, outer.get(prefix + "final_layer_norm.weight"), outer.get(prefix + "final_layer_norm.bias"));
+        }
+        if (config.embeddingSize() != config.hiddenSize()) {
+            finished = Torch.linear(finished, outer.get(prefix + "project_out.weight"));
+        }
+        return finished;
+    }
+
+    private static NDArray norm(NDArray values, Block block, String name) {
+        return Torch.layerNorm(values, block.norm(name + ".weight"), block.norm(name + ".bias"));
+    }
+
+    private String layer(int block) {
+        return prefix + "layers." + block + ".";
+    }
+
+    private String embedding() {
+        return prefix + "embed_tokens.weight";
+    }
+
+    private String positions() {
+        return prefix + "embed_positions.weight";
+    }
+}
