@@ -1,0 +1,42 @@
+package dev.ptq.run;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Optional;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.DeserializationFeature;
+import tools.jackson.databind.MapperFeature;
+import tools.jackson.databind.PropertyNamingStrategies;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
+
+/** Records to JSON files and back: indented, snake_case keys in the order of the components, empty optionals left out. */
+final class Json {
+    private static final JsonMapper MAPPER = JsonMapper.builder()
+            .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
+            .enable(SerializationFeature.INDENT_OUTPUT)
+            .enable(DeserializationFeature.FAIL_ON_NULL_CREATOR_PROPERTIES)
+            .propertyNamingStrategy(PropertyNamingStrategies.SNAKE_CASE)
+            .changeDefaultPropertyInclusion(value -> value.withValueInclusion(JsonInclude.Include.NON_ABSENT))
+            .build();
+
+    private Json() {}
+
+    /** Writes a new file; one that is already there is an error. */
+    static void write(Path file, Record value) throws IOException {
+        Files.writeString(file, MAPPER.writeValueAsString(value) + "\n", StandardOpenOption.CREATE_NEW);
+    }
+
+    static <T extends Record> T read(Path file, Class<T> type) throws IOException {
+        try {
+            T value = MAPPER.readValue(Files.readAllBytes(file), type);
+            return Optional.ofNullable(value)
+                    .orElseThrow(() -> new IOException(file + ": expected an object, got null"));
+        } catch (JacksonException e) {
+            throw new IOException(file + ": " + e.getOriginalMessage(), e);
+        }
+    }
+}

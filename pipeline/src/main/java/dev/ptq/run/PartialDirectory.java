@@ -1,0 +1,45 @@
+package dev.ptq.run;
+
+import java.io.Closeable;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+
+/** A directory in the making: it gets its final name when all is written, and is deleted when that never happens. */
+final class PartialDirectory implements Closeable {
+    private final Path path;
+    private final Path replaced;
+
+    private PartialDirectory(Path path) {
+        this.path = path;
+        this.replaced = path.resolveSibling(path.getFileName() + "~");
+    }
+
+    /** Makes an empty directory; what an earlier process left there is deleted. */
+    static PartialDirectory create(Path path) throws IOException {
+        PartialDirectory partial = new PartialDirectory(path);
+        partial.close();
+        Files.createDirectories(path);
+        return partial;
+    }
+
+    Path path() {
+        return path;
+    }
+
+    /** Gives the directory its final name. One already there is moved aside first, so the name never shows a mixture. */
+    void publish(Path name) throws IOException {
+        if (Files.exists(name, LinkOption.NOFOLLOW_LINKS)) {
+            Files.move(name, replaced, StandardCopyOption.ATOMIC_MOVE);
+        }
+        Files.move(path, name, StandardCopyOption.ATOMIC_MOVE);
+    }
+
+    @Override
+    public void close() throws IOException {
+        Trees.delete(path);
+        Trees.delete(replaced);
+    }
+}

@@ -1,0 +1,10 @@
+package dev.ptq.run;
+
+import java.nio.file.Path;
+
+/**
+ * A finished run.
+ *
+ * @param alreadyComplete whether it was there before, so that nothing was executed
+ */
+public record Run(Path directory, Manifest manifest, boolean alreadyComplete) {}

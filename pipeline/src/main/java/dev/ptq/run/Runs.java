@@ -1,0 +1,162 @@
+package dev.ptq.run;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The runs in a results folder, one directory per tag, over a cache of finished stages in {@code .cache}.
+ *
+ * <p>A directory without {@code .partial} in its name is complete, whenever a process was killed. Several threads and
+ * processes may use one folder; what two of them need is made by one while the other waits.
+ */
+public final class Runs {
+    private static final Logger log = LoggerFactory.getLogger(Runs.class);
+    private static final Pattern TAG_PART = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]*(?<!\\.partial)");
+
+    private final Path results;
+    private final Path cacheFolder;
+    private final StageCache cache;
+
+    /** Uses a results folder, which need not exist yet. */
+    public Runs(Path results) {
+        this.results = results;
+        this.cacheFolder = results.resolve(".cache");
+        this.cache = new StageCache(cacheFolder);
+    }
+
+    /** What is wrong with a tag, if anything: it is a relative path that stays within the results folder. */
+    public static Optional<String> tagProblem(String tag) {
+        for (String part : tag.split("/", -1)) {
+            if (!TAG_PART.matcher(part).matches()) {
+                return Optional.of("tag \"" + tag + "\": expected letters, digits, '.', '_' and '-', starting with a"
+                        + " letter or digit and not ending in .partial, in each part between slashes, got \"" + part
+                        + "\"");
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** The finished stages of a plan by name, in order: those that would not be executed. */
+    public Map<String, StageRecord> cached(Plan plan) {
+        Map<String, StageRecord> found = new LinkedHashMap<>();
+        plan.fingerprints()
+                .forEach((stage, fingerprint) ->
+                        cache.find(stage, fingerprint).ifPresent(done -> found.put(stage, done)));
+        return found;
+    }
+
+    /** Why a plan cannot be run under a tag, if something else has that name; to be asked before {@link #run}. */
+    public Optional<String> conflict(String tag, Plan plan) {
+        requireTag(tag);
+        Path directory = results.resolve(tag);
+        for (int slash = tag.indexOf('/'); slash >= 0; slash = tag.indexOf('/', slash + 1)) {
+            Path outer = results.resolve(tag.substring(0, slash));
+            if (Files.exists(outer.resolve(Manifest.FILE))) {
+                return Optional.of(directory + ": " + outer + " is a run; use a tag that is not inside");
+            }
+        }
+        if (!Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
+            return Optional.empty();
+        }
+        try {
+            Manifest manifest = Manifest.read(directory);
+            return manifest.fingerprint().equals(plan.fingerprint())
+                    ? Optional.empty()
+                    : Optional.of(directory + ": made by another plan, these stages differ: "
+                            + String.join(", ", differences(manifest, plan)) + "; use another tag or remove it");
+        } catch (IOException e) {
+            return Optional.of(
+                    directory + ": exists and is not a run with a readable manifest; use another tag or remove it");
+        }
+    }
+
+    private static Set<String> differences(Manifest manifest, Plan plan) {
+        Set<String> names = new LinkedHashSet<>(plan.fingerprints().keySet());
+        names.addAll(manifest.stages().keySet());
+        names.removeIf(name -> {
+            Manifest.StageEntry entry = manifest.stages().get(name);
+            return entry != null
+                    && entry.fingerprint().equals(plan.fingerprints().get(name));
+        });
+        return names;
+    }
+
+    /**
+     * Executes the stages that were not made before and gathers all artifacts under the tag.
+     *
+     * @param force a stage as in {@link Plan#from}: it and its dependents are made again, and so is the run
+     * @param finish adds files to the run directory; not called if the run is already complete
+     * @throws IllegalArgumentException if the tag is malformed or no stage is called {@code force}
+     * @throws IllegalStateException if there is a {@link #conflict}
+     */
+    public Run run(String tag, Plan plan, Optional<String> force, Provenance provenance, Finish finish)
+            throws IOException {
+        requireTag(tag);
+        Set<String> again = force.map(plan::from).orElse(Set.of());
+        Files.createDirectories(cacheFolder);
+        // no tag has a plus, so no two tags share a lock
+        return new LockFile(cacheFolder, "run+" + tag.replace('/', '+')).hold(() -> {
+            conflict(tag, plan).ifPresent(conflict -> {
+                throw new IllegalStateException(conflict);
+            });
+            Path directory = results.resolve(tag);
+            if (again.isEmpty() && Files.exists(directory)) {
+                log.info("{}: already complete", directory);
+                return new Run(directory, Manifest.read(directory), true);
+            }
+            return make(directory, plan, again, provenance, finish);
+        });
+    }
+
+    private Run make(Path directory, Plan plan, Set<String> again, Provenance provenance, Finish finish)
+            throws IOException {
+        Instant started = now();
+        cache.sweep();
+        Map<String, StageCache.Entry> entries = new LinkedHashMap<>();
+        for (Stage stage : plan.stages()) {
+            Map<String, StageCache.Entry> inputs = new LinkedHashMap<>();
+            stage.inputs().forEach(input -> inputs.put(input, entries.get(input)));
+            String fingerprint = plan.fingerprint(stage.name());
+            entries.put(stage.name(), cache.obtain(stage, fingerprint, inputs, again.contains(stage.name())));
+        }
+        Map<String, Manifest.StageEntry> stages = new LinkedHashMap<>();
+        entries.forEach((name, entry) -> stages.put(name, Manifest.StageEntry.of(entry)));
+        Manifest manifest = new Manifest(
+                plan.fingerprint(), provenance, Machine.here(), started, now(), Machine.peakMemoryBytes(), stages);
+        try (PartialDirectory partial = PartialDirectory.create(partialOf(directory))) {
+            for (Map.Entry<String, StageCache.Entry> entry : entries.entrySet()) {
+                entry.getValue().linkTo(partial.path().resolve(entry.getKey()));
+            }
+            finish.write(partial.path(), manifest);
+            manifest.write(partial.path());
+            partial.publish(directory);
+        }
+        return new Run(directory, manifest, false);
+    }
+
+    private static Path partialOf(Path directory) {
+        return directory.resolveSibling(directory.getFileName() + ".partial");
+    }
+
+    private static Instant now() {
+        return Instant.now().truncatedTo(ChronoUnit.MILLIS);
+    }
+
+    private static void requireTag(String tag) {
+        tagProblem(tag).ifPresent(problem -> {
+            throw new IllegalArgumentException(problem);
+        });
+    }
+}

@@ -1,0 +1,144 @@
+package dev.ptq.run;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Finished stages by fingerprint, shared by all runs and processes that use one results folder.
+ *
+ * <p>An entry is a directory with the artifacts of a stage and {@code done.json}. It is made under another name and
+ * renamed when complete, so an entry that exists is whole, whenever a process was killed.
+ */
+final class StageCache {
+    private static final Logger log = LoggerFactory.getLogger(StageCache.class);
+    private static final String DONE = "done.json";
+    private static final String PARTIAL = ".partial-";
+
+    private final Path folder;
+
+    /** An entry and how it came about. */
+    record Entry(Path directory, StageRecord done, boolean reused) {
+        /** Shows the artifacts in a run directory. */
+        void linkTo(Path copy) throws IOException {
+            Trees.link(directory, copy);
+            Files.delete(copy.resolve(DONE));
+        }
+    }
+
+    StageCache(Path folder) {
+        this.folder = folder;
+    }
+
+    /** The record of a finished stage; an entry that cannot be trusted is none. */
+    Optional<StageRecord> find(String stage, String fingerprint) {
+        Path entry = folder.resolve(entryName(stage, fingerprint));
+        if (!Files.isDirectory(entry, LinkOption.NOFOLLOW_LINKS)) {
+            return Optional.empty();
+        }
+        try {
+            StageRecord done = Json.read(entry.resolve(DONE), StageRecord.class);
+            if (done.fingerprint().equals(fingerprint)) {
+                return Optional.of(done);
+            }
+            log.warn(
+                    "{}: expected fingerprint {}, got {}; it will be replaced", entry, fingerprint, done.fingerprint());
+        } catch (IOException e) {
+            log.warn("{}: cannot be read and will be replaced: {}", entry, e.toString());
+        }
+        return Optional.empty();
+    }
+
+    /**
+     * Returns the entry of a stage, made now if it must be.
+     *
+     * @param inputs the entries of the stage's inputs
+     * @param again whether to make it even if it is there
+     */
+    Entry obtain(Stage stage, String fingerprint, Map<String, Entry> inputs, boolean again) throws IOException {
+        String name = entryName(stage.name(), fingerprint);
+        Path directory = folder.resolve(name);
+        return new LockFile(folder, name).hold(() -> {
+            Optional<StageRecord> found = again ? Optional.empty() : find(stage.name(), fingerprint);
+            return found.isPresent() ? reuse(directory, found.get()) : make(stage, fingerprint, inputs, directory);
+        });
+    }
+
+    private static Entry reuse(Path directory, StageRecord done) {
+        log.info("{}: reused, made {}", done.name(), done.started());
+        return new Entry(directory, done, true);
+    }
+
+    private Entry make(Stage stage, String fingerprint, Map<String, Entry> inputs, Path directory) throws IOException {
+        boolean replacing = Files.exists(directory, LinkOption.NOFOLLOW_LINKS);
+        try (PartialDirectory partial = PartialDirectory.create(partialOf(directory))) {
+            StageRecord done = run(stage, fingerprint, inputs, partial.path());
+            // where a network file system does not honour locks, another process may have been faster
+            Optional<StageRecord> theirs = replacing ? Optional.empty() : find(stage.name(), fingerprint);
+            if (theirs.isPresent()) {
+                return reuse(directory, theirs.get());
+            }
+            partial.publish(directory);
+            return new Entry(directory, done, false);
+        }
+    }
+
+    private static StageRecord run(Stage stage, String fingerprint, Map<String, Entry> inputs, Path output)
+            throws IOException {
+        log.info("{}: started", stage.name());
+        Instant started = Instant.now().truncatedTo(ChronoUnit.MILLIS);
+        long nanos = System.nanoTime();
+        Map<String, Path> directories = new LinkedHashMap<>();
+        Map<String, String> fingerprints = new LinkedHashMap<>();
+        inputs.forEach((input, entry) -> {
+            directories.put(input, entry.directory());
+            fingerprints.put(input, entry.done().fingerprint());
+        });
+        stage.run(Collections.unmodifiableMap(directories), output);
+        Trees.requirePlain(output);
+        double seconds = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - nanos) / 1000.0;
+        String settings = CanonicalText.of(stage.settings(), stage.name());
+        StageRecord done =
+                new StageRecord(stage.name(), stage.version(), fingerprint, fingerprints, settings, started, seconds);
+        Json.write(output.resolve(DONE), done);
+        log.info("{}: done, {} s", stage.name(), String.format(Locale.ROOT, "%.1f", seconds));
+        return done;
+    }
+
+    /**
+     * Deletes what killed processes left behind.
+     *
+     * <p>Who makes an entry holds its lock, and the system takes the lock from the dead. That is safer than to look for
+     * the process: its number may belong to another by now, or be unknown in this container.
+     */
+    void sweep() throws IOException {
+        try (DirectoryStream<Path> partials = Files.newDirectoryStream(folder, "*" + PARTIAL + "*")) {
+            for (Path partial : partials) {
+                String name = partial.getFileName().toString();
+                new LockFile(folder, name.substring(0, name.indexOf(PARTIAL))).ifFree(() -> Trees.delete(partial));
+            }
+        }
+    }
+
+    private static Path partialOf(Path directory) {
+        return directory.resolveSibling(
+                directory.getFileName() + PARTIAL + ProcessHandle.current().pid() + "-" + UUID.randomUUID());
+    }
+
+    private static String entryName(String stage, String fingerprint) {
+        return stage.replace('/', '-') + "-" + fingerprint.substring(0, 16);
+    }
+}
