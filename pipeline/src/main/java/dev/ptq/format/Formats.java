@@ -41,8 +41,7 @@ public final class Formats {
                         (table, use) -> blockFloat(table)));
         KINDS.put(
                 "minifloat",
-                new Kind(
-                        "small floating point: bits, exponent_bits, exponent_bias", (table, use) -> minifloat(table)));
+                new Kind("small floating point: bits, exponent_bits, exponent_bias", (table, use) -> minifloat(table)));
         KINDS.put(
                 "fixed",
                 new Kind(
@@ -79,15 +78,13 @@ public final class Formats {
             }
             case BIAS -> {}
         }
-        String preset =
-                switch (use) {
-                    case WEIGHT, FACTOR -> "channel";
-                    case ACTIVATION -> "token";
-                    case BIAS -> "tensor";
-                };
+        String preset = switch (use) {
+            case WEIGHT, FACTOR -> "channel";
+            case ACTIVATION -> "token";
+            case BIAS -> "tensor";
+        };
         Granularity granularity = table.choice("granularity", granularities, preset);
-        int groupSize =
-                granularity == Granularity.GROUP ? table.integer("group_size", 128, 1, Integer.MAX_VALUE) : 0;
+        int groupSize = granularity == Granularity.GROUP ? table.integer("group_size", 128, 1, Integer.MAX_VALUE) : 0;
         boolean symmetric = table.flag("symmetric", use != Use.ACTIVATION);
         table.choice("range", Map.of("minmax", true), "minmax");
         return new IntegerFormat(bits, granularity, groupSize, symmetric);

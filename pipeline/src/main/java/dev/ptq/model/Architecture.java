@@ -44,8 +44,8 @@ interface Architecture {
 
     /** The part of a checkpoint name that blocks look their norms up by. */
     static String shortName(String name) {
-        String[] parts = name.split("\\.");
-        return parts[parts.length - 2] + "." + parts[parts.length - 1];
+        int last = name.lastIndexOf('.');
+        return name.substring(name.lastIndexOf('.', last - 1) + 1);
     }
 
     static List<Long> shape(long... dimensions) {

@@ -85,5 +85,4 @@ final class Attention {
                 .transpose(0, 2, 1, 3)
                 .reshape(batch, tokens, heads * headDim);
     }
-
 }

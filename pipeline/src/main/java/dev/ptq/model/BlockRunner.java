@@ -85,8 +85,7 @@ public final class BlockRunner implements AutoCloseable {
         return block;
     }
 
-    private void advance(Block block, HiddenStates states, int index, ActivationObserver observer)
-            throws IOException {
+    private void advance(Block block, HiddenStates states, int index, ActivationObserver observer) throws IOException {
         NDArray batch = states.batch(index);
         SequenceConstants sequence = constants((int) batch.getShape().get(1));
         try (NDManager scratch = model.manager().newSubManager()) {

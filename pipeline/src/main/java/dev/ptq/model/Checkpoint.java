@@ -34,7 +34,8 @@ public final class Checkpoint implements AutoCloseable {
         }
         Path index = folder.resolve("model.safetensors.index.json");
         if (!Files.exists(index)) {
-            throw new IOException(folder + ": expected model.safetensors or model.safetensors.index.json, found neither");
+            throw new IOException(
+                    folder + ": expected model.safetensors or model.safetensors.index.json, found neither");
         }
         List<Path> files = new ArrayList<>(List.of(index));
         for (String shard : new LinkedHashSet<>(weightMap(index).values())) {
@@ -127,8 +128,8 @@ public final class Checkpoint implements AutoCloseable {
         Safetensors owner = owner(name);
         List<Long> found = owner.entries().get(name).shape();
         if (!found.equals(shape)) {
-            throw new IOException(owner.file() + ": tensor " + name + ": config.json implies shape " + shape + ", found "
-                    + found);
+            throw new IOException(
+                    owner.file() + ": tensor " + name + ": config.json implies shape " + shape + ", found " + found);
         }
     }
 

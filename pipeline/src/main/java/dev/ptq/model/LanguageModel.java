@@ -46,8 +46,7 @@ public final class LanguageModel implements AutoCloseable {
             Architecture architecture = architecture(config, checkpoint);
             for (int block = 0; block < config.blocks(); block++) {
                 for (LinearSpec spec : architecture.linears(block)) {
-                    checkpoint.expect(
-                            spec.weightName(), Architecture.shape(spec.outFeatures(), spec.inFeatures()));
+                    checkpoint.expect(spec.weightName(), Architecture.shape(spec.outFeatures(), spec.inFeatures()));
                     if (spec.hasBias()) {
                         checkpoint.expect(spec.module() + ".bias", Architecture.shape(spec.outFeatures()));
                     }
@@ -70,11 +69,10 @@ public final class LanguageModel implements AutoCloseable {
 
     /** The linears of all blocks that a model of this shape has, in order; no checkpoint is opened. */
     public static List<LinearSpec> linears(ModelConfig config) {
-        Architecture architecture =
-                switch (config.family()) {
-                    case LLAMA -> new Llama(config);
-                    case OPT -> new Opt(config, "model.decoder.");
-                };
+        Architecture architecture = switch (config.family()) {
+            case LLAMA -> new Llama(config);
+            case OPT -> new Opt(config, "model.decoder.");
+        };
         List<LinearSpec> linears = new ArrayList<>();
         for (int block = 0; block < config.blocks(); block++) {
             linears.addAll(architecture.linears(block));
@@ -86,9 +84,10 @@ public final class LanguageModel implements AutoCloseable {
         return switch (config.family()) {
             case LLAMA -> new Llama(config);
             // the first releases of OPT lack the outer "model."
-            case OPT -> new Opt(
-                    config,
-                    checkpoint.names().contains("decoder.embed_tokens.weight") ? "decoder." : "model.decoder.");
+            case OPT ->
+                new Opt(
+                        config,
+                        checkpoint.names().contains("decoder.embed_tokens.weight") ? "decoder." : "model.decoder.");
         };
     }
 
@@ -185,8 +184,7 @@ public final class LanguageModel implements AutoCloseable {
                         for (int first = 0; first < inBatch; first += chunksAtOnce) {
                             int last = Math.min(inBatch, first + chunksAtOnce);
                             try (NDManager step = part.newSubManager()) {
-                                NDArray inputs = batch.get(step, new NDIndex(
-                                                "{}:{}, :{}", first, last, tokens - 1))
+                                NDArray inputs = batch.get(step, new NDIndex("{}:{}, :{}", first, last, tokens - 1))
                                         .reshape(-1, width);
                                 NDArray logits = Torch.linear(inputs, head);
                                 double[] sums = Torch.logSumExp(logits).toDoubleArray();
@@ -230,7 +228,8 @@ public final class LanguageModel implements AutoCloseable {
         Map<String, NDArray> outer = new LinkedHashMap<>();
         for (Map.Entry<String, List<Long>> tensor : architecture.outerTensors().entrySet()) {
             // the tables are as large as all else together, and looked up in the file
-            if (tensor.getValue().get(0) < config().vocabSize() || tensor.getValue().size() == 1) {
+            if (tensor.getValue().get(0) < config().vocabSize()
+                    || tensor.getValue().size() == 1) {
                 outer.put(tensor.getKey(), finite(owner, tensor.getKey()));
             }
         }

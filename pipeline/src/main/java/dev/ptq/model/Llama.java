@@ -68,8 +68,7 @@ record Llama(ModelConfig config) implements Architecture {
     @Override
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
         NDArray normed = norm(hidden, block.norm("input_layernorm.weight"));
-        List<NDArray> projected =
-                block.project(Site.ATTENTION_IN, normed, observer, "q_proj", "k_proj", "v_proj");
+        List<NDArray> projected = block.project(Site.ATTENTION_IN, normed, observer, "q_proj", "k_proj", "v_proj");
         NDArray mixed = Attention.attend(
                 Torch.rotate(Attention.split(projected.get(0), config.heads()), constants.cos(), constants.sin()),
                 Torch.rotate(Attention.split(projected.get(1), config.kvHeads()), constants.cos(), constants.sin()),

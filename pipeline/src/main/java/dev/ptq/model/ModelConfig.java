@@ -83,11 +83,10 @@ public record ModelConfig(
             String type = text("model_type", null);
             for (Family family : Family.values()) {
                 if (family.modelType().equals(type)) {
-                    ModelConfig config =
-                            switch (family) {
-                                case LLAMA -> llama();
-                                case OPT -> opt();
-                            };
+                    ModelConfig config = switch (family) {
+                        case LLAMA -> llama();
+                        case OPT -> opt();
+                    };
                     if (config.heads() % config.kvHeads() != 0) {
                         throw wrong(
                                 "num_key_value_heads",
@@ -158,24 +157,25 @@ public record ModelConfig(
         }
 
         private Rope rope() throws IOException {
-            JsonNode settings = json.path("rope_parameters").isObject()
-                    ? json.get("rope_parameters")
-                    : json.path("rope_scaling");
+            JsonNode settings =
+                    json.path("rope_parameters").isObject() ? json.get("rope_parameters") : json.path("rope_scaling");
             double theta = number(settings, "rope_theta", number(json, "rope_theta", 10000));
-            String type = settings.path("rope_type").asString(settings.path("type").asString("default"));
-            Rope.Scaling scaling =
-                    switch (type) {
-                        case "default" -> new Rope.Unscaled();
-                        case "linear" -> new Rope.Linear(required(settings, "factor"));
-                        case "llama3" -> new Rope.Llama3(
-                                required(settings, "factor"),
-                                required(settings, "low_freq_factor"),
-                                required(settings, "high_freq_factor"),
-                                (int) required(settings, "original_max_position_embeddings"));
-                        default -> throw wrong(
-                                "rope_scaling.rope_type",
-                                "expected one of [default, linear, llama3], got \"" + type + "\"");
-                    };
+            String type =
+                    settings.path("rope_type").asString(settings.path("type").asString("default"));
+            Rope.Scaling scaling = switch (type) {
+                case "default" -> new Rope.Unscaled();
+                case "linear" -> new Rope.Linear(required(settings, "factor"));
+                case "llama3" ->
+                    new Rope.Llama3(
+                            required(settings, "factor"),
+                            required(settings, "low_freq_factor"),
+                            required(settings, "high_freq_factor"),
+                            (int) required(settings, "original_max_position_embeddings"));
+                default ->
+                    throw wrong(
+                            "rope_scaling.rope_type",
+                            "expected one of [default, linear, llama3], got \"" + type + "\"");
+            };
             return new Rope(theta, scaling);
         }
 

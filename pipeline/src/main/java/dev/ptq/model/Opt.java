@@ -85,8 +85,7 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
     @Override
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
         NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : hidden;
-        List<NDArray> projected =
-                block.project(Site.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
+        List<NDArray> projected = block.project(Site.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
         // here the query is scaled before it is rounded, unlike llama's scores
         NDArray query = projected.get(0).muli((float) (1 / Math.sqrt(config.headDim())));
         List<NDArray> heads = new ArrayList<>();
@@ -101,8 +100,8 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
             attended = norm(attended, block, "self_attn_layer_norm");
         }
         NDArray mlpIn = config.normFirst() ? norm(attended, block, "final_layer_norm") : attended;
-        NDArray middle =
-                Activation.relu(block.project(Site.MLP_IN, mlpIn, observer, "fc1").get(0));
+        NDArray middle = Activation.relu(
+                block.project(Site.MLP_IN, mlpIn, observer, "fc1").get(0));
         NDArray output = attended.add(
                 block.project(Site.MLP_MID, middle, observer, "fc2").get(0));
         return config.normFirst() ? output : norm(output, block, "final_layer_norm");
@@ -113,7 +112,9 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
         NDArray finished = hidden;
         if (config.finalNorm()) {
             finished = Torch.layerNorm(
-                    finished, outer.get(prefix + "final_layer_norm.weight"), outer.get(prefix + "final_layer_norm.bias"));
+                    finished,
+                    outer.get(prefix + "final_layer_norm.weight"),
+                    outer.get(prefix + "final_layer_norm.bias"));
         }
         if (config.embeddingSize() != config.hiddenSize()) {
             finished = Torch.linear(finished, outer.get(prefix + "project_out.weight"));
