@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /** A model family: what its tensors are called and shaped, and what a block computes. */
 interface Architecture {
@@ -29,8 +30,12 @@ interface Architecture {
     /** Returns what the block makes of {@code hidden}, {@code [batch, tokens, hiddenSize]}, which stays as it is. */
     NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer);
 
-    /** Returns what the head takes, {@code [..., embeddingSize]}, from the last block's output. */
-    NDArray finish(NDArray hidden, Map<String, NDArray> outer);
+    /**
+     * Returns what the head takes, {@code [..., embeddingSize]}, from the last block's output.
+     *
+     * @param outer gives a tensor of {@link #outerTensors}, but not those with a row per token
+     */
+    NDArray finish(NDArray hidden, Function<String, NDArray> outer);
 
     /** Joins the ids of equally long chunks. */
     static int[] flat(int[][] chunks) {

@@ -126,7 +126,7 @@ public final class Checkpoint implements AutoCloseable {
      */
     public void expect(String name, List<Long> shape) throws IOException {
         Safetensors owner = owner(name);
-        List<Long> found = owner.entries().get(name).shape();
+        List<Long> found = owner.shape(name);
         if (!found.equals(shape)) {
             throw new IOException(
                     owner.file() + ": tensor " + name + ": config.json implies shape " + shape + ", found " + found);

@@ -14,6 +14,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
  * A model folder opened for work: headers checked, nothing but headers in memory. Blocks are loaded one at a time, in
@@ -238,7 +239,7 @@ public final class LanguageModel implements AutoCloseable {
             try (NDManager scratch = owner.newSubManager()) {
                 NDArray batch = states.batch(i);
                 batch.tempAttach(scratch);
-                NDArray result = architecture.finish(batch, outer);
+                NDArray result = architecture.finish(batch, name -> Objects.requireNonNull(outer.get(name), name));
                 if (result != batch) {
                     result.attach(owner);
                 }

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 
 /** Llama: RMSNorm before attention and MLP, rotary positions, grouped key and value heads, SwiGLU. */
 record Llama(ModelConfig config) implements Architecture {
@@ -86,8 +87,8 @@ record Llama(ModelConfig config) implements Architecture {
     }
 
     @Override
-    public NDArray finish(NDArray hidden, Map<String, NDArray> outer) {
-        return norm(hidden, outer.get(FINAL_NORM));
+    public NDArray finish(NDArray hidden, Function<String, NDArray> outer) {
+        return norm(hidden, outer.apply(FINAL_NORM));
     }
 
     private NDArray norm(NDArray hidden, NDArray weight) {

@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
@@ -108,16 +109,16 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
     }
 
     @Override
-    public NDArray finish(NDArray hidden, Map<String, NDArray> outer) {
+    public NDArray finish(NDArray hidden, Function<String, NDArray> outer) {
         NDArray finished = hidden;
         if (config.finalNorm()) {
             finished = Torch.layerNorm(
                     finished,
-                    outer.get(prefix + "final_layer_norm.weight"),
-                    outer.get(prefix + "final_layer_norm.bias"));
+                    outer.apply(prefix + "final_layer_norm.weight"),
+                    outer.apply(prefix + "final_layer_norm.bias"));
         }
         if (config.embeddingSize() != config.hiddenSize()) {
-            finished = Torch.linear(finished, outer.get(prefix + "project_out.weight"));
+            finished = Torch.linear(finished, outer.apply(prefix + "project_out.weight"));
         }
         return finished;
     }

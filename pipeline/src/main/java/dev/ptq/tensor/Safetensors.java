@@ -79,6 +79,11 @@ public final class Safetensors implements AutoCloseable {
         return Collections.unmodifiableMap(entries);
     }
 
+    /** Returns a tensor's shape. */
+    public List<Long> shape(String name) throws IOException {
+        return entry(name).shape();
+    }
+
     /** The header's {@code __metadata__}. */
     public Map<String, String> metadata() {
         return Collections.unmodifiableMap(metadata);
