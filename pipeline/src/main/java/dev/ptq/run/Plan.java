@@ -12,7 +12,7 @@ import java.util.regex.Pattern;
 /** The stages of one run in the order they are executed, and the fingerprint of each. */
 public final class Plan {
     /** No dots, so that a stage's directory cannot be mistaken for a file of the run such as {@code manifest.json}. */
-    private static final Pattern STAGE_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)?");
+    private static final Pattern STAGE_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*");
 
     private final Map<String, Stage> stages = new LinkedHashMap<>();
     private final Map<String, String> fingerprints = new LinkedHashMap<>();

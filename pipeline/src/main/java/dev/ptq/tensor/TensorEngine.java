@@ -17,21 +17,24 @@ public final class TensorEngine {
 
     /** Returns a new manager of native memory; the caller closes it. */
     public static synchronized NDManager newManager() {
-        if (!started) {
-            setUnlessGiven("ai.djl.offline", "true");
-            setUnlessGiven("OPT_OUT_TRACKING", "true");
-            setUnlessGiven("ai.djl.pytorch.num_threads", Integer.toString(Parallel.THREADS));
-            setUnlessGiven("ai.djl.pytorch.num_interop_threads", "1");
-            // recompiling small functions for every new shape costs more than it gains
-            setUnlessGiven("ai.djl.pytorch.graph_optimizer", "false");
-            setUnlessGiven("DJL_CACHE_DIR", cacheFolder().toString());
-        }
+        prepare();
         NDManager manager = NDManager.newBaseManager();
         if (!started) {
             started = true;
             JniUtils.setGradMode(false);
         }
         return manager;
+    }
+
+    /** Puts the settings in force for whatever else of the engine's family is used first, such as its tokenizers. */
+    public static void prepare() {
+        setUnlessGiven("ai.djl.offline", "true");
+        setUnlessGiven("OPT_OUT_TRACKING", "true");
+        setUnlessGiven("ai.djl.pytorch.num_threads", Integer.toString(Parallel.THREADS));
+        setUnlessGiven("ai.djl.pytorch.num_interop_threads", "1");
+        // recompiling small functions for every new shape costs more than it gains
+        setUnlessGiven("ai.djl.pytorch.graph_optimizer", "false");
+        setUnlessGiven("DJL_CACHE_DIR", cacheFolder().toString());
     }
 
     /** The folder for files that can be made again at any time: {@code PTQ_CACHE}, or {@code ~/.cache/ptq}. */

@@ -1,0 +1,63 @@
+package dev.ptq.cli;
+
+import dev.ptq.format.Formats;
+import dev.ptq.method.Methods;
+import java.io.PrintWriter;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code ptq list methods|formats|models|datasets}. */
+@Command(
+        name = "list",
+        mixinStandardHelpOptions = true,
+        description = "Lists what can be written in a config, with one line each.")
+final class ListCommand implements Callable<Integer> {
+    /** What can be listed; lower case on the command line. */
+    enum What {
+        methods,
+        formats,
+        models,
+        datasets
+    }
+
+    @Spec
+    CommandSpec spec;
+
+    @Parameters(paramLabel = "WHAT", description = "one of: ${COMPLETION-CANDIDATES}")
+    What what;
+
+    @Override
+    public Integer call() {
+        Map<String, String> lines = switch (what) {
+            case methods -> Methods.descriptions();
+            case formats -> Formats.descriptions();
+            case models -> models();
+            case datasets -> datasets();
+        };
+        PrintWriter out = spec.commandLine().getOut();
+        lines.forEach((name, text) -> out.printf(Locale.ROOT, "%-12s %s%n", name, text));
+        out.flush();
+        return 0;
+    }
+
+    private static Map<String, String> models() {
+        Map<String, String> lines = new LinkedHashMap<>();
+        lines.put("PATH", "a Hugging Face model folder: config.json, safetensors (one file or shards), tokenizer.json");
+        lines.put("  llama", "grouped heads, rotary positions with default, linear or llama3 scaling, optional biases");
+        lines.put("  opt", "learned positions, LayerNorm before or after, ReLU, project_in and project_out");
+        return lines;
+    }
+
+    private static Map<String, String> datasets() {
+        Map<String, String> lines = new LinkedHashMap<>();
+        lines.put("FILE.txt", "a text; layout = \"document\" (one row), \"lines\" or \"wikitext\"");
+        lines.put("FILE.jsonl", "one row per line; field = \"text\" names the key that holds it");
+        return lines;
+    }
+}

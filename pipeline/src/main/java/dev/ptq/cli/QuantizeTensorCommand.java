@@ -1,0 +1,116 @@
+package dev.ptq.cli;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.Formats;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Safetensors;
+import dev.ptq.tensor.SafetensorsWriter;
+import dev.ptq.tensor.TensorEngine;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.FloatBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code ptq quantize-tensor IN OUT --format TABLE}. */
+@Command(
+        name = "quantize-tensor",
+        mixinStandardHelpOptions = true,
+        description = "Rounds every tensor of a safetensors file to a format and back, and prints the error of each.")
+final class QuantizeTensorCommand implements Callable<Integer> {
+    @Spec
+    CommandSpec spec;
+
+    @Parameters(index = "0", paramLabel = "IN.safetensors", description = "the tensors")
+    Path in;
+
+    @Parameters(index = "1", paramLabel = "OUT.safetensors", description = "the rounded tensors, under the same names")
+    Path out;
+
+    @Option(
+            names = "--format",
+            required = true,
+            paramLabel = "TABLE",
+            description = "an inline table as in a config, such as '{ format = \"mxint\", bits = 4 }'")
+    String format;
+
+    @Option(
+            names = "--skip-first-dim",
+            description = "blocks do not reach across the first dimension; of more than two it never does")
+    boolean skipFirst;
+
+    @Override
+    public Integer call() throws IOException {
+        if (!Files.isRegularFile(in)) {
+            throw new ConfigException(in + ": no such file");
+        }
+        ConfigTable root = ConfigTable.parse("", "--format", List.of("format=" + format));
+        NumberFormat numbers = Formats.read(root.requiredTable("format"), Formats.Use.WEIGHT);
+        root.finish();
+        PrintWriter print = spec.commandLine().getOut();
+        try (Safetensors tensors = Safetensors.open(in);
+                NDManager manager = TensorEngine.newManager()) {
+            Map<String, NDArray> rounded = new LinkedHashMap<>();
+            print.printf(
+                    Locale.ROOT,
+                    "%-40s %-18s %12s %12s %12s%n",
+                    "tensor",
+                    "shape",
+                    "bits/value",
+                    "rel. error",
+                    "max error");
+            for (String name : tensors.entries().keySet()) {
+                NDArray values = tensors.load(manager, name);
+                Shape shape = values.getShape();
+                if (skipFirst && shape.dimension() < 2) {
+                    throw new ConfigException("--skip-first-dim: tensor " + name + " has only one dimension, " + shape);
+                }
+                float[] before = values.toFloatArray();
+                numbers.round(NativeFloats.writableWindow(values), shape, Operand.WEIGHT, skipFirst);
+                rounded.put(name, values);
+                report(print, name, numbers, before, values);
+            }
+            SafetensorsWriter.write(out, rounded, Map.of());
+        }
+        print.flush();
+        return 0;
+    }
+
+    private static void report(PrintWriter print, String name, NumberFormat format, float[] before, NDArray rounded) {
+        FloatBuffer after = NativeFloats.window(rounded);
+        double squares = 0;
+        double errors = 0;
+        double largest = 0;
+        for (int i = 0; i < before.length; i++) {
+            double error = Math.abs((double) before[i] - after.get(i));
+            squares += (double) before[i] * before[i];
+            errors += error * error;
+            largest = Math.max(largest, error);
+        }
+        double bits = before.length == 0 ? 0 : format.storageBits(rounded.getShape(), Operand.WEIGHT) / before.length;
+        print.printf(
+                Locale.ROOT,
+                "%-40s %-18s %12.3f %12.4e %12.4e%n",
+                name,
+                rounded.getShape(),
+                bits,
+                squares == 0 ? 0 : Math.sqrt(errors / squares),
+                largest);
+    }
+}

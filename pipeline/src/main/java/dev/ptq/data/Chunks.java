@@ -1,0 +1,68 @@
+package dev.ptq.data;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Cuts texts into chunks of equally many tokens. */
+public final class Chunks {
+    private static final Logger log = LoggerFactory.getLogger(Chunks.class);
+
+    /** LQER tokenizes with this many workers, whatever its config says. */
+    private static final int LQER_WORKERS = 8;
+    /** Rows that one of its workers joins at a time. */
+    private static final int LQER_ROWS = 1000;
+
+    private Chunks() {}
+
+    /** All rows joined by two newlines, tokenized as one text, and cut from the start; what is left over is dropped. */
+    public static int[][] oneStream(List<String> rows, Tokenizer tokenizer, int length) {
+        return cut(tokenizer.encode(String.join("\n\n", rows)), length).toArray(int[][]::new);
+    }
+
+    /**
+     * As LQER's code cuts: the rows go to eight workers in contiguous shards; each joins and tokenizes at most 1000 rows
+     * at a time, so each of these texts has its own special tokens, and drops its own left-over tokens.
+     */
+    public static int[][] inShards(List<String> rows, Tokenizer tokenizer, int length) {
+        int workers = Math.min(LQER_WORKERS, rows.size());
+        List<int[]> texts = new ArrayList<>();
+        for (List<String> shard : split(rows, workers)) {
+            for (int from = 0; from < shard.size(); from += LQER_ROWS) {
+                List<String> part = shard.subList(from, Math.min(shard.size(), from + LQER_ROWS));
+                texts.add(tokenizer.encode(String.join("\n\n", part)));
+            }
+        }
+        List<int[]> chunks = new ArrayList<>();
+        // the same number of workers shares the texts out again, and each cuts what it has
+        for (List<int[]> shard : split(texts, Math.min(LQER_WORKERS, texts.size()))) {
+            int[] tokens = shard.stream().flatMapToInt(Arrays::stream).toArray();
+            if (tokens.length < length) {
+                log.warn("a shard of {} tokens is shorter than a chunk of {} and is dropped", tokens.length, length);
+            }
+            chunks.addAll(cut(tokens, length));
+        }
+        return chunks.toArray(int[][]::new);
+    }
+
+    private static <T> List<List<T>> split(List<T> items, int parts) {
+        List<List<T>> shards = new ArrayList<>();
+        for (int i = 0; i < parts; i++) {
+            int size = items.size() / parts;
+            int longer = items.size() % parts;
+            int from = size * i + Math.min(i, longer);
+            shards.add(items.subList(from, from + size + (i < longer ? 1 : 0)));
+        }
+        return shards;
+    }
+
+    private static List<int[]> cut(int[] tokens, int length) {
+        List<int[]> chunks = new ArrayList<>();
+        for (int from = 0; from + length <= tokens.length; from += length) {
+            chunks.add(Arrays.copyOfRange(tokens, from, from + length));
+        }
+        return chunks;
+    }
+}

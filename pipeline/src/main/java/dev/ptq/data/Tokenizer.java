@@ -1,0 +1,108 @@
+package dev.ptq.data;
+
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import dev.ptq.tensor.TensorEngine;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.OptionalInt;
+import tools.jackson.core.JacksonException;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
+
+/** The tokenizer of a model folder, {@code tokenizer.json}. */
+public final class Tokenizer implements AutoCloseable {
+    private final HuggingFaceTokenizer tokenizer;
+    private final OptionalInt padId;
+
+    private Tokenizer(HuggingFaceTokenizer tokenizer, OptionalInt padId) {
+        this.tokenizer = tokenizer;
+        this.padId = padId;
+    }
+
+    /** The files that decide what a tokenizer does, those that are there. */
+    public static List<Path> files(Path folder) {
+        return List.of(folder.resolve("tokenizer.json"), folder.resolve("tokenizer_config.json")).stream()
+                .filter(Files::exists)
+                .toList();
+    }
+
+    /** Opens the tokenizer of a model folder. */
+    public static Tokenizer open(Path folder) throws IOException {
+        Path file = folder.resolve("tokenizer.json");
+        if (!Files.exists(file)) {
+            throw new IOException(file + ": no such file; a model folder needs the tokenizer in this form");
+        }
+        TensorEngine.prepare();
+        HuggingFaceTokenizer opened;
+        try {
+            // left to itself the library cuts every text to 512 tokens
+            opened = HuggingFaceTokenizer.newInstance(file, Map.of("truncation", "false", "padding", "false"));
+        } catch (IOException | RuntimeException e) {
+            throw new IOException(file + ": " + e.getMessage(), e);
+        }
+        return new Tokenizer(opened, padId(folder, opened));
+    }
+
+    /**
+     * Token ids of a whole text, with the special tokens that the tokenizer itself adds, such as a BOS at its start.
+     */
+    public int[] encode(String text) {
+        return Arrays.stream(tokenizer.encode(text, true, false).getIds())
+                .mapToInt(Math::toIntExact)
+                .toArray();
+    }
+
+    /** Token ids without special tokens. */
+    public int[] encodePlain(String text) {
+        return Arrays.stream(tokenizer.encode(text, false, false).getIds())
+                .mapToInt(Math::toIntExact)
+                .toArray();
+    }
+
+    /** The text of token ids. */
+    public String decode(int[] ids) {
+        return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray());
+    }
+
+    /**
+     * The padding token as LQER sets it: the tokenizer's own, or the end-of-text token where there is none or it is
+     * {@code <unk>}.
+     */
+    public OptionalInt padId() {
+        return padId;
+    }
+
+    private static OptionalInt padId(Path folder, HuggingFaceTokenizer tokenizer) throws IOException {
+        Path file = folder.resolve("tokenizer_config.json");
+        if (!Files.exists(file)) {
+            return OptionalInt.empty();
+        }
+        JsonNode config;
+        try {
+            config = JsonMapper.shared().readTree(Files.readString(file));
+        } catch (JacksonException e) {
+            throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+        }
+        String pad = token(config.path("pad_token"));
+        String chosen = pad.isEmpty() || pad.equals("<unk>") ? token(config.path("eos_token")) : pad;
+        if (chosen.isEmpty()) {
+            return OptionalInt.empty();
+        }
+        long[] ids = tokenizer.encode(chosen, false, false).getIds();
+        return ids.length == 1 ? OptionalInt.of(Math.toIntExact(ids[0])) : OptionalInt.empty();
+    }
+
+    /** A special token is written as a text, or as a table with its content. */
+    private static String token(JsonNode node) {
+        return node.isString() ? node.asString() : node.path("content").asString("");
+    }
+
+    @Override
+    public void close() {
+        tokenizer.close();
+    }
+}

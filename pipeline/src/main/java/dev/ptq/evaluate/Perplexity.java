@@ -1,0 +1,133 @@
+package dev.ptq.evaluate;
+
+import dev.ptq.data.Tokenizer;
+import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.BlockRunner;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.progress.Progress;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.OptionalInt;
+
+/** Token perplexity of a model on a text. */
+public final class Perplexity {
+    /** Hidden states held at a time, in values; a longer text goes through the model in several passes. */
+    private static final long HIDDEN_VALUES = 1L << 26;
+
+    private Perplexity() {}
+
+    /**
+     * A perplexity and what it was taken from.
+     *
+     * @param loss mean negative log-likelihood in nats, as the protocol averages it
+     * @param chunkLosses mean of each chunk's scored tokens
+     * @param scoredTokens predictions that count
+     */
+    public record Result(double loss, double perplexity, List<Double> chunkLosses, long scoredTokens) {}
+
+    /**
+     * Cuts the text into chunks.
+     *
+     * @throws IOException if there is not one whole chunk, or the model cannot take its length
+     */
+    public static int[][] chunks(PerplexitySettings settings, Tokenizer tokenizer, int maxPositions)
+            throws IOException {
+        requireLength(settings.seqLen(), maxPositions);
+        int[][] chunks = settings.protocol().chunks(settings.text().rows(), tokenizer, settings.seqLen());
+        if (chunks.length == 0) {
+            throw new IOException(settings.text().path() + ": the text is shorter than one chunk of "
+                    + settings.seqLen() + " tokens; lower seq_len or take a longer text");
+        }
+        int count = settings.protocol().limited(chunks.length, settings.maxSamples(), settings.batchSize());
+        return Arrays.copyOf(chunks, count);
+    }
+
+    /**
+     * Checks a chunk length.
+     *
+     * @throws IOException if the model has fewer positions
+     */
+    public static void requireLength(int seqLen, int maxPositions) throws IOException {
+        if (seqLen > maxPositions) {
+            throw new IOException("seq_len " + seqLen + " is more than the model's " + maxPositions + " positions");
+        }
+    }
+
+    /** Hidden states, in bytes, that {@link #evaluate} holds at a time at most. */
+    public static long hiddenBytes(PerplexitySettings settings, ModelConfig shape) {
+        long chunk = (long) settings.seqLen() * shape.hiddenSize();
+        long batch = chunk * settings.batchSize();
+        long wanted = settings.maxSamples().isPresent()
+                ? chunk * settings.maxSamples().getAsInt()
+                : HIDDEN_VALUES;
+        return Math.max(batch, Math.min(wanted, HIDDEN_VALUES)) * Float.BYTES;
+    }
+
+    /** Scores the chunks with the blocks that {@code runner} makes. */
+    public static Result evaluate(
+            LanguageModel model,
+            BlockRunner runner,
+            PerplexitySettings settings,
+            Tokenizer tokenizer,
+            Progress.Reporter reporter)
+            throws IOException {
+        int[][] chunks = chunks(settings, tokenizer, model.config().maxPositions());
+        int seqLen = settings.seqLen();
+        int batchSize = settings.batchSize();
+        long inPass = HIDDEN_VALUES / ((long) seqLen * model.config().hiddenSize());
+        int passChunks = (int) Math.max(batchSize, Math.min(chunks.length, inPass) / batchSize * batchSize);
+        double[] sums = new double[chunks.length];
+        int[] counts = new int[chunks.length];
+        OptionalInt unscored = settings.protocol().unscored(tokenizer);
+        long batches = ((long) chunks.length + batchSize - 1) / batchSize;
+        long steps = batches * model.config().blocks();
+        try (Progress progress = reporter.start("perplexity " + settings.name(), steps, "block passes")) {
+            long stepsBefore = 0;
+            for (int from = 0; from < chunks.length; from += passChunks) {
+                int[][] pass = Arrays.copyOfRange(chunks, from, Math.min(chunks.length, from + passChunks));
+                try (HiddenStates states = model.embed(pass, batchSize)) {
+                    runner.run(states, ActivationObserver.none(), shifted(progress, stepsBefore));
+                    stepsBefore += (long) states.size() * model.config().blocks();
+                    double[][] losses = model.nextTokenLosses(states, pass);
+                    for (int i = 0; i < pass.length; i++) {
+                        for (int position = 0; position < losses[i].length; position++) {
+                            if (unscored.isEmpty() || pass[i][position + 1] != unscored.getAsInt()) {
+                                sums[from + i] += losses[i][position];
+                                counts[from + i]++;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        double loss = settings.protocol().meanLoss(sums, counts, batchSize);
+        if (!Double.isFinite(loss)) {
+            throw new IOException("the loss on " + settings.name() + " is " + loss);
+        }
+        List<Double> chunkLosses = new ArrayList<>();
+        for (int i = 0; i < sums.length; i++) {
+            chunkLosses.add(sums[i] / counts[i]);
+        }
+        return new Result(
+                loss,
+                Math.exp(loss),
+                chunkLosses,
+                Arrays.stream(counts).asLongStream().sum());
+    }
+
+    private static Progress shifted(Progress progress, long before) {
+        return new Progress() {
+            @Override
+            public void step(long done) {
+                progress.step(before + done);
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+}

@@ -1,0 +1,174 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.Formats;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import dev.ptq.model.Linear;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.LowRank;
+import dev.ptq.tensor.NativeFloats;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * LQER and L2QER: a low-rank path beside each linear that takes back most of its weight's quantization error. The two
+ * differ in the metric only. Source: LQER (ICML 2024).
+ *
+ * @param metric in which the error is made small
+ * @param rank of the path
+ * @param factor format that both factors are rounded to
+ * @param productA format of {@code x A}; absent: that of activations
+ * @param productB format of {@code (x A) B}; absent: that of activations
+ * @param pattern full-match regular expression of the weight names that get a path
+ */
+public record LowRankCorrection(
+        Metric metric,
+        int rank,
+        NumberFormat factor,
+        Optional<NumberFormat> productA,
+        Optional<NumberFormat> productB,
+        String pattern,
+        LowRankSolver solver)
+        implements Method {
+    private static final float SMALLEST_SCALE = 1e-4f;
+
+    /** In which the error is made small. */
+    public enum Metric {
+        /** Every input channel counts the same. */
+        IDENTITY,
+        /** Input channels count by their mean magnitude. */
+        MEAN_ABS
+    }
+
+    static LowRankCorrection read(ConfigTable table, Metric metric) {
+        int rank = table.integer("rank", 32, 1, 1 << 16);
+        NumberFormat factor = table.table("factor")
+                .map(format -> Formats.read(format, Formats.Use.FACTOR))
+                .orElseGet(() -> new BlockFloatFormat(8, List.of(16, 1), 8, 127));
+        Optional<NumberFormat> productA =
+                table.table("product_a").map(format -> Formats.read(format, Formats.Use.ACTIVATION));
+        Optional<NumberFormat> productB =
+                table.table("product_b").map(format -> Formats.read(format, Formats.Use.ACTIVATION));
+        String pattern = table.string("pattern", ".*");
+        try {
+            Pattern.compile(pattern);
+        } catch (PatternSyntaxException e) {
+            table.problem("pattern", "expected a regular expression, got '" + pattern + "': " + e.getDescription());
+            pattern = ".*";
+        }
+        return new LowRankCorrection(metric, rank, factor, productA, productB, pattern, LowRankSolver.read(table));
+    }
+
+    @Override
+    public String name() {
+        return metric == Metric.IDENTITY ? "lqer" : "l2qer";
+    }
+
+    @Override
+    public Set<Statistic> statistics() {
+        return metric == Metric.IDENTITY ? Set.of() : Set.of(Statistic.MAX_BATCH_MEAN_ABS);
+    }
+
+    @Override
+    public void check(List<LinearSpec> linears, ConfigTable table) {
+        List<LinearSpec> matched = linears.stream().filter(this::matches).toList();
+        if (matched.isEmpty()) {
+            table.problem(
+                    "pattern",
+                    "'" + pattern + "' matches no weight; there are such as "
+                            + linears.get(0).weightName());
+        }
+        matched.stream()
+                .filter(linear -> rank > Math.min(linear.inFeatures(), linear.outFeatures()))
+                .findFirst()
+                .ifPresent(linear -> table.problem(
+                        "rank",
+                        "expected at most " + Math.min(linear.inFeatures(), linear.outFeatures())
+                                + ", the smaller side of "
+                                + linear.weightName() + " [" + linear.outFeatures() + ", " + linear.inFeatures()
+                                + "], got " + rank));
+    }
+
+    /** Whether a linear gets a path. */
+    public boolean matches(LinearSpec linear) {
+        return linear.weightName().matches(pattern);
+    }
+
+    /** The path that runs with these factors, beside a layer whose inputs have the format {@code activation}. */
+    public LowRank path(NDArray a, NDArray b, NumberFormat activation) {
+        return new LowRank(a, b, productA.orElse(activation), productB.orElse(activation));
+    }
+
+    @Override
+    public void apply(BlockWork work) {
+        for (Linear linear : work.block().linears()) {
+            if (matches(linear.spec())) {
+                correct(work, linear);
+            }
+        }
+    }
+
+    private void correct(BlockWork work, Linear linear) {
+        long start = System.nanoTime();
+        LinearSpec spec = linear.spec();
+        NDManager owner = work.block().manager();
+        try (NDManager scratch = owner.newSubManager()) {
+            NDArray weight = linear.weight();
+            weight.tempAttach(scratch);
+            NDArray quantized =
+                    work.quantization().formats(spec.weightName()).weight().fakeQuantize(weight, Operand.WEIGHT);
+            NDArray error = weight.sub(quantized).transpose(1, 0);
+            NDArray scale = NativeFloats.of(scratch, scale(work, spec), spec.inFeatures());
+            LowRankSolver.Solution solution = solver.solve(error, scale, rank, work.seed(spec));
+            NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
+            NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
+            double norm = Math.sqrt(LowRankSolver.energy(weight));
+            double before = Math.sqrt(LowRankSolver.energy(error)) / norm;
+            double after = Math.sqrt(LowRankSolver.energy(error.sub(a.matMul(b)))) / norm;
+            a.attach(owner);
+            b.attach(owner);
+            double seconds = (System.nanoTime() - start) / 1e9;
+            work.correct(
+                    spec,
+                    a,
+                    b,
+                    new BlockWork.LayerReport(name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
+        }
+    }
+
+    private float[] scale(BlockWork work, LinearSpec spec) {
+        return switch (metric) {
+            case IDENTITY -> {
+                float[] ones = new float[spec.inFeatures()];
+                Arrays.fill(ones, 1);
+                yield ones;
+            }
+            case MEAN_ABS -> normalized(work.statistics().of(spec, Statistic.MAX_BATCH_MEAN_ABS));
+        };
+    }
+
+    /** Raises values to at least 1e-4 and divides them by the geometric mean of the smallest and the largest. */
+    static float[] normalized(float[] statistic) {
+        float smallest = Float.POSITIVE_INFINITY;
+        float largest = 0;
+        for (int i = 0; i < statistic.length; i++) {
+            statistic[i] = Math.max(statistic[i], SMALLEST_SCALE);
+            smallest = Math.min(smallest, statistic[i]);
+            largest = Math.max(largest, statistic[i]);
+        }
+        float middle = (float) Math.sqrt(smallest * largest);
+        for (int i = 0; i < statistic.length; i++) {
+            statistic[i] /= middle;
+        }
+        return statistic;
+    }
+}

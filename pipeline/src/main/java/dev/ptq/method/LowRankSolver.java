@@ -1,0 +1,178 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Torch;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * Best low-rank approximation in a weighted Frobenius norm: the factors that minimize {@code ||S (E - A B)||} with
+ * {@code S = diag(scale)}. From {@code S E = U Σ Vᵀ} they are {@code A = S⁻¹ U_r}, {@code B = Σ_r V_rᵀ}. Source: LQER
+ * (ICML 2024).
+ *
+ * @param kind how the leading singular vectors are found
+ * @param iterations of the subspace, for {@link Kind#RANDOMIZED}
+ * @param oversample columns carried beyond the rank, for {@link Kind#RANDOMIZED}
+ */
+public record LowRankSolver(Kind kind, int iterations, int oversample) {
+    /** Below this size of the smaller side the full decomposition costs next to nothing. */
+    private static final int SMALL = 512;
+
+    /** How the leading singular vectors are found. */
+    public enum Kind {
+        /**
+         * To float32 accuracy. A small matrix is decomposed in full; of a larger one the Gram matrix of its smaller side
+         * is, whose leading eigenvectors are then refined on the matrix itself.
+         */
+        EXACT,
+        /** By subspace iteration from a random start: several times faster, and a little less than the best. */
+        RANDOMIZED
+    }
+
+    /** Reads the solver's keys of a method's table. */
+    static LowRankSolver read(ConfigTable table) {
+        Map<String, Kind> kinds = new LinkedHashMap<>();
+        kinds.put("exact", Kind.EXACT);
+        kinds.put("randomized", Kind.RANDOMIZED);
+        Kind kind = table.choice("solver", kinds, "exact");
+        boolean random = kind == Kind.RANDOMIZED;
+        return new LowRankSolver(
+                kind,
+                random ? table.integer("iterations", 6, 0, 100) : 0,
+                random ? table.integer("oversample", 16, 0, 1024) : 0);
+    }
+
+    /** The factors, attached to the manager of the error, and the share of {@code ||S E||²} that they capture. */
+    public static final class Solution {
+        private final NDArray a;
+        private final NDArray b;
+        private final double capturedEnergy;
+
+        Solution(NDArray a, NDArray b, double capturedEnergy) {
+            this.a = a;
+            this.b = b;
+            this.capturedEnergy = capturedEnergy;
+        }
+
+        /** {@code [inFeatures, rank]}. */
+        public NDArray a() {
+            return a;
+        }
+
+        /** {@code [rank, outFeatures]}. */
+        public NDArray b() {
+            return b;
+        }
+
+        /** From 0 to 1; 1 too where there is no error. */
+        public double capturedEnergy() {
+            return capturedEnergy;
+        }
+    }
+
+    /**
+     * Solves for one layer.
+     *
+     * @param error quantization error {@code (W - Wq)ᵀ}, {@code [inFeatures, outFeatures]}, float32
+     * @param scale channel weights, {@code [inFeatures]}, float32, all positive
+     * @param rank at most the smaller side of {@code error}
+     * @param seed of the random start
+     */
+    public Solution solve(NDArray error, NDArray scale, int rank, long seed) {
+        long in = error.getShape().get(0);
+        long out = error.getShape().get(1);
+        if (rank < 1 || rank > Math.min(in, out)) {
+            throw new IllegalArgumentException("rank " + rank + " of an error of " + error.getShape());
+        }
+        NDManager outer = error.getManager();
+        try (NDManager scratch = outer.newSubManager()) {
+            error.tempAttach(scratch);
+            NDArray column = scale.reshape(in, 1);
+            NDArray scaled = error.mul(column);
+            Leading leading =
+                    in < out ? transposed(leading(transpose(scaled), rank, seed)) : leading(scaled, rank, seed);
+            NDArray a = leading.u().div(column);
+            NDArray b = leading.vt().mul(leading.sigma().reshape(rank, 1));
+            double total = energy(scaled);
+            double captured = total == 0 ? 1 : Math.min(1, energy(leading.sigma()) / total);
+            a.attach(outer);
+            b.attach(outer);
+            return new Solution(a, b, captured);
+        }
+    }
+
+    /** {@code [rows, r]}, {@code [r]} and {@code [r, columns]}. */
+    private record Leading(NDArray u, NDArray sigma, NDArray vt) {}
+
+    private static Leading transposed(Leading leading) {
+        return new Leading(transpose(leading.vt()), leading.sigma(), transpose(leading.u()));
+    }
+
+    /** Leading singular triples of a matrix that is at least as high as wide. */
+    private Leading leading(NDArray matrix, int rank, long seed) {
+        int columns = (int) matrix.getShape().get(1);
+        if (kind == Kind.EXACT && columns <= SMALL) {
+            return cut(Torch.svd(matrix), rank);
+        }
+        NDArray basis = switch (kind) {
+            case EXACT -> leadingEigenvectors(matrix, Math.min(columns, rank + 16));
+            case RANDOMIZED -> subspace(matrix, Math.min(columns, rank + oversample), seed);
+        };
+        // Rayleigh-Ritz on the matrix itself: M V = (U Σ W) with V's columns orthonormal
+        NDList parts = Torch.svd(matrix.matMul(basis));
+        NDArray vt = parts.get(2).matMul(transpose(basis));
+        return cut(new NDList(parts.get(0), parts.get(1), vt), rank);
+    }
+
+    private static Leading cut(NDList parts, int rank) {
+        return new Leading(
+                parts.get(0).get(new NDIndex(":, :{}", rank)),
+                parts.get(1).get(new NDIndex(":{}", rank)),
+                parts.get(2).get(new NDIndex(":{}", rank)));
+    }
+
+    private static NDArray leadingEigenvectors(NDArray matrix, int count) {
+        NDArray turned = transpose(matrix);
+        NDArray gram = Torch.linear(turned, turned);
+        // ascending order: the leading ones are the last columns
+        return Torch.eigh(gram).get(1).get(new NDIndex(":, -{}:", count));
+    }
+
+    private NDArray subspace(NDArray matrix, int count, long seed) {
+        int columns = (int) matrix.getShape().get(1);
+        SplittableRandom random = new SplittableRandom(seed);
+        float[] start = new float[columns * count];
+        for (int i = 0; i < start.length; i++) {
+            start[i] = (float) random.nextGaussian();
+        }
+        NDArray basis = orthonormal(NativeFloats.of(matrix.getManager(), start, columns, count));
+        NDArray turned = transpose(matrix);
+        for (int i = 0; i < iterations; i++) {
+            basis = orthonormal(turned.matMul(orthonormal(matrix.matMul(basis))));
+        }
+        return basis;
+    }
+
+    private static NDArray orthonormal(NDArray columns) {
+        return Torch.qr(columns).get(0);
+    }
+
+    private static NDArray transpose(NDArray matrix) {
+        return matrix.transpose(1, 0);
+    }
+
+    /** Sum of squares, in double. */
+    static double energy(NDArray values) {
+        double sum = 0;
+        for (float value : values.toFloatArray()) {
+            sum += (double) value * value;
+        }
+        return sum;
+    }
+}

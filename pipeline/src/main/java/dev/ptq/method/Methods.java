@@ -1,0 +1,41 @@
+package dev.ptq.method;
+
+import dev.ptq.config.ConfigTable;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Function;
+
+/** The quantization methods by the names they have in configs. */
+public final class Methods {
+    /** A method's one-line description and how its table is read. */
+    private record Entry(String description, Function<ConfigTable, Method> reader) {}
+
+    private static final Map<String, Entry> ENTRIES = new LinkedHashMap<>();
+
+    static {
+        ENTRIES.put(
+                "lqer",
+                new Entry(
+                        "low-rank correction of the weight error by its SVD (LQER, ICML 2024); no calibration",
+                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.IDENTITY)));
+        ENTRIES.put(
+                "l2qer",
+                new Entry(
+                        "the same, weighted by mean activation magnitudes (L2QER, ICML 2024); needs calibration",
+                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.MEAN_ABS)));
+    }
+
+    private Methods() {}
+
+    /** Names and descriptions. */
+    public static Map<String, String> descriptions() {
+        Map<String, String> descriptions = new LinkedHashMap<>();
+        ENTRIES.forEach((name, entry) -> descriptions.put(name, entry.description()));
+        return descriptions;
+    }
+
+    /** Reads one {@code [[approximation]]} table; its {@code method} key says which other keys it has. */
+    public static Method read(ConfigTable table) {
+        return table.choice("method", ENTRIES).reader().apply(table);
+    }
+}

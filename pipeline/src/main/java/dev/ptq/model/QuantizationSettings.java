@@ -1,0 +1,147 @@
+package dev.ptq.model;
+
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.Formats;
+import dev.ptq.format.NoFormat;
+import dev.ptq.format.NumberFormat;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/**
+ * The emulated number formats, {@code [quantization]}: of every linear, of single ones by name, and of attention.
+ *
+ * @param linear formats of a linear that no override names
+ * @param overrides later ones win
+ */
+public record QuantizationSettings(LinearFormats linear, AttentionFormats attention, List<FormatOverride> overrides) {
+    /**
+     * Other formats for some linears.
+     *
+     * @param pattern full-match regular expression over weight names
+     */
+    public record FormatOverride(
+            String pattern,
+            Optional<NumberFormat> weight,
+            Optional<NumberFormat> activation,
+            Optional<NumberFormat> bias) {}
+
+    public QuantizationSettings {
+        overrides = List.copyOf(overrides);
+    }
+
+    /** Full precision. */
+    public static QuantizationSettings none() {
+        NumberFormat none = new NoFormat();
+        return new QuantizationSettings(new LinearFormats(none, none, none), AttentionFormats.none(), List.of());
+    }
+
+    /** Reads {@code [quantization]}. */
+    public static QuantizationSettings read(ConfigTable table) {
+        NumberFormat none = new NoFormat();
+        NumberFormat weight = format(table, "weight", Formats.Use.WEIGHT).orElse(none);
+        NumberFormat activation =
+                format(table, "activation", Formats.Use.ACTIVATION).orElse(none);
+        NumberFormat bias = format(table, "bias", Formats.Use.BIAS).orElseGet(() -> biasBeside(activation));
+        AttentionFormats attention = table.table("attention")
+                .map(t -> new AttentionFormats(
+                        format(t, "left", Formats.Use.ACTIVATION).orElse(none),
+                        format(t, "right", Formats.Use.ACTIVATION).orElse(none)))
+                .orElseGet(AttentionFormats::none);
+        List<FormatOverride> overrides = new ArrayList<>();
+        for (ConfigTable override : table.tables("override")) {
+            overrides.add(readOverride(override));
+        }
+        return new QuantizationSettings(new LinearFormats(weight, activation, bias), attention, overrides);
+    }
+
+    private static Optional<NumberFormat> format(ConfigTable table, String key, Formats.Use use) {
+        return table.table(key).map(t -> Formats.read(t, use));
+    }
+
+    private static FormatOverride readOverride(ConfigTable table) {
+        String pattern = table.string("pattern");
+        try {
+            Pattern.compile(pattern);
+        } catch (PatternSyntaxException e) {
+            table.problem("pattern", "expected a regular expression, got '" + pattern + "': " + e.getDescription());
+            pattern = "";
+        }
+        FormatOverride override = new FormatOverride(
+                pattern,
+                format(table, "weight", Formats.Use.WEIGHT),
+                format(table, "activation", Formats.Use.ACTIVATION),
+                format(table, "bias", Formats.Use.BIAS));
+        if (override.weight().isEmpty()
+                && override.activation().isEmpty()
+                && override.bias().isEmpty()) {
+            table.problem("expected a weight, activation or bias format, got none of them");
+        }
+        return override;
+    }
+
+    /** Left out, a bias is rounded as activations are where these are block floating point. */
+    private static NumberFormat biasBeside(NumberFormat activation) {
+        return activation instanceof BlockFloatFormat format
+                ? new BlockFloatFormat(format.bits(), format.blockSize(), format.exponentBits(), format.exponentBias())
+                : new NoFormat();
+    }
+
+    /** Reports to {@code table} the overrides that match none of these linears. */
+    public void check(List<LinearSpec> linears, ConfigTable table) {
+        List<ConfigTable> tables = table.tables("override");
+        for (int i = 0; i < overrides.size(); i++) {
+            String pattern = overrides.get(i).pattern();
+            if (!pattern.isEmpty()
+                    && linears.stream().noneMatch(linear -> linear.weightName().matches(pattern))) {
+                tables.get(i)
+                        .problem(
+                                "pattern",
+                                "'" + pattern + "' matches no weight; there are such as "
+                                        + linears.get(0).weightName());
+            }
+        }
+    }
+
+    /** The formats of a linear, by its weight's name. */
+    public LinearFormats formats(String weightName) {
+        NumberFormat weight = linear.weight();
+        NumberFormat activation = linear.activation();
+        NumberFormat bias = linear.bias();
+        for (FormatOverride override : overrides) {
+            if (weightName.matches(override.pattern())) {
+                weight = override.weight().orElse(weight);
+                activation = override.activation().orElse(activation);
+                bias = override.bias().orElse(bias);
+            }
+        }
+        return new LinearFormats(weight, activation, bias);
+    }
+
+    /** Only what decides the quantized weights. */
+    public QuantizationSettings weightsOnly() {
+        NumberFormat none = new NoFormat();
+        List<FormatOverride> kept = overrides.stream()
+                .filter(override -> override.weight().isPresent())
+                .map(override ->
+                        new FormatOverride(override.pattern(), override.weight(), Optional.empty(), Optional.empty()))
+                .toList();
+        return new QuantizationSettings(new LinearFormats(linear.weight(), none, none), AttentionFormats.none(), kept);
+    }
+
+    /** Whether nothing is rounded. */
+    public boolean isNone() {
+        return equals(none());
+    }
+
+    /** Rounds a block's weights and biases in place and sets the formats of its other operands. */
+    public void applyTo(Block block) {
+        for (Linear each : block.linears()) {
+            each.quantize(formats(each.spec().weightName()));
+        }
+        block.quantizeAttention(attention);
+    }
+}

@@ -1,0 +1,123 @@
+package dev.ptq.stage;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.method.BlockWork;
+import dev.ptq.method.Method;
+import dev.ptq.model.Block;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.progress.Progress;
+import dev.ptq.run.Stage;
+import dev.ptq.tensor.SafetensorsWriter;
+import dev.ptq.tensor.TensorEngine;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors} and {@code layers.csv}. */
+final class ApproximateStage implements Stage {
+    private static final Logger log = LoggerFactory.getLogger(ApproximateStage.class);
+
+    static final String NAME = "approximate";
+    static final String LOW_RANK = "low_rank.safetensors";
+
+    private final Workspace workspace;
+    private final Settings settings;
+
+    private record Settings(
+            Workspace.ModelContent model, QuantizationSettings weights, List<Method> steps, long seed) {}
+
+    ApproximateStage(Workspace workspace) {
+        this.workspace = workspace;
+        Experiment experiment = workspace.experiment();
+        this.settings = new Settings(
+                workspace.modelContent(),
+                experiment.quantization().weightsOnly(),
+                experiment.steps(),
+                experiment.seed());
+    }
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public List<String> inputs() {
+        return workspace.experiment().statistics().isEmpty() ? List.of() : List.of(CalibrateStage.NAME);
+    }
+
+    @Override
+    public Record settings() {
+        return settings;
+    }
+
+    @Override
+    public int version() {
+        return 1;
+    }
+
+    @Override
+    public void run(Map<String, Path> inputs, Path output) throws IOException {
+        Path calibrated = inputs.get(CalibrateStage.NAME);
+        ActivationStatistics statistics = calibrated == null
+                ? ActivationStatistics.none()
+                : ActivationStatistics.read(calibrated.resolve(CalibrateStage.STATISTICS));
+        LanguageModel model = workspace.model();
+        List<List<Object>> rows = new ArrayList<>();
+        Map<String, NDArray> factors = new LinkedHashMap<>();
+        int blocks = model.config().blocks();
+        try (NDManager kept = TensorEngine.newManager();
+                Progress progress = workspace.reporter().start(NAME, blocks, "blocks")) {
+            for (int index = 0; index < blocks; index++) {
+                try (Block block = model.load(index)) {
+                    BlockWork work = new BlockWork(block, settings.weights(), statistics, settings.seed());
+                    for (Method step : settings.steps()) {
+                        step.apply(work);
+                    }
+                    work.factors().forEach((name, factor) -> {
+                        factor.attach(kept);
+                        factors.put(name, factor);
+                    });
+                    work.reports().forEach(report -> rows.add(row(report)));
+                }
+                progress.step(index + 1);
+            }
+            SafetensorsWriter.write(output.resolve(LOW_RANK), factors, Map.of());
+        }
+        Tables.write(
+                output.resolve("layers.csv"),
+                List.of(
+                        "module",
+                        "method",
+                        "out_features",
+                        "in_features",
+                        "rank",
+                        "error_before",
+                        "error_after",
+                        "energy_captured",
+                        "seconds"),
+                rows);
+        log.info("{}: {} linears in {} blocks", NAME, rows.size(), blocks);
+    }
+
+    private static List<Object> row(BlockWork.LayerReport report) {
+        return List.of(
+                report.linear().module(),
+                report.method(),
+                report.linear().outFeatures(),
+                report.linear().inFeatures(),
+                report.rank(),
+                report.errorBefore(),
+                report.errorAfter(),
+                report.capturedEnergy(),
+                report.seconds());
+    }
+}

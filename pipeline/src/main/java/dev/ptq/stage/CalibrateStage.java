@@ -1,0 +1,97 @@
+package dev.ptq.stage;
+
+import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.data.Chunks;
+import dev.ptq.data.TextFile;
+import dev.ptq.model.BlockRunner;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.progress.Progress;
+import dev.ptq.run.Stage;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Takes statistics of activations in one full-precision pass: {@code statistics.safetensors}. */
+final class CalibrateStage implements Stage {
+    private static final Logger log = LoggerFactory.getLogger(CalibrateStage.class);
+
+    static final String NAME = "calibrate";
+    static final String STATISTICS = "statistics.safetensors";
+
+    private final Workspace workspace;
+    private final CalibrationSettings calibration;
+    private final Settings settings;
+
+    private record Settings(
+            Workspace.ModelContent model,
+            Workspace.TokenizerContent tokenizer,
+            TextFile.Content text,
+            int numSamples,
+            int seqLen,
+            int batchSize,
+            List<Statistic> statistics) {}
+
+    CalibrateStage(Workspace workspace, CalibrationSettings calibration) throws IOException {
+        this.workspace = workspace;
+        this.calibration = calibration;
+        this.settings = new Settings(
+                workspace.modelContent(),
+                workspace.tokenizerContent(),
+                calibration.text().content(),
+                calibration.numSamples(),
+                calibration.seqLen(),
+                calibration.batchSize(),
+                List.copyOf(EnumSet.copyOf(workspace.experiment().statistics())));
+    }
+
+    @Override
+    public String name() {
+        return NAME;
+    }
+
+    @Override
+    public List<String> inputs() {
+        return List.of();
+    }
+
+    @Override
+    public Record settings() {
+        return settings;
+    }
+
+    @Override
+    public int version() {
+        return 1;
+    }
+
+    @Override
+    public void run(Map<String, Path> inputs, Path output) throws IOException {
+        LanguageModel model = workspace.model();
+        int[][] chunks = Chunks.oneStream(calibration.text().rows(), workspace.tokenizer(), calibration.seqLen());
+        if (chunks.length < calibration.numSamples()) {
+            throw new IOException(calibration.text().path() + ": has " + chunks.length + " chunks of "
+                    + calibration.seqLen() + " tokens, calibration asks for " + calibration.numSamples()
+                    + "; lower num_samples or seq_len, or take a longer text");
+        }
+        int[][] samples = Arrays.copyOf(chunks, calibration.numSamples());
+        ActivationStatistics.Collector collector =
+                new ActivationStatistics.Collector(EnumSet.copyOf(settings.statistics()));
+        try (BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
+                HiddenStates states = model.embed(samples, calibration.batchSize());
+                Progress progress = workspace
+                        .reporter()
+                        .start(NAME, (long) states.size() * model.config().blocks(), "block passes")) {
+            runner.run(states, collector, progress);
+        }
+        collector.finished().write(output.resolve(STATISTICS));
+        log.info("{}: {} samples of {} tokens", NAME, samples.length, calibration.seqLen());
+    }
+}

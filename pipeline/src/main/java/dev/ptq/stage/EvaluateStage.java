@@ -1,0 +1,148 @@
+package dev.ptq.stage;
+
+import dev.ptq.data.TextFile;
+import dev.ptq.evaluate.Perplexity;
+import dev.ptq.evaluate.PerplexityProtocol;
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.method.LowRankCorrection;
+import dev.ptq.method.Method;
+import dev.ptq.model.Block;
+import dev.ptq.model.BlockRunner;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Linear;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.run.Stage;
+import dev.ptq.tensor.Safetensors;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.OptionalInt;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Takes the perplexity of one variant of the model on one text: {@code scores.json}, {@code chunks.csv}. */
+final class EvaluateStage implements Stage {
+    private static final Logger log = LoggerFactory.getLogger(EvaluateStage.class);
+
+    static final String NAME = "evaluate";
+    static final String SCORES = "scores.json";
+
+    private final Workspace workspace;
+    private final Variant variant;
+    private final PerplexitySettings perplexity;
+    private final Settings settings;
+
+    private record Settings(
+            Workspace.ModelContent model,
+            Workspace.TokenizerContent tokenizer,
+            QuantizationSettings quantization,
+            List<Method> steps,
+            TextFile.Content text,
+            int seqLen,
+            PerplexityProtocol protocol,
+            OptionalInt maxSamples,
+            int batchSize) {}
+
+    EvaluateStage(Workspace workspace, Variant variant, PerplexitySettings perplexity) throws IOException {
+        this.workspace = workspace;
+        this.variant = variant;
+        this.perplexity = perplexity;
+        Experiment experiment = workspace.experiment();
+        this.settings = new Settings(
+                workspace.modelContent(),
+                workspace.tokenizerContent(),
+                variant == Variant.FULL_PRECISION ? QuantizationSettings.none() : experiment.quantization(),
+                variant == Variant.QUANTIZED ? experiment.steps() : List.of(),
+                perplexity.text().content(),
+                perplexity.seqLen(),
+                perplexity.protocol(),
+                perplexity.maxSamples(),
+                perplexity.batchSize());
+    }
+
+    @Override
+    public String name() {
+        return directory(variant, perplexity);
+    }
+
+    static String directory(Variant variant, PerplexitySettings perplexity) {
+        return NAME + "/" + variant.label() + "/" + perplexity.name();
+    }
+
+    @Override
+    public List<String> inputs() {
+        return settings.steps().isEmpty() ? List.of() : List.of(ApproximateStage.NAME);
+    }
+
+    @Override
+    public Record settings() {
+        return settings;
+    }
+
+    @Override
+    public int version() {
+        return 1;
+    }
+
+    @Override
+    public void run(Map<String, Path> inputs, Path output) throws IOException {
+        LanguageModel model = workspace.model();
+        Path approximated = inputs.get(ApproximateStage.NAME);
+        Perplexity.Result result;
+        if (approximated == null) {
+            result = evaluate(model, settings.quantization()::applyTo);
+        } else {
+            try (Safetensors factors = Safetensors.open(approximated.resolve(ApproximateStage.LOW_RANK))) {
+                result = evaluate(model, block -> {
+                    settings.quantization().applyTo(block);
+                    addLowRank(block, factors);
+                });
+            }
+        }
+        Map<String, Object> scores = new LinkedHashMap<>();
+        scores.put("perplexity", result.perplexity());
+        scores.put("loss", result.loss());
+        scores.put("protocol", settings.protocol().name().toLowerCase(Locale.ROOT));
+        scores.put("seq_len", settings.seqLen());
+        scores.put("batch_size", settings.batchSize());
+        scores.put("chunks", result.chunkLosses().size());
+        scores.put("tokens", result.scoredTokens());
+        JsonFiles.write(output.resolve(SCORES), scores);
+        List<List<Object>> rows = new ArrayList<>();
+        for (int i = 0; i < result.chunkLosses().size(); i++) {
+            rows.add(List.of(i, result.chunkLosses().get(i)));
+        }
+        Tables.write(output.resolve("chunks.csv"), List.of("chunk", "loss"), rows);
+        log.info(
+                "{}: perplexity {} over {} chunks",
+                name(),
+                String.format(Locale.ROOT, "%.4f", result.perplexity()),
+                rows.size());
+    }
+
+    private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change) throws IOException {
+        try (BlockRunner runner = new BlockRunner(model, change, workspace.resident())) {
+            return Perplexity.evaluate(model, runner, perplexity, workspace.tokenizer(), workspace.reporter());
+        }
+    }
+
+    private void addLowRank(Block block, Safetensors factors) throws IOException {
+        for (Linear linear : block.linears()) {
+            String module = linear.spec().module();
+            for (Method step : settings.steps()) {
+                if (step instanceof LowRankCorrection correction && correction.matches(linear.spec())) {
+                    linear.correct(correction.path(
+                            factors.load(block.manager(), module + ".A"),
+                            factors.load(block.manager(), module + ".B"),
+                            settings.quantization()
+                                    .formats(linear.spec().weightName())
+                                    .activation()));
+                }
+            }
+        }
+    }
+}

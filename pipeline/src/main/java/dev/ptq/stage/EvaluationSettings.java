@@ -1,0 +1,40 @@
+package dev.ptq.stage;
+
+import dev.ptq.config.ConfigTable;
+import dev.ptq.evaluate.PerplexitySettings;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * What is measured, {@code [evaluation]}.
+ *
+ * @param baselines other variants of the model that are measured too
+ */
+public record EvaluationSettings(List<Variant> baselines, List<PerplexitySettings> perplexities) {
+    /** Reads {@code [evaluation]}. */
+    static EvaluationSettings read(ConfigTable table) {
+        List<Variant> baselines = new ArrayList<>();
+        for (String name : table.strings("baselines", List.of("full_precision", "round_to_nearest"))) {
+            switch (name) {
+                case "full_precision" -> baselines.add(Variant.FULL_PRECISION);
+                case "round_to_nearest" -> baselines.add(Variant.ROUND_TO_NEAREST);
+                default ->
+                    table.problem(
+                            "baselines", "expected some of [full_precision, round_to_nearest], got \"" + name + "\"");
+            }
+        }
+        List<PerplexitySettings> perplexities = new ArrayList<>();
+        Set<String> names = new HashSet<>();
+        for (ConfigTable perplexity : table.tables("perplexity")) {
+            PerplexitySettings settings = PerplexitySettings.read(perplexity);
+            if (!names.add(settings.name())) {
+                perplexity.problem(
+                        "name", "\"" + settings.name() + "\" names an earlier text too; give each a name of its own");
+            }
+            perplexities.add(settings);
+        }
+        return new EvaluationSettings(baselines, perplexities);
+    }
+}

@@ -1,0 +1,158 @@
+package dev.ptq.stage;
+
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.method.Method;
+import dev.ptq.method.Methods;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * An experiment file as values, checked as far as it can be without opening a checkpoint.
+ *
+ * @param seed of everything random
+ * @param modelPath of a Hugging Face model folder
+ * @param memory whether the model stays in memory
+ * @param shape of the model
+ * @param calibration text for statistics; present where a step needs one
+ * @param steps {@code [[approximation]]}, in order
+ * @param resolved every key with the value in force, defaults included
+ */
+public record Experiment(
+        long seed,
+        String modelPath,
+        Memory memory,
+        ModelConfig shape,
+        Optional<CalibrationSettings> calibration,
+        List<Method> steps,
+        QuantizationSettings quantization,
+        EvaluationSettings evaluation,
+        Map<String, Object> resolved) {
+
+    /** Whether the blocks of a model stay in memory between passes. */
+    public enum Memory {
+        /** Where the model takes at most a quarter of the machine's memory. */
+        AUTO,
+        /** Always. */
+        RESIDENT,
+        /** Never: they are read again in every pass. */
+        STREAMED
+    }
+
+    /**
+     * Reads an experiment file.
+     *
+     * @param overrides {@code key.path=value}
+     * @throws dev.ptq.config.ConfigException with all problems, if there are any
+     */
+    public static Experiment read(Path file, List<String> overrides) throws IOException {
+        ConfigTable root = ConfigTable.read(file, overrides);
+        long seed = root.longInteger("seed", 0, 0, Long.MAX_VALUE);
+        ConfigTable modelTable = root.requiredTable("model");
+        String path = modelTable.string("path");
+        Map<String, Memory> memories = new LinkedHashMap<>();
+        memories.put("auto", Memory.AUTO);
+        memories.put("resident", Memory.RESIDENT);
+        memories.put("streamed", Memory.STREAMED);
+        Memory memory = modelTable.choice("memory", memories, "auto");
+        Optional<ModelConfig> shape = shape(modelTable, path);
+
+        Optional<CalibrationSettings> calibration = root.table("calibration").map(CalibrationSettings::read);
+        List<ConfigTable> stepTables = root.tables("approximation");
+        List<Method> steps = stepTables.stream().map(Methods::read).toList();
+        Optional<ConfigTable> quantizationTable = root.table("quantization");
+        QuantizationSettings quantization =
+                quantizationTable.map(QuantizationSettings::read).orElseGet(QuantizationSettings::none);
+        Optional<ConfigTable> evaluationTable = root.table("evaluation");
+        EvaluationSettings evaluation = evaluationTable
+                .map(EvaluationSettings::read)
+                .orElseGet(() -> new EvaluationSettings(List.of(), List.of()));
+
+        for (int i = 0; i < steps.size(); i++) {
+            if (!steps.get(i).statistics().isEmpty() && calibration.isEmpty()) {
+                stepTables
+                        .get(i)
+                        .problem("method", steps.get(i).name() + " needs statistics: add a [calibration] section");
+            }
+        }
+        if (shape.isPresent()) {
+            ModelConfig model = shape.get();
+            List<LinearSpec> linears = LanguageModel.linears(model);
+            for (int i = 0; i < steps.size(); i++) {
+                steps.get(i).check(linears, stepTables.get(i));
+            }
+            quantizationTable.ifPresent(table -> quantization.check(linears, table));
+            calibration.ifPresent(settings -> root.table("calibration")
+                    .ifPresent(table -> checkLength(table, settings.seqLen(), model.maxPositions())));
+            List<ConfigTable> perplexityTables =
+                    evaluationTable.map(table -> table.tables("perplexity")).orElse(List.of());
+            List<PerplexitySettings> perplexities = evaluation.perplexities();
+            for (int i = 0; i < perplexities.size(); i++) {
+                checkLength(perplexityTables.get(i), perplexities.get(i).seqLen(), model.maxPositions());
+            }
+        }
+        root.finish();
+        return new Experiment(
+                seed, path, memory, shape.orElseThrow(), calibration, steps, quantization, evaluation, root.resolved());
+    }
+
+    private static Optional<ModelConfig> shape(ConfigTable table, String path) {
+        if (path.isEmpty()) {
+            return Optional.empty();
+        }
+        Path folder = Path.of(path);
+        if (!Files.isDirectory(folder)) {
+            table.problem("path", "no such model folder: \"" + path + "\" (paths start at the current directory)");
+            return Optional.empty();
+        }
+        try {
+            ModelConfig shape = ModelConfig.read(folder);
+            if (Tokenizer.files(folder).isEmpty()) {
+                table.problem("path", folder.resolve("tokenizer.json") + ": no such file");
+            }
+            return Optional.of(shape);
+        } catch (IOException e) {
+            table.problem("path", String.valueOf(e.getMessage()));
+            return Optional.empty();
+        }
+    }
+
+    private static void checkLength(ConfigTable table, int seqLen, int maxPositions) {
+        if (seqLen > maxPositions) {
+            table.problem("seq_len", "expected at most the model's " + maxPositions + " positions, got " + seqLen);
+        }
+    }
+
+    /** What calibration must collect. */
+    public Set<Statistic> statistics() {
+        return steps.stream().flatMap(step -> step.statistics().stream()).collect(Collectors.toSet());
+    }
+
+    /** The variants that are measured, the experiment itself last. */
+    public List<Variant> variants() {
+        List<Variant> variants = new ArrayList<>();
+        for (Variant baseline : Variant.values()) {
+            boolean same = baseline == Variant.ROUND_TO_NEAREST && steps.isEmpty();
+            if (evaluation.baselines().contains(baseline) && !same && !quantization.isNone()) {
+                variants.add(baseline);
+            }
+        }
+        variants.add(Variant.QUANTIZED);
+        return variants;
+    }
+}

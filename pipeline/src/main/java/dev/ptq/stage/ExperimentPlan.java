@@ -1,0 +1,88 @@
+package dev.ptq.stage;
+
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.run.Plan;
+import dev.ptq.run.Stage;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import tools.jackson.databind.JsonNode;
+
+/** The stages of an experiment, and the metrics that their artifacts hold. */
+public final class ExperimentPlan {
+    private ExperimentPlan() {}
+
+    /** The stages, in order; calibration only where a step needs it. */
+    public static Plan of(Workspace workspace) throws IOException {
+        Experiment experiment = workspace.experiment();
+        List<Stage> stages = new ArrayList<>();
+        if (experiment.calibration().isPresent() && !experiment.statistics().isEmpty()) {
+            stages.add(new CalibrateStage(workspace, experiment.calibration().get()));
+        }
+        if (!experiment.steps().isEmpty()) {
+            stages.add(new ApproximateStage(workspace));
+        }
+        stages.add(new QuantizeStage(workspace));
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            for (Variant variant : experiment.variants()) {
+                stages.add(new EvaluateStage(workspace, variant, perplexity));
+            }
+        }
+        return new Plan(stages);
+    }
+
+    /** Gathers the metrics of a run from the artifacts in its directory: flat names to numbers and words. */
+    public static Map<String, Object> metrics(Experiment experiment, Path run) throws IOException {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            Map<Variant, Double> losses = new LinkedHashMap<>();
+            for (Variant variant : experiment.variants()) {
+                JsonNode scores = JsonFiles.read(run.resolve(EvaluateStage.directory(variant, perplexity))
+                        .resolve(EvaluateStage.SCORES));
+                String name = variant.metricPrefix() + "perplexity/" + perplexity.name();
+                metrics.put(name, scores.get("perplexity").asDouble());
+                metrics.put(name + "/loss", scores.get("loss").asDouble());
+                if (variant == Variant.QUANTIZED) {
+                    metrics.put(name + "/protocol", scores.get("protocol").asString());
+                    for (String count : List.of("seq_len", "chunks", "tokens")) {
+                        metrics.put(name + "/" + count, scores.get(count).asLong());
+                    }
+                }
+                losses.put(variant, scores.get("loss").asDouble());
+            }
+            Double best = losses.get(Variant.FULL_PRECISION);
+            Double plain = losses.get(Variant.ROUND_TO_NEAREST);
+            Double own = losses.get(Variant.QUANTIZED);
+            if (best != null && plain != null && own != null && !plain.equals(best)) {
+                metrics.put("loss_recovered/" + perplexity.name(), (plain - own) / (plain - best));
+            }
+        }
+        JsonNode quantize = JsonFiles.read(run.resolve(QuantizeStage.NAME).resolve("metrics.json"));
+        quantize.properties()
+                .forEach(entry -> metrics.put(entry.getKey(), entry.getValue().asDouble()));
+        return metrics;
+    }
+
+    /** Writes {@code metrics.json} and {@code evaluate/results.json}, the latter in the harness's layout. */
+    public static void writeResults(Experiment experiment, Path run) throws IOException {
+        Map<String, Object> metrics = metrics(experiment, run);
+        JsonFiles.write(run.resolve("metrics.json"), metrics);
+        Map<String, Object> results = new LinkedHashMap<>();
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            Map<String, Object> scores = new LinkedHashMap<>();
+            scores.put("alias", perplexity.name());
+            scores.put("token_perplexity,none", metrics.get("perplexity/" + perplexity.name()));
+            scores.put("token_perplexity_stderr,none", "N/A");
+            results.put(perplexity.name(), scores);
+        }
+        if (!results.isEmpty()) {
+            Map<String, Object> content = new LinkedHashMap<>();
+            content.put("results", results);
+            content.put("config", Map.of("model_args", experiment.modelPath()));
+            JsonFiles.write(run.resolve(EvaluateStage.NAME).resolve("results.json"), content);
+        }
+    }
+}

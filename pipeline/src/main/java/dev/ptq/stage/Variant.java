@@ -1,0 +1,27 @@
+package dev.ptq.stage;
+
+/** What of the experiment is in force while a model is measured. */
+public enum Variant {
+    /** Nothing. */
+    FULL_PRECISION("full_precision"),
+    /** The number formats alone. */
+    ROUND_TO_NEAREST("round_to_nearest"),
+    /** The number formats and all approximation steps: the experiment itself. */
+    QUANTIZED("quantized");
+
+    private final String label;
+
+    Variant(String label) {
+        this.label = label;
+    }
+
+    /** The name in configs, metrics and directories. */
+    public String label() {
+        return label;
+    }
+
+    /** What metrics of this variant start with. */
+    public String metricPrefix() {
+        return this == QUANTIZED ? "" : label + "/";
+    }
+}

@@ -1,0 +1,136 @@
+package dev.ptq.stage;
+
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.data.Digests;
+import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.Perplexity;
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.model.Checkpoint;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.progress.Progress;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** What the stages of one experiment share: the opened model and tokenizer, their digests, and where progress goes. */
+public final class Workspace implements AutoCloseable {
+    /** The head's weights and logits held at a time. */
+    private static final long HEAD_BYTES = 300L << 20;
+    /** The Java machine and the tensor engine. */
+    private static final long PROGRAM_BYTES = 500L << 20;
+
+    private final Experiment experiment;
+    private final Progress.Reporter reporter;
+    private final ModelContent model;
+    private final TokenizerContent tokenizer;
+    private @Nullable LanguageModel openModel;
+    private @Nullable Tokenizer openTokenizer;
+
+    /** What a fingerprint needs to know of a model. */
+    public record ModelContent(String sha256) {}
+
+    /** What a fingerprint needs to know of a tokenizer. */
+    public record TokenizerContent(String sha256) {}
+
+    /** Hashes the model's files; opens nothing yet. */
+    public Workspace(Experiment experiment, Progress.Reporter reporter) throws IOException {
+        this.experiment = experiment;
+        this.reporter = reporter;
+        Path folder = Path.of(experiment.modelPath());
+        List<Path> files = new ArrayList<>(List.of(folder.resolve("config.json")));
+        files.addAll(Checkpoint.files(folder));
+        model = new ModelContent(Digests.of(files));
+        tokenizer = new TokenizerContent(Digests.of(Tokenizer.files(folder)));
+    }
+
+    Experiment experiment() {
+        return experiment;
+    }
+
+    Progress.Reporter reporter() {
+        return reporter;
+    }
+
+    /** The digest of the model's config and weights. */
+    public ModelContent modelContent() {
+        return model;
+    }
+
+    /** The digest of the tokenizer's files. */
+    public TokenizerContent tokenizerContent() {
+        return tokenizer;
+    }
+
+    LanguageModel model() throws IOException {
+        if (openModel == null) {
+            openModel = LanguageModel.open(Path.of(experiment.modelPath()));
+        }
+        return openModel;
+    }
+
+    Tokenizer tokenizer() throws IOException {
+        if (openTokenizer == null) {
+            openTokenizer = Tokenizer.open(Path.of(experiment.modelPath()));
+        }
+        return openTokenizer;
+    }
+
+    /** Whether blocks stay in memory between passes. */
+    public boolean resident() {
+        return switch (experiment.memory()) {
+            case RESIDENT -> true;
+            case STREAMED -> false;
+            case AUTO -> {
+                long weights = LanguageModel.linears(experiment.shape()).stream()
+                        .mapToLong(linear -> linear.size() * Float.BYTES)
+                        .sum();
+                yield weights <= machineMemory() / 4;
+            }
+        };
+    }
+
+    /**
+     * A rough figure of the memory a run needs: weights held at a time, hidden states, one step's activations, and the
+     * program itself.
+     */
+    public long estimatedBytes() {
+        ModelConfig shape = experiment.shape();
+        long weights = LanguageModel.linears(shape).stream()
+                .mapToLong(linear -> linear.size() * Float.BYTES)
+                .sum();
+        long held = resident() ? weights : 2 * weights / shape.blocks();
+        long hidden = 0;
+        long step = 0;
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            hidden = Math.max(hidden, Perplexity.hiddenBytes(perplexity, shape));
+            long tokens = (long) perplexity.batchSize() * perplexity.seqLen();
+            step = Math.max(step, tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES);
+        }
+        if (experiment.calibration().isPresent()) {
+            CalibrationSettings calibration = experiment.calibration().get();
+            long tokens = (long) calibration.numSamples() * calibration.seqLen();
+            hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
+        }
+        return held + hidden + step + HEAD_BYTES + PROGRAM_BYTES;
+    }
+
+    private static long machineMemory() {
+        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean machine
+                ? machine.getTotalMemorySize()
+                : Runtime.getRuntime().maxMemory();
+    }
+
+    @Override
+    public void close() throws IOException {
+        if (openModel != null) {
+            openModel.close();
+        }
+        if (openTokenizer != null) {
+            openTokenizer.close();
+        }
+    }
+}
