@@ -41,12 +41,13 @@ final class Attention {
      * @param query {@code [batch, heads, tokens, headDim]}
      * @param key {@code [batch, kvHeads, tokens, headDim]}; each serves {@code heads / kvHeads} neighbouring queries
      * @param value likewise
-     * @param scoreScale factor on the scores after the product, 1 for none
+     * @param scoreDivisor of the scores, after the product; 1 for none. A division, not a product with the inverse: the
+     *     last bit decides ties when probabilities are rounded
      * @param mask {@code [tokens, tokens]}, added to the scores
      * @return {@code [batch, tokens, heads · headDim]}
      */
     static NDArray attend(
-            NDArray query, NDArray key, NDArray value, float scoreScale, NDArray mask, AttentionFormats formats) {
+            NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {
         long batch = query.getShape().get(0);
         long heads = query.getShape().get(1);
         long tokens = query.getShape().get(2);
@@ -68,8 +69,8 @@ final class Attention {
                 NDIndex part = new NDIndex("{}:{}", from, Math.min(all, from + step));
                 NDArray qPart = q.get(scratch, part);
                 NDArray scores = qPart.matMul(k.get(scratch, part).transpose(0, 2, 1));
-                if (scoreScale != 1) {
-                    scores.muli(scoreScale);
+                if (scoreDivisor != 1) {
+                    scores.divi(scoreDivisor);
                 }
                 Shape perHead = new Shape(scores.getShape().get(0) * group, tokens, tokens);
                 scores.reshape(perHead).addi(mask);

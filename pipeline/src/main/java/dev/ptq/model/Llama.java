@@ -74,7 +74,7 @@ record Llama(ModelConfig config) implements Architecture {
                 Torch.rotate(Attention.split(projected.get(0), config.heads()), constants.cos(), constants.sin()),
                 Torch.rotate(Attention.split(projected.get(1), config.kvHeads()), constants.cos(), constants.sin()),
                 Attention.split(projected.get(2), config.kvHeads()),
-                (float) (1 / Math.sqrt(config.headDim())),
+                (float) Math.sqrt(config.headDim()),
                 constants.mask(),
                 block.attention());
         NDArray attended = hidden.add(
