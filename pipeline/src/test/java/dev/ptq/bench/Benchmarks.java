@@ -1,0 +1,241 @@
+package dev.ptq.bench;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.FixedPointFormat;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.MinifloatFormat;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import dev.ptq.method.LowRankSolver;
+import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.AttentionFormats;
+import dev.ptq.model.BlockRunner;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.LinearFormats;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.SyntheticModel;
+import dev.ptq.progress.Progress;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.TensorEngine;
+import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.SplittableRandom;
+
+/**
+ * Speed, as ratios between things timed in turn in one process. Run by {@code scripts/bench} on a quiet machine; each
+ * figure is the median of several.
+ */
+public final class Benchmarks {
+    /** Values per second of the original Python {@code block_fp} on this task, in millions. */
+    private static final double ORIGINAL_VALUES = 34;
+
+    private Benchmarks() {}
+
+    private interface Work {
+        void run() throws IOException;
+    }
+
+    /** Runs the sections named, or all of: formats, forward, lowrank. */
+    public static void main(String[] sections) throws IOException {
+        List<String> wanted = sections.length == 0 ? List.of("formats", "forward", "lowrank") : List.of(sections);
+        for (String section : wanted) {
+            switch (section) {
+                case "formats" -> formats();
+                case "forward" -> forward();
+                case "lowrank" -> lowRank();
+                default -> throw new IllegalArgumentException("no section " + section);
+            }
+        }
+    }
+
+    private static void formats() throws IOException {
+        print("fake quantization of 4096x4096 in place");
+        Map<String, NumberFormat> formats = new LinkedHashMap<>();
+        formats.put("mxint 4 [1,16]", mxint(4, 1, 16));
+        formats.put("mxint 8 [1,16]", mxint(8, 1, 16));
+        formats.put("mxint 8 [16,1]", mxint(8, 16, 1));
+        formats.put("mxint 4 [1,128]", mxint(4, 1, 128));
+        formats.put("int 4 channel", new IntegerFormat(4, IntegerFormat.Granularity.CHANNEL, 0, true));
+        formats.put("int 4 group 128", new IntegerFormat(4, IntegerFormat.Granularity.GROUP, 128, false));
+        formats.put("minifloat 8 (4)", new MinifloatFormat(8, 4, 7));
+        formats.put("fixed 8 (4)", new FixedPointFormat(8, 4, true));
+        try (NDManager manager = TensorEngine.newManager()) {
+            NDArray values = gaussian(manager, 4096, 4096);
+            NDArray copy = values.duplicate();
+            for (Map.Entry<String, NumberFormat> format : formats.entrySet()) {
+                double seconds = median(15, () -> format.getValue().fakeQuantizeInPlace(copy, Operand.WEIGHT), () -> {
+                    NativeFloats.writableWindow(copy).put(0, NativeFloats.window(values), 0, (int) values.size());
+                })[0];
+                double millions = values.size() / seconds / 1e6;
+                print(
+                        "  %-16s %6.1f ms  %6.0f million values/s  %5.1f x the original's %.0f",
+                        format.getKey(), seconds * 1e3, millions, millions / ORIGINAL_VALUES, ORIGINAL_VALUES);
+            }
+        }
+    }
+
+    private static void forward() throws IOException {
+        Path folder = Files.createTempDirectory("ptq-bench-");
+        SyntheticModel.llama()
+                .sizes(512, 1376)
+                .layers(8)
+                .heads(8, 8)
+                .vocabulary(4096)
+                .positions(512)
+                .write(folder);
+        NumberFormat activation = mxint(8, 1, 16);
+        QuantizationSettings w4a8 = new QuantizationSettings(
+                new LinearFormats(mxint(4, 1, 16), activation, activation),
+                new AttentionFormats(activation, mxint(8, 16, 1)),
+                List.of());
+        int[][] chunks = new int[4][512];
+        SplittableRandom random = new SplittableRandom(1);
+        for (int[] chunk : chunks) {
+            Arrays.setAll(chunk, i -> random.nextInt(4096));
+        }
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockRunner full = new BlockRunner(model, BlockRunner.BlockChange.none(), true);
+                BlockRunner quantized = new BlockRunner(model, w4a8::applyTo, true);
+                NDManager manager = TensorEngine.newManager()) {
+            double[] seconds = median(
+                    15, () -> pass(model, full, chunks), () -> {}, () -> pass(model, quantized, chunks), () -> {});
+            print("perplexity forward, llama of hidden 512, 8 layers, 4 chunks of 512 tokens, vocabulary 4096");
+            print(
+                    "  float32 %.0f ms, W4A8 %.0f ms: ratio %.3f",
+                    seconds[0] * 1e3, seconds[1] * 1e3, seconds[1] / seconds[0]);
+            double reached = flops(model.config(), chunks.length, 512) / seconds[0] / 1e9;
+            NDArray x = gaussian(manager, 2048, 2048);
+            double[] products = median(
+                    9,
+                    () -> x.matMul(x.transpose()).close(),
+                    () -> {},
+                    () -> Torch.linear(x, x).close(),
+                    () -> {});
+            double cube = 2.0 * 2048 * 2048 * 2048 / 1e9;
+            print(
+                    "  matrix products of the float32 pass over its whole time: %.0f GFLOP/s; sgemm of 2048: MKL %.0f,"
+                            + " oneDNN %.0f GFLOP/s; reached %.0f %% of the better",
+                    reached,
+                    cube / products[0],
+                    cube / products[1],
+                    100 * reached / (cube / Math.min(products[0], products[1])));
+        } finally {
+            for (Path file : List.of(folder.resolve("config.json"), folder.resolve("model.safetensors"), folder)) {
+                Files.deleteIfExists(file);
+            }
+        }
+    }
+
+    private static void pass(LanguageModel model, BlockRunner runner, int[][] chunks) throws IOException {
+        try (HiddenStates states = model.embed(chunks, 2);
+                Progress progress = Progress.Reporter.none().start("", 1, "")) {
+            runner.run(states, ActivationObserver.none(), progress);
+            model.nextTokenLosses(states, chunks);
+        }
+    }
+
+    private static double flops(ModelConfig config, int chunks, int tokens) {
+        double perToken = LanguageModel.linears(config).stream()
+                        .mapToLong(LinearSpec::size)
+                        .sum()
+                + (double) config.vocabSize() * config.hiddenSize()
+                + 2.0 * config.blocks() * config.heads() * config.headDim() * tokens;
+        return 2 * perToken * chunks * tokens;
+    }
+
+    private static void lowRank() throws IOException {
+        print("top 32 of a 4096x4096 quantization error, rows weighted");
+        try (NDManager manager = TensorEngine.newManager()) {
+            NDArray weight = gaussian(manager, 4096, 4096);
+            NDArray error = weight.sub(mxint(4, 1, 16).fakeQuantize(weight, Operand.WEIGHT));
+            SplittableRandom random = new SplittableRandom(3);
+            float[] scales = new float[4096];
+            for (int i = 0; i < scales.length; i++) {
+                scales[i] = (float) Math.exp(0.7 * random.nextGaussian());
+            }
+            NDArray scale = NativeFloats.of(manager, scales, 4096);
+            NDArray scaled = error.mul(scale.reshape(4096, 1));
+            LowRankSolver exact = new LowRankSolver(LowRankSolver.Kind.EXACT, 0, 0);
+            LowRankSolver randomized = new LowRankSolver(LowRankSolver.Kind.RANDOMIZED, 6, 16);
+            double[] energy = new double[3];
+            double[] seconds = new double[3];
+            seconds[0] = median(
+                    1,
+                    () -> {
+                        NDList parts = Torch.svd(scaled);
+                        float[] values = parts.get(1).toFloatArray();
+                        double all = 0;
+                        for (int i = 0; i < values.length; i++) {
+                            double square = (double) values[i] * values[i];
+                            all += square;
+                            energy[0] += i < 32 ? square : 0;
+                        }
+                        energy[0] /= all;
+                        parts.close();
+                    },
+                    () -> energy[0] = 0)[0];
+            seconds[1] =
+                    median(1, () -> energy[1] = exact.solve(error, scale, 32, 1).capturedEnergy(), () -> {})[0];
+            seconds[2] = median(
+                    5, () -> energy[2] = randomized.solve(error, scale, 32, 1).capturedEnergy(), () -> {})[0];
+            String[] names = {"full SVD", "exact", "randomized"};
+            for (int i = 0; i < names.length; i++) {
+                print(
+                        "  %-10s %7.2f s, %5.1f x as fast, energy captured %.5f = %.2f %% of the SVD's",
+                        names[i], seconds[i], seconds[0] / seconds[i], energy[i], 100 * energy[i] / energy[0]);
+            }
+        }
+    }
+
+    private static NumberFormat mxint(int bits, int rows, int columns) {
+        return new BlockFloatFormat(bits, List.of(rows, columns), 8, 127);
+    }
+
+    private static NDArray gaussian(NDManager manager, int rows, int columns) {
+        SplittableRandom random = new SplittableRandom(7);
+        float[] values = new float[rows * columns];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return NativeFloats.of(manager, values, rows, columns);
+    }
+
+    /** Median seconds of each work, all in turn after two warm-up rounds; {@code works} are pairs of work and reset. */
+    private static double[] median(int rounds, Work... works) throws IOException {
+        int kinds = works.length / 2;
+        double[][] seconds = new double[kinds][rounds];
+        for (int round = rounds == 1 ? 0 : -2; round < rounds; round++) {
+            for (int kind = 0; kind < kinds; kind++) {
+                works[2 * kind + 1].run();
+                long start = System.nanoTime();
+                works[2 * kind].run();
+                if (round >= 0) {
+                    seconds[kind][round] = (System.nanoTime() - start) / 1e9;
+                }
+            }
+        }
+        return Arrays.stream(seconds)
+                .mapToDouble(all -> {
+                    Arrays.sort(all);
+                    return all[all.length / 2];
+                })
+                .toArray();
+    }
+
+    private static void print(String format, Object... arguments) {
+        System.out.println(String.format(Locale.ROOT, format, arguments));
+    }
+}
