@@ -114,26 +114,20 @@ public final class LanguageModel implements AutoCloseable {
         Block block = new Block(index, manager.newSubManager());
         try {
             for (LinearSpec spec : architecture.linears(index)) {
-                NDArray weight = finite(block.manager(), spec.weightName());
+                NDArray weight = checkpoint.load(block.manager(), spec.weightName());
                 block.add(new Linear(
-                        spec, weight, spec.hasBias() ? finite(block.manager(), spec.module() + ".bias") : null));
+                        spec,
+                        weight,
+                        spec.hasBias() ? checkpoint.load(block.manager(), spec.module() + ".bias") : null));
             }
             for (String norm : architecture.norms(index).keySet()) {
-                block.addNorm(Architecture.shortName(norm), finite(block.manager(), norm));
+                block.addNorm(Architecture.shortName(norm), checkpoint.load(block.manager(), norm));
             }
             return block;
         } catch (IOException | RuntimeException e) {
             block.close();
             throw e;
         }
-    }
-
-    private NDArray finite(NDManager owner, String name) throws IOException {
-        NDArray values = checkpoint.load(owner, name);
-        if (!NativeFloats.allFinite(values)) {
-            throw new IOException("tensor " + name + " has a value that is NaN or infinite; the checkpoint is damaged");
-        }
-        return values;
     }
 
     /**
@@ -231,7 +225,7 @@ public final class LanguageModel implements AutoCloseable {
             // the tables are as large as all else together, and looked up in the file
             if (tensor.getValue().get(0) < config().vocabSize()
                     || tensor.getValue().size() == 1) {
-                outer.put(tensor.getKey(), finite(owner, tensor.getKey()));
+                outer.put(tensor.getKey(), checkpoint.load(owner, tensor.getKey()));
             }
         }
         List<NDArray> finished = new ArrayList<>();
