@@ -160,11 +160,17 @@ public final class LanguageModel implements AutoCloseable {
      * @return {@code [chunk][position]}, one value fewer than the chunk has tokens
      */
     public double[][] nextTokenLosses(HiddenStates states, int[][] chunks) throws IOException {
+        return nextTokenLosses(states, chunks, HEAD_VALUES, LOGITS);
+    }
+
+    /** As above, with other limits on the weights and on the logits in memory at a time. */
+    double[][] nextTokenLosses(HiddenStates states, int[][] chunks, int headValues, int logitsAtOnce)
+            throws IOException {
         int tokens = chunks[0].length;
         int vocabulary = config().vocabSize();
         int width = config().embeddingSize();
-        int tile = Math.max(1, Math.min(vocabulary, HEAD_VALUES / width));
-        int chunksAtOnce = Math.max(1, LOGITS / Math.max(1, tile * (tokens - 1)));
+        int tile = Math.max(1, Math.min(vocabulary, headValues / width));
+        int chunksAtOnce = Math.max(1, logitsAtOnce / Math.max(1, tile * (tokens - 1)));
         double[][] logSums = new double[chunks.length][tokens - 1];
         double[][] targets = new double[chunks.length][tokens - 1];
         try (NDManager scratch = manager.newSubManager()) {
