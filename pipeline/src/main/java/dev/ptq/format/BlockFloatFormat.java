@@ -2,8 +2,6 @@ package dev.ptq.format;
 
 import ai.djl.ndarray.types.Shape;
 import java.nio.FloatBuffer;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
@@ -65,11 +63,15 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
 
     private Blocks blocks(Shape shape, Operand operand, boolean skipFirst) {
         List<Integer> size = blockSize;
-        if (operand.heldTransposed() && size.size() == 2) {
-            size = new ArrayList<>(size);
-            Collections.reverse(size);
+        if (operand.heldTransposed()) {
+            // a missing entry is the whole dimension, also where it is the other one that is held last
+            size = List.of(fromLast(0), fromLast(1));
         }
         return Blocks.over(shape.getShape(), size, skipFirst);
+    }
+
+    private int fromLast(int place) {
+        return place < blockSize.size() ? blockSize.get(blockSize.size() - 1 - place) : -1;
     }
 
     private int exponent(int maximumBits) {

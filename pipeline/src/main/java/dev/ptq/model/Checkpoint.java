@@ -2,6 +2,7 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -79,7 +80,7 @@ public final class Checkpoint implements AutoCloseable {
     private static Map<String, String> weightMap(Path index) throws IOException {
         JsonNode json;
         try {
-            json = JsonMapper.shared().readTree(Files.readString(index));
+            json = JsonMapper.shared().readTree(Files.readAllBytes(index));
         } catch (JacksonException e) {
             throw new IOException(index + ": not valid JSON: " + e.getOriginalMessage(), e);
         }
@@ -104,19 +105,31 @@ public final class Checkpoint implements AutoCloseable {
         return owners.keySet();
     }
 
-    /** Returns a tensor as float32. */
+    /**
+     * Returns a tensor as float32.
+     *
+     * @throws IOException naming file and tensor, if it is missing, or a value is NaN or infinite
+     */
     public NDArray load(NDManager manager, String name) throws IOException {
-        return owner(name).load(manager, name);
+        return finite(owner(name).load(manager, name), name);
     }
 
-    /** Returns rows of a matrix as float32. */
+    /** Returns rows of a matrix as float32, with the same checks. */
     public NDArray loadRows(NDManager manager, String name, int from, int to) throws IOException {
-        return owner(name).loadRows(manager, name, from, to);
+        return finite(owner(name).loadRows(manager, name, from, to), name);
     }
 
-    /** Returns the named rows of a matrix as float32. */
+    /** Returns the named rows of a matrix as float32, with the same checks. */
     public NDArray gatherRows(NDManager manager, String name, int[] rows) throws IOException {
-        return owner(name).gatherRows(manager, name, rows);
+        return finite(owner(name).gatherRows(manager, name, rows), name);
+    }
+
+    private NDArray finite(NDArray values, String name) throws IOException {
+        if (!NativeFloats.allFinite(values)) {
+            throw new IOException(owner(name).file() + ": tensor " + name
+                    + " has a value that is NaN or infinite; the checkpoint is damaged");
+        }
+        return values;
     }
 
     /**

@@ -114,26 +114,20 @@ public final class LanguageModel implements AutoCloseable {
         Block block = new Block(index, manager.newSubManager());
         try {
             for (LinearSpec spec : architecture.linears(index)) {
-                NDArray weight = finite(block.manager(), spec.weightName());
+                NDArray weight = checkpoint.load(block.manager(), spec.weightName());
                 block.add(new Linear(
-                        spec, weight, spec.hasBias() ? finite(block.manager(), spec.module() + ".bias") : null));
+                        spec,
+                        weight,
+                        spec.hasBias() ? checkpoint.load(block.manager(), spec.module() + ".bias") : null));
             }
             for (String norm : architecture.norms(index).keySet()) {
-                block.addNorm(Architecture.shortName(norm), finite(block.manager(), norm));
+                block.addNorm(Architecture.shortName(norm), checkpoint.load(block.manager(), norm));
             }
             return block;
         } catch (IOException | RuntimeException e) {
             block.close();
             throw e;
         }
-    }
-
-    private NDArray finite(NDManager owner, String name) throws IOException {
-        NDArray values = checkpoint.load(owner, name);
-        if (!NativeFloats.allFinite(values)) {
-            throw new IOException("tensor " + name + " has a value that is NaN or infinite; the checkpoint is damaged");
-        }
-        return values;
     }
 
     /**
@@ -166,11 +160,17 @@ public final class LanguageModel implements AutoCloseable {
      * @return {@code [chunk][position]}, one value fewer than the chunk has tokens
      */
     public double[][] nextTokenLosses(HiddenStates states, int[][] chunks) throws IOException {
+        return nextTokenLosses(states, chunks, HEAD_VALUES, LOGITS);
+    }
+
+    /** As above, with other limits on the weights and on the logits in memory at a time. */
+    double[][] nextTokenLosses(HiddenStates states, int[][] chunks, int headValues, int logitsAtOnce)
+            throws IOException {
         int tokens = chunks[0].length;
         int vocabulary = config().vocabSize();
         int width = config().embeddingSize();
-        int tile = Math.max(1, Math.min(vocabulary, HEAD_VALUES / width));
-        int chunksAtOnce = Math.max(1, LOGITS / Math.max(1, tile * (tokens - 1)));
+        int tile = Math.max(1, Math.min(vocabulary, headValues / width));
+        int chunksAtOnce = Math.max(1, logitsAtOnce / Math.max(1, tile * (tokens - 1)));
         double[][] logSums = new double[chunks.length][tokens - 1];
         double[][] targets = new double[chunks.length][tokens - 1];
         try (NDManager scratch = manager.newSubManager()) {
@@ -231,7 +231,7 @@ public final class LanguageModel implements AutoCloseable {
             // the tables are as large as all else together, and looked up in the file
             if (tensor.getValue().get(0) < config().vocabSize()
                     || tensor.getValue().size() == 1) {
-                outer.put(tensor.getKey(), finite(owner, tensor.getKey()));
+                outer.put(tensor.getKey(), checkpoint.load(owner, tensor.getKey()));
             }
         }
         List<NDArray> finished = new ArrayList<>();

@@ -70,7 +70,7 @@ public record ModelConfig(
         }
         JsonNode json;
         try {
-            json = JsonMapper.shared().readTree(Files.readString(file));
+            json = JsonMapper.shared().readTree(Files.readAllBytes(file));
         } catch (JacksonException e) {
             throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
         }
@@ -80,9 +80,9 @@ public record ModelConfig(
     /** Reads keys, each error with file and key. */
     private record Reader(Path file, JsonNode json) {
         ModelConfig config() throws IOException {
-            String type = text("model_type", null);
+            JsonNode type = json.path("model_type");
             for (Family family : Family.values()) {
-                if (family.modelType().equals(type)) {
+                if (type.isString() && family.modelType().equals(type.asString())) {
                     ModelConfig config = switch (family) {
                         case LLAMA -> llama();
                         case OPT -> opt();
@@ -100,7 +100,7 @@ public record ModelConfig(
             }
             List<String> known =
                     List.of(Family.values()).stream().map(Family::modelType).toList();
-            throw wrong("model_type", "expected one of " + known + ", got \"" + type + "\"");
+            throw wrong("model_type", "expected one of " + known + ", got " + type);
         }
 
         private ModelConfig llama() throws IOException {
@@ -118,7 +118,7 @@ public record ModelConfig(
                     size("vocab_size", null),
                     size("max_position_embeddings", 2048),
                     hidden,
-                    number(json, "rms_norm_eps", 1e-6),
+                    number("rms_norm_eps", 1e-6),
                     true,
                     true,
                     flag("attention_bias", false),
@@ -157,30 +157,32 @@ public record ModelConfig(
         }
 
         private Rope rope() throws IOException {
-            JsonNode settings =
-                    json.path("rope_parameters").isObject() ? json.get("rope_parameters") : json.path("rope_scaling");
-            double theta = number(settings, "rope_theta", number(json, "rope_theta", 10000));
+            String table = json.hasNonNull("rope_parameters") ? "rope_parameters" : "rope_scaling";
+            JsonNode settings = json.path(table);
+            if (json.hasNonNull(table) && !settings.isObject()) {
+                throw wrong(table, "expected an object, got " + settings);
+            }
+            double theta = number(table + ".rope_theta", number("rope_theta", 10000));
             String type =
                     settings.path("rope_type").asString(settings.path("type").asString("default"));
             Rope.Scaling scaling = switch (type) {
                 case "default" -> new Rope.Unscaled();
-                case "linear" -> new Rope.Linear(required(settings, "factor"));
+                case "linear" -> new Rope.Linear(required(table + ".factor"));
                 case "llama3" ->
                     new Rope.Llama3(
-                            required(settings, "factor"),
-                            required(settings, "low_freq_factor"),
-                            required(settings, "high_freq_factor"),
-                            (int) required(settings, "original_max_position_embeddings"));
+                            required(table + ".factor"),
+                            required(table + ".low_freq_factor"),
+                            required(table + ".high_freq_factor"),
+                            (int) required(table + ".original_max_position_embeddings"));
                 default ->
                     throw wrong(
-                            "rope_scaling.rope_type",
-                            "expected one of [default, linear, llama3], got \"" + type + "\"");
+                            table + ".rope_type", "expected one of [default, linear, llama3], got \"" + type + "\"");
             };
             return new Rope(theta, scaling);
         }
 
         private int divided(int hidden, int heads) throws IOException {
-            if (hidden % heads != 0 && !json.has("head_dim")) {
+            if (hidden % heads != 0 && !json.hasNonNull("head_dim")) {
                 throw wrong("num_attention_heads", "expected a divisor of hidden_size " + hidden + ", got " + heads);
             }
             return Math.max(1, hidden / heads);
@@ -200,22 +202,27 @@ public record ModelConfig(
             return node.asInt();
         }
 
-        private double number(JsonNode table, String key, double preset) throws IOException {
-            JsonNode node = table.path(key);
+        /** The number at a key, or at {@code table.key}. */
+        private double number(String path, double preset) throws IOException {
+            JsonNode node = json;
+            for (String key : path.split("\\.", -1)) {
+                node = node.path(key);
+            }
             if (node.isMissingNode() || node.isNull()) {
                 return preset;
             }
-            if (!node.isNumber() || !(node.asDouble() > 0)) {
-                throw wrong(key, "expected a positive number, got " + node);
+            if (!node.isNumber() || !(node.asDouble() > 0) || Double.isInfinite(node.asDouble())) {
+                throw wrong(path, "expected a positive number, got " + node);
             }
             return node.asDouble();
         }
 
-        private double required(JsonNode table, String key) throws IOException {
-            if (!table.has(key)) {
-                throw wrong("rope_scaling." + key, "is missing");
+        private double required(String path) throws IOException {
+            double number = number(path, Double.NaN);
+            if (Double.isNaN(number)) {
+                throw wrong(path, "is missing");
             }
-            return number(table, key, 1);
+            return number;
         }
 
         private boolean flag(String key, boolean preset) throws IOException {
@@ -229,15 +236,11 @@ public record ModelConfig(
             return node.asBoolean();
         }
 
-        private @Nullable String text(String key, @Nullable String preset) {
-            JsonNode node = json.path(key);
-            return node.isString() ? node.asString() : preset;
-        }
-
         private void expect(String key, String only) throws IOException {
-            String found = text(key, only);
-            if (!only.equals(found)) {
-                throw wrong(key, "expected \"" + only + "\", got \"" + found + "\"");
+            JsonNode node = json.path(key);
+            boolean leftOut = node.isMissingNode() || node.isNull();
+            if (!leftOut && !(node.isString() && node.asString().equals(only))) {
+                throw wrong(key, "expected \"" + only + "\", got " + node);
             }
         }
 

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -107,6 +108,10 @@ public final class Safetensors implements AutoCloseable {
     /** Returns rows {@code from} (inclusive) to {@code to} (exclusive) of a matrix as float32. */
     public NDArray loadRows(NDManager manager, String name, int from, int to) throws IOException {
         Entry entry = matrix(name);
+        if (from < 0 || from > to || to > entry.shape().get(0)) {
+            throw new IOException(file + ": tensor " + name + " has no rows " + from + " to " + to + ", its shape is "
+                    + entry.shape());
+        }
         long columns = entry.shape().get(1);
         NDArray array = NativeFloats.create(manager, new Shape(to - from, columns));
         read(entry, from * columns, Math.toIntExact((to - from) * columns), NativeFloats.window(array), 0);
@@ -182,6 +187,8 @@ public final class Safetensors implements AutoCloseable {
         if (entry == null) {
             throw new IOException(file + ": no tensor " + name);
         }
+        // only for a type that is known do shape and bytes agree, so nothing is allocated before this
+        type(entry);
         return entry;
     }
 
@@ -239,6 +246,20 @@ public final class Safetensors implements AutoCloseable {
                         .forEach(e -> metadata.put(e.getKey(), e.getValue().asString("")));
             } else {
                 entries.put(field.getKey(), checked(field.getKey(), field.getValue(), 8 + headerBytes, size));
+            }
+        }
+        refuseOverlaps();
+    }
+
+    private void refuseOverlaps() throws IOException {
+        List<Entry> byOffset = entries.values().stream()
+                .sorted(Comparator.comparingLong(Entry::offset).thenComparingLong(Entry::bytes))
+                .toList();
+        for (int i = 1; i < byOffset.size(); i++) {
+            Entry before = byOffset.get(i - 1);
+            Entry entry = byOffset.get(i);
+            if (entry.offset() < before.offset() + before.bytes()) {
+                throw new IOException(file + ": tensor " + entry.name() + " overlaps " + before.name());
             }
         }
     }

@@ -1,0 +1,368 @@
+package dev.ptq.format;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.djl.engine.Engine;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.training.GradientCollector;
+import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.TensorEngine;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What holds for all formats. */
+class NumberFormatTest {
+    private final NDManager manager = TensorEngine.newManager();
+
+    @AfterEach
+    void closeManager() {
+        manager.close();
+    }
+
+    static Stream<NumberFormat> formats() {
+        List<NumberFormat> formats = new ArrayList<>(List.of(
+                new NoFormat(),
+                blockFloat(4, 1, 16),
+                blockFloat(8, 16, 1),
+                blockFloat(3, 2, 3),
+                blockFloat(6, -1, 5),
+                blockFloat(2, -1, -1),
+                new BlockFloatFormat(5, List.of(7), 8, 127),
+                new BlockFloatFormat(8, List.of(), 4, 7),
+                new MinifloatFormat(4, 2, 1),
+                new MinifloatFormat(8, 4, 7),
+                new FixedPointFormat(8, 4, true),
+                new FixedPointFormat(4, 1, false),
+                new FixedPointFormat(6, -1, true)));
+        for (boolean symmetric : new boolean[] {true, false}) {
+            for (int bits : new int[] {2, 4, 8}) {
+                formats.add(new IntegerFormat(bits, Granularity.TENSOR, 0, symmetric));
+                formats.add(new IntegerFormat(bits, Granularity.CHANNEL, 0, symmetric));
+                formats.add(new IntegerFormat(bits, Granularity.TOKEN, 0, symmetric));
+                formats.add(new IntegerFormat(bits, Granularity.GROUP, 5, symmetric));
+            }
+        }
+        return formats.stream();
+    }
+
+    private static BlockFloatFormat blockFloat(int bits, int rows, int columns) {
+        return new BlockFloatFormat(bits, List.of(rows, columns), 8, 127);
+    }
+
+    @ParameterizedTest
+    @MethodSource("formats")
+    void kernelAndDifferentiableFormAreEqual(NumberFormat format) {
+        SplittableRandom random = new SplittableRandom(format.toString().length());
+        for (int trial = 0; trial < 40; trial++) {
+            Shape shape = shape(random);
+            float[] values = values(random, (int) shape.size());
+            for (Operand operand : Operand.values()) {
+                if (operand == Operand.BIAS && shape.dimension() != 1) {
+                    continue;
+                }
+                float[] expected = values.clone();
+                format.round(FloatBuffer.wrap(expected), shape, operand, false);
+                String what = "trial " + trial + " " + operand + " " + shape;
+                NDArray array = NativeFloats.of(manager, values, shape.getShape());
+                assertEqual(what, format.fakeQuantize(array, operand), expected);
+                assertEqual(what, format.differentiable(array, operand), expected);
+                assertEqual(what + " argument", array, values);
+                assertEqual(what, format.fakeQuantizeInPlace(array, operand), expected);
+                assertEqual(what, array, expected);
+            }
+        }
+    }
+
+    /** A tensor that is a view, as keys and values are, has the values of its copy. */
+    @ParameterizedTest
+    @MethodSource("formats")
+    void viewsAreRoundedAsTheirCopies(NumberFormat format) {
+        float[] values = values(new SplittableRandom(3), 2 * 6 * 4 * 5);
+        NDArray view = NativeFloats.of(manager, values, 2, 6, 4, 5).transpose(0, 2, 1, 3);
+        NDArray copy = NativeFloats.of(manager, view.toFloatArray(), 2, 4, 6, 5);
+        for (Operand operand : List.of(Operand.ACTIVATION, Operand.KEY, Operand.VALUE)) {
+            float[] expected = format.fakeQuantize(copy, operand).toFloatArray();
+            assertEqual("view", format.fakeQuantize(view, operand), expected);
+            assertEqual("view", format.differentiable(view, operand), expected);
+            if (!format.isNone()) {
+                assertThatThrownBy(() -> format.fakeQuantizeInPlace(view, operand))
+                        .isInstanceOf(IllegalArgumentException.class)
+                        .hasMessageContaining("not contiguous");
+            }
+        }
+        assertThat(view.toFloatArray()).isEqualTo(copy.toFloatArray());
+    }
+
+    /** Keys are held as the transpose of what the product takes, and a block size means the latter. */
+    @ParameterizedTest
+    @MethodSource("formats")
+    void blocksOfKeysAreThoseOfTheirTranspose(NumberFormat format) {
+        if (format instanceof IntegerFormat) {
+            // tokens are rows of what is held
+            return;
+        }
+        for (int tokens : new int[] {1, 6, 17}) {
+            NDArray keys = NativeFloats.of(manager, values(new SplittableRandom(tokens), 2 * tokens * 8), 2, tokens, 8);
+            NDArray entering = keys.transpose(0, 2, 1);
+            NDArray expected = format.fakeQuantize(entering, Operand.VALUE).transpose(0, 2, 1);
+            assertEqual("keys", format.fakeQuantize(keys, Operand.KEY), expected.toFloatArray());
+            assertThat(format.storageBits(keys.getShape(), Operand.KEY))
+                    .isEqualTo(format.storageBits(entering.getShape(), Operand.VALUE));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("formats")
+    void zerosStayZerosAndEmptyTensorsEmpty(NumberFormat format) {
+        assertEqual("zeros", format.fakeQuantize(manager.zeros(new Shape(3, 7)), Operand.WEIGHT), new float[21]);
+        format.round(FloatBuffer.allocate(0), new Shape(0, 4), Operand.WEIGHT, false);
+        format.round(FloatBuffer.allocate(0), new Shape(4, 0), Operand.WEIGHT, false);
+    }
+
+    @ParameterizedTest
+    @MethodSource("formats")
+    void isDeterministicOnManyTiles(NumberFormat format) {
+        float[] values = values(new SplittableRandom(9), 300 * 211);
+        float[] first = values.clone();
+        format.round(FloatBuffer.wrap(first), new Shape(300, 211), Operand.WEIGHT, false);
+        float[] second = values.clone();
+        format.round(FloatBuffer.wrap(second), new Shape(300, 211), Operand.WEIGHT, false);
+        assertThat(second).isEqualTo(first);
+    }
+
+    /** Formats without a scale from the data let every derivative pass. */
+    @ParameterizedTest
+    @MethodSource("formats")
+    void roundingAndClampingHaveDerivativeOne(NumberFormat format) {
+        if (format instanceof IntegerFormat) {
+            return;
+        }
+        float[] weights = values(new SplittableRandom(5), 4 * 9);
+        NDArray values = NativeFloats.of(manager, values(new SplittableRandom(4), 4 * 9), 4, 9);
+        float[] gradient = gradient(format, values, weights);
+        assertThat(gradient).containsExactly(weights);
+    }
+
+    @Test
+    void anIntegerScalesDerivativePassesToTheLargestMagnitude() {
+        // scale 1, codes 7 2 -3 0: ŵ = s (w/s + (code - w/s) held fixed)
+        float[] w = {7, 2.3f, -3.4f, 0.2f};
+        float[] c = {1, 10, 100, 1000};
+        float[] gradient =
+                gradient(new IntegerFormat(4, Granularity.CHANNEL, 0, true), NativeFloats.of(manager, w, 1, 4), c);
+        // dŵᵢ/ds = codeᵢ - wᵢ/s, and ds/dw₀ = 1/7
+        double throughScale = (10 * (2 - 2.3) + 100 * (-3 + 3.4) + 1000 * (0 - 0.2)) / 7;
+        assertThat(gradient[0]).isCloseTo((float) (1 + throughScale), within(1e-3f));
+        assertThat(gradient[1]).isCloseTo(10, within(1e-3f));
+        assertThat(gradient[2]).isCloseTo(100, within(1e-3f));
+        assertThat(gradient[3]).isCloseTo(1000, within(1e-2f));
+    }
+
+    @Test
+    void anAsymmetricScalesDerivativePassesToBothEnds() {
+        // range -1 to 14, scale 1, zero point 1
+        float[] w = {-1, 14, 5.3f, 8.6f};
+        float[] c = {1, 1, 10, 100};
+        float[] gradient =
+                gradient(new IntegerFormat(4, Granularity.CHANNEL, 0, false), NativeFloats.of(manager, w, 1, 4), c);
+        // the zero point cancels for values that are not clamped
+        double throughScale = (10 * (5 - 5.3) + 100 * (9 - 8.6)) / 15;
+        assertThat(gradient[0]).isCloseTo((float) (1 - throughScale), within(1e-3f));
+        assertThat(gradient[1]).isCloseTo((float) (1 + throughScale), within(1e-3f));
+        assertThat(gradient[2]).isCloseTo(10, within(1e-3f));
+        assertThat(gradient[3]).isCloseTo(100, within(1e-3f));
+    }
+
+    /** A value that is not finite spoils what shares a scale or an exponent with it, in both forms alike. */
+    @ParameterizedTest
+    @MethodSource("formats")
+    void bothFormsTreatValuesThatAreNotFiniteAlike(NumberFormat format) {
+        for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.MAX_VALUE}) {
+            float[] values = values(new SplittableRandom(2), 6 * 11);
+            values[27] = bad;
+            float[] expected = values.clone();
+            format.round(FloatBuffer.wrap(expected), new Shape(6, 11), Operand.WEIGHT, false);
+            NDArray array = NativeFloats.of(manager, values, 6, 11);
+            assertEqual(format + " with " + bad, format.fakeQuantize(array, Operand.WEIGHT), expected);
+            assertEqual(format + " with " + bad, format.differentiable(array, Operand.WEIGHT), expected);
+            if (Float.isNaN(bad)) {
+                assertThat(expected[27]).isNaN();
+            }
+        }
+    }
+
+    /**
+     * With the remainders that rounding leaves held fixed the function is smooth, and its finite differences are the
+     * derivative.
+     */
+    @ParameterizedTest
+    @MethodSource("formats")
+    void integerDerivativesAreFiniteDifferencesOfTheSmoothFunction(NumberFormat format) {
+        if (!(format instanceof IntegerFormat integer)
+                || !integer.symmetric()
+                || integer.bits() == 2
+                || integer.granularity() != Granularity.GROUP) {
+            return;
+        }
+        SplittableRandom random = new SplittableRandom(11);
+        int rows = 3;
+        int columns = 12;
+        float[] w = new float[rows * columns];
+        float[] c = new float[rows * columns];
+        for (int i = 0; i < w.length; i++) {
+            // the largest of each group is clear
+            w[i] = i % columns % integer.groupSize() == 1 ? -4 : (float) random.nextDouble(-3, 3);
+            c[i] = (float) random.nextGaussian();
+        }
+        float[] gradient = gradient(format, NativeFloats.of(manager, w, rows, columns), c);
+        double[] remainders = new double[w.length];
+        for (int i = 0; i < w.length; i++) {
+            double scale = scale(w, i, columns, integer);
+            remainders[i] = Math.rint(w[i] / scale) - w[i] / scale;
+        }
+        for (int i = 0; i < w.length; i++) {
+            float[] up = w.clone();
+            float[] down = w.clone();
+            up[i] += 1e-2f;
+            down[i] -= 1e-2f;
+            double difference =
+                    (smooth(up, c, remainders, columns, integer) - smooth(down, c, remainders, columns, integer))
+                            / ((double) up[i] - down[i]);
+            assertThat((double) gradient[i]).as("value %s", i).isCloseTo(difference, within(1e-3));
+        }
+    }
+
+    private static double smooth(float[] w, float[] c, double[] remainders, int columns, IntegerFormat format) {
+        double sum = 0;
+        for (int i = 0; i < w.length; i++) {
+            double scale = scale(w, i, columns, format);
+            sum += c[i] * scale * (w[i] / scale + remainders[i]);
+        }
+        return sum;
+    }
+
+    private static double scale(float[] w, int index, int columns, IntegerFormat format) {
+        int row = index / columns;
+        int first = index % columns / format.groupSize() * format.groupSize();
+        double largest = 0;
+        for (int i = first; i < Math.min(columns, first + format.groupSize()); i++) {
+            largest = Math.max(largest, Math.abs(w[row * columns + i]));
+        }
+        return largest / ((1 << (format.bits() - 1)) - 1);
+    }
+
+    @Test
+    void aClampedIntegerPassesOnlyThroughScaleAndZeroPoint() {
+        // range -3 to 3 in 3 steps of 2, zero point round(1.5) = 2: 3 has code 4, which is clamped to 3
+        NDArray values = NativeFloats.of(manager, new float[] {-3, 3, 0.4f}, 1, 3);
+        IntegerFormat format = new IntegerFormat(2, Granularity.CHANNEL, 0, false);
+        assertThat(format.differentiable(values, Operand.WEIGHT).toFloatArray()).containsExactly(-4, 2, 0);
+        float[] gradient = gradient(format, values, new float[] {0, 1, 0});
+        // of s (3 - z) with s = (high - low) / 3 and z = -low / s + 1/2 held fixed
+        assertThat(gradient[0]).isCloseTo(1 / 6f, within(1e-5f));
+        assertThat(gradient[1]).isCloseTo(5 / 6f, within(1e-5f));
+        assertThat(gradient[2]).isZero();
+    }
+
+    @Test
+    void storageCountsWhatIsShared() {
+        Shape shape = new Shape(10, 20);
+        assertThat(new NoFormat().storageBits(shape, Operand.WEIGHT)).isEqualTo(200 * 32);
+        assertThat(new MinifloatFormat(8, 4, 7).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 8);
+        assertThat(new FixedPointFormat(5, 2, true).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 5);
+        // 16 + 4 columns: two blocks a row
+        assertThat(blockFloat(4, 1, 16).storageBits(shape, Operand.WEIGHT)).isEqualTo(200 * 4 + 20 * 8);
+        // 4 + 4 + 2 rows by 8 + 8 + 4 columns
+        assertThat(blockFloat(4, 4, 8).storageBits(shape, Operand.WEIGHT)).isEqualTo(200 * 4 + 9 * 8);
+        assertThat(blockFloat(4, -1, -1).storageBits(shape, Operand.WEIGHT)).isEqualTo(200 * 4 + 8);
+        // every matrix of a batch has its own blocks
+        assertThat(blockFloat(4, 4, 8).storageBits(new Shape(3, 10, 20), Operand.ACTIVATION))
+                .isEqualTo(3 * (200 * 4 + 9 * 8));
+        // of the transpose, 20 by 10: 20 rows of one block
+        assertThat(blockFloat(4, 1, 16).storageBits(shape, Operand.KEY)).isEqualTo(200 * 4 + 20 * 8);
+        assertThat(blockFloat(4, 1, 16).storageBits(new Shape(17, 3), Operand.KEY))
+                .isEqualTo(51 * 4 + 3 * 2 * 8);
+        // a scale of 16 bits, and a zero point of as many as a code
+        assertThat(integer(Granularity.CHANNEL, 0, true).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 10 * 16);
+        assertThat(integer(Granularity.CHANNEL, 0, false).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 10 * 20);
+        assertThat(integer(Granularity.CHANNEL, 0, true).storageBits(shape, Operand.FACTOR))
+                .isEqualTo(200 * 4 + 20 * 16);
+        assertThat(integer(Granularity.GROUP, 8, true).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 30 * 16);
+        assertThat(integer(Granularity.GROUP, 8, false).storageBits(shape, Operand.FACTOR))
+                .isEqualTo(200 * 4 + 40 * 20);
+        assertThat(integer(Granularity.TENSOR, 0, true).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 16);
+        assertThat(integer(Granularity.TENSOR, 0, true).storageBits(new Shape(20), Operand.BIAS))
+                .isEqualTo(20 * 4 + 16);
+        // 70 billion weights
+        assertThat(integer(Granularity.GROUP, 128, true).storageBits(new Shape(1 << 18, 1 << 18), Operand.WEIGHT))
+                .isEqualTo(Math.pow(2, 36) * (4 + 16.0 / 128));
+    }
+
+    private static IntegerFormat integer(Granularity granularity, int groupSize, boolean symmetric) {
+        return new IntegerFormat(4, granularity, groupSize, symmetric);
+    }
+
+    /** The derivative of {@code Σ weights · rounded(values)}. */
+    private float[] gradient(NumberFormat format, NDArray values, float[] weights) {
+        NDArray factor = NativeFloats.of(manager, weights, values.getShape().getShape());
+        values.setRequiresGradient(true);
+        try (GradientCollector collector = Engine.getEngine("PyTorch").newGradientCollector()) {
+            collector.backward(
+                    format.differentiable(values, Operand.WEIGHT).mul(factor).sum());
+        }
+        return values.getGradient().toFloatArray();
+    }
+
+    private static Shape shape(SplittableRandom random) {
+        long[] dimensions = new long[1 + random.nextInt(4)];
+        for (int i = 0; i < dimensions.length; i++) {
+            dimensions[i] = 1L + random.nextInt(i < dimensions.length - 2 ? 3 : 20);
+        }
+        return new Shape(dimensions);
+    }
+
+    /** Normal values of very different sizes, with zeros, equal ones and tiny ones. */
+    private static float[] values(SplittableRandom random, int count) {
+        float[] values = new float[count];
+        double size = Math.pow(10, random.nextInt(-3, 4));
+        for (int i = 0; i < count; i++) {
+            values[i] = switch (random.nextInt(12)) {
+                case 0 -> 0;
+                case 1 -> -0f;
+                case 2 -> (float) Math.rint(4 * random.nextGaussian());
+                case 3 -> (float) (1e-6 * size * random.nextGaussian());
+                default -> (float) (size * random.nextGaussian());
+            };
+        }
+        return values;
+    }
+
+    private static void assertEqual(String what, NDArray actual, float[] expected) {
+        float[] values = actual.toFloatArray();
+        assertThat(values).as(what).hasSameSizeAs(expected);
+        for (int i = 0; i < values.length; i++) {
+            // zeros of both signs are equal
+            if (values[i] != expected[i] && !(Float.isNaN(values[i]) && Float.isNaN(expected[i]))) {
+                throw new AssertionError(what + " at " + i + ": " + values[i] + ", expected " + expected[i]);
+            }
+        }
+    }
+}

@@ -1,0 +1,254 @@
+package dev.ptq.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.ptq.model.ModelConfig.Family;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+class ModelConfigTest {
+    private static final String LLAMA = """
+            {"model_type": "llama", "hidden_size": 64, "intermediate_size": 172, "num_hidden_layers": 5,
+             "num_attention_heads": 8, "vocab_size": 512}
+            """;
+    private static final String OPT = """
+            {"model_type": "opt", "hidden_size": 64, "ffn_dim": 256, "num_hidden_layers": 3,
+             "num_attention_heads": 4, "vocab_size": 100}
+            """;
+
+    @TempDir
+    private Path folder;
+
+    @Test
+    void fillsInWhatLlamaLeavesOut() throws IOException {
+        assertThat(read(LLAMA))
+                .isEqualTo(new ModelConfig(
+                        Family.LLAMA,
+                        64,
+                        172,
+                        5,
+                        8,
+                        8,
+                        8,
+                        512,
+                        2048,
+                        64,
+                        1e-6,
+                        true,
+                        true,
+                        false,
+                        false,
+                        false,
+                        new Rope(10000, new Rope.Unscaled())));
+    }
+
+    @Test
+    void fillsInWhatOptLeavesOut() throws IOException {
+        assertThat(read(OPT))
+                .isEqualTo(new ModelConfig(
+                        Family.OPT, 64, 256, 3, 4, 4, 16, 100, 2048, 64, 1e-5, true, true, true, true, true, null));
+    }
+
+    @Test
+    void readsOptWithNormsAfterwards() throws IOException {
+        ModelConfig config = read(with(OPT, "do_layer_norm_before", "false", "word_embed_proj_dim", "32"));
+        assertThat(config.normFirst()).isFalse();
+        assertThat(config.finalNorm()).isFalse();
+        assertThat(config.embeddingSize()).isEqualTo(32);
+        assertThat(read(with(OPT, "_remove_final_layer_norm", "true")).finalNorm())
+                .isFalse();
+    }
+
+    @Test
+    void takesNullForLeftOut() throws IOException {
+        ModelConfig config = read(with(
+                LLAMA,
+                "num_key_value_heads",
+                "null",
+                "head_dim",
+                "null",
+                "rope_scaling",
+                "null",
+                "rope_parameters",
+                "null",
+                "rms_norm_eps",
+                "null",
+                "hidden_act",
+                "null",
+                "attention_bias",
+                "null"));
+        assertThat(config).isEqualTo(read(LLAMA));
+    }
+
+    @Test
+    void readsTheWaysToScaleRotations() throws IOException {
+        assertThat(rope("rope_theta", "500000")).isEqualTo(new Rope(500000, new Rope.Unscaled()));
+        assertThat(rope("rope_scaling", "{\"type\":\"linear\",\"factor\":2}"))
+                .isEqualTo(new Rope(10000, new Rope.Linear(2)));
+        String llama3 = "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+                + "\"original_max_position_embeddings\":8192}";
+        assertThat(rope("rope_scaling", llama3)).isEqualTo(new Rope(10000, new Rope.Llama3(8, 1, 4, 8192)));
+        assertThat(rope("rope_parameters", "{\"rope_theta\":7,\"rope_type\":\"default\"}"))
+                .isEqualTo(new Rope(7, new Rope.Unscaled()));
+    }
+
+    private Rope rope(String key, String json) throws IOException {
+        Rope rope = read(with(LLAMA, key, json)).rope();
+        assertThat(rope).isNotNull();
+        return rope == null ? new Rope(0, new Rope.Unscaled()) : rope;
+    }
+
+    @Test
+    void namesAMissingFolderAndAMissingFile() {
+        assertThatThrownBy(() -> ModelConfig.read(folder.resolve("none")))
+                .isInstanceOf(IOException.class)
+                .hasMessageContainingAll("none", "config.json", "Hugging Face");
+        assertThatThrownBy(() -> ModelConfig.read(folder))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining(folder.resolve("config.json").toString());
+    }
+
+    @Test
+    void listsTheFamiliesThereAre() {
+        for (String type : new String[] {"\"gpt2\"", "null", "7", "\"Llama\""}) {
+            assertThatThrownBy(() -> read(with(LLAMA, "model_type", type)))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContainingAll("config.json: model_type", "llama", "opt", type.replace("\"", ""));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", "{", "[]", "null", "3", "\"llama\"", "{\"model_type\":\"llama\",}"})
+    void refusesWhatIsNoObject(String text) {
+        assertThatThrownBy(() -> read(text))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining(folder.resolve("config.json").toString());
+    }
+
+    @Test
+    void namesAFileThatIsNoText() throws IOException {
+        Files.write(folder.resolve("config.json"), "{\"a\":\"\u00ff\"}".getBytes(StandardCharsets.ISO_8859_1));
+        assertThatThrownBy(() -> ModelConfig.read(folder))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining(folder.resolve("config.json").toString());
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {"hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size"})
+    void namesAMissingKey(String key) {
+        for (String json : new String[] {without(LLAMA, key), with(LLAMA, key, "null")}) {
+            assertThatThrownBy(() -> read(json))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContainingAll("config.json", key, "is missing");
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "hidden_size | 0",
+                "hidden_size | -64",
+                "hidden_size | 64.0",
+                "hidden_size | \"64\"",
+                "hidden_size | [64]",
+                "hidden_size | 4294967360",
+                "num_hidden_layers | true",
+                "num_key_value_heads | 0",
+                "num_key_value_heads | 3",
+                "num_key_value_heads | 16",
+                "num_attention_heads | 7",
+                "head_dim | 7",
+                "vocab_size | {}",
+                "hidden_act | \"gelu\"",
+                "hidden_act | 7",
+                "hidden_act | [\"silu\"]",
+                "rms_norm_eps | \"1e-5\"",
+                "rms_norm_eps | -1",
+                "rms_norm_eps | 0",
+                "rms_norm_eps | 1e999",
+                "attention_bias | 1",
+                "attention_bias | \"true\"",
+                "tie_word_embeddings | \"yes\"",
+                "rope_theta | 0",
+                "rope_theta | \"10000\"",
+                "rope_scaling | \"linear\"",
+                "rope_scaling | 4",
+                "rope_scaling | {\"type\":\"yarn\",\"factor\":2}",
+                "rope_scaling | {\"type\":7}",
+                "rope_scaling | {\"type\":\"linear\"}",
+                "rope_scaling | {\"type\":\"linear\",\"factor\":0}",
+                "rope_scaling | {\"type\":\"linear\",\"factor\":null}",
+                "rope_scaling | {\"rope_type\":\"llama3\",\"factor\":8}",
+                "rope_parameters | []",
+            })
+    void namesAKeyOfAWrongKind(String key, String value) {
+        assertThatThrownBy(() -> read(with(LLAMA, key, value)))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("config.json: " + key);
+    }
+
+    @Test
+    void refusesHeadsThatDoNotFitThoughTheirSizeIsNull() {
+        assertThatThrownBy(() -> read(with(LLAMA, "num_attention_heads", "7", "head_dim", "null")))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("num_attention_heads");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "activation_function | \"gelu\"",
+                "num_attention_heads | 5",
+                "do_layer_norm_before | 1",
+                "layer_norm_elementwise_affine | false",
+                "word_embed_proj_dim | \"64\"",
+                "ffn_dim | null",
+            })
+    void namesAKeyOfOptOfAWrongKind(String key, String value) {
+        assertThatThrownBy(() -> read(with(OPT, key, value)))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("config.json: " + key);
+    }
+
+    @Test
+    void listsLinearsWithoutACheckpoint() throws IOException {
+        ModelConfig config = read(with(LLAMA, "num_key_value_heads", "2"));
+        assertThat(LanguageModel.linears(config)).hasSize(5 * 7);
+        assertThat(LanguageModel.linears(config).get(8))
+                .isEqualTo(new LinearSpec(1, "model.layers.1.self_attn.k_proj", Site.ATTENTION_IN, 16, 64, false));
+        assertThat(LanguageModel.linears(read(OPT))).hasSize(3 * 6);
+    }
+
+    private ModelConfig read(String json) throws IOException {
+        Files.writeString(folder.resolve("config.json"), json);
+        return ModelConfig.read(folder);
+    }
+
+    private static String with(String json, String... keysAndValues) {
+        ObjectNode node = (ObjectNode) JsonMapper.shared().readTree(json);
+        for (int i = 0; i < keysAndValues.length; i += 2) {
+            node.set(keysAndValues[i], JsonMapper.shared().readTree(keysAndValues[i + 1]));
+        }
+        // numbers beyond a double are written as text
+        return node.toString().replace("\"Infinity\"", "1e999");
+    }
+
+    private static String without(String json, String key) {
+        ObjectNode node = (ObjectNode) JsonMapper.shared().readTree(json);
+        node.remove(key);
+        return node.toString();
+    }
+}
