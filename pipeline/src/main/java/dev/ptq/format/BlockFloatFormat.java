@@ -24,8 +24,6 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
     private static final int LARGEST_FINITE_BITS = 0x7f7fffff;
     /** Times this, any number that matters is beyond 1: a comparison without a branch. */
     private static final float STEEP = 1e30f;
-    /** Adding and subtracting it rounds magnitudes below it to whole numbers, half to even. */
-    private static final float WHOLE = 0x1p23f;
 
     public BlockFloatFormat {
         blockSize = List.copyOf(blockSize);
@@ -151,7 +149,7 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
             int seenSmallest = Integer.MAX_VALUE;
             for (int block = 0, from = 0; from < columns; block++, from += blockColumns) {
                 int to = Math.min(columns, from + blockColumns);
-                int maximum = largestBits(columnMaxima, from, to);
+                int maximum = Lines.largestBits(columnMaxima, from, to);
                 maxima[block] = maximum;
                 float scale = 1;
                 if (maximum == 0) {
@@ -177,32 +175,13 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
             return fast;
         }
 
-        /** Magnitudes compare as their bits do; four maxima side by side, since one alone waits for itself. */
-        private static int largestBits(float[] magnitudes, int from, int to) {
-            int a = 0;
-            int b = 0;
-            int c = 0;
-            int d = 0;
-            int i = from;
-            for (; i + 3 < to; i += 4) {
-                a = Math.max(a, Float.floatToRawIntBits(magnitudes[i]));
-                b = Math.max(b, Float.floatToRawIntBits(magnitudes[i + 1]));
-                c = Math.max(c, Float.floatToRawIntBits(magnitudes[i + 2]));
-                d = Math.max(d, Float.floatToRawIntBits(magnitudes[i + 3]));
-            }
-            for (; i < to; i++) {
-                a = Math.max(a, Float.floatToRawIntBits(magnitudes[i]));
-            }
-            return Math.max(Math.max(a, b), Math.max(c, d));
-        }
-
         private static void roundLine(float[] values, float[] scales, int count, float largestCode) {
             for (int i = 0; i < count; i++) {
                 float value = values[i];
                 float scale = scales[i];
                 float magnitude = Math.abs(value);
                 float scaled = Math.min((magnitude + OFFSET) * scale, largestCode);
-                float code = (scaled + WHOLE) - WHOLE;
+                float code = (scaled + Lines.WHOLE) - Lines.WHOLE;
                 float sign = Math.max(-1, Math.min(1, value * STEEP));
                 float touched = Math.min(1, Math.max(0, (magnitude - UNTOUCHED) * STEEP));
                 values[i] = touched * (sign * (code / scale)) + (1 - touched) * value;

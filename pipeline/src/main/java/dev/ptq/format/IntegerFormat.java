@@ -7,6 +7,7 @@ import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 import java.util.List;
 
 /**
@@ -161,69 +162,80 @@ public record IntegerFormat(int bits, Granularity granularity, int groupSize, bo
                 .reshape(shape);
     }
 
-    /** Rounds one row of blocks. */
+    /** Rounds one row of blocks, in loops over whole rows that become vector instructions; see {@link Lines}. */
     private final class Kernel implements Blocks.StripKernel {
         private final int columns;
         private final int blockColumns;
-        private final float[] lowest;
-        private final float[] highest;
-        private final float[] scale;
-        private final float[] zeroPoint;
+        private final float[] line;
+        /** How far each column reaches above and below zero. */
+        private final float[] above;
+
+        private final float[] below;
+        /** Of each column's block. */
+        private final float[] scales;
+
+        private final float[] zeroPoints;
 
         Kernel(Blocks blocks) {
             columns = blocks.columns();
             blockColumns = blocks.blockColumns();
-            lowest = new float[blocks.across()];
-            highest = new float[blocks.across()];
-            scale = new float[blocks.across()];
-            zeroPoint = new float[blocks.across()];
+            line = new float[columns];
+            above = new float[columns];
+            below = new float[columns];
+            scales = new float[columns];
+            zeroPoints = new float[columns];
         }
 
         @Override
         public void apply(float[] values, int at, int rows) {
-            for (int block = 0; block < scale.length; block++) {
-                lowest[block] = 0;
-                highest[block] = 0;
-            }
+            Arrays.fill(above, 0);
+            Arrays.fill(below, 0);
             for (int row = 0; row < rows; row++) {
-                int start = at + row * columns;
-                for (int block = 0, from = 0; from < columns; block++, from += blockColumns) {
-                    int to = start + Math.min(columns, from + blockColumns);
-                    float low = lowest[block];
-                    float high = highest[block];
-                    for (int i = start + from; i < to; i++) {
-                        low = Math.min(low, values[i]);
-                        high = Math.max(high, values[i]);
-                    }
-                    lowest[block] = low;
-                    highest[block] = high;
-                }
+                System.arraycopy(values, at + row * columns, line, 0, columns);
+                reach(line, above, below, columns);
             }
             chooseScales();
-            float least = lowestCode();
-            float most = highestCode();
             for (int row = 0; row < rows; row++) {
-                int start = at + row * columns;
-                for (int block = 0, from = 0; from < columns; block++, from += blockColumns) {
-                    int to = start + Math.min(columns, from + blockColumns);
-                    float step = scale[block];
-                    float zero = zeroPoint[block];
-                    for (int i = start + from; i < to; i++) {
-                        float code = (float) Math.rint(values[i] / step) + zero;
-                        values[i] = (Math.min(Math.max(code, least), most) - zero) * step;
-                    }
+                if (rows > 1) {
+                    System.arraycopy(values, at + row * columns, line, 0, columns);
                 }
+                roundLine(line, scales, zeroPoints, columns, lowestCode(), highestCode());
+                System.arraycopy(line, 0, values, at + row * columns, columns);
+            }
+        }
+
+        private static void reach(float[] values, float[] above, float[] below, int count) {
+            for (int i = 0; i < count; i++) {
+                above[i] = Math.max(above[i], values[i]);
+            }
+            for (int i = 0; i < count; i++) {
+                below[i] = Math.max(below[i], -values[i]);
             }
         }
 
         private void chooseScales() {
-            for (int block = 0; block < scale.length; block++) {
-                float range = symmetric ? Math.max(-lowest[block], highest[block]) : highest[block] - lowest[block];
+            for (int from = 0; from < columns; from += blockColumns) {
+                int to = Math.min(columns, from + blockColumns);
+                float high = Float.intBitsToFloat(Lines.largestBits(above, from, to));
+                float low = Float.intBitsToFloat(Lines.largestBits(below, from, to));
+                float range = symmetric ? Math.max(low, high) : high + low;
                 float step = range / highestCode();
-                scale[block] = step == 0 ? 1 : step;
-                zeroPoint[block] = symmetric
-                        ? 0
-                        : Math.min(Math.max((float) Math.rint(-lowest[block] / scale[block]), 0), highestCode());
+                float scale = step == 0 ? 1 : step;
+                float zeroPoint = symmetric ? 0 : Math.min(Math.max((float) Math.rint(low / scale), 0), highestCode());
+                for (int i = from; i < to; i++) {
+                    scales[i] = scale;
+                    zeroPoints[i] = zeroPoint;
+                }
+            }
+        }
+
+        private static void roundLine(
+                float[] values, float[] scales, float[] zeroPoints, int count, float least, float most) {
+            for (int i = 0; i < count; i++) {
+                float scale = scales[i];
+                float zeroPoint = zeroPoints[i];
+                float code = ((values[i] / scale + Lines.WHOLE) - Lines.WHOLE) + zeroPoint;
+                values[i] = (Math.min(Math.max(code, least), most) - zeroPoint) * scale;
             }
         }
     }
