@@ -44,7 +44,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         boolean random = kind == Kind.RANDOMIZED;
         return new LowRankSolver(
                 kind,
-                random ? table.integer("iterations", 6, 0, 100) : 0,
+                random ? table.integer("iterations", 8, 0, 100) : 0,
                 random ? table.integer("oversample", 16, 0, 1024) : 0);
     }
 

@@ -169,7 +169,7 @@ public final class Benchmarks {
             NDArray scale = NativeFloats.of(manager, scales, 4096);
             NDArray scaled = error.mul(scale.reshape(4096, 1));
             LowRankSolver exact = new LowRankSolver(LowRankSolver.Kind.EXACT, 0, 0);
-            LowRankSolver randomized = new LowRankSolver(LowRankSolver.Kind.RANDOMIZED, 6, 16);
+            LowRankSolver randomized = new LowRankSolver(LowRankSolver.Kind.RANDOMIZED, 8, 16);
             double[] energy = new double[3];
             double[] seconds = new double[3];
             seconds[0] = median(

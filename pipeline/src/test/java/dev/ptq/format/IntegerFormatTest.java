@@ -205,7 +205,9 @@ class IntegerFormatTest {
 
     @Test
     void oneBadValueSpoilsItsGroupAndNoOther() {
-        for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+        for (float bad : new float[] {
+            Float.NaN, Float.intBitsToFloat(0xffc00000), Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY
+        }) {
             for (boolean symmetric : new boolean[] {true, false}) {
                 float[] values = {1, 2, bad, 4, 5, 6, 7, 8};
                 float[] rounded = rounded(new IntegerFormat(8, Granularity.GROUP, 4, symmetric), values, 1, 8);
