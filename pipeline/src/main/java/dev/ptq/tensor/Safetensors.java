@@ -131,13 +131,13 @@ public final class Safetensors implements AutoCloseable {
         NDArray array = NativeFloats.create(manager, new Shape(rows.length, columns));
         FloatBuffer window = NativeFloats.window(array);
         StoredType type = type(entry);
-        try (MappedBytes mapped = new MappedBytes(channel, entry.offset(), entry.bytes())) {
-            ByteBuffer source = mapped.littleEndian();
-            float[] values = new float[columns];
-            for (int i = 0; i < rows.length; i++) {
-                type.toFloats(source, rows[i] * columns, values, columns);
-                window.put(i * columns, values);
-            }
+        // read, not mapped: the whole table may be larger than one mapping, and only few of its pages are wanted
+        ByteBuffer source = ByteBuffer.allocate(columns * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        float[] values = new float[columns];
+        for (int i = 0; i < rows.length; i++) {
+            readFully(source.clear(), entry.offset() + (long) rows[i] * columns * type.bytes());
+            type.toFloats(source.flip(), 0, values, columns);
+            window.put(i * columns, values);
         }
         return array;
     }
@@ -182,6 +182,14 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
+    private void readFully(ByteBuffer target, long offset) throws IOException {
+        while (target.hasRemaining()) {
+            if (channel.read(target, offset + target.position()) < 0) {
+                throw new IOException(file + ": ended while it was read");
+            }
+        }
+    }
+
     private Entry entry(String name) throws IOException {
         Entry entry = entries.get(name);
         if (entry == null) {
@@ -196,10 +204,6 @@ public final class Safetensors implements AutoCloseable {
         Entry entry = entry(name);
         if (entry.shape().size() != 2) {
             throw new IOException(file + ": tensor " + name + " has shape " + entry.shape() + ", expected a matrix");
-        }
-        if (entry.bytes() > Integer.MAX_VALUE) {
-            throw new IOException(
-                    file + ": tensor " + name + " has " + entry.bytes() + " bytes, at most 2 GiB can be read");
         }
         return entry;
     }
@@ -224,12 +228,7 @@ public final class Safetensors implements AutoCloseable {
                     + " bytes in a file of " + size + "; it is truncated or no safetensors file");
         }
         byte[] text = new byte[(int) headerBytes];
-        ByteBuffer target = ByteBuffer.wrap(text).order(ByteOrder.LITTLE_ENDIAN);
-        while (target.hasRemaining()) {
-            if (channel.read(target, 8 + target.position()) < 0) {
-                throw new IOException(file + ": ended while its header was read");
-            }
-        }
+        readFully(ByteBuffer.wrap(text), 8);
         JsonNode header;
         try {
             header = JSON.readTree(text);

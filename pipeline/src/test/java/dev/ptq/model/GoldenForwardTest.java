@@ -29,7 +29,8 @@ class GoldenForwardTest {
 
     /**
      * Every block is given the reference's input. Another order of float32 sums moves an output by 1e-5; where it moves
-     * a value over a rounding boundary, that token is off by a step, which a token in a hundred may be (one in all is).
+     * a value over a rounding boundary, that token is off by a step. None is where this was written; another processor
+     * may sum in another order, so one token may be.
      */
     @ParameterizedTest
     @ValueSource(strings = {"fp32", "W4A8", "W4A8_lqer-act_r16"})
@@ -37,7 +38,7 @@ class GoldenForwardTest {
         Optional<Path> folder = Shared.find("models/stories260k");
         Optional<Path> golden = Shared.find("golden/e2e_logits.safetensors");
         assumeTrue(folder.isPresent() && golden.isPresent());
-        int allowed = run.equals("fp32") ? 0 : 2;
+        int allowed = run.equals("fp32") ? 0 : 1;
         int[][] chunks;
         try (Safetensors tokens = Safetensors.open(Shared.golden("e2e_tokens.safetensors"))) {
             chunks = new int[][] {Arrays.copyOf(tokens.ints("tinystories/input_ids"), TOKENS)};
