@@ -131,9 +131,9 @@ public record LowRankCorrection(
             LowRankSolver.Solution solution = solver.solve(error, scale, rank, work.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
-            double norm = Math.sqrt(LowRankSolver.energy(weight));
-            double before = Math.sqrt(LowRankSolver.energy(error)) / norm;
-            double after = Math.sqrt(LowRankSolver.energy(error.sub(a.matMul(b)))) / norm;
+            double norm = NativeFloats.sumOfSquares(weight);
+            double before = relative(NativeFloats.sumOfSquares(error), norm);
+            double after = relative(NativeFloats.sumOfSquares(error.sub(a.matMul(b))), norm);
             a.attach(owner);
             b.attach(owner);
             double seconds = (System.nanoTime() - start) / 1e9;
@@ -143,6 +143,11 @@ public record LowRankCorrection(
                     b,
                     new BlockWork.LayerReport(name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
         }
+    }
+
+    /** The root of a ratio of squares; nothing of nothing is 0. */
+    private static double relative(double squares, double ofSquares) {
+        return ofSquares == 0 ? 0 : Math.sqrt(squares / ofSquares);
     }
 
     private float[] scale(BlockWork work, LinearSpec spec) {

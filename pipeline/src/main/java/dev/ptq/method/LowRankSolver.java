@@ -99,8 +99,8 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
                     in < out ? transposed(leading(transpose(scaled), rank, seed)) : leading(scaled, rank, seed);
             NDArray a = leading.u().div(column);
             NDArray b = leading.vt().mul(leading.sigma().reshape(rank, 1));
-            double total = energy(scaled);
-            double captured = total == 0 ? 1 : Math.min(1, energy(leading.sigma()) / total);
+            double total = NativeFloats.sumOfSquares(scaled);
+            double captured = total == 0 ? 1 : Math.min(1, NativeFloats.sumOfSquares(leading.sigma()) / total);
             a.attach(outer);
             b.attach(outer);
             return new Solution(a, b, captured);
@@ -165,14 +165,5 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
 
     private static NDArray transpose(NDArray matrix) {
         return matrix.transpose(1, 0);
-    }
-
-    /** Sum of squares, in double. */
-    static double energy(NDArray values) {
-        double sum = 0;
-        for (float value : values.toFloatArray()) {
-            sum += (double) value * value;
-        }
-        return sum;
     }
 }

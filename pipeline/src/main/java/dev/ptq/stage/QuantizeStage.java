@@ -16,7 +16,6 @@ import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -131,16 +130,9 @@ final class QuantizeStage implements Stage {
     private static double relativeError(NDArray weight, NumberFormat format) {
         try (NDManager scratch = weight.getManager().newSubManager()) {
             weight.tempAttach(scratch);
-            FloatBuffer before = NativeFloats.window(weight);
-            FloatBuffer after = NativeFloats.window(format.fakeQuantize(weight, Operand.WEIGHT));
-            double error = 0;
-            double norm = 0;
-            for (int i = 0; i < before.capacity(); i++) {
-                double value = before.get(i);
-                double difference = value - after.get(i);
-                error += difference * difference;
-                norm += value * value;
-            }
+            NDArray rounded = format.fakeQuantize(weight, Operand.WEIGHT);
+            double norm = NativeFloats.sumOfSquares(weight);
+            double error = NativeFloats.sumOfSquares(weight.sub(rounded));
             return norm == 0 ? 0 : Math.sqrt(error / norm);
         }
     }

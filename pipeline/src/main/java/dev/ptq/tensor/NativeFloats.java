@@ -6,7 +6,7 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
-import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.Arrays;
 
 /** Float32 tensors whose memory the engine owns, and windows onto that memory. */
 public final class NativeFloats {
@@ -72,23 +72,35 @@ public final class NativeFloats {
 
     /** Returns whether no value is NaN or infinite. */
     public static boolean allFinite(NDArray array) {
+        // a product with zero is zero, unless the value is NaN or infinite
+        return sum(array, value -> value * 0) == 0;
+    }
+
+    /** Returns {@code Σ x²}, summed in double, always in the same order. */
+    public static double sumOfSquares(NDArray array) {
+        return sum(array, value -> (double) value * value);
+    }
+
+    /** What a value adds to a sum. */
+    @FunctionalInterface
+    private interface Term {
+        double of(float value);
+    }
+
+    private static double sum(NDArray array, Term term) {
         FloatBuffer values = window(array);
-        int tiles = (values.capacity() + TILE - 1) / TILE;
-        AtomicBoolean finite = new AtomicBoolean(true);
-        Parallel.forEach(tiles, () -> new float[TILE], (tile, index) -> {
+        double[] sums = new double[(values.capacity() + TILE - 1) / TILE];
+        Parallel.forEach(sums.length, () -> new float[TILE], (tile, index) -> {
             int from = index * TILE;
             int count = Math.min(TILE, values.capacity() - from);
             values.get(from, tile, 0, count);
-            float sum = 0;
+            double sum = 0;
             for (int i = 0; i < count; i++) {
-                // zero, unless the value is NaN or infinite
-                sum += tile[i] * 0;
+                sum += term.of(tile[i]);
             }
-            if (sum != 0) {
-                finite.set(false);
-            }
+            sums[index] = sum;
         });
-        return finite.get();
+        return Arrays.stream(sums).sum();
     }
 
     private static boolean sameMemory(FloatBuffer a, FloatBuffer b) {
