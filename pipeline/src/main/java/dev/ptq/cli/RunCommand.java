@@ -14,7 +14,6 @@ import dev.ptq.stage.Workspace;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -63,7 +62,11 @@ final class RunCommand implements Callable<Integer> {
                 throw new ConfigException(conflict);
             });
             Run run = runs.run(
-                    tag, plan, Optional.ofNullable(force), provenance(experiment, workspace), (directory, manifest) -> {
+                    tag,
+                    plan,
+                    Optional.ofNullable(force),
+                    new Provenance(Version.version(), Version.commit(), Parallel.THREADS, workspace.sources()),
+                    (directory, manifest) -> {
                         Files.copy(options.config, directory.resolve("config.toml"));
                         Files.writeString(directory.resolve("resolved.toml"), TomlWriter.write(experiment.resolved()));
                         ExperimentPlan.writeResults(experiment, directory);
@@ -85,13 +88,5 @@ final class RunCommand implements Callable<Integer> {
                 throw new ConfigException("--force: " + e.getMessage());
             }
         }
-    }
-
-    private static Provenance provenance(Experiment experiment, Workspace workspace) {
-        Map<String, Object> sources = new LinkedHashMap<>();
-        sources.put("seed", experiment.seed());
-        sources.put("model", Map.of("sha256", workspace.modelContent().sha256()));
-        sources.put("tokenizer", Map.of("sha256", workspace.tokenizerContent().sha256()));
-        return new Provenance(Version.version(), Version.commit(), Parallel.THREADS, sources);
     }
 }

@@ -45,7 +45,7 @@ final class CalibrateStage implements Stage {
         this.settings = new Settings(
                 workspace.modelContent(),
                 workspace.tokenizerContent(),
-                calibration.text().content(),
+                workspace.content(calibration.text()),
                 calibration.numSamples(),
                 calibration.seqLen(),
                 calibration.batchSize(),

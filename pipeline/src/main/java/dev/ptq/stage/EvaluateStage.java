@@ -57,7 +57,7 @@ final class EvaluateStage implements Stage {
                 workspace.tokenizerContent(),
                 variant == Variant.FULL_PRECISION ? QuantizationSettings.none() : experiment.quantization(),
                 variant == Variant.QUANTIZED ? experiment.steps() : List.of(),
-                perplexity.text().content(),
+                workspace.content(perplexity.text()),
                 perplexity.seqLen(),
                 perplexity.protocol(),
                 perplexity.maxSamples(),

@@ -2,6 +2,7 @@ package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.data.Digests;
+import dev.ptq.data.TextFile;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -13,7 +14,9 @@ import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** What the stages of one experiment share: the opened model and tokenizer, their digests, and where progress goes. */
@@ -27,6 +30,7 @@ public final class Workspace implements AutoCloseable {
     private final Progress.Reporter reporter;
     private final ModelContent model;
     private final TokenizerContent tokenizer;
+    private final Map<TextFile, TextFile.Content> texts = new LinkedHashMap<>();
     private @Nullable LanguageModel openModel;
     private @Nullable Tokenizer openTokenizer;
 
@@ -63,6 +67,28 @@ public final class Workspace implements AutoCloseable {
     /** The digest of the tokenizer's files. */
     public TokenizerContent tokenizerContent() {
         return tokenizer;
+    }
+
+    /** The digest of a text; each file is read once. */
+    TextFile.Content content(TextFile text) throws IOException {
+        TextFile.Content known = texts.get(text);
+        if (known == null) {
+            known = text.content();
+            texts.put(text, known);
+        }
+        return known;
+    }
+
+    /** Seed and digests, for the manifest. */
+    public Map<String, Object> sources() {
+        Map<String, Object> sources = new LinkedHashMap<>();
+        sources.put("seed", experiment.seed());
+        sources.put("model", Map.of("sha256", model.sha256()));
+        sources.put("tokenizer", Map.of("sha256", tokenizer.sha256()));
+        Map<String, Object> digests = new LinkedHashMap<>();
+        texts.forEach((text, content) -> digests.put(text.path(), Map.of("sha256", content.sha256())));
+        sources.put("texts", digests);
+        return sources;
     }
 
     LanguageModel model() throws IOException {
