@@ -131,9 +131,8 @@ public record LowRankCorrection(
             LowRankSolver.Solution solution = solver.solve(error, scale, rank, work.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
-            double norm = Math.sqrt(LowRankSolver.energy(weight));
-            double before = Math.sqrt(LowRankSolver.energy(error)) / norm;
-            double after = Math.sqrt(LowRankSolver.energy(error.sub(a.matMul(b)))) / norm;
+            double before = relative(error, weight);
+            double after = relative(error.sub(a.matMul(b)), weight);
             a.attach(owner);
             b.attach(owner);
             double seconds = (System.nanoTime() - start) / 1e9;
@@ -143,6 +142,12 @@ public record LowRankCorrection(
                     b,
                     new BlockWork.LayerReport(name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
         }
+    }
+
+    /** {@code ||error|| / ||weight||}, Frobenius; 0 where the weight is all zeros. */
+    private static double relative(NDArray error, NDArray weight) {
+        double norm = LowRankSolver.energy(weight);
+        return norm == 0 ? 0 : Math.sqrt(LowRankSolver.energy(error) / norm);
     }
 
     private float[] scale(BlockWork work, LinearSpec spec) {

@@ -141,7 +141,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         NDArray turned = transpose(matrix);
         NDArray gram = Torch.linear(turned, turned);
         // ascending order: the leading ones are the last columns
-        return Torch.eigh(gram).get(1).get(new NDIndex(":, -{}:", count));
+        return Torch.eigh(gram).get(1).get(new NDIndex(":, {}:", gram.getShape().get(1) - count));
     }
 
     private NDArray subspace(NDArray matrix, int count, long seed) {
