@@ -6,6 +6,7 @@ import java.io.PrintWriter;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
 import org.slf4j.Logger;
@@ -66,6 +67,9 @@ public final class Ptq {
                 : exception;
         if (cause instanceof NoSuchFileException missing) {
             return missing.getFile() + ": no such file";
+        }
+        if (cause instanceof FileAlreadyExistsException present) {
+            return present.getFile() + ": expected a directory, found something else of that name";
         }
         if (cause instanceof AccessDeniedException denied) {
             return denied.getFile() + ": access denied";

@@ -60,7 +60,11 @@ final class QuantizeTensorCommand implements Callable<Integer> {
         if (!Files.isRegularFile(in)) {
             throw new ConfigException(in + ": no such file");
         }
-        ConfigTable root = ConfigTable.parse("", "--format", List.of("format=" + format));
+        Path folder = out.toAbsolutePath().getParent();
+        if (folder == null || !Files.isDirectory(folder)) {
+            throw new ConfigException(out + ": there is no such folder to write it to");
+        }
+        ConfigTable root = ConfigTable.parse("format = " + format, "--format", List.of());
         NumberFormat numbers = Formats.read(root.requiredTable("format"), Formats.Use.WEIGHT);
         root.finish();
         PrintWriter print = spec.commandLine().getOut();

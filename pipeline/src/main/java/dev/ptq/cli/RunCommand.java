@@ -52,6 +52,10 @@ final class RunCommand implements Callable<Integer> {
         Runs.tagProblem(tag).ifPresent(problem -> {
             throw new ConfigException(problem);
         });
+        if (Files.exists(options.results) && !Files.isDirectory(options.results)) {
+            throw new ConfigException(
+                    options.results + ": expected a folder for results, found something else of that name");
+        }
         Experiment experiment = options.read();
         try (Workspace workspace = new Workspace(experiment, Progress.Reporter.forTerminal());
                 LogFile logFile = LogFile.open()) {
@@ -61,6 +65,12 @@ final class RunCommand implements Callable<Integer> {
             runs.conflict(tag, plan).ifPresent(conflict -> {
                 throw new ConfigException(conflict);
             });
+            if (force != null
+                    || !runs.cached(plan)
+                            .keySet()
+                            .containsAll(plan.fingerprints().keySet())) {
+                workspace.check();
+            }
             Run run = runs.run(
                     tag,
                     plan,

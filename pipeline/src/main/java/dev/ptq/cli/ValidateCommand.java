@@ -36,6 +36,7 @@ final class ValidateCommand implements Callable<Integer> {
         PrintWriter out = spec.commandLine().getOut();
         try (Workspace workspace = new Workspace(experiment, Progress.Reporter.none())) {
             Plan plan = ExperimentPlan.of(workspace);
+            workspace.check();
             Map<String, StageRecord> cached = new Runs(options.results).cached(plan);
             out.print(TomlWriter.write(experiment.resolved()));
             out.println();

@@ -15,6 +15,9 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** The tokenizer of a model folder, {@code tokenizer.json}. */
 public final class Tokenizer implements AutoCloseable {
+    /** The name of the file in a model folder. */
+    public static final String FILE = "tokenizer.json";
+
     private final HuggingFaceTokenizer tokenizer;
     private final OptionalInt padId;
 
@@ -25,14 +28,14 @@ public final class Tokenizer implements AutoCloseable {
 
     /** The files that decide what a tokenizer does, those that are there. */
     public static List<Path> files(Path folder) {
-        return List.of(folder.resolve("tokenizer.json"), folder.resolve("tokenizer_config.json")).stream()
+        return List.of(folder.resolve(FILE), folder.resolve("tokenizer_config.json")).stream()
                 .filter(Files::exists)
                 .toList();
     }
 
     /** Opens the tokenizer of a model folder. */
     public static Tokenizer open(Path folder) throws IOException {
-        Path file = folder.resolve("tokenizer.json");
+        Path file = folder.resolve(FILE);
         if (!Files.exists(file)) {
             throw new IOException(file + ": no such file; a model folder needs the tokenizer in this form");
         }

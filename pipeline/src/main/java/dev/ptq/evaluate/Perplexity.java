@@ -1,5 +1,6 @@
 package dev.ptq.evaluate;
 
+import dev.ptq.config.ConfigException;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.BlockRunner;
@@ -32,14 +33,15 @@ public final class Perplexity {
     /**
      * Cuts the text into chunks.
      *
-     * @throws IOException if there is not one whole chunk, or the model cannot take its length
+     * @throws ConfigException if there is not one whole chunk
+     * @throws IOException if the text cannot be read, or the model cannot take the length of a chunk
      */
     public static int[][] chunks(PerplexitySettings settings, Tokenizer tokenizer, int maxPositions)
             throws IOException {
         requireLength(settings.seqLen(), maxPositions);
         int[][] chunks = settings.protocol().chunks(settings.text().rows(), tokenizer, settings.seqLen());
         if (chunks.length == 0) {
-            throw new IOException(settings.text().path() + ": the text is shorter than one chunk of "
+            throw new ConfigException(settings.text().path() + ": the text is shorter than one chunk of "
                     + settings.seqLen() + " tokens; lower seq_len or take a longer text");
         }
         int count = settings.protocol().limited(chunks.length, settings.maxSamples(), settings.batchSize());
@@ -67,22 +69,26 @@ public final class Perplexity {
         return Math.max(batch, Math.min(wanted, HIDDEN_VALUES)) * Float.BYTES;
     }
 
-    /** Scores the chunks with the blocks that {@code runner} makes. */
+    /**
+     * Scores the chunks with the blocks that {@code runner} makes.
+     *
+     * @param padId of the tokenizer, whose prediction some protocols leave out
+     */
     public static Result evaluate(
             LanguageModel model,
             BlockRunner runner,
             PerplexitySettings settings,
-            Tokenizer tokenizer,
+            int[][] chunks,
+            OptionalInt padId,
             Progress.Reporter reporter)
             throws IOException {
-        int[][] chunks = chunks(settings, tokenizer, model.config().maxPositions());
         int seqLen = settings.seqLen();
         int batchSize = settings.batchSize();
         long inPass = HIDDEN_VALUES / ((long) seqLen * model.config().hiddenSize());
         int passChunks = (int) Math.max(batchSize, Math.min(chunks.length, inPass) / batchSize * batchSize);
         double[] sums = new double[chunks.length];
         int[] counts = new int[chunks.length];
-        OptionalInt unscored = settings.protocol().unscored(tokenizer);
+        OptionalInt unscored = settings.protocol().unscored(padId);
         long batches = ((long) chunks.length + batchSize - 1) / batchSize;
         long steps = batches * model.config().blocks();
         try (Progress progress = reporter.start("perplexity " + settings.name(), steps, "block passes")) {

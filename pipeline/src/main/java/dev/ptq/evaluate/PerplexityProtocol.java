@@ -36,8 +36,8 @@ public enum PerplexityProtocol {
     }
 
     /** The token whose prediction is not scored. */
-    OptionalInt unscored(Tokenizer tokenizer) {
-        return this == LQER ? tokenizer.padId() : OptionalInt.empty();
+    OptionalInt unscored(OptionalInt padId) {
+        return this == LQER ? padId : OptionalInt.empty();
     }
 
     /**

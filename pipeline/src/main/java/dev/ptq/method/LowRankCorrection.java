@@ -131,9 +131,8 @@ public record LowRankCorrection(
             LowRankSolver.Solution solution = solver.solve(error, scale, rank, work.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
-            double norm = NativeFloats.sumOfSquares(weight);
-            double before = relative(NativeFloats.sumOfSquares(error), norm);
-            double after = relative(NativeFloats.sumOfSquares(error.sub(a.matMul(b))), norm);
+            double before = relative(error, weight);
+            double after = relative(error.sub(a.matMul(b)), weight);
             a.attach(owner);
             b.attach(owner);
             double seconds = (System.nanoTime() - start) / 1e9;
@@ -145,9 +144,10 @@ public record LowRankCorrection(
         }
     }
 
-    /** The root of a ratio of squares; nothing of nothing is 0. */
-    private static double relative(double squares, double ofSquares) {
-        return ofSquares == 0 ? 0 : Math.sqrt(squares / ofSquares);
+    /** {@code ||error|| / ||weight||}, Frobenius; 0 where the weight is all zeros. */
+    private static double relative(NDArray error, NDArray weight) {
+        double norm = NativeFloats.sumOfSquares(weight);
+        return norm == 0 ? 0 : Math.sqrt(NativeFloats.sumOfSquares(error) / norm);
     }
 
     private float[] scale(BlockWork work, LinearSpec spec) {

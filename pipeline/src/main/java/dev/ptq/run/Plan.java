@@ -32,7 +32,7 @@ public final class Plan {
     private void add(Stage stage) {
         String name = stage.name();
         if (!STAGE_NAME.matcher(name).matches()) {
-            throw new IllegalArgumentException("stage \"" + name + "\": expected a word, or two with a slash between");
+            throw new IllegalArgumentException("stage \"" + name + "\": expected words with slashes between");
         }
         if (stages.containsKey(name)) {
             throw new IllegalArgumentException("stage " + name + ": there are two of that name");

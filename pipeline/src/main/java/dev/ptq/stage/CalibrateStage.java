@@ -3,7 +3,6 @@ package dev.ptq.stage;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.Statistic;
-import dev.ptq.data.Chunks;
 import dev.ptq.data.TextFile;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
@@ -12,7 +11,6 @@ import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
@@ -75,13 +73,7 @@ final class CalibrateStage implements Stage {
     @Override
     public void run(Map<String, Path> inputs, Path output) throws IOException {
         LanguageModel model = workspace.model();
-        int[][] chunks = Chunks.oneStream(calibration.text().rows(), workspace.tokenizer(), calibration.seqLen());
-        if (chunks.length < calibration.numSamples()) {
-            throw new IOException(calibration.text().path() + ": has " + chunks.length + " chunks of "
-                    + calibration.seqLen() + " tokens, calibration asks for " + calibration.numSamples()
-                    + "; lower num_samples or seq_len, or take a longer text");
-        }
-        int[][] samples = Arrays.copyOf(chunks, calibration.numSamples());
+        int[][] samples = workspace.calibrationSamples(calibration);
         ActivationStatistics.Collector collector =
                 new ActivationStatistics.Collector(EnumSet.copyOf(settings.statistics()));
         try (BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);

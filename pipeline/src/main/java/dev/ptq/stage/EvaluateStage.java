@@ -126,7 +126,13 @@ final class EvaluateStage implements Stage {
 
     private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change) throws IOException {
         try (BlockRunner runner = new BlockRunner(model, change, workspace.resident())) {
-            return Perplexity.evaluate(model, runner, perplexity, workspace.tokenizer(), workspace.reporter());
+            return Perplexity.evaluate(
+                    model,
+                    runner,
+                    perplexity,
+                    workspace.chunks(perplexity),
+                    workspace.tokenizer().padId(),
+                    workspace.reporter());
         }
     }
 

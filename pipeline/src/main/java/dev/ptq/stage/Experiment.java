@@ -122,8 +122,9 @@ public record Experiment(
         }
         try {
             ModelConfig shape = ModelConfig.read(folder);
-            if (Tokenizer.files(folder).isEmpty()) {
-                table.problem("path", folder.resolve("tokenizer.json") + ": no such file");
+            Path tokenizer = folder.resolve(Tokenizer.FILE);
+            if (!Files.exists(tokenizer)) {
+                table.problem("path", tokenizer + ": no such file; a model folder needs its tokenizer in this form");
             }
             return Optional.of(shape);
         } catch (IOException e) {

@@ -1,6 +1,8 @@
 package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.config.ConfigException;
+import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
 import dev.ptq.data.TextFile;
 import dev.ptq.data.Tokenizer;
@@ -14,6 +16,8 @@ import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,6 +35,7 @@ public final class Workspace implements AutoCloseable {
     private final ModelContent model;
     private final TokenizerContent tokenizer;
     private final Map<TextFile, TextFile.Content> texts = new LinkedHashMap<>();
+    private final Map<PerplexitySettings, int[][]> scored = new HashMap<>();
     private @Nullable LanguageModel openModel;
     private @Nullable Tokenizer openTokenizer;
 
@@ -103,6 +108,56 @@ public final class Workspace implements AutoCloseable {
             openTokenizer = Tokenizer.open(Path.of(experiment.modelPath()));
         }
         return openTokenizer;
+    }
+
+    /**
+     * Checks what can be told from the model's headers and the texts' tokens, before anything is computed.
+     *
+     * @throws ConfigException with all texts that are too short
+     * @throws IOException naming the file that is damaged
+     */
+    public void check() throws IOException {
+        model();
+        List<String> problems = new ArrayList<>();
+        try {
+            if (experiment.calibration().isPresent() && !experiment.statistics().isEmpty()) {
+                calibrationSamples(experiment.calibration().get());
+            }
+        } catch (ConfigException e) {
+            problems.addAll(e.problems());
+        }
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            try {
+                chunks(perplexity);
+            } catch (ConfigException e) {
+                problems.addAll(e.problems());
+            }
+        }
+        if (!problems.isEmpty()) {
+            throw new ConfigException(problems);
+        }
+    }
+
+    /** The chunks of a text to be scored; it is tokenized once for all variants of the model. */
+    int[][] chunks(PerplexitySettings perplexity) throws IOException {
+        int[][] chunks = scored.get(perplexity);
+        if (chunks == null) {
+            chunks = Perplexity.chunks(
+                    perplexity, tokenizer(), experiment.shape().maxPositions());
+            scored.put(perplexity, chunks);
+        }
+        return chunks;
+    }
+
+    /** The chunks that statistics are taken from. */
+    int[][] calibrationSamples(CalibrationSettings calibration) throws IOException {
+        int[][] chunks = Chunks.oneStream(calibration.text().rows(), tokenizer(), calibration.seqLen());
+        if (chunks.length < calibration.numSamples()) {
+            throw new ConfigException(calibration.text().path() + ": has " + chunks.length + " chunks of "
+                    + calibration.seqLen() + " tokens, calibration asks for " + calibration.numSamples()
+                    + "; lower num_samples or seq_len, or take a longer text");
+        }
+        return Arrays.copyOf(chunks, calibration.numSamples());
     }
 
     /** Whether blocks stay in memory between passes. */

@@ -69,7 +69,7 @@ class PlanTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> new Plan(List.of(QUANTIZE, CALIBRATE)))
                 .withMessage("stage quantize: expected inputs among the earlier stages [], got [calibrate]");
-        for (String name : List.of("", "..", "/a", "a/", "a/b/c", "a/../b", "manifest.json", "a b", "-a")) {
+        for (String name : List.of("", "..", "/a", "a/", "a//b", "a/../b", "manifest.json", "a b", "-a")) {
             assertThatIllegalArgumentException()
                     .isThrownBy(() -> new Plan(List.of(TestStage.of(name))))
                     .withMessageStartingWith("stage \"" + name + "\": ");

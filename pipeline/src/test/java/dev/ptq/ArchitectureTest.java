@@ -1,0 +1,98 @@
+package dev.ptq;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.library.Architectures.LayeredArchitecture;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+
+class ArchitectureTest {
+    private static final String BASE = "dev.ptq";
+
+    private static final String DOMAIN = "method calibrate evaluate model format data tensor config progress";
+
+    /**
+     * Each package and what it may use. Numerics report to nobody, and reports know runs, not experiments: who calls
+     * them hands over plain metrics.
+     */
+    private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
+            Map.entry("cli", "report stage run " + DOMAIN),
+            Map.entry("report", "run config progress"),
+            Map.entry("stage", "run " + DOMAIN),
+            Map.entry("run", "config progress"),
+            Map.entry("method", "calibrate format model data tensor config progress"),
+            Map.entry("calibrate", "model data tensor config progress"),
+            Map.entry("evaluate", "model data tensor config progress"),
+            Map.entry("model", "format tensor config progress"),
+            Map.entry("format", "tensor config progress"),
+            Map.entry("data", "tensor config progress"),
+            Map.entry("tensor", "progress"),
+            Map.entry("config", ""),
+            Map.entry("progress", "")));
+
+    private static final JavaClasses CLASSES = new ClassFileImporter()
+            .withImportOption(new ImportOption.DoNotIncludeTests())
+            .importPackages(BASE);
+
+    @Test
+    void packagesUseOnlyWhatTheyMay() {
+        LayeredArchitecture layers = layeredArchitecture().consideringOnlyDependenciesInLayers();
+        for (String name : MAY_USE.keySet()) {
+            layers = layers.layer(name).definedBy(BASE + "." + name + "..");
+        }
+        for (Map.Entry<String, String> entry : MAY_USE.entrySet()) {
+            layers = entry.getValue().isEmpty()
+                    ? layers.whereLayer(entry.getKey()).mayNotAccessAnyLayer()
+                    : layers.whereLayer(entry.getKey())
+                            .mayOnlyAccessLayers(entry.getValue().split(" "));
+        }
+        layers.check(CLASSES);
+    }
+
+    @Test
+    void everyPackageIsInTheTable() {
+        assertThat(CLASSES.stream()
+                        .map(JavaClass::getPackageName)
+                        .map(name -> name.substring(BASE.length() + 1))
+                        .collect(Collectors.toSet()))
+                .isEqualTo(MAY_USE.keySet());
+    }
+
+    @Test
+    void noCyclesBetweenPackages() {
+        slices().matching(BASE + ".(*)..").should().beFreeOfCycles().check(CLASSES);
+    }
+
+    @Test
+    void roundingIsHalfToEven() {
+        noClasses().should().callMethod(Math.class, "round", double.class).check(CLASSES);
+        noClasses().should().callMethod(Math.class, "round", float.class).check(CLASSES);
+    }
+
+    @Test
+    void randomNumbersComeFromSeeds() {
+        noClasses().should().callMethod(Math.class, "random").check(CLASSES);
+    }
+
+    /** Only the command line may end the program or write to its streams. */
+    @Test
+    void onlyCommandsTalkToTheTerminal() {
+        noClasses()
+                .that()
+                .resideOutsideOfPackages(BASE + ".cli", BASE + ".progress")
+                .should()
+                .accessField(System.class, "out")
+                .orShould()
+                .callMethod(System.class, "exit", int.class)
+                .check(CLASSES);
+    }
+}

@@ -1,0 +1,374 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.ptq.cli.TinyExperiment.Outcome;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What the program says when it cannot do what it is asked, and that it leaves nothing behind. */
+class BadInputTest {
+    @TempDir
+    Path folder;
+
+    private TinyExperiment tiny;
+
+    @BeforeEach
+    void prepare() throws IOException {
+        tiny = new TinyExperiment(folder);
+    }
+
+    @Test
+    void reportsAllProblemsAtOnceInTheirOrder() throws IOException {
+        assertRefused(
+                2,
+                """
+                seed = -1
+                [model]
+                path = "DIR/llama"
+                memroy = "auto"
+                [quantization.weight]
+                format = "mxitn"
+                bits = 1
+                [quantization.activation]
+                format = "int"
+                bits = "8"
+                granularity = "channel"
+                [[quantization.override]]
+                pattern = 'no\\.such\\.layer'
+                weight = { format = "none" }
+                [[quantization.override]]
+                pattern = '('
+                [evaluation]
+                baselines = ["fp16"]
+                [[evaluation.perplexity]]
+                name = "a/b"
+                dataset = "DIR/absent.txt"
+                protocol = "qptq"
+                seq_len = 128
+                extra = 1
+                """,
+                "DIR/config.toml:1:1: seed: expected a whole number of at least 0, got -1",
+                "DIR/config.toml:4:1: model.memroy: unknown key; did you mean \"memory\"?",
+                "DIR/config.toml:6:1: quantization.weight.format: expected one of [fixed, int, minifloat, mxint, none],"
+                        + " got \"mxitn\"; did you mean \"mxint\"?",
+                "DIR/config.toml:7:1: quantization.weight.bits: expected a whole number from 2 to 23, got 1",
+                "DIR/config.toml:10:1: quantization.activation.bits: expected a whole number from 2 to 16, got \"8\"",
+                "DIR/config.toml:11:1: quantization.activation.granularity: expected one of [group, tensor, token], got"
+                        + " \"channel\"",
+                "DIR/config.toml:13:1: quantization.override.0.pattern: 'no\\.such\\.layer' matches no weight; there are"
+                        + " such as model.layers.0.self_attn.q_proj.weight",
+                "DIR/config.toml:15:1: quantization.override.1: expected a weight, activation or bias format, got none of"
+                        + " them",
+                "DIR/config.toml:16:1: quantization.override.1.pattern: expected a regular expression, got '(': Unclosed"
+                        + " group",
+                "DIR/config.toml:18:1: evaluation.baselines: expected some of [full_precision, round_to_nearest], got"
+                        + " \"fp16\"",
+                "DIR/config.toml:20:1: evaluation.perplexity.0.name: expected letters, digits, - and _, got \"a/b\"",
+                "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: no such file: \"DIR/absent.txt\" (paths start at"
+                        + " the current directory)",
+                "DIR/config.toml:22:1: evaluation.perplexity.0.protocol: expected one of [gptq, lqer], got \"qptq\"; did"
+                        + " you mean \"gptq\"?",
+                "DIR/config.toml:23:1: evaluation.perplexity.0.seq_len: expected at most the model's 64 positions, got"
+                        + " 128",
+                "DIR/config.toml:24:1: evaluation.perplexity.0.extra: unknown key; expected one of [dataset, layout,"
+                        + " name, batch_size, protocol, max_samples, seq_len]");
+    }
+
+    @Test
+    void methodsAreCheckedAgainstTheModel() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("rank = 4", "rank = 33"),
+                "DIR/config.toml:11:1: approximation.0.rank: expected at most 32, the smaller side of"
+                        + " model.layers.0.self_attn.k_proj.weight [32, 64], got 33");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("rank = 4", "rank = 4\npattern = 'q_proj'"),
+                "DIR/config.toml:12:1: approximation.0.pattern: 'q_proj' matches no weight; there are such as"
+                        + " model.layers.0.self_attn.q_proj.weight");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("l2qer", "l3qer"),
+                "DIR/config.toml:10:1: approximation.0.method: expected one of [l2qer, lqer], got \"l3qer\"; did you mean"
+                        + " \"l2qer\"?");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replaceAll("(?s)\\[calibration].*?\\[\\[", "[["),
+                "DIR/config.toml:5:1: approximation.0.method: l2qer needs statistics: add a [calibration] section");
+    }
+
+    @Test
+    void anEmptyFileLacksAModel() throws IOException {
+        assertRefused(2, "", "DIR/config.toml:1:1: model: expected a table, but it is missing");
+        assertRefused(2, "[model]", "DIR/config.toml:1:1: model.path: expected a string, but it is missing");
+    }
+
+    @Test
+    void whatIsNoTomlIsNamedWithItsPlace() throws IOException {
+        Outcome outcome = tiny.run("[model\npath = 3", "x");
+
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err()).startsWith("DIR/config.toml:1:7: ");
+        assertNothingLeft();
+    }
+
+    @Test
+    void theConfigMustBeThere() {
+        assertThat(tiny.execute("run", "DIR/none.toml", "x", "--results", "DIR/results"))
+                .isEqualTo(new Outcome(2, "", "DIR/none.toml: no such file\n"));
+        assertNothingLeft();
+    }
+
+    @Test
+    void settingsOfTheCommandLineAreChecked() throws IOException {
+        Outcome outcome = tiny.run(
+                TinyExperiment.CONFIG,
+                "x",
+                "--set",
+                "quantization.weight.bits=99",
+                "--set",
+                "approximation.lqer.rank=2",
+                "--set",
+                "sed=4");
+
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err().lines())
+                .containsExactlyInAnyOrder(
+                        "--set quantization.weight.bits=99: quantization.weight.bits: expected a whole number from 2 to"
+                                + " 23, got 99",
+                        "--set approximation.lqer.rank=2: approximation: expected one of [0 (l2qer)], got \"lqer\"; did"
+                                + " you mean \"l2qer\"?",
+                        "--set sed=4: sed: unknown key; did you mean \"seed\"?");
+        assertNothingLeft();
+    }
+
+    @Test
+    void theModelFolderMustHoldAModel() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("DIR/llama", "DIR/absent"),
+                "DIR/config.toml:3:1: model.path: no such model folder: \"DIR/absent\" (paths start at the current"
+                        + " directory)");
+        Files.createDirectory(folder.resolve("empty"));
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("DIR/llama", "DIR/empty"),
+                "DIR/config.toml:3:1: model.path: DIR/empty/config.json: no such file; expected a Hugging Face model"
+                        + " folder");
+        Files.delete(folder.resolve("llama/tokenizer.json"));
+        Files.writeString(folder.resolve("llama/tokenizer_config.json"), "{}");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG,
+                "DIR/config.toml:3:1: model.path: DIR/llama/tokenizer.json: no such file; a model folder needs its"
+                        + " tokenizer in this form");
+    }
+
+    @Test
+    void theModelMustBeOfAKnownFamily() throws IOException {
+        Path config = folder.resolve("llama/config.json");
+        Files.writeString(config, Files.readString(config).replace("\"llama\"", "\"mamba\""));
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG,
+                "DIR/config.toml:3:1: model.path: DIR/llama/config.json: model_type: expected one of [llama, opt], got"
+                        + " \"mamba\"");
+    }
+
+    @Test
+    void weightsMustBeThere() throws IOException {
+        Files.delete(folder.resolve("llama/model.safetensors"));
+        assertRefused(
+                1,
+                TinyExperiment.CONFIG,
+                "ptq: DIR/llama: expected model.safetensors or model.safetensors.index.json, found neither");
+    }
+
+    @Test
+    void aTruncatedCheckpointIsNamed() throws IOException {
+        Path file = folder.resolve("llama/model.safetensors");
+        byte[] whole = Files.readAllBytes(file);
+        Files.write(file, Arrays.copyOf(whole, whole.length - 100));
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "x");
+
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err())
+                .matches("ptq: DIR/llama/model\\.safetensors: tensor lm_head\\.weight claims bytes \\d+ to \\d+ of \\d+"
+                        + " there are; the file is truncated or its header is wrong\n");
+        assertNothingLeft();
+        Files.write(file, new byte[] {1, 2, 3});
+        assertThat(tiny.run(TinyExperiment.CONFIG, "x").err()).startsWith("ptq: DIR/llama/model.safetensors: ");
+        assertNothingLeft();
+    }
+
+    @Test
+    void aHeaderThatLiesIsNamed() throws IOException {
+        Path file = folder.resolve("llama/model.safetensors");
+        byte[] whole = Files.readAllBytes(file);
+        String text = new String(whole, StandardCharsets.ISO_8859_1);
+        // as long as before
+        String lie = text.replaceFirst("\"shape\":\\[64,112\\]", "\"shape\":[65,112]");
+        Files.write(file, lie.getBytes(StandardCharsets.ISO_8859_1));
+        assertRefused(
+                1,
+                TinyExperiment.CONFIG,
+                "ptq: DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: F32 [65, 112] does not"
+                        + " fill 28672 bytes");
+        String turned = text.replaceFirst("\"shape\":\\[64,112\\]", "\"shape\":[112,64]");
+        Files.write(file, turned.getBytes(StandardCharsets.ISO_8859_1));
+        assertRefused(
+                1,
+                TinyExperiment.CONFIG,
+                "ptq: DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: config.json implies shape"
+                        + " [64, 112], found [112, 64]");
+    }
+
+    @Test
+    void aWeightThatIsNoNumberIsNamed() throws IOException {
+        Path file = folder.resolve("llama/model.safetensors");
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            ByteBuffer size = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
+            channel.read(size, 0);
+            // the second tensor of the first block comes after the embedding and the query's weight
+            long at = 8 + size.getLong(0) + 4L * (259 * 64 + 64 * 64);
+            channel.write(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putFloat(0, Float.NaN), at);
+        }
+        assertRefused(
+                1,
+                TinyExperiment.CONFIG,
+                "ptq: tensor model.layers.0.self_attn.k_proj.weight has a value that is NaN or infinite; the checkpoint"
+                        + " is damaged");
+    }
+
+    @Test
+    void shortTextsAreNoticedBeforeAnythingIsComputed() throws IOException {
+        Files.writeString(folder.resolve("short.txt"), "once");
+        String config = TinyExperiment.CONFIG
+                .replace("num_samples = 4", "num_samples = 400")
+                .replace("tales\"\ndataset = \"DIR/text.txt", "tales\"\ndataset = \"DIR/short.txt");
+        assertRefused(
+                2,
+                config,
+                "DIR/text.txt: has 25 chunks of 24 tokens, calibration asks for 400; lower num_samples or seq_len, or"
+                        + " take a longer text",
+                "DIR/short.txt: the text is shorter than one chunk of 24 tokens; lower seq_len or take a longer text");
+        Outcome validated = tiny.execute("validate", "DIR/config.toml", "--results", "DIR/results");
+        assertThat(validated.code()).isEqualTo(2);
+        assertThat(validated.err()).contains("DIR/short.txt: the text is shorter");
+        assertThat(tiny.result(".cache")).doesNotExist();
+    }
+
+    @Test
+    void calibrationMustFitTheModelToo() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replaceFirst("seq_len = 24", "seq_len = 65"),
+                "DIR/config.toml:7:1: calibration.seq_len: expected at most the model's 64 positions, got 65");
+    }
+
+    @Test
+    void brokenLinesOfATextAreNamed() throws IOException {
+        Files.writeString(folder.resolve("rows.jsonl"), "{\"text\": \"a\"}\n{\"tale\": \"b\"}\n");
+        assertRefused(
+                1,
+                TinyExperiment.CONFIG.replace("text.txt", "rows.jsonl"),
+                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", got {\"tale\": \"b\"}");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"../x", "/x", "a b", ".hidden", "x.partial", "a//b", "a/../../b"})
+    void tagsStayInTheResultsFolder(String tag) throws IOException {
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, tag);
+
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err())
+                .startsWith("tag \"" + tag + "\": expected letters, digits, '.', '_' and '-', starting with a letter or"
+                        + " digit and not ending in .partial, in each part between slashes, got \"");
+        assertThat(folder.resolve("x")).doesNotExist();
+        assertNothingLeft();
+    }
+
+    @Test
+    void theResultsFolderMustBeAFolder() throws IOException {
+        Files.writeString(folder.resolve("results"), "");
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "x");
+
+        assertThat(outcome)
+                .isEqualTo(new Outcome(
+                        2, "", "DIR/results: expected a folder for results, found something else of that name\n"));
+    }
+
+    @Test
+    void aForeignFolderUnderTheTagIsLeftAlone() throws IOException {
+        Files.createDirectories(tiny.result("x"));
+        Files.writeString(tiny.result("x/notes.txt"), "mine");
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "x");
+
+        assertThat(outcome)
+                .isEqualTo(new Outcome(
+                        2,
+                        "",
+                        "DIR/results/x: exists and is not a run with a readable manifest; use another tag or remove"
+                                + " it\n"));
+        assertThat(tiny.result("x/notes.txt")).hasContent("mine");
+    }
+
+    @Test
+    void anUnknownCommandSuggestsOne() {
+        Outcome outcome = tiny.execute("runn", "a", "b");
+
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err()).contains("runn").contains("Did you mean: ptq run");
+    }
+
+    @Test
+    void missingArgumentsAreNamed() {
+        Outcome outcome = tiny.execute("run", "DIR/config.toml");
+
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err())
+                .startsWith("Missing required parameter: 'TAG'\n")
+                .contains("Usage: ptq run");
+    }
+
+    private void assertRefused(int code, String config, String... problems) throws IOException {
+        Outcome outcome = tiny.run(config, "x");
+
+        assertThat(outcome.err().lines()).containsExactly(problems);
+        assertThat(outcome.code()).isEqualTo(code);
+        assertThat(outcome.out()).isEmpty();
+        assertNothingLeft();
+    }
+
+    /** Neither a run nor a stage that is not complete. */
+    private void assertNothingLeft() {
+        assertThat(tiny.result("x")).doesNotExist();
+        assertThat(tiny.result("x.partial")).doesNotExist();
+        if (Files.isDirectory(tiny.result(".cache"))) {
+            try (Stream<Path> entries = Files.list(tiny.result(".cache"))) {
+                List<Path> unfinished = entries.filter(Files::isDirectory)
+                        .filter(entry -> !Files.exists(entry.resolve("done.json")))
+                        .toList();
+                assertThat(unfinished).isEmpty();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+        }
+    }
+}

@@ -1,0 +1,260 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.format.Formats;
+import dev.ptq.method.Methods;
+import dev.ptq.tensor.Safetensors;
+import dev.ptq.tensor.Shared;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import tools.jackson.databind.JsonNode;
+
+/** The commands beside {@code run}. */
+class CommandsTest {
+    @TempDir
+    Path folder;
+
+    private TinyExperiment tiny;
+
+    @BeforeEach
+    void prepare() throws IOException {
+        tiny = new TinyExperiment(folder);
+    }
+
+    @Test
+    void validatePrintsTheConfigAndThePlanAndRunsNothing() throws IOException {
+        tiny.config(TinyExperiment.CONFIG);
+        Outcome outcome = tiny.execute("validate", "DIR/config.toml", "--results", "DIR/results", "--set", "seed=8");
+
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.out())
+                .startsWith("seed = 8\n")
+                .contains("protocol = \"gptq\"\n", "solver = \"exact\"\n", "# memory: about ");
+        assertThat(outcome.out().lines().filter(line -> line.startsWith("# ")).limit(6))
+                .allMatch(line -> line.matches("# \\S+ +[0-9a-f]{16}  to run"))
+                .map(line -> line.split(" +", -1)[1])
+                .containsExactly(
+                        "calibrate",
+                        "approximate",
+                        "quantize",
+                        "evaluate/full_precision/tales",
+                        "evaluate/round_to_nearest/tales",
+                        "evaluate/quantized/tales");
+        assertThat(folder.resolve("results")).doesNotExist();
+        Files.writeString(folder.resolve("printed.toml"), outcome.out().replace("DIR", folder.toString()));
+        assertThat(tiny.execute("validate", "DIR/printed.toml", "--results", "DIR/results")
+                        .out())
+                .isEqualTo(outcome.out());
+    }
+
+    @Test
+    void validateSaysWhatWasMadeBefore() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first");
+        Outcome outcome = tiny.execute(
+                "validate", "DIR/config.toml", "--results", "DIR/results", "--set", "approximation.0.rank=2");
+
+        assertThat(outcome.out().lines().filter(line -> line.matches("# \\S+ +[0-9a-f]{16}  made .*Z")))
+                .map(line -> line.split(" +", -1)[1])
+                .containsExactly("calibrate", "evaluate/full_precision/tales", "evaluate/round_to_nearest/tales");
+    }
+
+    @Test
+    void validateFindsWhatRunWould() throws IOException {
+        tiny.config(TinyExperiment.CONFIG.replace("bits = 3", "bits = 33"));
+        assertThat(tiny.execute("validate", "DIR/config.toml"))
+                .isEqualTo(
+                        new Outcome(
+                                2,
+                                "",
+                                "DIR/config.toml:14:1: quantization.weight.bits: expected a whole number from 2 to 23, got 33\n"));
+    }
+
+    @Test
+    void listsWhatThereIs() {
+        Outcome methods = tiny.execute("list", "methods");
+        Outcome formats = tiny.execute("list", "formats");
+
+        assertThat(methods.code()).isZero();
+        assertThat(methods.out().lines().map(line -> line.split(" +", -1)[0]))
+                .containsExactlyElementsOf(Methods.descriptions().keySet());
+        assertThat(formats.out().lines().map(line -> line.split(" +", -1)[0]))
+                .containsExactlyElementsOf(Formats.descriptions().keySet());
+        assertThat(tiny.execute("list", "models").out()).contains("llama", "opt");
+        assertThat(tiny.execute("list", "datasets").out()).contains(".txt", ".jsonl");
+        Outcome wrong = tiny.execute("list", "method");
+        assertThat(wrong.code()).isEqualTo(2);
+        assertThat(wrong.err()).contains("methods, formats, models, datasets");
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = ':',
+            value = {
+                "run: CONFIG, TAG, --set, --results, --force",
+                "validate: CONFIG, --set, --results",
+                "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
+                "list: WHAT"
+            })
+    void helpNamesEveryParameter(String command, String parameters) {
+        Outcome outcome = tiny.execute(command, "--help");
+
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.out())
+                .startsWith("Usage: ptq " + command)
+                .contains(parameters.strip().split(", "));
+        assertThat(tiny.execute("--help").out()).contains(command);
+    }
+
+    @Test
+    void tellsItsVersion() {
+        assertThat(tiny.execute("--version").out()).matches("ptq \\d+\\.\\d+\\.\\d+.*\n");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"block_fp_weight2d", "block_fp_act2d", "integer", "minifloat", "passthrough"})
+    void quantizeTensorEqualsTheReference(String group) throws IOException {
+        Path file = Shared.golden("quant_" + group + ".safetensors");
+        List<JsonNode> cases = Shared.cases(file);
+        Map<String, List<JsonNode>> byFormat = new LinkedHashMap<>();
+        for (JsonNode one : cases) {
+            if (!one.get("kind").asString().equals("huge")) {
+                byFormat.computeIfAbsent(one.get("quantizer").toString(), key -> new ArrayList<>())
+                        .add(one);
+            }
+        }
+        int formats = 0;
+        try (Safetensors reference = Safetensors.open(file)) {
+            for (List<JsonNode> same : byFormat.values()) {
+                if (formats++ == 3) {
+                    break;
+                }
+                JsonNode quantizer = same.get(0).get("quantizer");
+                boolean skipFirst = quantizer.path("skip_first_dim").asBoolean(false);
+                List<String> arguments = new ArrayList<>(List.of(
+                        "quantize-tensor", file.toString(), "DIR/out.safetensors", "--format", format(quantizer)));
+                if (skipFirst) {
+                    arguments.add("--skip-first-dim");
+                }
+                Outcome outcome = tiny.execute(arguments.toArray(String[]::new));
+                assertThat(outcome.err()).isEmpty();
+                assertThat(outcome.code()).isZero();
+                try (Safetensors rounded = Safetensors.open(folder.resolve("out.safetensors"))) {
+                    assertThat(rounded.entries().keySet())
+                            .isEqualTo(reference.entries().keySet());
+                    for (JsonNode one : same) {
+                        float[] actual = rounded.floats(one.get("input").asString());
+                        float[] expected = reference.floats(one.get("output").asString());
+                        assertThat(actual).hasSameSizeAs(expected);
+                        for (int i = 0; i < actual.length; i++) {
+                            assertThat(actual[i] == expected[i] || (Float.isNaN(actual[i]) && Float.isNaN(expected[i])))
+                                    .as("%s at %d: %s, expected %s", one, i, actual[i], expected[i])
+                                    .isTrue();
+                        }
+                    }
+                }
+            }
+        }
+        assertThat(formats).isPositive();
+    }
+
+    private static String format(JsonNode quantizer) {
+        String name = quantizer.get("name").asString();
+        List<String> keys = new ArrayList<>();
+        keys.add("format = '"
+                + Map.of("block_fp", "mxint", "integer", "fixed", "passthrough", "none")
+                        .getOrDefault(name, name)
+                + "'");
+        Map.of(
+                        "width", "bits",
+                        "exponent_width", "exponent_bits",
+                        "exponent_bias", "exponent_bias",
+                        "block_size", "block_size",
+                        "frac_width", "fraction_bits",
+                        "is_signed", "signed")
+                .forEach((theirs, ours) -> {
+                    // "NA" or null leaves a key at its default
+                    if (quantizer.has(theirs)
+                            && !quantizer.get(theirs).isNull()
+                            && !quantizer.get(theirs).isString()) {
+                        keys.add(ours + " = " + quantizer.get(theirs));
+                    }
+                });
+        return "{ " + String.join(", ", keys) + " }";
+    }
+
+    /** With a batch in front, a block of two rows spans them only without it. */
+    @Test
+    void quantizeTensorKeepsTheFirstDimensionApart() throws IOException {
+        Path in = folder.resolve("llama/model.safetensors");
+        String[] command = {
+            "quantize-tensor",
+            in.toString(),
+            "DIR/out.safetensors",
+            "--format",
+            "{ format = 'mxint', bits = 4, block_size = [2, 8] }"
+        };
+        assertThat(tiny.execute(command).code()).isZero();
+        Outcome refused = tiny.execute(
+                "quantize-tensor", in.toString(), "DIR/other.safetensors", "--skip-first-dim", "--format", command[4]);
+
+        assertThat(refused.code()).isEqualTo(2);
+        assertThat(refused.err())
+                .matches("--skip-first-dim: tensor \\S+norm\\.weight has only one dimension, \\(64\\)\n");
+        assertThat(folder.resolve("other.safetensors")).doesNotExist();
+    }
+
+    @Test
+    void quantizeTensorPrintsTheErrorOfEachTensor() throws IOException {
+        Outcome outcome = tiny.execute(
+                "quantize-tensor",
+                "DIR/llama/model.safetensors",
+                "DIR/out.safetensors",
+                "--format",
+                "{ format = 'none' }");
+
+        assertThat(outcome.out().lines().findFirst().orElseThrow())
+                .matches("tensor +shape +bits/value +rel. error +max error");
+        assertThat(outcome.out().lines().skip(1)).allMatch(line -> line.endsWith(" 32.000   0.0000e+00   0.0000e+00"));
+        try (Safetensors before = Safetensors.open(folder.resolve("llama/model.safetensors"));
+                Safetensors after = Safetensors.open(folder.resolve("out.safetensors"))) {
+            for (String name : before.entries().keySet()) {
+                assertThat(after.floats(name)).isEqualTo(before.floats(name));
+            }
+        }
+    }
+
+    @Test
+    void quantizeTensorRefusesWhatIsWrong() {
+        assertThat(tiny.execute("quantize-tensor", "DIR/no.safetensors", "DIR/o.safetensors", "--format", "{}"))
+                .isEqualTo(new Outcome(2, "", "DIR/no.safetensors: no such file\n"));
+        String in = "DIR/llama/model.safetensors";
+        assertThat(tiny.execute(
+                                "quantize-tensor",
+                                in,
+                                "DIR/o.safetensors",
+                                "--format",
+                                "{ format = 'mxint', bitts = 4 }")
+                        .err()
+                        .lines())
+                .containsExactlyInAnyOrder(
+                        "--format:1:30: format.bitts: unknown key; did you mean \"bits\"?",
+                        "--format:1:1: format.bits: expected a whole number from 2 to 23," + " but it is missing");
+        assertThat(tiny.execute("quantize-tensor", in, "DIR/no/o.safetensors", "--format", "{ format = 'none' }"))
+                .isEqualTo(new Outcome(2, "", "DIR/no/o.safetensors: there is no such folder to write it to\n"));
+        assertThat(folder.resolve("o.safetensors")).doesNotExist();
+    }
+}

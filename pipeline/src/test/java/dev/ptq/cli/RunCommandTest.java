@@ -1,0 +1,360 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.Logger;
+import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.model.SyntheticModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import org.slf4j.LoggerFactory;
+
+/** Whole runs from the command line. */
+class RunCommandTest {
+    @TempDir
+    Path folder;
+
+    private TinyExperiment tiny;
+
+    @BeforeEach
+    void prepare() throws IOException {
+        tiny = new TinyExperiment(folder);
+    }
+
+    @Test
+    void leavesTheFilesItPromises() throws IOException {
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "first");
+
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.out()).contains("tales", "bits per weight: ").endsWith("results: DIR/results/first\n");
+        try (Stream<Path> files = Files.walk(tiny.result("first"))) {
+            Set<String> names = files.filter(Files::isRegularFile)
+                    .map(file -> tiny.result("first").relativize(file).toString())
+                    .collect(Collectors.toSet());
+            assertThat(names)
+                    .containsExactlyInAnyOrder(
+                            "config.toml",
+                            "resolved.toml",
+                            "manifest.json",
+                            "metrics.json",
+                            "log.txt",
+                            "calibrate/statistics.safetensors",
+                            "approximate/low_rank.safetensors",
+                            "approximate/layers.csv",
+                            "quantize/layers.csv",
+                            "quantize/metrics.json",
+                            "evaluate/results.json",
+                            "evaluate/full_precision/tales/scores.json",
+                            "evaluate/full_precision/tales/chunks.csv",
+                            "evaluate/round_to_nearest/tales/scores.json",
+                            "evaluate/round_to_nearest/tales/chunks.csv",
+                            "evaluate/quantized/tales/scores.json",
+                            "evaluate/quantized/tales/chunks.csv");
+        }
+        assertThat(tiny.result("first/config.toml")).hasSameTextualContentAs(folder.resolve("config.toml"));
+        assertThat(tiny.metrics("first"))
+                .containsOnlyKeys(
+                        "perplexity/tales",
+                        "perplexity/tales/loss",
+                        "perplexity/tales/seq_len",
+                        "perplexity/tales/chunks",
+                        "perplexity/tales/tokens",
+                        "full_precision/perplexity/tales",
+                        "full_precision/perplexity/tales/loss",
+                        "round_to_nearest/perplexity/tales",
+                        "round_to_nearest/perplexity/tales/loss",
+                        "loss_recovered/tales",
+                        "bits_per_weight",
+                        "mean_relative_weight_error")
+                .containsEntry("perplexity/tales/chunks", 6.0)
+                .containsEntry("perplexity/tales/tokens", 6 * 23.0);
+        assertThat(tiny.rows("first/approximate/layers.csv")).hasSize(14);
+        assertThat(tiny.rows("first/quantize/layers.csv")).hasSize(14);
+        assertThat(tiny.rows("first/evaluate/quantized/tales/chunks.csv")).hasSize(6);
+        assertThat(tiny.json("first/manifest.json")
+                        .path("program")
+                        .path("sources")
+                        .propertyNames())
+                .contains("seed", "model", "tokenizer");
+    }
+
+    @Test
+    void keepsItsLog() throws IOException {
+        Logger stages = (Logger) LoggerFactory.getLogger("dev.ptq.stage");
+        stages.setLevel(Level.INFO);
+        try {
+            tiny.run(TinyExperiment.CONFIG, "first");
+        } finally {
+            stages.setLevel(null);
+        }
+        assertThat(Files.readAllLines(tiny.result("first/log.txt")))
+                .anyMatch(
+                        line -> line.matches("[-0-9]{10}T[:.0-9]{12}Z INFO  QuantizeStage: quantize: 14 linears, .*"));
+    }
+
+    @Test
+    void theResolvedConfigRepeatsTheRun() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first", "--set", "approximation.l2qer.rank=5");
+        Outcome again = tiny.execute("run", "DIR/results/first/resolved.toml", "again", "--results", "DIR/elsewhere");
+
+        assertThat(again.err()).isEmpty();
+        assertThat(tiny.stages("../elsewhere/again", "fingerprint")).isEqualTo(tiny.stages("first", "fingerprint"));
+        assertThat(tiny.stages("../elsewhere/again", "reused").values()).containsOnly("false");
+        assertThat(tiny.metrics("../elsewhere/again")).isEqualTo(tiny.metrics("first"));
+        assertThat(tiny.result("../elsewhere/again/resolved.toml"))
+                .hasSameTextualContentAs(tiny.result("first/resolved.toml"));
+    }
+
+    @Test
+    void theSameCommandAgainRunsNothing() throws IOException {
+        Outcome first = tiny.run(TinyExperiment.CONFIG, "first");
+        Map<Path, FileTime> before = times(tiny.result("first"));
+        Outcome second = tiny.run(TinyExperiment.CONFIG, "first");
+
+        assertThat(second).isEqualTo(first);
+        assertThat(times(tiny.result("first"))).isEqualTo(before);
+    }
+
+    @Test
+    void anotherTagReusesEveryStageThatIsTheSame() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first");
+        tiny.run(TinyExperiment.CONFIG, "second", "--set", "quantization.weight.bits=4");
+
+        assertThat(tiny.stages("second", "reused"))
+                .containsOnly(
+                        Map.entry("calibrate", "true"),
+                        Map.entry("approximate", "false"),
+                        Map.entry("quantize", "false"),
+                        Map.entry("evaluate/full_precision/tales", "true"),
+                        Map.entry("evaluate/round_to_nearest/tales", "false"),
+                        Map.entry("evaluate/quantized/tales", "false"));
+    }
+
+    @Test
+    void aTagIsNotUsedForAnotherExperiment() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first");
+        Map<Path, FileTime> before = times(tiny.result("first"));
+        Outcome other = tiny.run(TinyExperiment.CONFIG, "first", "--set", "approximation.l2qer.rank=2");
+
+        assertThat(other)
+                .isEqualTo(new Outcome(
+                        2,
+                        "",
+                        "DIR/results/first: made by another plan, these stages differ: approximate, quantize,"
+                                + " evaluate/quantized/tales; use another tag or remove it\n"));
+        assertThat(times(tiny.result("first"))).isEqualTo(before);
+    }
+
+    @Test
+    void forcedStagesAreMadeAgain() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first");
+        Map<String, Double> metrics = tiny.metrics("first");
+        Outcome forced = tiny.run(TinyExperiment.CONFIG, "first", "--force", "evaluate");
+
+        assertThat(forced.code()).isZero();
+        assertThat(tiny.metrics("first")).isEqualTo(metrics);
+        assertThat(tiny.stages("first", "reused"))
+                .containsEntry("calibrate", "true")
+                .containsEntry("approximate", "true")
+                .containsEntry("evaluate/full_precision/tales", "false")
+                .containsEntry("evaluate/quantized/tales", "false");
+        assertThat(tiny.run(TinyExperiment.CONFIG, "first", "--force", "evalute"))
+                .isEqualTo(new Outcome(
+                        2,
+                        "",
+                        "--force: expected one of the stages [calibrate, approximate, quantize,"
+                                + " evaluate/full_precision/tales, evaluate/round_to_nearest/tales,"
+                                + " evaluate/quantized/tales], got \"evalute\"\n"));
+    }
+
+    /** Only the order of float32 sums may depend on either. */
+    @Test
+    void neitherBatchSizeNorMemoryChangesResults() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first");
+        Map<String, Double> metrics = tiny.metrics("first");
+        tiny.run(TinyExperiment.CONFIG, "batch", "--set", "evaluation.perplexity.tales.batch_size=1");
+        tiny.run(
+                TinyExperiment.CONFIG.replace("llama\"", "llama\"\nmemory = \"streamed\""),
+                "other",
+                "--force",
+                "calibrate");
+        tiny.execute("run", "DIR/config.toml", "streamed", "--results", "DIR/streamed");
+        tiny.execute(
+                "run", "DIR/config.toml", "resident", "--results", "DIR/resident", "--set", "model.memory=resident");
+
+        assertCloseMetrics(tiny.metrics("batch"), metrics);
+        assertCloseMetrics(tiny.metrics("other"), metrics);
+        assertCloseMetrics(tiny.metrics("../streamed/streamed"), metrics);
+        assertCloseMetrics(tiny.metrics("../resident/resident"), metrics);
+        assertThat(tiny.stages("../streamed/streamed", "fingerprint"))
+                .isEqualTo(tiny.stages("../resident/resident", "fingerprint"));
+    }
+
+    private static void assertCloseMetrics(Map<String, Double> actual, Map<String, Double> expected) {
+        assertThat(actual.keySet()).isEqualTo(expected.keySet());
+        expected.forEach((name, value) ->
+                assertThat(actual.get(name)).as(name).isCloseTo(value, within(1e-6 * Math.max(1, Math.abs(value)))));
+    }
+
+    @Test
+    void withoutStepsTheRunIsRoundToNearest() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "corrected");
+        String plain = without(without(TinyExperiment.CONFIG, "[[approximation]]"), "[calibration]");
+        Outcome outcome = tiny.run(plain, "plain");
+
+        assertThat(outcome.code()).isZero();
+        assertThat(tiny.stages("plain", "reused"))
+                .containsOnlyKeys("quantize", "evaluate/full_precision/tales", "evaluate/quantized/tales");
+        assertThat(tiny.metrics("plain").get("perplexity/tales/loss"))
+                .isEqualTo(tiny.metrics("corrected").get("round_to_nearest/perplexity/tales/loss"));
+        assertThat(tiny.metrics("plain")).doesNotContainKey("loss_recovered/tales");
+    }
+
+    @Test
+    void withoutEvaluationOnlyWeightsAreMeasured() throws IOException {
+        Outcome outcome =
+                tiny.run(TinyExperiment.CONFIG.substring(0, TinyExperiment.CONFIG.indexOf("[evaluation]")), "x");
+
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.out()).startsWith("bits per weight: ");
+        assertThat(tiny.metrics("x")).containsOnlyKeys("bits_per_weight", "mean_relative_weight_error");
+    }
+
+    @Test
+    void withoutFormatsNothingIsRounded() throws IOException {
+        String config = TinyExperiment.CONFIG;
+        config = without(without(config, "[quantization.weight]"), "[quantization.activation]");
+        config = without(without(config, "[[approximation]]"), "[calibration]");
+        Outcome outcome = tiny.run(config, "x");
+
+        assertThat(outcome.code()).isZero();
+        assertThat(tiny.metrics("x"))
+                .containsEntry("bits_per_weight", 32.0)
+                .containsEntry("mean_relative_weight_error", 0.0);
+        assertThat(tiny.stages("x", "reused")).containsOnlyKeys("quantize", "evaluate/quantized/tales");
+    }
+
+    /** At 3 bits with one exponent of 8 bits for 16 values, and factors of rank 4 at 8 bits likewise. */
+    @Test
+    void countsTheBitsOfWeightsAndFactors() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first");
+        // of the two blocks: q, o 64x64, k, v 32x64, gate, up 112x64, down 64x112
+        double weights = 2 * (2 * 64 * 64 + 2 * 32 * 64 + 3 * 112 * 64);
+        double values = 2 * 4 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (112 + 64));
+        // exponents: A has one for 16 rows of a column; B, of 4 rows, one for each column
+        double exponents = 2 * (2 * (4 * 4 + 64) + 2 * (4 * 4 + 32) + 2 * (4 * 4 + 112) + (7 * 4 + 64));
+        double expected = 3 + 8 / 16.0 + (8 * values + 8 * exponents) / weights;
+
+        assertThat(tiny.metrics("first").get("bits_per_weight")).isCloseTo(expected, within(1e-12));
+    }
+
+    @Test
+    void overridesChangeOnlyTheLayersTheyMatch() throws IOException {
+        String plain = without(without(TinyExperiment.CONFIG, "[[approximation]]"), "[calibration]");
+        tiny.run(plain, "plain");
+        Outcome outcome = tiny.run(plain + """
+                        [[quantization.override]]
+                        pattern = 'model\\.layers\\.1\\.mlp\\.(up|down)_proj\\.weight'
+                        weight = { format = "int", bits = 8 }
+                        [[quantization.override]]
+                        pattern = '.*down_proj.*'
+                        weight = { format = "mxint", bits = 6 }
+                        """, "overridden");
+
+        assertThat(outcome.code()).isZero();
+        Map<String, String> before = tiny.rows("plain/quantize/layers.csv");
+        Map<String, String> after = tiny.rows("overridden/quantize/layers.csv");
+        Map<String, String> changed = new TreeMap<>(after);
+        changed.entrySet().removeIf(entry -> entry.getValue().equals(before.get(entry.getKey())));
+        assertThat(changed)
+                .containsOnlyKeys(
+                        "model.layers.1.mlp.up_proj", "model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj");
+        assertThat(changed.get("model.layers.1.mlp.up_proj")).contains("IntegerFormat", "bits=8");
+        assertThat(changed.get("model.layers.1.mlp.down_proj")).contains("BlockFloatFormat", "bits=6");
+        assertThat(tiny.stages("overridden", "reused")).containsEntry("evaluate/full_precision/tales", "true");
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{ format = 'int', bits = 4 }",
+                "{ format = 'int', bits = 8, granularity = 'tensor', symmetric = false }",
+                "{ format = 'int', bits = 4, granularity = 'group', group_size = 32 }",
+                "{ format = 'minifloat', bits = 8, exponent_bits = 4 }",
+                "{ format = 'fixed', bits = 8, fraction_bits = 6 }",
+                "{ format = 'mxint', bits = 4, block_size = [1, -1] }",
+                "{ format = 'none' }"
+            })
+    void everyFormatRuns(String weight) throws IOException {
+        String plain = without(without(TinyExperiment.CONFIG, "[[approximation]]"), "[calibration]");
+        Outcome outcome = tiny.run(plain, "x", "--set", "quantization.weight=" + weight);
+
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        assertThat(tiny.metrics("x").get("perplexity/tales")).isFinite();
+    }
+
+    @Test
+    void onlyWeightsMayBeRounded() throws IOException {
+        Outcome outcome = tiny.run(without(TinyExperiment.CONFIG, "[quantization.activation]"), "x");
+
+        assertThat(outcome.code()).isZero();
+        assertThat(tiny.metrics("x").get("loss_recovered/tales")).isFinite();
+    }
+
+    /** Formats out of range make a bad model, not an error. */
+    @Test
+    void aRunMayBeAsBadAsItsFormats() throws IOException {
+        Outcome outcome = tiny.run(
+                TinyExperiment.CONFIG,
+                "x",
+                "--set",
+                "quantization.activation={ format = 'fixed', bits = 8, fraction_bits = 64 }");
+
+        assertThat(outcome.code()).isZero();
+        assertThat(tiny.metrics("x").get("perplexity/tales")).isFinite();
+    }
+
+    @Test
+    void optRunsToo() throws IOException {
+        SyntheticModel.opt().vocabulary(259).positions(64).tokenizer().write(folder.resolve("opt"));
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG.replace("DIR/llama", "DIR/opt"), "opt");
+
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        assertThat(tiny.rows("opt/approximate/layers.csv")).hasSize(12);
+        assertThat(tiny.metrics("opt").get("perplexity/tales")).isFinite();
+    }
+
+    /** Leaves out a table: its header and the keys below. */
+    private static String without(String toml, String header) {
+        int start = toml.indexOf(header);
+        int end = toml.indexOf("\n[", start);
+        return toml.substring(0, start) + toml.substring(end + 1);
+    }
+
+    private static Map<Path, FileTime> times(Path directory) throws IOException {
+        Map<Path, FileTime> times = new TreeMap<>();
+        try (Stream<Path> files = Files.walk(directory)) {
+            for (Path file : files.toList()) {
+                times.put(file, Files.getLastModifiedTime(file));
+            }
+        }
+        return times;
+    }
+}

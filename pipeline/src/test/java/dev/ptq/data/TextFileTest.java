@@ -1,0 +1,143 @@
+package dev.ptq.data;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
+import static org.assertj.core.api.Assertions.assertThatIOException;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.data.TextFile.Layout;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class TextFileTest {
+    @TempDir
+    Path folder;
+
+    @Test
+    void aDocumentIsOneRow() throws IOException {
+        assertThat(text("a\n\nb \n", Layout.DOCUMENT).rows()).containsExactly("a\n\nb \n");
+        assertThat(text("", Layout.DOCUMENT).rows()).containsExactly("");
+    }
+
+    @Test
+    void linesAreRowsWithoutTheirEnds() throws IOException {
+        assertThat(text("a\n\nb \r\nc", Layout.LINES).rows()).containsExactly("a", "", "b ", "c");
+        assertThat(text("", Layout.LINES).rows()).isEmpty();
+    }
+
+    @Test
+    void wikitextRowsAreThoseOfItsDataSet() throws IOException {
+        assertThat(text(" \n = Title = \n\n the <unk> cat\n", Layout.WIKITEXT).rows())
+                .containsExactly("", " = Title = \n", "", " the unk cat\n");
+    }
+
+    @Test
+    void jsonLinesAreRowsByField() throws IOException {
+        Path file = write("rows.jsonl", "{\"text\": \"a\\nb\", \"id\": 1}\n\n{\"text\": \"\"}\n{\"text\": \"é\"}");
+
+        assertThat(new TextFile(file.toString(), Layout.LINES, "text").rows()).containsExactly("a\nb", "", "é");
+    }
+
+    @Test
+    void namesTheLineThatIsNoJson() throws IOException {
+        Path file = write("rows.jsonl", "{\"text\": \"a\"}\n{\"text\": \n");
+
+        assertThatIOException()
+                .isThrownBy(() -> new TextFile(file.toString(), Layout.LINES, "text").rows())
+                .withMessageStartingWith(file + ":2: not valid JSON: ");
+    }
+
+    @Test
+    void namesTheLineWithoutTheField() throws IOException {
+        for (String line : List.of("{\"body\": \"b\"}", "{\"text\": 3}", "[]")) {
+            Path file = write("rows.jsonl", "\n{\"text\": \"a\"}\n" + line);
+
+            assertThatIOException()
+                    .isThrownBy(() -> new TextFile(file.toString(), Layout.LINES, "text").rows())
+                    .withMessage(file + ":3: expected a text under \"text\", got " + line);
+        }
+    }
+
+    @Test
+    void wantsUtf8() throws IOException {
+        Path file = Files.write(folder.resolve("latin.txt"), new byte[] {'a', (byte) 0xe9, 'b'});
+
+        assertThatIOException()
+                .isThrownBy(() -> new TextFile(file.toString(), Layout.DOCUMENT, "").rows())
+                .withMessage(file + ": expected text in UTF-8");
+    }
+
+    @Test
+    void readsItsKeys() throws IOException {
+        Path text = write("some.text.txt", "a");
+        Path rows = write("rows.jsonl", "");
+
+        assertThat(read("dataset = '" + text + "'"))
+                .isEqualTo(new TextFile(text.toString(), Layout.DOCUMENT, ""))
+                .extracting(TextFile::name)
+                .isEqualTo("some.text");
+        assertThat(read("dataset = '" + text + "'\nlayout = 'wikitext'").layout())
+                .isEqualTo(Layout.WIKITEXT);
+        assertThat(read("dataset = '" + rows + "'\nfield = 'body'"))
+                .isEqualTo(new TextFile(rows.toString(), Layout.LINES, "body"));
+    }
+
+    @Test
+    void refusesWhatIsNoText() throws IOException {
+        Path other = write("table.csv", "");
+        Path text = write("a.txt", "");
+        assertProblem(
+                "dataset = 'no.txt'",
+                "x:1:1: dataset: no such file: \"no.txt\" (paths start at the current" + " directory)");
+        assertProblem(
+                "dataset = 'europarl'", "x:1:1: dataset: expected the path of a .txt or .jsonl file, got \"europarl\"");
+        assertProblem(
+                "dataset = '" + other + "'",
+                "x:1:1: dataset: expected the path of a .txt or .jsonl file, got \"" + other + "\"");
+        assertProblem(
+                "dataset = '" + text + "'\nlayout = 'line'",
+                "x:2:1: layout: expected one of [document, lines, wikitext], got \"line\"; did you mean \"lines\"?");
+        assertProblem(
+                "dataset = '" + text + "'\nfield = 'text'",
+                "x:2:1: field: unknown key; expected one of [dataset, layout]");
+    }
+
+    @Test
+    void theContentDecidesTheFingerprintAndNotThePath() throws IOException {
+        TextFile first = text("same", Layout.DOCUMENT);
+        Path other = write("other.txt", "same");
+
+        assertThat(new TextFile(other.toString(), Layout.DOCUMENT, "").content())
+                .isEqualTo(first.content());
+        assertThat(new TextFile(other.toString(), Layout.LINES, "").content()).isNotEqualTo(first.content());
+        Files.writeString(other, "changed");
+        assertThat(new TextFile(other.toString(), Layout.DOCUMENT, "").content())
+                .isNotEqualTo(first.content());
+    }
+
+    private static void assertProblem(String toml, String message) {
+        assertThatExceptionOfType(ConfigException.class)
+                .isThrownBy(() -> read(toml))
+                .withMessage(message);
+    }
+
+    private static TextFile read(String toml) {
+        ConfigTable table = ConfigTable.parse(toml, "x", List.of());
+        TextFile text = TextFile.read(table);
+        table.finish();
+        return text;
+    }
+
+    private TextFile text(String content, Layout layout) throws IOException {
+        return new TextFile(write("text.txt", content).toString(), layout, "");
+    }
+
+    private Path write(String name, String content) throws IOException {
+        return Files.writeString(folder.resolve(name), content);
+    }
+}
