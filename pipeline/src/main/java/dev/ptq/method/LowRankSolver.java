@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.DataType;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
@@ -95,9 +96,15 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
             error.tempAttach(scratch);
             NDArray column = scale.reshape(in, 1);
             NDArray scaled = error.mul(column);
-            Leading leading =
-                    in < out ? transposed(leading(transpose(scaled), rank, seed)) : leading(scaled, rank, seed);
-            NDArray a = leading.u().div(column);
+            Leading leading;
+            if (kind == Kind.EXACT && Math.min(in, out) <= SMALL) {
+                leading = inDouble(scaled, rank);
+            } else if (in < out) {
+                leading = transposed(leading(transpose(scaled), rank, seed));
+            } else {
+                leading = leading(scaled, rank, seed);
+            }
+            NDArray a = leading.u().mul(reciprocal(column));
             NDArray b = leading.vt().mul(leading.sigma().reshape(rank, 1));
             double total = NativeFloats.sumOfSquares(scaled);
             double captured = total == 0 ? 1 : Math.min(1, NativeFloats.sumOfSquares(leading.sigma()) / total);
@@ -117,9 +124,6 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     /** Leading singular triples of a matrix that is at least as high as wide. */
     private Leading leading(NDArray matrix, int rank, long seed) {
         int columns = (int) matrix.getShape().get(1);
-        if (kind == Kind.EXACT && columns <= SMALL) {
-            return cut(Torch.svd(matrix), rank);
-        }
         NDArray basis = switch (kind) {
             case EXACT -> leadingEigenvectors(matrix, Math.min(columns, rank + 16));
             case RANDOMIZED -> subspace(matrix, Math.min(columns, rank + oversample), seed);
@@ -128,6 +132,15 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         NDList parts = Torch.svd(matrix.matMul(basis));
         NDArray vt = parts.get(2).matMul(transpose(basis));
         return cut(new NDList(parts.get(0), parts.get(1), vt), rank);
+    }
+
+    /** A small matrix is decomposed in double, so that rounding the factors starts from their true values. */
+    private static Leading inDouble(NDArray matrix, int rank) {
+        NDList parts = new NDList();
+        for (NDArray part : Torch.svd(matrix.toType(DataType.FLOAT64, false))) {
+            parts.add(part.toType(DataType.FLOAT32, false));
+        }
+        return cut(parts, rank);
     }
 
     private static Leading cut(NDList parts, int rank) {
@@ -161,6 +174,10 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
 
     private static NDArray orthonormal(NDArray columns) {
         return Torch.qr(columns).get(0);
+    }
+
+    private static NDArray reciprocal(NDArray values) {
+        return values.onesLike().div(values);
     }
 
     private static NDArray transpose(NDArray matrix) {

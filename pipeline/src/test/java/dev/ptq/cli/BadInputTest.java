@@ -252,7 +252,7 @@ class BadInputTest {
         assertRefused(
                 1,
                 TinyExperiment.CONFIG,
-                "ptq: tensor model.layers.0.self_attn.k_proj.weight has a value that is NaN or infinite; the checkpoint"
+                "ptq: DIR/llama/model.safetensors: tensor model.layers.0.self_attn.k_proj.weight has a value that is NaN or infinite; the checkpoint"
                         + " is damaged");
     }
 

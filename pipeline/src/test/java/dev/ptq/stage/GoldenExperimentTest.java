@@ -38,7 +38,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.BeforeAll;
-import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -72,28 +71,15 @@ class GoldenExperimentTest {
         return names;
     }
 
-    /** The first batches of each text; the means over all of them are compared by the slow test below. */
+    /**
+     * What differs between two right programs is the order of float32 sums and the last bit of exponentials. Most batches
+     * then agree to 1e-6; now and then a value lies on a rounding boundary and goes to the other side, which moves a
+     * batch by up to 1e-3, and once in a run by a little more. Factors of another SVD, rounded, differ in three entries
+     * of ten thousand. At two bits the model is broken and multiplies what differences there are.
+     */
     @ParameterizedTest
     @MethodSource("runs")
     void givesTheReferenceLosses(String name) throws IOException {
-        compare(name, 16, 16);
-    }
-
-    @Tag("slow")
-    @ParameterizedTest
-    @MethodSource("runs")
-    void givesTheReferenceMeanLosses(String name) throws IOException {
-        compare(name, 128, 64);
-    }
-
-    /**
-     * What differs between two right programs is the order of float32 sums. Most batches then agree to 1e-6; now and
-     * then a value lies on a rounding boundary and goes to the other side. One such value moves a batch of stories by up
-     * to 1e-4. On wikitext, of which the model knows nothing, one moves a batch by 1e-3, and weights that are off by
-     * their last bit move every batch by 1e-2 and the mean by 2e-3. Factors of another SVD, rounded, differ in more than
-     * the last bit. At two bits the model is broken and multiplies what differences there are.
-     */
-    private static void compare(String name, int stories, int articles) throws IOException {
         JsonNode run = run(name);
         boolean broken = run.get("w_quantizer").path("width").asInt(32) == 2;
         boolean ownRoundedFactors = run.get("low_rank").isObject()
@@ -102,32 +88,29 @@ class GoldenExperimentTest {
                         .get("name")
                         .asString()
                         .equals("passthrough");
+        double meanTolerance = broken ? 1e-2 : ownRoundedFactors ? 2e-3 : 1e-4;
 
-        Path directory = execute(name + "-" + stories, config(run, stories, articles));
+        Path directory = execute(name, config(run, 128, 64));
 
         for (String text : List.of("tinystories", "wikitext2")) {
-            boolean known = text.equals("tinystories");
-            double meanTolerance = broken ? 1e-2 : ownRoundedFactors ? (known ? 2e-3 : 5e-3) : known ? 1e-4 : 2e-4;
-            double batchTolerance = broken ? 5e-2 : ownRoundedFactors ? (known ? 1e-2 : 3e-2) : known ? 1e-3 : 1e-2;
             Path scores = directory.resolve("evaluate/quantized").resolve(text);
+            JsonNode expected = run.get("results").get(text);
+            assertThat(json(scores.resolve("scores.json")).get("loss").asDouble())
+                    .as("mean loss on %s", text)
+                    .isCloseTo(expected.get("loss").asDouble(), within(meanTolerance));
             List<Double> found = batchLosses(scores.resolve("chunks.csv"));
-            List<Double> expected = new ArrayList<>();
-            run.get("results").get(text).get("batch_losses").forEach(loss -> expected.add(loss.asDouble()));
-            assertThat(found).hasSize((known ? stories : articles) / BATCH);
-            int close = 0;
+            assertThat(found).hasSize(expected.get("batch_losses").size());
+            List<Double> off = new ArrayList<>();
             for (int i = 0; i < found.size(); i++) {
-                assertThat(found.get(i))
-                        .as("batch %d of %s", i, text)
-                        .isCloseTo(expected.get(i), within(batchTolerance));
-                close += Math.abs(found.get(i) - expected.get(i)) < 1e-4 ? 1 : 0;
+                double difference = Math.abs(
+                        found.get(i) - expected.get("batch_losses").get(i).asDouble());
+                assertThat(difference).as("batch %d of %s", i, text).isLessThan(broken ? 3e-2 : 2e-2);
+                if (difference > 1e-3) {
+                    off.add(difference);
+                }
             }
             if (!broken && !ownRoundedFactors) {
-                assertThat(close).as("batches of %s that agree to 1e-4", text).isGreaterThanOrEqualTo(found.size() / 2);
-            }
-            if (found.size() == expected.size()) {
-                assertThat(json(scores.resolve("scores.json")).get("loss").asDouble())
-                        .as("mean loss on %s", text)
-                        .isCloseTo(run.get("results").get(text).get("loss").asDouble(), within(meanTolerance));
+                assertThat(off).as("batches of %s that are off", text).hasSizeLessThanOrEqualTo(1);
             }
         }
     }
