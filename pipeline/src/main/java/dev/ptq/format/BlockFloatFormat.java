@@ -40,13 +40,12 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
     @Override
     public void round(FloatBuffer values, Shape shape, Operand operand, boolean skipFirst) {
         Blocks blocks = blocks(shape, operand, skipFirst);
-        AtomicInteger smallest = new AtomicInteger(Integer.MAX_VALUE);
+        AtomicInteger smallest = new AtomicInteger(LARGEST_FINITE_BITS);
         AtomicInteger zeroBlocks = new AtomicInteger();
         blocks.rewrite(values, () -> new Kernel(blocks, smallest, zeroBlocks));
         // LQER gives an all-zero block the smallest maximum there is: where even that is beyond the range, so is zero
-        if (zeroBlocks.get() > 0
-                && smallest.get() <= LARGEST_FINITE_BITS
-                && exponent(smallest.get()) > Float.MAX_EXPONENT) {
+        int least = smallest.get() + 1;
+        if (zeroBlocks.get() > 0 && least <= LARGEST_FINITE_BITS && exponent(least) > Float.MAX_EXPONENT) {
             for (int i = 0; i < values.capacity(); i++) {
                 values.put(i, Float.NaN);
             }
@@ -73,9 +72,25 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
     }
 
     private int exponent(int maximumBits) {
+        return clamped(Log2.ceil(maximumBits));
+    }
+
+    private int clamped(int exponent) {
         int lowest = -exponentBias;
         int highest = (1 << exponentBits) - 1 - exponentBias;
-        return Math.min(Math.max(Log2.ceil(maximumBits), lowest), highest);
+        return Math.min(Math.max(exponent, lowest), highest);
+    }
+
+    private float[] scales() {
+        int mantissaBits = bits - 1;
+        float[] scales = new float[257];
+        for (int biased = 0; biased < scales.length; biased++) {
+            int exponent = clamped(biased - 127);
+            // both 2^(m - e) and its inverse must be normal numbers; the last two are NaN and the infinities
+            boolean exact = exponent >= mantissaBits - 126 && exponent <= Float.MAX_EXPONENT && biased < 255;
+            scales[biased] = exact ? Math.scalb(1f, mantissaBits - exponent) : Float.NaN;
+        }
+        return scales;
     }
 
     /**
@@ -91,6 +106,8 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
         private final AtomicInteger zeroBlocks;
         /** The row at hand, from index 0: with an offset the compiler gives up. */
         private final float[] line;
+        /** 2^(m - e) by biased exponent before it is clamped; NaN where the fast way is not exact. */
+        private final float[] scaleOf = scales();
         /** Largest magnitude of each column of the strip. */
         private final float[] columnMaxima;
         /** Bits of the largest magnitude of each block. */
@@ -111,23 +128,24 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
 
         @Override
         public void apply(float[] values, int at, int rows) {
-            System.arraycopy(values, at, line, 0, columns);
-            magnitudes(line, columnMaxima, columns);
-            for (int row = 1; row < rows; row++) {
-                System.arraycopy(values, at + row * columns, line, 0, columns);
-                raise(columnMaxima, line, columns);
+            for (int row = 0; row < rows; row++) {
+                float[] from = Lines.row(values, at + row * columns, line, columns);
+                if (row == 0) {
+                    magnitudes(from, columnMaxima, columns);
+                } else {
+                    raise(columnMaxima, from, columns);
+                }
             }
             boolean fast = chooseScales();
             for (int row = 0; row < rows; row++) {
-                if (rows > 1) {
-                    System.arraycopy(values, at + row * columns, line, 0, columns);
-                }
+                int start = at + row * columns;
+                float[] own = rows == 1 && start > 0 ? line : Lines.row(values, start, line, columns);
                 if (fast) {
-                    roundLine(line, scales, columns, largestCode);
+                    roundLine(own, scales, columns, largestCode);
                 } else {
-                    roundSlowly(line);
+                    roundSlowly(own);
                 }
-                System.arraycopy(line, 0, values, at + row * columns, columns);
+                Lines.store(own, values, start, columns);
             }
         }
 
@@ -146,28 +164,23 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
         /** Returns whether every block of the strip can be rounded the fast way. */
         private boolean chooseScales() {
             boolean fast = true;
+            boolean sawZeros = false;
             int seenSmallest = Integer.MAX_VALUE;
             for (int block = 0, from = 0; from < columns; block++, from += blockColumns) {
                 int to = Math.min(columns, from + blockColumns);
                 int maximum = Lines.largestBits(columnMaxima, from, to);
                 maxima[block] = maximum;
-                float scale = 1;
-                if (maximum == 0) {
-                    zeroBlocks.lazySet(1);
-                } else {
-                    seenSmallest = Math.min(seenSmallest, maximum);
-                    int exponent = maximum > LARGEST_FINITE_BITS ? 128 : exponent(maximum);
-                    if (exponent > Float.MAX_EXPONENT) {
-                        fast = false;
-                    } else if (maximum > UNTOUCHED_BITS) {
-                        // both 2^(m - e) and its inverse must be normal numbers
-                        fast &= exponent >= mantissaBits - 126;
-                        scale = Float.intBitsToFloat((127 + mantissaBits - exponent) << 23);
-                    }
-                }
+                sawZeros |= maximum == 0;
+                // zero becomes the largest there is
+                seenSmallest = Math.min(seenSmallest, (maximum - 1) & Integer.MAX_VALUE);
+                float scale = maximum > UNTOUCHED_BITS ? scaleOf[Log2.biasedCeil(maximum)] : 1;
+                fast &= scale > 0;
                 for (int i = from; i < to; i++) {
                     scales[i] = scale;
                 }
+            }
+            if (sawZeros) {
+                zeroBlocks.set(1);
             }
             if (seenSmallest < smallest.get()) {
                 smallest.accumulateAndGet(seenSmallest, Math::min);

@@ -11,7 +11,7 @@ import java.util.List;
  */
 record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns) {
     /** Values that one thread works on at a time, so that they stay in its cache. */
-    private static final int TILE = 1 << 14;
+    private static final int TILE = 1 << 12;
 
     /**
      * Lays blocks over a tensor.

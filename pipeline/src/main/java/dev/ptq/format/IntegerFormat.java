@@ -191,25 +191,24 @@ public record IntegerFormat(int bits, Granularity granularity, int groupSize, bo
             Arrays.fill(above, 0);
             Arrays.fill(below, 0);
             for (int row = 0; row < rows; row++) {
-                System.arraycopy(values, at + row * columns, line, 0, columns);
-                reach(line, above, below, columns);
+                reach(Lines.row(values, at + row * columns, line, columns), above, below, columns);
             }
             chooseScales();
             for (int row = 0; row < rows; row++) {
-                if (rows > 1) {
-                    System.arraycopy(values, at + row * columns, line, 0, columns);
-                }
-                roundLine(line, scales, zeroPoints, columns, lowestCode(), highestCode());
-                System.arraycopy(line, 0, values, at + row * columns, columns);
+                int start = at + row * columns;
+                float[] own = rows == 1 && start > 0 ? line : Lines.row(values, start, line, columns);
+                roundLine(own, scales, zeroPoints, columns, lowestCode(), highestCode());
+                Lines.store(own, values, start, columns);
             }
         }
 
         private static void reach(float[] values, float[] above, float[] below, int count) {
+            // never negative, but a NaN may have a sign
             for (int i = 0; i < count; i++) {
-                above[i] = Math.max(above[i], values[i]);
+                above[i] = Math.abs(Math.max(above[i], values[i]));
             }
             for (int i = 0; i < count; i++) {
-                below[i] = Math.max(below[i], -values[i]);
+                below[i] = Math.abs(Math.max(below[i], -values[i]));
             }
         }
 

@@ -6,7 +6,7 @@ package dev.ptq.format;
  */
 final class Log2 {
     /** For each biased exponent, how many float32 steps above its power of two still have that logarithm. */
-    private static final int[] STEPS_ABOVE = new int[255];
+    private static final int[] STEPS_ABOVE = new int[256];
     /** For each biased exponent, the first mantissa whose logarithm is that of the next power of two. */
     private static final int[] FIRST_BELOW = new int[255];
 
@@ -38,11 +38,13 @@ final class Log2 {
 
     /** The ceiling; {@code bits} are those of a positive, finite float32. */
     static int ceil(int bits) {
+        return bits >>> 23 == 0 ? ofSubnormal(bits, true) : biasedCeil(bits) - 127;
+    }
+
+    /** The ceiling plus 127 of a normal number, and 255 or 256 for the bits of an infinity or NaN without sign. */
+    static int biasedCeil(int bits) {
         int biased = bits >>> 23;
-        if (biased == 0) {
-            return ofSubnormal(bits, true);
-        }
-        return biased - 127 + ((bits & 0x7fffff) > STEPS_ABOVE[biased] ? 1 : 0);
+        return biased + ((bits & 0x7fffff) > STEPS_ABOVE[biased] ? 1 : 0);
     }
 
     /** The floor; {@code bits} are those of a positive, finite float32. */

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -63,18 +64,24 @@ public final class Block implements AutoCloseable {
     /**
      * Applies linears that share an input; it is rounded once per format.
      *
+     * @param input contiguous, and the caller's to lose: where all linears have one format it is rounded in place
      * @param names short names of linears at {@code site}
      * @return their outputs in the same order
      */
     List<NDArray> project(Site site, NDArray input, ActivationObserver observer, String... names) {
         observer.observe(index, site, input);
+        List<Linear> sharing = Arrays.stream(names)
+                .map(name -> present(linears.get(name), name))
+                .toList();
         Map<NumberFormat, NDArray> rounded = new LinkedHashMap<>();
+        sharing.forEach(linear -> rounded.put(linear.activation(), input));
+        boolean inPlace = rounded.size() == 1;
+        rounded.replaceAll((format, same) -> inPlace
+                ? format.fakeQuantizeInPlace(same, Operand.ACTIVATION)
+                : format.fakeQuantize(same, Operand.ACTIVATION));
         List<NDArray> outputs = new ArrayList<>();
-        for (String name : names) {
-            Linear linear = present(linears.get(name), name);
-            NDArray operand = rounded.computeIfAbsent(
-                    linear.activation(), format -> format.fakeQuantize(input, Operand.ACTIVATION));
-            outputs.add(linear.forward(operand));
+        for (Linear linear : sharing) {
+            outputs.add(linear.forward(present(rounded.get(linear.activation()), "input")));
         }
         return outputs;
     }

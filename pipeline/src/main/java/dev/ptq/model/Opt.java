@@ -85,7 +85,7 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
 
     @Override
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
-        NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : hidden;
+        NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : hidden.duplicate();
         List<NDArray> projected = block.project(Site.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
         // here the query is scaled before it is rounded, unlike llama's scores
         NDArray query = projected.get(0).muli((float) (1 / Math.sqrt(config.headDim())));
@@ -100,7 +100,7 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
         if (!config.normFirst()) {
             attended = norm(attended, block, "self_attn_layer_norm");
         }
-        NDArray mlpIn = config.normFirst() ? norm(attended, block, "final_layer_norm") : attended;
+        NDArray mlpIn = config.normFirst() ? norm(attended, block, "final_layer_norm") : attended.duplicate();
         NDArray middle = Activation.relu(
                 block.project(Site.MLP_IN, mlpIn, observer, "fc1").get(0));
         NDArray output = attended.add(
