@@ -5,6 +5,7 @@ import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
 import dev.ptq.method.Methods;
 import dev.ptq.model.LanguageModel;
@@ -15,6 +16,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -96,6 +98,7 @@ public record Experiment(
             for (int i = 0; i < steps.size(); i++) {
                 steps.get(i).check(linears, stepTables.get(i));
             }
+            checkOneCorrectionEach(linears, steps, stepTables);
             quantizationTable.ifPresent(table -> quantization.check(linears, table));
             calibration.ifPresent(settings -> root.table("calibration")
                     .ifPresent(table -> checkLength(table, settings.seqLen(), model.maxPositions())));
@@ -109,6 +112,28 @@ public record Experiment(
         root.finish();
         return new Experiment(
                 seed, path, memory, shape.orElseThrow(), calibration, steps, quantization, evaluation, root.resolved());
+    }
+
+    /** A linear has one low-rank path: a second would replace the first without a word. */
+    private static void checkOneCorrectionEach(List<LinearSpec> linears, List<Method> steps, List<ConfigTable> tables) {
+        Map<String, String> corrected = new HashMap<>();
+        for (int i = 0; i < steps.size(); i++) {
+            if (steps.get(i) instanceof LowRankCorrection correction) {
+                String name = i + " (" + correction.name() + ")";
+                for (LinearSpec linear : linears) {
+                    String earlier =
+                            correction.matches(linear) ? corrected.putIfAbsent(linear.weightName(), name) : null;
+                    if (earlier != null) {
+                        tables.get(i)
+                                .problem(
+                                        "pattern",
+                                        linear.weightName() + " is corrected by step " + earlier
+                                                + " already; give the steps patterns that do not overlap");
+                        break;
+                    }
+                }
+            }
+        }
     }
 
     private static Optional<ModelConfig> shape(ConfigTable table, String path) {

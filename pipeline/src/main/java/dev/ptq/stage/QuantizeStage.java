@@ -112,7 +112,7 @@ final class QuantizeStage implements Stage {
                 String.format(Locale.ROOT, "%.4f", errors / rows.size()));
     }
 
-    /** What the low-rank paths of a linear add; where several steps make one, the last stands. */
+    /** What the low-rank path of a linear adds. */
     private double lowRankBits(LinearSpec spec) {
         double bits = 0;
         for (Method step : settings.steps()) {

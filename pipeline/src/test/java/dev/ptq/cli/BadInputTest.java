@@ -275,6 +275,16 @@ class BadInputTest {
     }
 
     @Test
+    void aLinearIsCorrectedOnce() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace(
+                        "[[approximation]]\n", "[[approximation]]\nmethod = \"lqer\"\nrank = 2\n\n[[approximation]]\n"),
+                "DIR/config.toml:13:1: approximation.1.pattern: model.layers.0.self_attn.q_proj.weight is corrected by"
+                        + " step 0 (lqer) already; give the steps patterns that do not overlap");
+    }
+
+    @Test
     void calibrationMustFitTheModelToo() throws IOException {
         assertRefused(
                 2,
