@@ -9,10 +9,14 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 
 /** The stages of an experiment, and the metrics that their artifacts hold. */
 public final class ExperimentPlan {
+    private static final Logger log = LoggerFactory.getLogger(ExperimentPlan.class);
+
     private ExperimentPlan() {}
 
     /** The stages, in order; calibration only where a step needs it. */
@@ -21,6 +25,8 @@ public final class ExperimentPlan {
         List<Stage> stages = new ArrayList<>();
         if (experiment.calibration().isPresent() && !experiment.statistics().isEmpty()) {
             stages.add(new CalibrateStage(workspace, experiment.calibration().get()));
+        } else if (experiment.calibration().isPresent()) {
+            log.info("no step needs statistics: [calibration] is not used");
         }
         if (!experiment.steps().isEmpty()) {
             stages.add(new ApproximateStage(workspace));
@@ -56,7 +62,8 @@ public final class ExperimentPlan {
             Double best = losses.get(Variant.FULL_PRECISION);
             Double plain = losses.get(Variant.ROUND_TO_NEAREST);
             Double own = losses.get(Variant.QUANTIZED);
-            if (best != null && plain != null && own != null && !plain.equals(best)) {
+            // a share of nothing, or of a gain, says nothing
+            if (best != null && plain != null && own != null && plain > best) {
                 metrics.put("loss_recovered/" + perplexity.name(), (plain - own) / (plain - best));
             }
         }
