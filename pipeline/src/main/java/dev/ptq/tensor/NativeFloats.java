@@ -31,13 +31,6 @@ public final class NativeFloats {
         return array;
     }
 
-    /** Returns a tensor of int64, for indices. */
-    public static NDArray ofLongs(NDManager manager, long[] data, long... shape) {
-        NDArray array = manager.create(new Shape(shape), DataType.INT64);
-        array.toByteBuffer(true).asLongBuffer().put(data);
-        return array;
-    }
-
     /**
      * Returns the values of a float32 tensor for reading, without a copy where it is contiguous. The window is valid
      * until the tensor is closed.

@@ -58,7 +58,6 @@ public final class Torch {
     private final NDManager manager;
     private final PtSymbolBlock module;
 
-    @SuppressWarnings("this-escape") // the call below only runs the finished module
     private Torch() {
         manager = TensorEngine.newManager();
         try {
