@@ -27,6 +27,8 @@ import org.jspecify.annotations.Nullable;
 public final class Workspace implements AutoCloseable {
     /** The head's weights and logits held at a time. */
     private static final long HEAD_BYTES = 300L << 20;
+    /** Copies of a weight while its error is decomposed. */
+    private static final long SOLVER_COPIES = 8;
     /** The Java machine and the tensor engine. */
     private static final long PROGRAM_BYTES = 500L << 20;
 
@@ -196,7 +198,12 @@ public final class Workspace implements AutoCloseable {
             long tokens = (long) calibration.numSamples() * calibration.seqLen();
             hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
         }
-        return held + hidden + step + HEAD_BYTES + PROGRAM_BYTES;
+        long largest = LanguageModel.linears(shape).stream()
+                .mapToLong(linear -> linear.size() * Float.BYTES)
+                .max()
+                .orElse(0);
+        long solving = experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
+        return held + hidden + Math.max(step, solving) + HEAD_BYTES + PROGRAM_BYTES;
     }
 
     private static long machineMemory() {
