@@ -17,17 +17,13 @@ final class SequenceConstants implements AutoCloseable {
         this.tokens = tokens;
         mask = Attention.causalMask(manager, tokens);
         int half = config.rope() == null ? 0 : config.headDim() / 2;
-        float[] cosines = new float[tokens * half];
-        float[] sines = new float[tokens * half];
-        if (config.rope() != null) {
-            float[] angles = config.rope().angles(tokens, config.headDim());
-            for (int i = 0; i < angles.length; i++) {
-                cosines[i] = (float) Math.cos(angles[i]);
-                sines[i] = (float) Math.sin(angles[i]);
-            }
-        }
-        cos = NativeFloats.of(manager, cosines, tokens, half);
-        sin = NativeFloats.of(manager, sines, tokens, half);
+        NDArray angles = NativeFloats.of(
+                manager,
+                config.rope() == null ? new float[0] : config.rope().angles(tokens, config.headDim()),
+                tokens,
+                half);
+        cos = angles.cos();
+        sin = angles.sin();
     }
 
     int tokens() {

@@ -74,7 +74,8 @@ class GoldenExperimentTest {
     /**
      * What differs between two right programs is the order of float32 sums and the last bit of exponentials. Most batches
      * then agree to 1e-6; now and then a value lies on a rounding boundary and goes to the other side, which moves a
-     * batch by up to 1e-3, and once in a run by a little more. Factors of another SVD, rounded, differ in three entries
+     * batch by up to 1e-3. Batch 2 of wikitext at W4A8 is off by 1.3e-3: there a third program, in numpy, is off by 1.5e-3
+     * the other way. Factors of another SVD, rounded, differ in three entries
      * of ten thousand. At two bits the model is broken and multiplies what differences there are.
      */
     @ParameterizedTest
@@ -110,7 +111,8 @@ class GoldenExperimentTest {
                 }
             }
             if (!broken && !ownRoundedFactors) {
-                assertThat(off).as("batches of %s that are off", text).hasSizeLessThanOrEqualTo(1);
+                boolean unsettled = name.equals("W4A8") && text.equals("wikitext2");
+                assertThat(off).as("batches of %s that are off", text).hasSizeLessThanOrEqualTo(unsettled ? 1 : 0);
             }
         }
     }
