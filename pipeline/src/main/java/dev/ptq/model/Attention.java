@@ -8,6 +8,7 @@ import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Torch;
 
 /** Causal attention over given queries, keys and values, with both products quantized. */
 final class Attention {
@@ -33,6 +34,19 @@ final class Attention {
             }
         }
         return NativeFloats.of(manager, mask, tokens, tokens);
+    }
+
+    /**
+     * As {@link #attend} in full precision with scores over {@code √headDim}, as one operator that gradients pass.
+     */
+    static NDArray fused(NDArray query, NDArray key, NDArray value) {
+        return join(Torch.causalAttention(query, key, value));
+    }
+
+    /** Joins {@code [batch, heads, tokens, headDim]} to {@code [batch, tokens, heads · headDim]}. */
+    private static NDArray join(NDArray mixed) {
+        Shape shape = mixed.getShape();
+        return mixed.transpose(0, 2, 1, 3).reshape(shape.get(0), shape.get(2), shape.get(1) * shape.get(3));
     }
 
     /**
@@ -82,8 +96,6 @@ final class Attention {
             }
         }
         NDArray mixed = parts.size() == 1 ? parts.get(0) : NDArrays.concat(parts, 0);
-        return mixed.reshape(batch, heads, tokens, headDim)
-                .transpose(0, 2, 1, 3)
-                .reshape(batch, tokens, heads * headDim);
+        return join(mixed.reshape(batch, heads, tokens, headDim));
     }
 }

@@ -10,6 +10,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** A decoder block in memory: its linears, its norms, and the formats of its attention products. */
@@ -19,6 +20,8 @@ public final class Block implements AutoCloseable {
     private final Map<String, Linear> linears = new LinkedHashMap<>();
     private final Map<String, NDArray> norms = new LinkedHashMap<>();
     private AttentionFormats attention = AttentionFormats.none();
+    private boolean differentiable;
+    private UnaryOperator<NDArray> dropout = UnaryOperator.identity();
 
     Block(int index, NDManager manager) {
         this.index = index;
@@ -59,6 +62,26 @@ public final class Block implements AutoCloseable {
     /** Sets the formats of both attention products. */
     public void quantizeAttention(AttentionFormats formats) {
         attention = formats;
+    }
+
+    /** Lets gradients flow through the block: nothing is computed in place, attention is one fused operator. */
+    void makeDifferentiable() {
+        differentiable = true;
+        linears.values().forEach(Linear::makeDifferentiable);
+    }
+
+    boolean differentiable() {
+        return differentiable;
+    }
+
+    /** Sets what is done with the outputs of attention and MLP before they are added to the residual stream. */
+    void dropout(UnaryOperator<NDArray> operator) {
+        dropout = operator;
+    }
+
+    /** Returns the output of attention or MLP as it enters the residual stream. */
+    NDArray dropped(NDArray output) {
+        return dropout.apply(output);
     }
 
     /**

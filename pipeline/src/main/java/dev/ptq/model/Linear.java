@@ -14,6 +14,7 @@ public final class Linear {
     private final @Nullable NDArray bias;
     private NumberFormat activation = new NoFormat();
     private @Nullable LowRank lowRank;
+    private boolean differentiable;
 
     /**
      * Makes a full-precision layer.
@@ -55,8 +56,17 @@ public final class Linear {
         lowRank = path;
     }
 
+    /** Lets gradients flow through the layer, to its input and its weight. */
+    void makeDifferentiable() {
+        differentiable = true;
+    }
+
     /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}. */
     public NDArray forward(NDArray input) {
+        if (differentiable) {
+            NDArray product = Torch.differentiableLinear(input, weight);
+            return bias == null ? product : product.add(bias);
+        }
         NDArray output = bias == null ? Torch.linear(input, weight) : Torch.linear(input, weight, bias);
         return lowRank == null ? output : output.addi(lowRank.forward(input));
     }

@@ -70,20 +70,28 @@ record Llama(ModelConfig config) implements Architecture {
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
         NDArray normed = norm(hidden, block.norm("input_layernorm.weight"));
         List<NDArray> projected = block.project(Site.ATTENTION_IN, normed, observer, "q_proj", "k_proj", "v_proj");
-        NDArray mixed = Attention.attend(
-                Torch.rotate(Attention.split(projected.get(0), config.heads()), constants.cos(), constants.sin()),
-                Torch.rotate(Attention.split(projected.get(1), config.kvHeads()), constants.cos(), constants.sin()),
-                Attention.split(projected.get(2), config.kvHeads()),
-                (float) Math.sqrt(config.headDim()),
-                constants.mask(),
-                block.attention());
-        NDArray attended = hidden.add(
-                block.project(Site.ATTENTION_OUT, mixed, observer, "o_proj").get(0));
+        NDArray queries =
+                Torch.rotate(Attention.split(projected.get(0), config.heads()), constants.cos(), constants.sin());
+        NDArray keys =
+                Torch.rotate(Attention.split(projected.get(1), config.kvHeads()), constants.cos(), constants.sin());
+        NDArray values = Attention.split(projected.get(2), config.kvHeads());
+        NDArray mixed = block.differentiable()
+                ? Attention.fused(queries, keys, values)
+                : Attention.attend(
+                        queries,
+                        keys,
+                        values,
+                        (float) Math.sqrt(config.headDim()),
+                        constants.mask(),
+                        block.attention());
+        NDArray attended = hidden.add(block.dropped(
+                block.project(Site.ATTENTION_OUT, mixed, observer, "o_proj").get(0)));
         NDArray middle = norm(attended, block.norm("post_attention_layernorm.weight"));
         List<NDArray> gateAndUp = block.project(Site.MLP_IN, middle, observer, "gate_proj", "up_proj");
         NDArray gated = Torch.siluTimes(gateAndUp.get(0), gateAndUp.get(1));
-        return attended.addi(
+        NDArray output = block.dropped(
                 block.project(Site.MLP_MID, gated, observer, "down_proj").get(0));
+        return block.differentiable() ? attended.add(output) : attended.addi(output);
     }
 
     @Override

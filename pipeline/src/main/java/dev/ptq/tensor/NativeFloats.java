@@ -6,6 +6,7 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
+import java.nio.LongBuffer;
 import java.util.Arrays;
 
 /** Float32 tensors whose memory the engine owns, and windows onto that memory. */
@@ -27,6 +28,19 @@ public final class NativeFloats {
         }
         if (data.length > 0) {
             window(array).put(data);
+        }
+        return array;
+    }
+
+    /** Returns an int64 tensor with the values of {@code data}, owning its memory likewise. */
+    public static NDArray indices(NDManager manager, int[] data, long... shape) {
+        NDArray array = manager.create(new Shape(shape), DataType.INT64);
+        if (array.size() != data.length) {
+            throw new IllegalArgumentException(data.length + " values do not fill " + array.getShape());
+        }
+        LongBuffer window = array.toByteBuffer(true).asLongBuffer();
+        for (int index : data) {
+            window.put(index);
         }
         return array;
     }

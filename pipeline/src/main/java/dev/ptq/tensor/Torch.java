@@ -19,7 +19,7 @@ import java.util.zip.ZipOutputStream;
 /**
  * PyTorch operators that the engine's array interface does not offer, called through a TorchScript module that is
  * written in memory. Results are attached to the manager of the first argument. All but {@link #linear} take part in
- * automatic differentiation.
+ * automatic differentiation; {@link #differentiableLinear} is for that.
  */
 public final class Torch {
     private static final String CODE = """
@@ -31,6 +31,8 @@ public final class Torch {
                 return ops.mkldnn._linear_pointwise(x, w, None, "none", [], "")
               def linear_bias(self: __torch__.M, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
                 return ops.mkldnn._linear_pointwise(x, w, b, "none", [], "")
+              def differentiable_linear(self: __torch__.M, x: Tensor, w: Tensor) -> Tensor:
+                return torch.to_dense(ops.aten.mkldnn_linear(torch.to_mkldnn(x), w, None))
               def logsumexp(self: __torch__.M, x: Tensor) -> Tensor:
                 return torch.logsumexp(torch.to(x, 7), [-1])
               def rms_norm(self: __torch__.M, x: Tensor, w: Tensor, eps: Tensor) -> Tensor:
@@ -45,6 +47,17 @@ public final class Torch {
                 c = torch.sub(torch.mul(a, cos), torch.mul(b, sin))
                 d = torch.add(torch.mul(b, cos), torch.mul(a, sin))
                 return torch.cat([c, d], -1)
+              def attention(self: __torch__.M, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+                n = torch.floordiv(torch.size(q, 1), torch.size(k, 1))
+                a = torch.repeat_interleave(k, n, 1)
+                b = torch.repeat_interleave(v, n, 1)
+                return torch.scaled_dot_product_attention(q, a, b, None, 0., True)
+              def embedding(self: __torch__.M, w: Tensor, i: Tensor) -> Tensor:
+                return torch.embedding(w, i)
+              def cross_entropy(self: __torch__.M, x: Tensor, i: Tensor) -> Tensor:
+                return torch.cross_entropy_loss(x, i)
+              def dropout(self: __torch__.M, x: Tensor, p: Tensor) -> Tensor:
+                return torch.dropout(x, float(p), True)
               def svd(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
                 return torch.linalg_svd(x, False)
               def qr(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor]:
@@ -83,6 +96,11 @@ public final class Torch {
         return call("linear_bias", x, weight, bias).get(0);
     }
 
+    /** As {@link #linear(NDArray, NDArray)}, with gradients for both; the factors must be contiguous. */
+    public static NDArray differentiableLinear(NDArray x, NDArray weight) {
+        return call("differentiable_linear", x, weight).get(0);
+    }
+
     /** Returns {@code log Σ exp(x)} over the last axis, computed and returned in float64. */
     public static NDArray logSumExp(NDArray x) {
         return call("logsumexp", x).get(0);
@@ -112,6 +130,37 @@ public final class Torch {
      */
     public static NDArray rotate(NDArray x, NDArray cos, NDArray sin) {
         return call("rotate", x, cos, sin).get(0);
+    }
+
+    /**
+     * Returns causal attention with scores divided by {@code √headDim}, as one fused operator.
+     *
+     * @param query {@code [batch, heads, tokens, headDim]}
+     * @param key {@code [batch, kvHeads, tokens, headDim]}; each serves {@code heads / kvHeads} neighbouring queries
+     * @param value likewise
+     */
+    public static NDArray causalAttention(NDArray query, NDArray key, NDArray value) {
+        return call("attention", query, key, value).get(0);
+    }
+
+    /** Returns the rows of {@code table} at int64 {@code indices}, which must own their memory. */
+    public static NDArray embedding(NDArray table, NDArray indices) {
+        return call("embedding", table, indices).get(0);
+    }
+
+    /**
+     * Returns the mean of {@code -log softmax(logits)[target]}, a scalar.
+     *
+     * @param logits {@code [rows, classes]}
+     * @param targets {@code [rows]}, int64, owning their memory
+     */
+    public static NDArray crossEntropy(NDArray logits, NDArray targets) {
+        return call("cross_entropy", logits, targets).get(0);
+    }
+
+    /** Returns {@code x} with a random share {@code rate} (a scalar tensor) of its values zero, the others scaled up. */
+    public static NDArray dropout(NDArray x, NDArray rate) {
+        return call("dropout", x, rate).get(0);
     }
 
     /** Returns the reduced singular value decomposition {@code U, S, Vᵀ} of a matrix. */
