@@ -2,6 +2,7 @@ package dev.ptq.data;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
@@ -33,6 +34,18 @@ public final class Digests {
         for (Path file : files) {
             digest.update(HexFormat.of().parseHex(of(file)));
         }
+        return HexFormat.of().formatHex(digest.digest());
+    }
+
+    /** SHA-256 of a text in UTF-8. */
+    static byte[] ofText(String text) {
+        return sha256().digest(text.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** SHA-256 of texts in order, in hexadecimal. */
+    static String ofTexts(List<String> texts) {
+        MessageDigest digest = sha256();
+        texts.forEach(text -> digest.update(ofText(text)));
         return HexFormat.of().formatHex(digest.digest());
     }
 

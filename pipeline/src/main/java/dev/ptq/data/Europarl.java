@@ -1,0 +1,18 @@
+package dev.ptq.data;
+
+import java.util.List;
+import java.util.stream.Stream;
+
+/** The file of parliamentary debates: a piece per line, title, date and text parted by tabs, in 21 languages. */
+final class Europarl {
+    private Europarl() {}
+
+    /** The English pieces, keyed by the day of the sitting, as neighbouring pieces are from one debate. */
+    static List<Document> documents(Stream<String> lines) {
+        return lines.map(line -> line.split("\t", -1))
+                .filter(parts -> English.is(parts[2]))
+                .map(parts ->
+                        new Document(parts[1], parts[2].replaceAll("\\h+", " ").strip()))
+                .toList();
+    }
+}

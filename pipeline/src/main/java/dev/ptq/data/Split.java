@@ -1,0 +1,15 @@
+package dev.ptq.data;
+
+import java.util.Locale;
+
+/** A part of a corpus. No document is in two of them. */
+public enum Split {
+    TRAIN,
+    VALIDATION,
+    TEST;
+
+    /** The word in configs. */
+    public String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}
