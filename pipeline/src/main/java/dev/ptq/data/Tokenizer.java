@@ -18,6 +18,9 @@ public final class Tokenizer implements AutoCloseable {
     /** The name of the file in a model folder. */
     public static final String FILE = "tokenizer.json";
 
+    /** The name of the file beside it that says which tokens are special. */
+    public static final String CONFIG = "tokenizer_config.json";
+
     private final HuggingFaceTokenizer tokenizer;
     private final OptionalInt padId;
 
@@ -28,7 +31,7 @@ public final class Tokenizer implements AutoCloseable {
 
     /** The files that decide what a tokenizer does, those that are there. */
     public static List<Path> files(Path folder) {
-        return List.of(folder.resolve(FILE), folder.resolve("tokenizer_config.json")).stream()
+        return List.of(folder.resolve(FILE), folder.resolve(CONFIG)).stream()
                 .filter(Files::exists)
                 .toList();
     }
@@ -80,7 +83,7 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     private static OptionalInt padId(Path folder, HuggingFaceTokenizer tokenizer) throws IOException {
-        Path file = folder.resolve("tokenizer_config.json");
+        Path file = folder.resolve(CONFIG);
         if (!Files.exists(file)) {
             return OptionalInt.empty();
         }
