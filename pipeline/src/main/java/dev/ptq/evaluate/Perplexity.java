@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 
 /** Token perplexity of a model on a text. */
 public final class Perplexity {
@@ -25,15 +26,22 @@ public final class Perplexity {
      * A perplexity and what it was taken from.
      *
      * @param loss mean negative log-likelihood in nats, as the protocol averages it
-     * @param chunkLosses mean of each chunk's scored tokens
      * @param scoredTokens predictions that count
      */
-    public record Result(double loss, double perplexity, List<Double> chunkLosses, long scoredTokens) {}
+    public record Result(double loss, double perplexity, List<ChunkLoss> chunks, long scoredTokens) {}
+
+    /**
+     * The loss of one chunk.
+     *
+     * @param mean of its scored tokens, in nats; NaN where there are none
+     * @param tokens that are scored
+     */
+    public record ChunkLoss(double mean, int tokens) {}
 
     /**
      * Cuts the text into chunks.
      *
-     * @throws ConfigException if there is not one whole chunk
+     * @throws ConfigException if there is not one whole chunk, or no token in them is scored
      * @throws IOException if the text cannot be read, or the model cannot take the length of a chunk
      */
     public static int[][] chunks(PerplexitySettings settings, Tokenizer tokenizer, int maxPositions)
@@ -45,7 +53,25 @@ public final class Perplexity {
                     + settings.seqLen() + " tokens; lower seq_len or take a longer text");
         }
         int count = settings.protocol().limited(chunks.length, settings.maxSamples(), settings.batchSize());
-        return Arrays.copyOf(chunks, count);
+        int[][] evaluated = Arrays.copyOf(chunks, count);
+        OptionalInt unscored = settings.protocol().unscored(tokenizer.padId());
+        if (Arrays.stream(evaluated).allMatch(chunk -> scored(chunk, unscored) == 0)) {
+            throw new ConfigException(settings.text().path() + ": every token to be predicted is padding, which"
+                    + " protocol lqer leaves out; take another text or protocol");
+        }
+        return evaluated;
+    }
+
+    /** How many predictions in a chunk count. */
+    private static int scored(int[] chunk, OptionalInt unscored) {
+        return (int) IntStream.range(0, chunk.length - 1)
+                .filter(position -> isScored(chunk, position, unscored))
+                .count();
+    }
+
+    /** Whether what a position predicts counts. */
+    private static boolean isScored(int[] chunk, int position, OptionalInt unscored) {
+        return unscored.isEmpty() || chunk[position + 1] != unscored.getAsInt();
     }
 
     /**
@@ -87,8 +113,9 @@ public final class Perplexity {
         long inPass = HIDDEN_VALUES / ((long) seqLen * model.config().hiddenSize());
         int passChunks = (int) Math.max(batchSize, Math.min(chunks.length, inPass) / batchSize * batchSize);
         double[] sums = new double[chunks.length];
-        int[] counts = new int[chunks.length];
         OptionalInt unscored = settings.protocol().unscored(padId);
+        int[] counts =
+                Arrays.stream(chunks).mapToInt(chunk -> scored(chunk, unscored)).toArray();
         long batches = ((long) chunks.length + batchSize - 1) / batchSize;
         long steps = batches * model.config().blocks();
         try (Progress progress = reporter.start("perplexity " + settings.name(), steps, "block passes")) {
@@ -101,9 +128,8 @@ public final class Perplexity {
                     double[][] losses = model.nextTokenLosses(states, pass);
                     for (int i = 0; i < pass.length; i++) {
                         for (int position = 0; position < losses[i].length; position++) {
-                            if (unscored.isEmpty() || pass[i][position + 1] != unscored.getAsInt()) {
+                            if (isScored(pass[i], position, unscored)) {
                                 sums[from + i] += losses[i][position];
-                                counts[from + i]++;
                             }
                         }
                     }
@@ -114,9 +140,9 @@ public final class Perplexity {
         if (!Double.isFinite(loss)) {
             throw new IOException("the loss on " + settings.name() + " is " + loss);
         }
-        List<Double> chunkLosses = new ArrayList<>();
+        List<ChunkLoss> chunkLosses = new ArrayList<>();
         for (int i = 0; i < sums.length; i++) {
-            chunkLosses.add(sums[i] / counts[i]);
+            chunkLosses.add(new ChunkLoss(sums[i] / counts[i], counts[i]));
         }
         return new Result(
                 loss,

@@ -12,7 +12,8 @@ public enum PerplexityProtocol {
     GPTQ,
     /**
      * What LQER's own code does: tokenized in shards, batch losses averaged with equal weight even where the last batch
-     * is smaller, and labels that equal the padding token left out.
+     * is smaller, and labels that equal the padding token left out. A batch of nothing else is left out too, where the
+     * mean of LQER's code is NaN.
      */
     LQER;
 
@@ -44,17 +45,45 @@ public enum PerplexityProtocol {
      * The mean loss in nats.
      *
      * @param sums of the scored losses of each chunk
-     * @param counts of scored tokens in each chunk
+     * @param counts of scored tokens in each chunk, some positive
      */
     double meanLoss(double[] sums, int[] counts, int batchSize) {
-        int weigh = this == LQER ? batchSize : 1;
-        int groups = (sums.length + weigh - 1) / weigh;
-        double total = 0;
-        for (int group = 0; group < groups; group++) {
-            int to = Math.min(sums.length, (group + 1) * weigh);
-            double sum = Arrays.stream(sums, group * weigh, to).sum();
-            total += sum / Arrays.stream(counts, group * weigh, to).sum();
+        double[] weights = weights(counts, batchSize);
+        double loss = 0;
+        for (int i = 0; i < sums.length; i++) {
+            if (counts[i] > 0) {
+                loss += weights[i] * (sums[i] / counts[i]);
+            }
         }
-        return total / groups;
+        return loss;
+    }
+
+    /**
+     * The share of each chunk's loss in the mean loss; together they are one.
+     *
+     * @param counts of scored tokens in each chunk; a chunk without any has no share
+     * @throws IllegalArgumentException if there is no scored token at all
+     */
+    public double[] weights(int[] counts, int batchSize) {
+        int size = this == LQER ? batchSize : 1;
+        double[] weights = new double[counts.length];
+        int batches = 0;
+        for (int from = 0; from < counts.length; from += size) {
+            int to = Math.min(counts.length, from + size);
+            long tokens = Arrays.stream(counts, from, to).asLongStream().sum();
+            if (tokens > 0) {
+                batches++;
+                for (int i = from; i < to; i++) {
+                    weights[i] = (double) counts[i] / tokens;
+                }
+            }
+        }
+        if (batches == 0) {
+            throw new IllegalArgumentException("no chunk has a scored token");
+        }
+        for (int i = 0; i < weights.length; i++) {
+            weights[i] /= batches;
+        }
+        return weights;
     }
 }

@@ -1,4 +1,4 @@
-/** Scores of a model: perplexity by protocol. */
+/** Scores of a model: perplexity by protocol, and intervals for what separates two of them. */
 @NullMarked
 package dev.ptq.evaluate;
 

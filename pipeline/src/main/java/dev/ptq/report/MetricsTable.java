@@ -5,54 +5,119 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
-/** The metrics of one run as a table for a terminal. */
+/** The metrics of one run as tables for a terminal. */
 public final class MetricsTable {
     private MetricsTable() {}
 
-    /** Renders flat metrics: a row for each text with all variants side by side, then what does not belong to a text. */
+    /**
+     * Renders flat metrics: a row for each text with all variants side by side, then what separates the variants with
+     * intervals, text by text, then what does not belong to a text.
+     */
     public static String render(Map<String, Object> metrics) {
+        List<String> texts = metrics.keySet().stream()
+                .filter(key -> key.startsWith("perplexity/"))
+                .map(key -> key.substring(key.indexOf('/') + 1))
+                .filter(name -> name.indexOf('/') < 0)
+                .toList();
+        StringBuilder text = new StringBuilder();
+        if (!texts.isEmpty()) {
+            append(text, perplexities(metrics, texts));
+        }
+        List<String[]> differences = differences(metrics, texts);
+        if (differences.size() > 1) {
+            text.append(System.lineSeparator());
+            append(text, differences);
+            text.append("intervals: paired bootstrap over chunks; loss in nats per token")
+                    .append(System.lineSeparator())
+                    .append(System.lineSeparator());
+        }
+        text.append(String.format(Locale.ROOT, "bits per weight: %s%n", number(metrics, "bits_per_weight", "%.3f")));
+        return text.toString();
+    }
+
+    private static List<String[]> perplexities(Map<String, Object> metrics, List<String> texts) {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {
             "perplexity", "full precision", "round to nearest", "this run", "loss recovered", "protocol", "tokens"
         });
-        for (String key : metrics.keySet()) {
-            String name = key.substring(key.indexOf('/') + 1);
-            if (key.startsWith("perplexity/") && name.indexOf('/') < 0) {
-                rows.add(new String[] {
-                    name,
-                    number(metrics, "full_precision/" + key, "%.4f"),
-                    number(metrics, "round_to_nearest/" + key, "%.4f"),
-                    number(metrics, key, "%.4f"),
-                    number(metrics, "loss_recovered/" + name, "%.3f"),
-                    metrics.get(key + "/protocol") + " " + metrics.get(key + "/seq_len"),
-                    String.valueOf(metrics.get(key + "/tokens"))
-                });
+        for (String name : texts) {
+            String key = "perplexity/" + name;
+            rows.add(new String[] {
+                name,
+                number(metrics, "full_precision/" + key, "%.4f"),
+                number(metrics, "round_to_nearest/" + key, "%.4f"),
+                number(metrics, key, "%.4f"),
+                number(metrics, "loss_recovered/" + name, "%.3f"),
+                metrics.get(key + "/protocol") + " " + metrics.get(key + "/seq_len"),
+                String.valueOf(metrics.get(key + "/tokens"))
+            });
+        }
+        return rows;
+    }
+
+    /** A header, and for each text that has any a line of its own and the differences between its variants. */
+    private static List<String[]> differences(Map<String, Object> metrics, List<String> texts) {
+        List<String[]> rows = new ArrayList<>();
+        rows.add(new String[] {"difference in", "loss", "95 % interval", "perplexity", ""});
+        for (String name : texts) {
+            String own = "perplexity/" + name;
+            List<String[]> found = new ArrayList<>();
+            difference(
+                    found,
+                    metrics,
+                    "round to nearest over full precision",
+                    "round_to_nearest/" + own + "/loss_over/full_precision");
+            difference(found, metrics, "this run over full precision", own + "/loss_over/full_precision");
+            difference(found, metrics, "this run over round to nearest", own + "/loss_over/round_to_nearest");
+            if (!found.isEmpty()) {
+                String chunks = number(metrics, own + "/chunks", "%.0f");
+                rows.add(new String[] {name + ", " + chunks + (chunks.equals("1") ? " chunk" : " chunks")});
+                rows.addAll(found);
+                String share = "loss_recovered/" + name;
+                if (metrics.containsKey(share)) {
+                    rows.add(row(metrics, "loss recovered", share, "%.3f", ""));
+                }
             }
         }
-        StringBuilder text = new StringBuilder();
-        if (rows.size() > 1) {
-            append(text, rows);
+        return rows;
+    }
+
+    private static void difference(List<String[]> rows, Map<String, Object> metrics, String label, String key) {
+        if (metrics.get(key) instanceof Number nats) {
+            // the ratio of two perplexities is the exponential of the difference of their losses
+            String percent = String.format(Locale.ROOT, "%+.2f %%", 100 * Math.expm1(nats.doubleValue()));
+            rows.add(row(metrics, label, key, "%+.4f", percent));
         }
-        text.append(String.format(Locale.ROOT, "bits per weight: %s%n", number(metrics, "bits_per_weight", "%.3f")));
-        return text.toString();
+    }
+
+    private static String[] row(Map<String, Object> metrics, String label, String key, String format, String percent) {
+        String interval = "-";
+        String remark = "";
+        if (metrics.get(key + "/low") instanceof Number low && metrics.get(key + "/high") instanceof Number high) {
+            interval = String.format(
+                    Locale.ROOT, "[" + format + ", " + format + "]", low.doubleValue(), high.doubleValue());
+            remark = low.doubleValue() <= 0 && high.doubleValue() >= 0 ? "no difference shown" : "";
+        }
+        return new String[] {"  " + label, number(metrics, key, format), interval, percent, remark};
     }
 
     private static String number(Map<String, Object> metrics, String key, String format) {
         return metrics.get(key) instanceof Number value ? String.format(Locale.ROOT, format, value.doubleValue()) : "-";
     }
 
+    /** A row of one cell stands for itself; all others have the same number of cells. */
     private static void append(StringBuilder text, List<String[]> rows) {
         int columns = rows.get(0).length;
         int[] widths = new int[columns];
         for (String[] row : rows) {
-            for (int i = 0; i < columns; i++) {
+            for (int i = 0; row.length == columns && i < columns; i++) {
                 widths[i] = Math.max(widths[i], row[i].length());
             }
         }
         for (String[] row : rows) {
             StringBuilder line = new StringBuilder();
-            for (int i = 0; i < columns; i++) {
-                String padding = " ".repeat(widths[i] - row[i].length());
+            for (int i = 0; i < row.length; i++) {
+                String padding = " ".repeat(Math.max(0, widths[i] - row[i].length()));
                 // names to the left, numbers to the right
                 line.append(i == 0 ? row[i] + padding : "  " + padding + row[i]);
             }

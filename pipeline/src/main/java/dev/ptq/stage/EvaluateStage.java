@@ -15,7 +15,6 @@ import dev.ptq.run.Stage;
 import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -85,7 +84,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public int version() {
-        return 1;
+        return 2;
     }
 
     @Override
@@ -109,19 +108,18 @@ final class EvaluateStage implements Stage {
         scores.put("protocol", settings.protocol().name().toLowerCase(Locale.ROOT));
         scores.put("seq_len", settings.seqLen());
         scores.put("batch_size", settings.batchSize());
-        scores.put("chunks", result.chunkLosses().size());
+        scores.put("chunks", result.chunks().size());
         scores.put("tokens", result.scoredTokens());
         JsonFiles.write(output.resolve(SCORES), scores);
-        List<List<Object>> rows = new ArrayList<>();
-        for (int i = 0; i < result.chunkLosses().size(); i++) {
-            rows.add(List.of(i, result.chunkLosses().get(i)));
-        }
-        Tables.write(output.resolve("chunks.csv"), List.of("chunk", "loss"), rows);
+        ChunkTable.write(output, result.chunks());
+        long unscored =
+                result.chunks().stream().filter(chunk -> chunk.tokens() == 0).count();
         log.info(
-                "{}: perplexity {} over {} chunks",
+                "{}: perplexity {} over {} chunks{}",
                 name(),
                 String.format(Locale.ROOT, "%.4f", result.perplexity()),
-                rows.size());
+                result.chunks().size(),
+                unscored == 0 ? "" : ", less " + unscored + " of nothing but padding");
     }
 
     private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change) throws IOException {

@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalDouble;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
@@ -60,23 +59,12 @@ public final class ExperimentPlan {
                 }
                 losses.put(variant, scores.get("loss").asDouble());
             }
-            Double best = losses.get(Variant.FULL_PRECISION);
-            Double plain = losses.get(Variant.ROUND_TO_NEAREST);
-            Double own = losses.get(Variant.QUANTIZED);
-            if (best != null && plain != null && own != null) {
-                recovered(best, plain, own)
-                        .ifPresent(share -> metrics.put("loss_recovered/" + perplexity.name(), share));
-            }
+            metrics.putAll(LossDifferences.metrics(run, perplexity, losses));
         }
         JsonNode quantize = JsonFiles.read(run.resolve(QuantizeStage.NAME).resolve("metrics.json"));
         quantize.properties()
                 .forEach(entry -> metrics.put(entry.getKey(), entry.getValue().asDouble()));
         return metrics;
-    }
-
-    /** The share of what rounding lost that a method gives back; none where rounding lost nothing. */
-    static OptionalDouble recovered(double best, double plain, double own) {
-        return plain > best ? OptionalDouble.of((plain - own) / (plain - best)) : OptionalDouble.empty();
     }
 
     /** Writes {@code metrics.json} and {@code evaluate/results.json}, the latter in the harness's layout. */

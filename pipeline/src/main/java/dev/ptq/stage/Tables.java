@@ -1,26 +1,57 @@
 package dev.ptq.stage;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.io.Writer;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVPrinter;
+import org.apache.commons.csv.CSVRecord;
 
 /** The CSV files of a run. */
 final class Tables {
     private Tables() {}
 
     static void write(Path file, List<String> header, List<List<Object>> rows) throws IOException {
-        CSVFormat format = CSVFormat.DEFAULT
-                .builder()
-                .setHeader(header.toArray(String[]::new))
-                .setRecordSeparator('\n')
-                .get();
+        CSVFormat format = format(header);
         try (Writer writer = Files.newBufferedWriter(file);
                 CSVPrinter printer = new CSVPrinter(writer, format)) {
             printer.printRecords(rows);
         }
+    }
+
+    /**
+     * The cells below the header.
+     *
+     * @throws IOException if the file has another header, or rows of another length
+     */
+    static List<List<String>> read(Path file, List<String> header) throws IOException {
+        List<List<String>> rows = new ArrayList<>();
+        try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format(header))) {
+            for (CSVRecord row : parser) {
+                rows.add(row.toList());
+            }
+        } catch (UncheckedIOException e) {
+            throw new IOException(file + ": not a table: " + e.getMessage(), e);
+        }
+        if (rows.isEmpty()
+                || !rows.get(0).equals(header)
+                || rows.stream().anyMatch(row -> row.size() != header.size())) {
+            throw new IOException(file + ": expected a table of " + String.join(", ", header));
+        }
+        return rows.subList(1, rows.size());
+    }
+
+    private static CSVFormat format(List<String> header) {
+        return CSVFormat.DEFAULT
+                .builder()
+                .setHeader(header.toArray(String[]::new))
+                .setRecordSeparator('\n')
+                .get();
     }
 }

@@ -74,6 +74,15 @@ class RunCommandTest {
                         "perplexity/tales/seq_len",
                         "perplexity/tales/chunks",
                         "perplexity/tales/tokens",
+                        "perplexity/tales/loss_over/full_precision",
+                        "perplexity/tales/loss_over/full_precision/low",
+                        "perplexity/tales/loss_over/full_precision/high",
+                        "perplexity/tales/loss_over/round_to_nearest",
+                        "perplexity/tales/loss_over/round_to_nearest/low",
+                        "perplexity/tales/loss_over/round_to_nearest/high",
+                        "round_to_nearest/perplexity/tales/loss_over/full_precision",
+                        "round_to_nearest/perplexity/tales/loss_over/full_precision/low",
+                        "round_to_nearest/perplexity/tales/loss_over/full_precision/high",
                         "full_precision/perplexity/tales",
                         "full_precision/perplexity/tales/loss",
                         "round_to_nearest/perplexity/tales",
@@ -221,7 +230,10 @@ class RunCommandTest {
                 .containsOnlyKeys("quantize", "evaluate/full_precision/tales", "evaluate/quantized/tales");
         assertThat(tiny.metrics("plain").get("perplexity/tales/loss"))
                 .isEqualTo(tiny.metrics("corrected").get("round_to_nearest/perplexity/tales/loss"));
-        assertThat(tiny.metrics("plain")).doesNotContainKey("loss_recovered/tales");
+        assertThat(tiny.metrics("plain"))
+                .containsKey("perplexity/tales/loss_over/full_precision/low")
+                .doesNotContainKeys("loss_recovered/tales", "perplexity/tales/loss_over/round_to_nearest");
+        assertThat(outcome.out()).contains("this run over full precision").doesNotContain("over round to nearest");
     }
 
     @Test

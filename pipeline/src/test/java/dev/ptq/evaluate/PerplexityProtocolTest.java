@@ -3,6 +3,7 @@ package dev.ptq.evaluate;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIOException;
+import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.ptq.config.ConfigException;
@@ -44,6 +45,30 @@ class PerplexityProtocolTest {
                 .isEqualTo(12.0 / 11);
     }
 
+    /** The mean loss is that of the chunks with these weights. */
+    @Test
+    void chunksWeighAsMuchAsTheyDoInTheMean() {
+        int[] counts = {10, 10, 5};
+
+        assertThat(PerplexityProtocol.GPTQ.weights(counts, 2)).containsExactly(1.0 / 3, 1.0 / 3, 1.0 / 3);
+        assertThat(PerplexityProtocol.LQER.weights(counts, 2)).containsExactly(0.25, 0.25, 0.5);
+        assertThat(PerplexityProtocol.LQER.weights(counts, 8)).containsExactly(0.4, 0.4, 0.2);
+    }
+
+    @Test
+    void whatHasNoScoredTokenIsLeftOut() {
+        int[] counts = {0, 10, 0, 0, 5};
+        double[] sums = {0, 20, 0, 0, 5};
+
+        assertThat(PerplexityProtocol.LQER.weights(counts, 2)).containsExactly(0, 0.5, 0, 0, 0.5);
+        assertThat(PerplexityProtocol.LQER.meanLoss(sums, counts, 2)).isEqualTo(1.5);
+        assertThat(PerplexityProtocol.LQER.meanLoss(sums, counts, 1)).isEqualTo(1.5);
+        assertThat(PerplexityProtocol.LQER.meanLoss(sums, counts, 5)).isCloseTo(25 / 15.0, within(1e-15));
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> PerplexityProtocol.LQER.weights(new int[2], 1))
+                .withMessage("no chunk has a scored token");
+    }
+
     @Test
     void lqerTakesWholeBatchesOnly() {
         OptionalInt seven = OptionalInt.of(7);
@@ -74,17 +99,46 @@ class PerplexityProtocolTest {
             }
             assertThat(chunks).isEqualTo(5);
             assertThat(ends).isPositive();
-            assertThat(plain.chunkLosses()).hasSize(chunks);
+            assertThat(plain.chunks()).hasSize(chunks).allMatch(chunk -> chunk.tokens() == 7);
             assertThat(plain.scoredTokens()).isEqualTo(chunks * 7L);
             assertThat(masked.scoredTokens()).isEqualTo(chunks * 7L - ends);
-            double mean = plain.chunkLosses().stream()
-                    .mapToDouble(Double::doubleValue)
+            assertThat(masked.chunks().stream()
+                            .mapToLong(Perplexity.ChunkLoss::tokens)
+                            .sum())
+                    .isEqualTo(chunks * 7L - ends);
+            double mean = plain.chunks().stream()
+                    .mapToDouble(Perplexity.ChunkLoss::mean)
                     .average()
                     .orElseThrow();
             assertThat(plain.loss()).isCloseTo(mean, within(1e-12));
             assertThat(plain.perplexity()).isEqualTo(Math.exp(plain.loss()));
             Perplexity.Result onePerBatch = evaluate(model, runner, tokenizer, text, PerplexityProtocol.GPTQ, 1);
             assertThat(onePerBatch.loss()).isCloseTo(plain.loss(), within(1e-6));
+        }
+    }
+
+    @Test
+    void aChunkOfPaddingHasNoLossAndATextOfItIsRefused() throws IOException {
+        SyntheticModel.llama().vocabulary(259).positions(16).tokenizer().write(folder);
+        Files.writeString(folder.resolve("tokenizer_config.json"), "{\"eos_token\": \"</s>\"}");
+        Path padding = Files.writeString(folder.resolve("padding.txt"), "</s>".repeat(12));
+        Path text = Files.writeString(folder.resolve("text.txt"), "</s>".repeat(12) + "and a half moon");
+        try (LanguageModel model = LanguageModel.open(folder);
+                Tokenizer tokenizer = Tokenizer.open(folder);
+                BlockRunner runner = new BlockRunner(model, BlockChange.none(), true)) {
+            Perplexity.Result result = evaluate(model, runner, tokenizer, text, PerplexityProtocol.LQER, 1);
+
+            assertThat(result.chunks().get(0)).isEqualTo(new Perplexity.ChunkLoss(Double.NaN, 0));
+            assertThat(result.chunks().stream().filter(chunk -> chunk.tokens() > 0))
+                    .isNotEmpty();
+            assertThat(result.loss()).isFinite();
+            assertThatExceptionOfType(ConfigException.class)
+                    .isThrownBy(
+                            () -> Perplexity.chunks(settings(padding, PerplexityProtocol.LQER, 8, 1), tokenizer, 16))
+                    .withMessage(padding + ": every token to be predicted is padding, which protocol lqer leaves out;"
+                            + " take another text or protocol");
+            assertThat(Perplexity.chunks(settings(padding, PerplexityProtocol.GPTQ, 8, 1), tokenizer, 16))
+                    .isNotEmpty();
         }
     }
 

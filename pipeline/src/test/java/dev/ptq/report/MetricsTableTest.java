@@ -31,6 +31,60 @@ class MetricsTableTest {
     }
 
     @Test
+    void showsWhatSeparatesTheVariantsWithIntervals() {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        for (String text : new String[] {"europarl", "wikitext2", "short"}) {
+            metrics.put("full_precision/perplexity/" + text, 12.1);
+            metrics.put("round_to_nearest/perplexity/" + text, 12.6);
+            metrics.put("perplexity/" + text, 12.35);
+            metrics.put("perplexity/" + text + "/protocol", "gptq");
+            metrics.put("perplexity/" + text + "/seq_len", 256);
+            metrics.put("perplexity/" + text + "/chunks", text.equals("short") ? 1 : 64);
+            metrics.put("perplexity/" + text + "/tokens", 16320);
+        }
+        difference(metrics, "round_to_nearest/perplexity/europarl/loss_over/full_precision", 0.0412, 0.038, 0.0444);
+        difference(metrics, "perplexity/europarl/loss_over/full_precision", 0.0213, 0.019, 0.0236);
+        difference(metrics, "perplexity/europarl/loss_over/round_to_nearest", -0.0199, -0.0221, -0.0175);
+        difference(metrics, "loss_recovered/europarl", 0.483, 0.4412, 0.5251);
+        difference(metrics, "round_to_nearest/perplexity/wikitext2/loss_over/full_precision", 0.0004, -0.001, 0.0018);
+        difference(metrics, "perplexity/wikitext2/loss_over/full_precision", 0, 0, 0);
+        difference(metrics, "perplexity/wikitext2/loss_over/round_to_nearest", -1.5, -2.25, -0.75);
+        metrics.put("loss_recovered/wikitext2", 1.0);
+        metrics.put("perplexity/short/loss_over/full_precision", 0.0213);
+        metrics.put("bits_per_weight", 4.5);
+
+        assertThat(MetricsTable.render(metrics)).isEqualToNormalizingNewlines("""
+                        perplexity  full precision  round to nearest  this run  loss recovered  protocol  tokens
+                        europarl           12.1000           12.6000   12.3500           0.483  gptq 256   16320
+                        wikitext2          12.1000           12.6000   12.3500           1.000  gptq 256   16320
+                        short              12.1000           12.6000   12.3500               -  gptq 256   16320
+
+                        difference in                              loss       95 % interval  perplexity
+                        europarl, 64 chunks
+                          round to nearest over full precision  +0.0412  [+0.0380, +0.0444]     +4.21 %
+                          this run over full precision          +0.0213  [+0.0190, +0.0236]     +2.15 %
+                          this run over round to nearest        -0.0199  [-0.0221, -0.0175]     -1.97 %
+                          loss recovered                          0.483      [0.441, 0.525]
+                        wikitext2, 64 chunks
+                          round to nearest over full precision  +0.0004  [-0.0010, +0.0018]     +0.04 %  no difference shown
+                          this run over full precision          +0.0000  [+0.0000, +0.0000]     +0.00 %  no difference shown
+                          this run over round to nearest        -1.5000  [-2.2500, -0.7500]    -77.69 %
+                          loss recovered                          1.000                   -
+                        short, 1 chunk
+                          this run over full precision          +0.0213                   -     +2.15 %
+                        intervals: paired bootstrap over chunks; loss in nats per token
+
+                        bits per weight: 4.500
+                        """);
+    }
+
+    private static void difference(Map<String, Object> metrics, String name, double value, double low, double high) {
+        metrics.put(name, value);
+        metrics.put(name + "/low", low);
+        metrics.put(name + "/high", high);
+    }
+
+    @Test
     void withoutTextsOnlyTheBitsAreLeft() {
         assertThat(MetricsTable.render(Map.of("bits_per_weight", 32.0)).lines())
                 .containsExactly("bits per weight: 32.000");

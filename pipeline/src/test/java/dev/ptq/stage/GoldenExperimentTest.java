@@ -99,7 +99,7 @@ class GoldenExperimentTest {
             assertThat(json(scores.resolve("scores.json")).get("loss").asDouble())
                     .as("mean loss on %s", text)
                     .isCloseTo(expected.get("loss").asDouble(), within(meanTolerance));
-            List<Double> found = batchLosses(scores.resolve("chunks.csv"));
+            List<Double> found = batchLosses(scores);
             assertThat(found).hasSize(expected.get("batch_losses").size());
             List<Double> off = new ArrayList<>();
             for (int i = 0; i < found.size(); i++) {
@@ -139,9 +139,9 @@ class GoldenExperimentTest {
             for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
                 int[][] ids =
                         Perplexity.chunks(perplexity, tokenizer, model.config().maxPositions());
-                List<Double> chunks = Perplexity.evaluate(
+                List<Perplexity.ChunkLoss> chunks = Perplexity.evaluate(
                                 model, runner, perplexity, ids, tokenizer.padId(), Progress.Reporter.none())
-                        .chunkLosses();
+                        .chunks();
                 List<Double> found = batchLosses(chunks);
                 JsonNode expected = run.get("results").get(perplexity.name()).get("batch_losses");
                 int close = 0;
@@ -302,18 +302,15 @@ class GoldenExperimentTest {
         }
     }
 
-    private static List<Double> batchLosses(Path chunks) throws IOException {
-        return batchLosses(Files.readAllLines(chunks).stream()
-                .skip(1)
-                .map(line -> Double.valueOf(line.substring(line.indexOf(',') + 1)))
-                .toList());
+    private static List<Double> batchLosses(Path directory) throws IOException {
+        return batchLosses(ChunkTable.read(directory));
     }
 
-    private static List<Double> batchLosses(List<Double> chunks) {
+    private static List<Double> batchLosses(List<Perplexity.ChunkLoss> chunks) {
         List<Double> means = new ArrayList<>();
         for (int i = 0; i < chunks.size(); i += BATCH) {
             means.add(chunks.subList(i, i + BATCH).stream()
-                    .mapToDouble(Double::doubleValue)
+                    .mapToDouble(Perplexity.ChunkLoss::mean)
                     .average()
                     .orElseThrow());
         }
