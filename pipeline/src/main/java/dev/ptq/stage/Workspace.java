@@ -16,7 +16,6 @@ import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -153,13 +152,14 @@ public final class Workspace implements AutoCloseable {
 
     /** The chunks that statistics are taken from. */
     int[][] calibrationSamples(CalibrationSettings calibration) throws IOException {
-        int[][] chunks = Chunks.oneStream(calibration.text().rows(), tokenizer(), calibration.seqLen());
+        int[][] chunks = Chunks.firstOfStream(
+                calibration.text().rows(), tokenizer(), calibration.seqLen(), calibration.numSamples());
         if (chunks.length < calibration.numSamples()) {
             throw new ConfigException(calibration.text().label() + ": has " + chunks.length + " chunks of "
                     + calibration.seqLen() + " tokens, calibration asks for " + calibration.numSamples()
                     + "; lower num_samples or seq_len, or take a longer text");
         }
-        return Arrays.copyOf(chunks, calibration.numSamples());
+        return chunks;
     }
 
     /** Whether blocks stay in memory between passes. */
