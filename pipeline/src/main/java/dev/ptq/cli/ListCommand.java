@@ -1,5 +1,6 @@
 package dev.ptq.cli;
 
+import dev.ptq.data.Corpus;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
 import java.io.PrintWriter;
@@ -16,7 +17,9 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "list",
         mixinStandardHelpOptions = true,
-        description = "Lists what can be written in a config, with one line each.")
+        description =
+                "Lists what can be written in a config, with one line each: methods and formats by name, families of"
+                        + " models, corpora and kinds of text files.")
 final class ListCommand implements Callable<Integer> {
     /** What can be listed; lower case on the command line. */
     enum What {
@@ -56,6 +59,12 @@ final class ListCommand implements Callable<Integer> {
 
     private static Map<String, String> datasets() {
         Map<String, String> lines = new LinkedHashMap<>();
+        lines.put(
+                "CORPUS",
+                "comes with the program; split = \"train\" (calibration), \"validation\" or \"test\" (evaluation)");
+        for (Corpus corpus : Corpus.values()) {
+            lines.put("  " + corpus.label(), corpus.description());
+        }
         lines.put("FILE.txt", "a text; layout = \"document\" (one row), \"lines\" or \"wikitext\"");
         lines.put("FILE.jsonl", "one row per line; field = \"text\" names the key that holds it");
         return lines;

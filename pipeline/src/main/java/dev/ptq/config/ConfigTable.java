@@ -5,6 +5,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -257,6 +258,22 @@ public final class ConfigTable {
     public void problem(String key, String message) {
         ask(key);
         problems.add(position(key), TomlWriter.key(at(key)), message);
+    }
+
+    /** Notes a problem with the key, if it is there, and never names it among the keys that could be. */
+    public void refuse(String key, String message) {
+        if (node.value().containsKey(key)) {
+            read.add(key);
+            problems.add(position(key), TomlWriter.key(at(key)), message);
+        }
+    }
+
+    /** Notes that the text under the key, if it is one, is none of the names nor what else was expected. */
+    public void unknownName(String key, String expected, Collection<String> names) {
+        Node value = ask(key);
+        if (value != null && value.value() instanceof String name) {
+            rejected(value, at(key), expected, Spelling.hint(Spelling.closest(name, names)));
+        }
     }
 
     /** Notes a problem with the table. */

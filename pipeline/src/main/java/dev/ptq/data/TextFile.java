@@ -6,6 +6,7 @@ import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -14,13 +15,13 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * A file of text and how it falls into rows, the units that perplexity protocols join.
+ * A file of text.
  *
  * @param path of a {@code .txt} or {@code .jsonl} file
  * @param layout how a text file falls into rows; a JSONL file has one in each line
  * @param field of a JSONL line that holds the text
  */
-public record TextFile(String path, Layout layout, String field) {
+public record TextFile(String path, Layout layout, String field) implements Text {
     /** How a text file falls into rows. */
     public enum Layout {
         /** The whole file is one row. */
@@ -34,18 +35,20 @@ public record TextFile(String path, Layout layout, String field) {
         WIKITEXT
     }
 
-    /** Reads the keys of {@code table} that name a text. */
-    public static TextFile read(ConfigTable table) {
-        String path = table.string("dataset");
+    static TextFile read(ConfigTable table, String path) {
         boolean json = path.endsWith(".jsonl");
-        if (!path.isEmpty() && !Files.isRegularFile(Path.of(path))) {
-            table.problem(
-                    "dataset",
-                    path.endsWith(".txt") || json
-                            ? "no such file: \"" + path + "\" (paths start at the current directory)"
-                            : "expected the path of a .txt or .jsonl file, got \"" + path + "\"");
-        } else if (!path.isEmpty() && !path.endsWith(".txt") && !json) {
-            table.problem("dataset", "expected the path of a .txt or .jsonl file, got \"" + path + "\"");
+        if (!json && !path.endsWith(".txt")) {
+            List<String> corpora =
+                    Arrays.stream(Corpus.values()).map(Corpus::label).sorted().toList();
+            table.unknownName(
+                    "dataset", "a corpus, one of " + corpora + ", or the path of a .txt or .jsonl file", corpora);
+            // whoever meant a corpus may have written it
+            table.optionalString("split");
+        } else {
+            if (!Files.isRegularFile(Path.of(path))) {
+                table.problem("dataset", "no such file: \"" + path + "\" (paths start at the current directory)");
+            }
+            table.refuse("split", "a file has no splits, only a corpus has; remove it");
         }
         if (json) {
             return new TextFile(path, Layout.LINES, table.string("field", "text"));
@@ -57,7 +60,8 @@ public record TextFile(String path, Layout layout, String field) {
         return new TextFile(path, table.choice("layout", layouts, "document"), "");
     }
 
-    /** The name that metrics carry unless the config gives another: the file's without its ending. */
+    /** The file's name without its ending. */
+    @Override
     public String name() {
         Path last = Path.of(path).getFileName();
         String file = last == null ? path : last.toString();
@@ -65,19 +69,20 @@ public record TextFile(String path, Layout layout, String field) {
         return dot > 0 ? file.substring(0, dot) : file;
     }
 
-    /** What a fingerprint needs to know of a text. */
-    public record Content(String sha256, Layout layout, String field) {}
+    @Override
+    public String label() {
+        return path;
+    }
 
-    /** Hashes the file. */
+    /** The file's digest, and how it is read. */
+    public record Content(String sha256, Layout layout, String field) implements Text.Content {}
+
+    @Override
     public Content content() throws IOException {
         return new Content(Digests.of(Path.of(path)), layout, field);
     }
 
-    /**
-     * Reads the rows.
-     *
-     * @throws IOException naming the file, and the line where one is at fault
-     */
+    @Override
     public List<String> rows() throws IOException {
         String text;
         try {

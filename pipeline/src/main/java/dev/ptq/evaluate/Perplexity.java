@@ -49,7 +49,7 @@ public final class Perplexity {
         requireLength(settings.seqLen(), maxPositions);
         int[][] chunks = settings.protocol().chunks(settings.text().rows(), tokenizer, settings.seqLen());
         if (chunks.length == 0) {
-            throw new ConfigException(settings.text().path() + ": the text is shorter than one chunk of "
+            throw new ConfigException(settings.text().label() + ": the text is shorter than one chunk of "
                     + settings.seqLen() + " tokens; lower seq_len or take a longer text");
         }
         int count = settings.protocol().limited(chunks.length, settings.maxSamples(), settings.batchSize());

@@ -1,7 +1,8 @@
 package dev.ptq.evaluate;
 
 import dev.ptq.config.ConfigTable;
-import dev.ptq.data.TextFile;
+import dev.ptq.data.Split;
+import dev.ptq.data.Text;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.OptionalInt;
@@ -15,12 +16,12 @@ import java.util.OptionalInt;
  * @param batchSize chunks in a batch; it decides speed, and in protocol {@code lqer} also how losses are averaged
  */
 public record PerplexitySettings(
-        String name, TextFile text, int seqLen, PerplexityProtocol protocol, OptionalInt maxSamples, int batchSize) {
+        String name, Text text, int seqLen, PerplexityProtocol protocol, OptionalInt maxSamples, int batchSize) {
     /** Reads one table. */
     public static PerplexitySettings read(ConfigTable table) {
-        TextFile text = TextFile.read(table);
+        Text text = Text.read(table, Split.TEST);
         String name = table.string("name", text.name());
-        if (!name.matches("[A-Za-z0-9][A-Za-z0-9_-]*") && !text.path().isEmpty()) {
+        if (!name.matches("[A-Za-z0-9][A-Za-z0-9_-]*") && !text.label().isEmpty()) {
             table.problem("name", "expected letters, digits, - and _, got \"" + name + "\"");
             name = "text";
         }

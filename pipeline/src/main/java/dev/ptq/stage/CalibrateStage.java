@@ -3,7 +3,7 @@ package dev.ptq.stage;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.Statistic;
-import dev.ptq.data.TextFile;
+import dev.ptq.data.Text;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
@@ -31,7 +31,7 @@ final class CalibrateStage implements Stage {
     private record Settings(
             Workspace.ModelContent model,
             Workspace.TokenizerContent tokenizer,
-            TextFile.Content text,
+            Text.Content text,
             int numSamples,
             int seqLen,
             int batchSize,

@@ -1,6 +1,6 @@
 package dev.ptq.stage;
 
-import dev.ptq.data.TextFile;
+import dev.ptq.data.Text;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -40,7 +40,7 @@ final class EvaluateStage implements Stage {
             Workspace.TokenizerContent tokenizer,
             QuantizationSettings quantization,
             List<Method> steps,
-            TextFile.Content text,
+            Text.Content text,
             int seqLen,
             PerplexityProtocol protocol,
             OptionalInt maxSamples,

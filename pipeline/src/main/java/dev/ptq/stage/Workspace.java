@@ -4,7 +4,7 @@ import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.config.ConfigException;
 import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
-import dev.ptq.data.TextFile;
+import dev.ptq.data.Text;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -16,7 +16,6 @@ import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -36,7 +35,7 @@ public final class Workspace implements AutoCloseable {
     private final Progress.Reporter reporter;
     private final ModelContent model;
     private final TokenizerContent tokenizer;
-    private final Map<TextFile, TextFile.Content> texts = new LinkedHashMap<>();
+    private final Map<Text, Text.Content> texts = new LinkedHashMap<>();
     private final Map<PerplexitySettings, int[][]> scored = new HashMap<>();
     private @Nullable LanguageModel openModel;
     private @Nullable Tokenizer openTokenizer;
@@ -76,9 +75,9 @@ public final class Workspace implements AutoCloseable {
         return tokenizer;
     }
 
-    /** The digest of a text; each file is read once. */
-    TextFile.Content content(TextFile text) throws IOException {
-        TextFile.Content known = texts.get(text);
+    /** The digest of a text; each is read once. */
+    Text.Content content(Text text) throws IOException {
+        Text.Content known = texts.get(text);
         if (known == null) {
             known = text.content();
             texts.put(text, known);
@@ -93,7 +92,7 @@ public final class Workspace implements AutoCloseable {
         sources.put("model", Map.of("sha256", model.sha256()));
         sources.put("tokenizer", Map.of("sha256", tokenizer.sha256()));
         Map<String, Object> digests = new LinkedHashMap<>();
-        texts.forEach((text, content) -> digests.put(text.path(), Map.of("sha256", content.sha256())));
+        texts.forEach((text, content) -> digests.put(text.label(), Map.of("sha256", content.sha256())));
         sources.put("texts", digests);
         return sources;
     }
@@ -153,13 +152,14 @@ public final class Workspace implements AutoCloseable {
 
     /** The chunks that statistics are taken from. */
     int[][] calibrationSamples(CalibrationSettings calibration) throws IOException {
-        int[][] chunks = Chunks.oneStream(calibration.text().rows(), tokenizer(), calibration.seqLen());
+        int[][] chunks = Chunks.firstOfStream(
+                calibration.text().rows(), tokenizer(), calibration.seqLen(), calibration.numSamples());
         if (chunks.length < calibration.numSamples()) {
-            throw new ConfigException(calibration.text().path() + ": has " + chunks.length + " chunks of "
+            throw new ConfigException(calibration.text().label() + ": has " + chunks.length + " chunks of "
                     + calibration.seqLen() + " tokens, calibration asks for " + calibration.numSamples()
                     + "; lower num_samples or seq_len, or take a longer text");
         }
-        return Arrays.copyOf(chunks, calibration.numSamples());
+        return chunks;
     }
 
     /** Whether blocks stay in memory between passes. */

@@ -91,6 +91,34 @@ class BadInputTest {
     }
 
     @Test
+    void datasetsAreFilesOrKnownByName() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG
+                        .replaceFirst("DIR/text.txt\"", "DIR/text.txt\"\nsplit = \"train\"")
+                        .replaceFirst("(?s)(.*)DIR/text.txt\"", "$1wordnt\"\nsplit = \"test\""),
+                "DIR/config.toml:6:1: calibration.split: a file has no splits, only a corpus has; remove it",
+                "DIR/config.toml:22:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
+                        + " wordnet], or the path of a .txt or .jsonl file, got \"wordnt\"; did you mean \"wordnet\"?");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replaceFirst("DIR/text.txt\"", "dickens\"\nlayout = \"lines\"\nsplit = \"all\""),
+                "DIR/config.toml:6:1: calibration.layout: unknown key",
+                "DIR/config.toml:7:1: calibration.split: expected one of [test, train, validation], got \"all\"");
+    }
+
+    @Test
+    void aCorpusMayBeTooShortToo() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG
+                        .replaceFirst("DIR/text.txt\"", "dickens\"\nsplit = \"validation\"")
+                        .replace("num_samples = 4", "num_samples = 40000"),
+                "dickens/validation: has 4070 chunks of 24 tokens, calibration asks for 40000; lower num_samples or"
+                        + " seq_len, or take a longer text");
+    }
+
+    @Test
     void methodsAreCheckedAgainstTheModel() throws IOException {
         assertRefused(
                 2,

@@ -94,7 +94,8 @@ class CommandsTest {
         assertThat(formats.out().lines().map(line -> line.split(" +", -1)[0]))
                 .containsExactlyElementsOf(Formats.descriptions().keySet());
         assertThat(tiny.execute("list", "models").out()).contains("llama", "opt");
-        assertThat(tiny.execute("list", "datasets").out()).contains(".txt", ".jsonl");
+        assertThat(tiny.execute("list", "datasets").out())
+                .contains("europarl ", "wordnet ", "dickens ", ".txt", ".jsonl");
         Outcome wrong = tiny.execute("list", "method");
         assertThat(wrong.code()).isEqualTo(2);
         assertThat(wrong.err()).contains("methods, formats, models, datasets");

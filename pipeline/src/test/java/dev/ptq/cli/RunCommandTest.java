@@ -36,6 +36,27 @@ class RunCommandTest {
     }
 
     @Test
+    void corporaAreKnownByName() throws IOException {
+        String config = TinyExperiment.CONFIG
+                .replaceFirst("DIR/text.txt\"", "dickens\"\nsplit = \"validation\"")
+                .replaceFirst("(?s)name = \"tales\"\ndataset = \"DIR/text.txt\"", "dataset = \"europarl\"");
+        Outcome outcome = tiny.run(config, "test");
+        tiny.run(config, "validation", "--set", "evaluation.perplexity.europarl.split=validation");
+
+        assertThat(outcome.err()).isEmpty();
+        assertThat(tiny.metrics("test")).containsKey("perplexity/europarl");
+        assertThat(tiny.metrics("test").get("perplexity/europarl"))
+                .isNotEqualTo(tiny.metrics("validation").get("perplexity/europarl"));
+        assertThat(tiny.json("test/manifest.json").at("/program/sources/texts").propertyNames())
+                .containsExactlyInAnyOrder("dickens/validation", "europarl/test");
+        assertThat(tiny.result("test/resolved.toml")).content().contains("split = \"test\"");
+        assertThat(tiny.stages("validation", "fingerprint").get("calibrate"))
+                .isEqualTo(tiny.stages("test", "fingerprint").get("calibrate"));
+        assertThat(tiny.stages("validation", "fingerprint").get("evaluate/quantized/europarl"))
+                .isNotEqualTo(tiny.stages("test", "fingerprint").get("evaluate/quantized/europarl"));
+    }
+
+    @Test
     void leavesTheFilesItPromises() throws IOException {
         Outcome outcome = tiny.run(TinyExperiment.CONFIG, "first");
 

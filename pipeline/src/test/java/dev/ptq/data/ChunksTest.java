@@ -7,12 +7,15 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** With a tokenizer of bytes, so that every chunk can be told beforehand. */
 class ChunksTest {
@@ -38,6 +41,18 @@ class ChunksTest {
 
         // <s> a b \n \n \n \n c, of which two are left over
         assertThat(chunks).isDeepEqualTo(new int[][] {{1, 3 + 'a', 3 + 'b'}, {13, 13, 13}});
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 2, 7, 50, 124, 131})
+    void theFirstOfAStreamAreTheSame(int count) {
+        List<String> rows =
+                IntStream.range(0, 400).mapToObj(i -> "row".repeat(i % 2) + i).toList();
+        int[][] all = Chunks.oneStream(rows, tokenizer, 20);
+
+        assertThat(all).hasDimensions(124, 20);
+        assertThat(Chunks.firstOfStream(rows, tokenizer, 20, count))
+                .isDeepEqualTo(Arrays.copyOf(all, Math.min(count, all.length)));
     }
 
     @Test

@@ -3,9 +3,15 @@ package dev.ptq.data;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Set;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 class CorpusTest {
     /** Whoever changes a source, a rule or a split changes results; the digest is of all texts in their order. */
@@ -27,5 +33,79 @@ class CorpusTest {
 
         assertThat(List.of(texts.size(), texts.stream().mapToInt(String::length).sum(), Digests.ofTexts(texts)))
                 .containsExactly(documents, characters, digest);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void eachTextIsInTheOneSplitOfItsKey(Corpus corpus) throws IOException {
+        Map<String, Split> found = new HashMap<>();
+        for (Split split : Split.values()) {
+            for (String text : corpus.documents(split)) {
+                assertThat(found.put(text, split)).as(text).isNull();
+            }
+        }
+        Map<String, Split> expected = new HashMap<>();
+        corpus.read().forEach(document -> expected.putIfAbsent(document.text(), corpus.splitOf(document.key())));
+
+        assertThat(found.equals(expected)).isTrue();
+        assertThat(found).containsValues(Split.values());
+    }
+
+    /** The hash is documented: these were worked out by another program. */
+    @ParameterizedTest
+    @CsvSource({
+        "EUROPARL, 1996-02-09, TRAIN",
+        "EUROPARL, 1996-03-05, VALIDATION",
+        "EUROPARL, 1996-01-24, VALIDATION",
+        "EUROPARL, 1996-02-08, TEST",
+        "WORDNET, noun 00001740, TRAIN",
+        "DICKENS, 1, TRAIN",
+        "DICKENS, 73, TRAIN"
+    })
+    void theHashOfTheKeyDecides(Corpus corpus, String key, Split split) {
+        assertThat(corpus.splitOf(key)).isEqualTo(split);
+    }
+
+    @Test
+    void piecesOfEuroparlAreEnglish() throws IOException {
+        Set<String> english = Set.of("the", "of", "to", "and", "in", "that", "is", "we", "for", "this", "on", "it");
+        Set<String> others = Set.of(
+                "der", "und", "die", "den", "het", "een", "van", "les", "des", "que", "una", "los", "che", "della",
+                "não", "det", "och", "att", "og", "ikke", "ja", "ei", "και", "το", "się", "že", "nie", "és", "și");
+
+        for (Split split : Split.values()) {
+            assertThat(Corpus.EUROPARL.documents(split)).allSatisfy(text -> {
+                List<String> words = List.of(text.toLowerCase(Locale.ROOT).split("\\P{L}+", -1));
+                assertThat(words.stream().filter(english::contains).count())
+                        .isGreaterThan(words.stream().filter(others::contains).count());
+            });
+        }
+    }
+
+    /** A chunk of 256 tokens has about a thousand characters. */
+    @ParameterizedTest
+    @EnumSource
+    void theTestSplitHoldsManyChunks(Corpus corpus) throws IOException {
+        assertThat(corpus.documents(Split.TEST).stream()
+                        .mapToInt(String::length)
+                        .sum())
+                .isGreaterThan(80_000);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void isKnownByItsName(Corpus corpus) throws IOException {
+        assertThat(Corpus.named(corpus.label())).contains(corpus);
+        int documents = 0;
+        for (Split split : Split.values()) {
+            documents += corpus.documents(split).size();
+        }
+        assertThat(corpus.description()).startsWith(documents + " ");
+    }
+
+    @Test
+    void otherNamesAreNone() {
+        assertThat(Corpus.named("Europarl")).isEmpty();
+        assertThat(Corpus.named("")).isEmpty();
     }
 }

@@ -79,10 +79,10 @@ class TextFileTest {
 
         assertThat(read("dataset = '" + text + "'"))
                 .isEqualTo(new TextFile(text.toString(), Layout.DOCUMENT, ""))
-                .extracting(TextFile::name)
+                .extracting(Text::name)
                 .isEqualTo("some.text");
-        assertThat(read("dataset = '" + text + "'\nlayout = 'wikitext'").layout())
-                .isEqualTo(Layout.WIKITEXT);
+        assertThat(read("dataset = '" + text + "'\nlayout = 'wikitext'"))
+                .isEqualTo(new TextFile(text.toString(), Layout.WIKITEXT, ""));
         assertThat(read("dataset = '" + rows + "'\nfield = 'body'"))
                 .isEqualTo(new TextFile(rows.toString(), Layout.LINES, "body"));
     }
@@ -94,11 +94,17 @@ class TextFileTest {
         assertProblem(
                 "dataset = 'no.txt'",
                 "x:1:1: dataset: no such file: \"no.txt\" (paths start at the current" + " directory)");
+        String expected = "a corpus, one of [dickens, europarl, wordnet], or the path of a .txt or .jsonl file";
+        assertProblem("dataset = 'a.csv'", "x:1:1: dataset: expected " + expected + ", got \"a.csv\"");
+        assertProblem("dataset = '" + other + "'", "x:1:1: dataset: expected " + expected + ", got \"" + other + "\"");
+        assertProblem("dataset = ''", "x:1:1: dataset: expected " + expected + ", got \"\"");
         assertProblem(
-                "dataset = 'europarl'", "x:1:1: dataset: expected the path of a .txt or .jsonl file, got \"europarl\"");
+                "dataset = 'europal'\nsplit = 'test'",
+                "x:1:1: dataset: expected " + expected + ", got \"europal\"; did you mean \"europarl\"?");
+        assertProblem("dataset = 3", "x:1:1: dataset: expected a string, got 3");
         assertProblem(
-                "dataset = '" + other + "'",
-                "x:1:1: dataset: expected the path of a .txt or .jsonl file, got \"" + other + "\"");
+                "dataset = '" + text + "'\nsplit = 'test'",
+                "x:2:1: split: a file has no splits, only a corpus has; remove it");
         assertProblem(
                 "dataset = '" + text + "'\nlayout = 'line'",
                 "x:2:1: layout: expected one of [document, lines, wikitext], got \"line\"; did you mean \"lines\"?");
@@ -126,9 +132,9 @@ class TextFileTest {
                 .withMessage(message);
     }
 
-    private static TextFile read(String toml) {
+    private static Text read(String toml) {
         ConfigTable table = ConfigTable.parse(toml, "x", List.of());
-        TextFile text = TextFile.read(table);
+        Text text = Text.read(table, Split.TEST);
         table.finish();
         return text;
     }

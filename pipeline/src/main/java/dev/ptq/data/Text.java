@@ -1,0 +1,41 @@
+package dev.ptq.data;
+
+import dev.ptq.config.ConfigTable;
+import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
+
+/** A text and how it falls into rows, the units that perplexity protocols join. */
+public sealed interface Text permits TextFile, CorpusText {
+    /**
+     * Reads the keys of {@code table} that name a text.
+     *
+     * @param defaultSplit of a corpus, if the table names none
+     */
+    static Text read(ConfigTable table, Split defaultSplit) {
+        String dataset = table.string("dataset");
+        Optional<Corpus> corpus = Corpus.named(dataset);
+        return corpus.isPresent() ? CorpusText.read(table, corpus.get(), defaultSplit) : TextFile.read(table, dataset);
+    }
+
+    /** The name that metrics carry unless the config gives another. */
+    String name();
+
+    /** What messages call it. */
+    String label();
+
+    /** Hashes the text. */
+    Content content() throws IOException;
+
+    /**
+     * Reads the rows.
+     *
+     * @throws IOException naming the file, and the line where one is at fault
+     */
+    List<String> rows() throws IOException;
+
+    /** What a fingerprint needs to know of a text. */
+    sealed interface Content permits TextFile.Content, CorpusText.Content {
+        String sha256();
+    }
+}
