@@ -30,7 +30,7 @@ class ArchitectureTest {
             Map.entry("stage", "run " + DOMAIN),
             Map.entry("run", "config progress"),
             Map.entry("method", "calibrate format model data tensor config progress"),
-            Map.entry("train", "model data tensor config progress"),
+            Map.entry("train", "evaluate model data tensor config progress"),
             Map.entry("calibrate", "model data tensor config progress"),
             Map.entry("evaluate", "model data tensor config progress"),
             Map.entry("model", "format tensor config progress"),

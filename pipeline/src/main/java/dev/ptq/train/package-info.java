@@ -1,4 +1,6 @@
-/** The recipe of the reference model: its tokenizer, its optimizer loop, and the model folder it ends in. */
+/**
+ * The recipe of the reference model: tokenizer, optimizer loop, model folder, and the trigram model that it must beat.
+ */
 @NullMarked
 package dev.ptq.train;
 
