@@ -56,7 +56,7 @@ public final class Perplexity {
         int[][] evaluated = Arrays.copyOf(chunks, count);
         OptionalInt unscored = settings.protocol().unscored(tokenizer.padId());
         if (Arrays.stream(evaluated).allMatch(chunk -> scored(chunk, unscored) == 0)) {
-            throw new ConfigException(settings.text().path() + ": every token to be predicted is padding, which"
+            throw new ConfigException(settings.text().label() + ": every token to be predicted is padding, which"
                     + " protocol lqer leaves out; take another text or protocol");
         }
         return evaluated;

@@ -1,0 +1,96 @@
+package dev.ptq.train;
+
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.Rope;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * Everything that decides what a training ends with, apart from the texts.
+ *
+ * @param seed of the initial weights, the order of the texts and dropout
+ * @param shape of the model
+ * @param schedule of the training
+ * @param shares of the sequences that are taken from each corpus, by its name; in sum one
+ */
+public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Double> shares) {
+    /**
+     * A llama with a tied head.
+     *
+     * @param kvHeads key and value heads; a divisor of {@code heads}
+     */
+    public record Shape(
+            int vocabSize, int hiddenSize, int intermediateSize, int blocks, int heads, int kvHeads, int maxPositions) {
+        ModelConfig config() {
+            return new ModelConfig(
+                    ModelConfig.Family.LLAMA,
+                    hiddenSize,
+                    intermediateSize,
+                    blocks,
+                    heads,
+                    kvHeads,
+                    hiddenSize / heads,
+                    vocabSize,
+                    maxPositions,
+                    hiddenSize,
+                    1e-5,
+                    true,
+                    true,
+                    false,
+                    false,
+                    true,
+                    new Rope(10000, new Rope.Unscaled()));
+        }
+    }
+
+    /**
+     * How the weights move: AdamW with β 0.9 and 0.95, a learning rate that rises linearly and falls by a cosine.
+     *
+     * @param steps in all
+     * @param batchSize sequences in a step
+     * @param seqLen tokens predicted in a sequence
+     * @param warmup steps in which the learning rate rises
+     * @param peakRate the highest learning rate
+     * @param finalRate the learning rate of the last step
+     * @param weightDecay of matrices; norms have none
+     * @param gradientNorm the largest euclidean norm of all gradients together; larger ones are scaled down
+     * @param dropout share of values left out of each branch
+     * @param evaluateEvery steps between two looks at the validation texts, each followed by a checkpoint
+     * @param validationSequences of each corpus that are looked at
+     */
+    public record Schedule(
+            int steps,
+            int batchSize,
+            int seqLen,
+            int warmup,
+            double peakRate,
+            double finalRate,
+            double weightDecay,
+            double gradientNorm,
+            double dropout,
+            int evaluateEvery,
+            int validationSequences) {
+        /** The learning rate of a step; the first has number 1. */
+        double rate(int step) {
+            if (step <= warmup) {
+                return peakRate * step / warmup;
+            }
+            double progress = (step - warmup) / (double) Math.max(1, steps - warmup);
+            return finalRate + (peakRate - finalRate) * 0.5 * (1 + Math.cos(Math.PI * progress));
+        }
+    }
+
+    public Recipe {
+        // in an order of its own, so that equal recipes draw equal sequences
+        shares = new TreeMap<>(shares);
+    }
+
+    /** The recipe of the model that comes with the program. */
+    public static Recipe reference(long seed, int steps) {
+        return new Recipe(
+                seed,
+                new Shape(4096, 256, 704, 6, 8, 4, 512),
+                new Schedule(steps, 8, 512, 200, 3e-3, 1e-4, 0.1, 1, 0.1, 100, 16),
+                Map.of("europarl", 0.3, "wordnet", 0.55, "dickens", 0.15));
+    }
+}
