@@ -26,17 +26,18 @@ class ArchitectureTest {
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
             Map.entry("cli", "report stage run train " + DOMAIN),
-            Map.entry("report", "run config progress"),
+            Map.entry("report", "run chart config progress"),
             Map.entry("stage", "run " + DOMAIN),
             Map.entry("run", "config progress"),
             Map.entry("method", "calibrate format model data tensor config progress"),
-            Map.entry("train", "evaluate model data tensor config progress"),
+            Map.entry("train", "evaluate model data tensor chart config progress"),
             Map.entry("calibrate", "model data tensor config progress"),
             Map.entry("evaluate", "model data tensor config progress"),
             Map.entry("model", "format tensor config progress"),
             Map.entry("format", "tensor config progress"),
             Map.entry("data", "tensor config progress"),
             Map.entry("tensor", "progress"),
+            Map.entry("chart", ""),
             Map.entry("config", ""),
             Map.entry("progress", "")));
 

@@ -17,18 +17,29 @@ import java.util.List;
 import java.util.Map;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Writes float32 tensors as a safetensors file. */
+/** Writes float32 tensors as a safetensors file, in that type or a narrower one. */
 public final class SafetensorsWriter {
     private static final int TILE = 1 << 16;
 
     private SafetensorsWriter() {}
 
+    /** Writes the tensors as float32. */
+    public static void write(Path file, Map<String, NDArray> tensors, Map<String, String> metadata) throws IOException {
+        write(file, tensors, StoredType.F32, metadata);
+    }
+
     /**
      * Writes the tensors in the order of the map. The file appears under its name only when it is complete.
      *
-     * @param metadata what the header's {@code __metadata__} says; left out when empty
+     * @param type what the values are stored as, rounded half to even; F32 or BF16
+     * @param metadata what the header's {@code __metadata__} says; left out when empty. Hugging Face's loader of models
+     *     insists on {@code format}, {@code pt}
      */
-    public static void write(Path file, Map<String, NDArray> tensors, Map<String, String> metadata) throws IOException {
+    public static void write(Path file, Map<String, NDArray> tensors, StoredType type, Map<String, String> metadata)
+            throws IOException {
+        if (!type.writable()) {
+            throw new IllegalArgumentException("expected a type to write, F32 or BF16, got " + type);
+        }
         Path partial = file.resolveSibling(file.getFileName() + ".partial");
         try {
             try (FileChannel channel = FileChannel.open(
@@ -36,9 +47,9 @@ public final class SafetensorsWriter {
                     StandardOpenOption.CREATE,
                     StandardOpenOption.TRUNCATE_EXISTING,
                     StandardOpenOption.WRITE)) {
-                writeFully(channel, header(tensors, metadata));
+                writeFully(channel, header(tensors, type, metadata));
                 for (NDArray tensor : tensors.values()) {
-                    writeValues(channel, NativeFloats.window(tensor));
+                    writeValues(channel, NativeFloats.window(tensor), type);
                 }
             }
             Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
@@ -47,16 +58,16 @@ public final class SafetensorsWriter {
         }
     }
 
-    private static ByteBuffer header(Map<String, NDArray> tensors, Map<String, String> metadata) {
+    private static ByteBuffer header(Map<String, NDArray> tensors, StoredType type, Map<String, String> metadata) {
         Map<String, Object> header = new LinkedHashMap<>();
         if (!metadata.isEmpty()) {
             header.put("__metadata__", metadata);
         }
         long offset = 0;
         for (Map.Entry<String, NDArray> tensor : tensors.entrySet()) {
-            long end = offset + tensor.getValue().size() * Float.BYTES;
+            long end = offset + tensor.getValue().size() * type.bytes();
             Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("dtype", "F32");
+            fields.put("dtype", type.name());
             fields.put("shape", tensor.getValue().getShape().getShape());
             fields.put("data_offsets", List.of(offset, end));
             header.put(tensor.getKey(), fields);
@@ -70,12 +81,12 @@ public final class SafetensorsWriter {
         return bytes.putLong(padded.length).put(padded).flip();
     }
 
-    private static void writeValues(FileChannel channel, FloatBuffer values) throws IOException {
-        ByteBuffer tile = ByteBuffer.allocateDirect(TILE * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    private static void writeValues(FileChannel channel, FloatBuffer values, StoredType type) throws IOException {
+        ByteBuffer tile = ByteBuffer.allocateDirect(TILE * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
         for (int from = 0; from < values.capacity(); from += TILE) {
             int count = Math.min(TILE, values.capacity() - from);
-            tile.clear().limit(count * Float.BYTES);
-            tile.asFloatBuffer().put(values.slice(from, count));
+            tile.clear().limit(count * type.bytes());
+            type.fromFloats(values.slice(from, count), tile);
             writeFully(channel, tile);
         }
     }

@@ -1,10 +1,11 @@
 package dev.ptq.tensor;
 
 import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import java.util.Optional;
 
-/** The data types of a safetensors file that can be read as float32, or as int32. */
+/** The data types of a safetensors file that can be read as float32, or as int32. Some can be written too. */
 public enum StoredType {
     F32(4),
     F16(2),
@@ -20,6 +21,11 @@ public enum StoredType {
     /** Bytes of one value. */
     public int bytes() {
         return bytes;
+    }
+
+    /** Whether float32 can be written as this type. */
+    boolean writable() {
+        return this == F32 || this == BF16;
     }
 
     static Optional<StoredType> named(String name) {
@@ -56,6 +62,38 @@ public enum StoredType {
                 }
             }
         }
+    }
+
+    /** Writes all of {@code source} to the start of a little-endian {@code target}, rounded half to even. */
+    void fromFloats(FloatBuffer source, ByteBuffer target) {
+        switch (this) {
+            case F32 -> target.asFloatBuffer().put(source);
+            case BF16 -> {
+                int count = source.remaining();
+                float[] values = new float[count];
+                source.get(values);
+                short[] raw = new short[count];
+                for (int i = 0; i < count; i++) {
+                    raw[i] = floatToBfloat16(values[i]);
+                }
+                target.asShortBuffer().put(raw);
+            }
+            case F16, I32 -> throw new UnsupportedOperationException("nothing is written as " + this);
+        }
+    }
+
+    /**
+     * The upper half of a binary32, rounded half to even as IEEE 754 has it: what is too large becomes infinite. A NaN
+     * stays one, with its sign.
+     */
+    static short floatToBfloat16(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        if (Float.isNaN(value)) {
+            // a payload in the lower half alone would leave an infinity
+            return (short) (bits >>> 16 | 0x40);
+        }
+        int odd = bits >>> 16 & 1;
+        return (short) ((bits + 0x7fff + odd) >>> 16);
     }
 
     /** IEEE 754 binary16 to binary32; exact. Java 17 has no such conversion. */

@@ -89,8 +89,8 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
     public static Recipe reference(long seed, int steps) {
         return new Recipe(
                 seed,
-                new Shape(4096, 256, 704, 6, 8, 4, 512),
-                new Schedule(steps, 8, 512, 200, 3e-3, 1e-4, 0.1, 1, 0.1, 100, 16),
-                Map.of("europarl", 0.3, "wordnet", 0.55, "dickens", 0.15));
+                new Shape(4096, 256, 704, 6, 8, 4, 256),
+                new Schedule(steps, 16, 256, 150, 2e-3, 1e-4, 0.1, 1, 0.1, 100, 32),
+                Map.of("europarl", 0.22, "wordnet", 0.6, "dickens", 0.18));
     }
 }

@@ -57,7 +57,7 @@ public final class Training implements AutoCloseable {
      * @param seconds that they took, over all processes
      * @param curve one point for each look at the validation texts
      */
-    record State(int step, double seconds, List<LossCurve.Point> curve) {
+    record State(int step, double seconds, List<LossCurve.Row> curve) {
         State {
             curve = List.copyOf(curve);
         }
@@ -190,10 +190,10 @@ public final class Training implements AutoCloseable {
         }
         Recipe.Schedule schedule = recipe.schedule();
         long tokens = (long) step * schedule.batchSize() * schedule.seqLen();
-        LossCurve.Point point = new LossCurve.Point(step, tokens, schedule.rate(step), trainLoss, losses);
-        boolean best = state.curve().stream().allMatch(earlier -> point.meanValidation() < earlier.meanValidation());
-        List<LossCurve.Point> curve = new ArrayList<>(state.curve());
-        curve.add(point);
+        LossCurve.Row row = new LossCurve.Row(step, tokens, schedule.rate(step), trainLoss, losses);
+        boolean best = state.curve().stream().allMatch(earlier -> mean(losses) < mean(earlier.validationLosses()));
+        List<LossCurve.Row> curve = new ArrayList<>(state.curve());
+        curve.add(row);
         state = new State(step, seconds, curve);
         if (best) {
             SafetensorsWriter.write(folder.resolve(BEST), model.parameters(), Map.of());
@@ -207,6 +207,13 @@ public final class Training implements AutoCloseable {
                         "recipe", JsonMapper.shared().writeValueAsString(recipe),
                         "state", JsonMapper.shared().writeValueAsString(state)));
         log.info("step {}: training loss {}, validation {}{}", step, trainLoss, losses, best ? ", the best" : "");
+    }
+
+    private static double mean(Map<String, Double> losses) {
+        return losses.values().stream()
+                .mapToDouble(Double::doubleValue)
+                .average()
+                .orElseThrow();
     }
 
     private void resume() throws IOException {

@@ -79,6 +79,122 @@ class SafetensorsTest {
     }
 
     @Test
+    void writesFloat32AsItIs() throws IOException {
+        Path file = folder.resolve("t.safetensors");
+        Map<String, NDArray> tensors = new LinkedHashMap<>();
+        tensors.put("b", NativeFloats.of(manager, new float[] {1, -2.5f, Float.NaN}, 3, 1));
+        tensors.put("a", NativeFloats.of(manager, new float[] {3}));
+        SafetensorsWriter.write(file, tensors, Map.of("format", "pt"));
+        String header = "{\"__metadata__\":{\"format\":\"pt\"},"
+                + "\"b\":{\"dtype\":\"F32\",\"shape\":[3,1],\"data_offsets\":[0,12]},"
+                + "\"a\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[12,16]}}";
+        ByteBuffer data = ByteBuffer.allocate(16).order(ByteOrder.LITTLE_ENDIAN);
+        data.putFloat(1).putFloat(-2.5f).putFloat(Float.NaN).putFloat(3);
+        byte[] expected = whole(header + " ".repeat(-header.length() & 7), data.array());
+        assertThat(file).hasBinaryContent(expected);
+        SafetensorsWriter.write(file, tensors, StoredType.F32, Map.of("format", "pt"));
+        assertThat(file).hasBinaryContent(expected);
+    }
+
+    @Test
+    void readsBackWhatIsExactInBfloat16() throws IOException {
+        // more than one tile of the writer
+        float[] values = new float[100_003];
+        SplittableRandom random = new SplittableRandom(2);
+        for (int i = 0; i < values.length; i++) {
+            values[i] = Float.intBitsToFloat(random.nextInt() << 16);
+        }
+        Map<String, NDArray> tensors = new LinkedHashMap<>();
+        tensors.put("odd", NativeFloats.of(manager, new float[] {1, 2, 3}, 3));
+        tensors.put("empty", NativeFloats.of(manager, new float[0], 0, 3));
+        tensors.put("large", NativeFloats.of(manager, values, values.length));
+        tensors.put(
+                "transposed",
+                NativeFloats.of(manager, new float[] {1, 2, 3, 4, 5, 6}, 2, 3).transpose());
+        Path file = folder.resolve("t.safetensors");
+        SafetensorsWriter.write(file, tensors, StoredType.BF16, Map.of("format", "pt"));
+        try (Safetensors read = Safetensors.open(file)) {
+            assertThat(read.metadata()).containsExactly(Map.entry("format", "pt"));
+            assertThat(read.entries().values()).allMatch(entry -> entry.type().equals("BF16"));
+            assertThat(read.shape("transposed")).containsExactly(3L, 2L);
+            assertThat(read.floats("odd")).containsExactly(1, 2, 3);
+            assertThat(read.floats("empty")).isEmpty();
+            assertThat(read.floats("transposed")).containsExactly(1, 4, 2, 5, 3, 6);
+            float[] back = read.floats("large");
+            for (int i = 0; i < values.length; i++) {
+                if (Float.isNaN(values[i])) {
+                    assertThat(back[i]).isNaN();
+                } else {
+                    assertThat(Float.floatToRawIntBits(back[i])).isEqualTo(Float.floatToRawIntBits(values[i]));
+                }
+            }
+        }
+    }
+
+    /** At, just beside and between any two neighbours, and anywhere. */
+    @Test
+    void roundsToTheNearestBfloat16() {
+        double[] magnitudes = bfloat16Magnitudes();
+        SplittableRandom random = new SplittableRandom(3);
+        for (int upper = 0; upper < 1 << 16; upper++) {
+            for (int lower : new int[] {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff, random.nextInt(1 << 16)}) {
+                float value = Float.intBitsToFloat(upper << 16 | lower);
+                int rounded = StoredType.floatToBfloat16(value) & 0xffff;
+                if (Float.isNaN(value)) {
+                    assertThat(Float.intBitsToFloat(rounded << 16)).isNaN();
+                    assertThat(rounded >> 15).isEqualTo(upper >> 15);
+                } else if (rounded != nearestBfloat16(value, magnitudes)) {
+                    assertThat(Integer.toHexString(rounded))
+                            .as("%s, %s", value, Integer.toHexString(Float.floatToRawIntBits(value)))
+                            .isEqualTo(Integer.toHexString(nearestBfloat16(value, magnitudes)));
+                }
+            }
+        }
+    }
+
+    /**
+     * The magnitudes in the order of their codes: eight bits of exponent with bias 127, seven of mantissa. The last, of
+     * infinity, is where the next one would be, which is how IEEE 754 rounds to it.
+     */
+    private static double[] bfloat16Magnitudes() {
+        double[] magnitudes = new double[(255 << 7) + 1];
+        for (int code = 0; code < magnitudes.length; code++) {
+            int exponent = code >> 7;
+            double fraction = (code & 127) / 128.0;
+            magnitudes[code] =
+                    exponent == 0 ? fraction * Math.pow(2, -126) : (1 + fraction) * Math.pow(2, exponent - 127);
+        }
+        return magnitudes;
+    }
+
+    /** The code of the nearest; of two equally near the even one. Differences of neighbours are exact in double. */
+    private static int nearestBfloat16(float value, double[] magnitudes) {
+        double magnitude = Math.min(Math.abs((double) value), magnitudes[magnitudes.length - 1]);
+        int found = Arrays.binarySearch(magnitudes, magnitude);
+        int code = found;
+        if (found < 0) {
+            int above = -found - 1;
+            double up = magnitudes[above] - magnitude;
+            double down = magnitude - magnitudes[above - 1];
+            code = up < down || (up == down && above % 2 == 0) ? above : above - 1;
+        }
+        return Math.copySign(1f, value) < 0 ? code | 0x8000 : code;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"F16", "I32"})
+    void refusesToWriteOtherTypes(String type) throws IOException {
+        Map<String, NDArray> tensors = Map.of("x", NativeFloats.of(manager, new float[] {7}, 1));
+        assertThatThrownBy(() -> SafetensorsWriter.write(
+                        folder.resolve("t.safetensors"), tensors, StoredType.valueOf(type), Map.of()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("expected a type to write, F32 or BF16, got " + type);
+        try (Stream<Path> left = Files.list(folder)) {
+            assertThat(left).isEmpty();
+        }
+    }
+
+    @Test
     void readsEveryHalf() throws IOException {
         short[] all = new short[1 << 16];
         for (int i = 0; i < all.length; i++) {
