@@ -1,4 +1,4 @@
-/** Scores of a model: perplexity by protocol. */
+/** What a model makes of text: perplexity by protocol, and samples of what it writes. */
 @NullMarked
 package dev.ptq.evaluate;
 
