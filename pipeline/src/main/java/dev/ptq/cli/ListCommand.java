@@ -3,6 +3,7 @@ package dev.ptq.cli;
 import dev.ptq.data.Corpus;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
+import dev.ptq.model.ModelFolder;
 import java.io.PrintWriter;
 import java.util.LinkedHashMap;
 import java.util.Locale;
@@ -50,7 +51,7 @@ final class ListCommand implements Callable<Integer> {
     }
 
     private static Map<String, String> models() {
-        Map<String, String> lines = new LinkedHashMap<>();
+        Map<String, String> lines = new LinkedHashMap<>(ModelFolder.shipped());
         lines.put("PATH", "a Hugging Face model folder: config.json, safetensors (one file or shards), tokenizer.json");
         lines.put("  llama", "grouped heads, rotary positions with default, linear or llama3 scaling, optional biases");
         lines.put("  opt", "learned positions, LayerNorm before or after, ReLU, project_in and project_out");

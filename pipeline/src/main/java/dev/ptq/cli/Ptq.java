@@ -24,6 +24,7 @@ import picocli.CommandLine.Command;
             RunCommand.class,
             ValidateCommand.class,
             QuantizeTensorCommand.class,
+            SampleCommand.class,
             ListCommand.class,
             CommandLine.HelpCommand.class
         },

@@ -5,11 +5,11 @@ import java.util.Locale;
 import java.util.Optional;
 
 /** Finds the word that was meant. */
-final class Spelling {
+public final class Spelling {
     private Spelling() {}
 
     /** The candidate with the fewest slips, at most one in three letters; ties go to the first. */
-    static Optional<String> closest(String word, Collection<String> candidates) {
+    public static Optional<String> closest(String word, Collection<String> candidates) {
         Optional<String> closest = Optional.empty();
         int fewest = Integer.MAX_VALUE;
         for (String candidate : candidates) {
@@ -23,7 +23,7 @@ final class Spelling {
     }
 
     /** Ends a message: {@code ; did you mean "group_size"?}, or nothing. */
-    static String hint(Optional<?> meant) {
+    public static String hint(Optional<?> meant) {
         return meant.map(word -> "; did you mean " + TomlWriter.inline(word) + "?")
                 .orElse("");
     }

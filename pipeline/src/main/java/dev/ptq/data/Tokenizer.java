@@ -22,10 +22,12 @@ public final class Tokenizer implements AutoCloseable {
     public static final String CONFIG = "tokenizer_config.json";
 
     private final HuggingFaceTokenizer tokenizer;
+    private final OptionalInt endId;
     private final OptionalInt padId;
 
-    private Tokenizer(HuggingFaceTokenizer tokenizer, OptionalInt padId) {
+    private Tokenizer(HuggingFaceTokenizer tokenizer, OptionalInt endId, OptionalInt padId) {
         this.tokenizer = tokenizer;
+        this.endId = endId;
         this.padId = padId;
     }
 
@@ -36,12 +38,22 @@ public final class Tokenizer implements AutoCloseable {
                 .toList();
     }
 
-    /** Opens the tokenizer of a model folder. */
-    public static Tokenizer open(Path folder) throws IOException {
+    /**
+     * Checks that a model folder has a tokenizer.
+     *
+     * @throws IOException if it has not, or not in this form
+     */
+    public static void require(Path folder) throws IOException {
         Path file = folder.resolve(FILE);
         if (!Files.exists(file)) {
-            throw new IOException(file + ": no such file; a model folder needs the tokenizer in this form");
+            throw new IOException(file + ": no such file; a model folder needs its tokenizer in this form");
         }
+    }
+
+    /** Opens the tokenizer of a model folder. */
+    public static Tokenizer open(Path folder) throws IOException {
+        require(folder);
+        Path file = folder.resolve(FILE);
         TensorEngine.prepare();
         HuggingFaceTokenizer opened;
         try {
@@ -50,7 +62,10 @@ public final class Tokenizer implements AutoCloseable {
         } catch (IOException | RuntimeException e) {
             throw new IOException(file + ": " + e.getMessage(), e);
         }
-        return new Tokenizer(opened, padId(folder, opened));
+        JsonNode config = config(folder);
+        String end = token(config.path("eos_token"));
+        String pad = token(config.path("pad_token"));
+        return new Tokenizer(opened, id(opened, end), id(opened, pad.isEmpty() || pad.equals("<unk>") ? end : pad));
     }
 
     /**
@@ -69,9 +84,14 @@ public final class Tokenizer implements AutoCloseable {
                 .toArray();
     }
 
-    /** The text of token ids. */
+    /** The text of token ids; special tokens have none. */
     public String decode(int[] ids) {
-        return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray());
+        return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray(), true);
+    }
+
+    /** The end-of-text token that {@code tokenizer_config.json} names. */
+    public OptionalInt endId() {
+        return endId;
     }
 
     /**
@@ -82,23 +102,25 @@ public final class Tokenizer implements AutoCloseable {
         return padId;
     }
 
-    private static OptionalInt padId(Path folder, HuggingFaceTokenizer tokenizer) throws IOException {
+    /** The content of {@code tokenizer_config.json}, empty where there is none. */
+    private static JsonNode config(Path folder) throws IOException {
         Path file = folder.resolve(CONFIG);
         if (!Files.exists(file)) {
-            return OptionalInt.empty();
+            return JsonMapper.shared().createObjectNode();
         }
-        JsonNode config;
         try {
-            config = JsonMapper.shared().readTree(Files.readString(file));
+            return JsonMapper.shared().readTree(Files.readString(file));
         } catch (JacksonException e) {
             throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
         }
-        String pad = token(config.path("pad_token"));
-        String chosen = pad.isEmpty() || pad.equals("<unk>") ? token(config.path("eos_token")) : pad;
-        if (chosen.isEmpty()) {
+    }
+
+    /** The id of a special token, where it is one token. */
+    private static OptionalInt id(HuggingFaceTokenizer tokenizer, String token) {
+        if (token.isEmpty()) {
             return OptionalInt.empty();
         }
-        long[] ids = tokenizer.encode(chosen, false, false).getIds();
+        long[] ids = tokenizer.encode(token, false, false).getIds();
         return ids.length == 1 ? OptionalInt.of(Math.toIntExact(ids[0])) : OptionalInt.empty();
     }
 

@@ -1,4 +1,4 @@
-/** Scores of a model: perplexity by protocol, and intervals for what separates two of them. */
+/** What a model makes of text: perplexity by protocol, intervals for what separates two models, and samples. */
 @NullMarked
 package dev.ptq.evaluate;
 

@@ -225,6 +225,16 @@ public final class LanguageModel implements AutoCloseable {
         }
     }
 
+    /** Returns the logits of what follows each chunk of one batch, {@code [batch, vocabSize]}, attached likewise. */
+    public NDArray nextTokenLogits(HiddenStates states, int batch) throws IOException {
+        try (NDManager scratch = manager.newSubManager()) {
+            NDArray last = finish(scratch, states).get(batch).get(scratch, new NDIndex(":, -1"));
+            NDArray logits = Torch.linear(last, checkpoint.load(scratch, architecture.headTensor()));
+            logits.attach(states.manager());
+            return logits;
+        }
+    }
+
     private List<NDArray> finish(NDManager owner, HiddenStates states) throws IOException {
         Map<String, NDArray> outer = new LinkedHashMap<>();
         for (Map.Entry<String, List<Long>> tensor : architecture.outerTensors().entrySet()) {

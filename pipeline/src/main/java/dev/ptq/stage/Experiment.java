@@ -2,6 +2,7 @@ package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -11,9 +12,9 @@ import dev.ptq.method.Methods;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.ModelFolder;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -28,7 +29,7 @@ import java.util.stream.Collectors;
  * An experiment file as values, checked as far as it can be without opening a checkpoint.
  *
  * @param seed of everything random
- * @param modelPath of a Hugging Face model folder
+ * @param model where the model is
  * @param memory whether the model stays in memory
  * @param shape of the model
  * @param calibration text for statistics; present where a step needs one
@@ -37,7 +38,7 @@ import java.util.stream.Collectors;
  */
 public record Experiment(
         long seed,
-        String modelPath,
+        ModelFolder model,
         Memory memory,
         ModelConfig shape,
         Optional<CalibrationSettings> calibration,
@@ -67,12 +68,13 @@ public record Experiment(
         long seed = root.longInteger("seed", 0, 0, Long.MAX_VALUE);
         ConfigTable modelTable = root.requiredTable("model");
         String path = modelTable.string("path");
+        Optional<ModelFolder> folder = path.isEmpty() ? Optional.empty() : folder(modelTable, path);
         Map<String, Memory> memories = new LinkedHashMap<>();
         memories.put("auto", Memory.AUTO);
         memories.put("resident", Memory.RESIDENT);
         memories.put("streamed", Memory.STREAMED);
         Memory memory = modelTable.choice("memory", memories, "auto");
-        Optional<ModelConfig> shape = shape(modelTable, path);
+        Optional<ModelConfig> shape = folder.flatMap(found -> shape(modelTable, found.path()));
 
         Optional<CalibrationSettings> calibration = root.table("calibration").map(CalibrationSettings::read);
         List<ConfigTable> stepTables = root.tables("approximation");
@@ -110,8 +112,20 @@ public record Experiment(
             }
         }
         root.finish();
+        if (path.isEmpty()) { // not the stand-in for a wrong value, which finish() would have reported
+            folder(modelTable, path);
+            root.finish();
+        }
         return new Experiment(
-                seed, path, memory, shape.orElseThrow(), calibration, steps, quantization, evaluation, root.resolved());
+                seed,
+                folder.orElseThrow(),
+                memory,
+                shape.orElseThrow(),
+                calibration,
+                steps,
+                quantization,
+                evaluation,
+                root.resolved());
     }
 
     /** A linear has one low-rank path: a second would replace the first without a word. */
@@ -136,26 +150,24 @@ public record Experiment(
         }
     }
 
-    private static Optional<ModelConfig> shape(ConfigTable table, String path) {
-        if (path.isEmpty()) {
-            return Optional.empty();
-        }
-        Path folder = Path.of(path);
-        if (!Files.isDirectory(folder)) {
-            table.problem("path", "no such model folder: \"" + path + "\" (paths start at the current directory)");
-            return Optional.empty();
-        }
+    private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
-            ModelConfig shape = ModelConfig.read(folder);
-            Path tokenizer = folder.resolve(Tokenizer.FILE);
-            if (!Files.exists(tokenizer)) {
-                table.problem("path", tokenizer + ": no such file; a model folder needs its tokenizer in this form");
-            }
-            return Optional.of(shape);
-        } catch (IOException e) {
+            return Optional.of(ModelFolder.resolve(path));
+        } catch (ConfigException e) {
             table.problem("path", String.valueOf(e.getMessage()));
             return Optional.empty();
         }
+    }
+
+    private static Optional<ModelConfig> shape(ConfigTable table, Path folder) {
+        Optional<ModelConfig> shape = Optional.empty();
+        try {
+            shape = Optional.of(ModelConfig.read(folder));
+            Tokenizer.require(folder);
+        } catch (IOException e) {
+            table.problem("path", String.valueOf(e.getMessage()));
+        }
+        return shape;
     }
 
     private static void checkLength(ConfigTable table, int seqLen, int maxPositions) {

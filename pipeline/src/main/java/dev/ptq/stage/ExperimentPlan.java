@@ -82,7 +82,7 @@ public final class ExperimentPlan {
         if (!results.isEmpty()) {
             Map<String, Object> content = new LinkedHashMap<>();
             content.put("results", results);
-            content.put("config", Map.of("model_args", experiment.modelPath()));
+            content.put("config", Map.of("model_args", experiment.model().name()));
             JsonFiles.write(run.resolve(EvaluateStage.NAME).resolve("results.json"), content);
         }
     }

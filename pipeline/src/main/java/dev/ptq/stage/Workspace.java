@@ -50,7 +50,7 @@ public final class Workspace implements AutoCloseable {
     public Workspace(Experiment experiment, Progress.Reporter reporter) throws IOException {
         this.experiment = experiment;
         this.reporter = reporter;
-        Path folder = Path.of(experiment.modelPath());
+        Path folder = experiment.model().path();
         List<Path> files = new ArrayList<>(List.of(folder.resolve("config.json")));
         files.addAll(Checkpoint.files(folder));
         model = new ModelContent(Digests.of(files));
@@ -99,14 +99,14 @@ public final class Workspace implements AutoCloseable {
 
     LanguageModel model() throws IOException {
         if (openModel == null) {
-            openModel = LanguageModel.open(Path.of(experiment.modelPath()));
+            openModel = LanguageModel.open(experiment.model().path());
         }
         return openModel;
     }
 
     Tokenizer tokenizer() throws IOException {
         if (openTokenizer == null) {
-            openTokenizer = Tokenizer.open(Path.of(experiment.modelPath()));
+            openTokenizer = Tokenizer.open(experiment.model().path());
         }
         return openTokenizer;
     }

@@ -55,7 +55,7 @@ public final class Training implements AutoCloseable {
      *
      * @param step number of steps taken
      * @param seconds that they took, over all processes
-     * @param curve one point for each look at the validation texts
+     * @param curve a row for each step
      */
     record State(int step, double seconds, List<LossCurve.Row> curve) {
         State {
@@ -114,26 +114,34 @@ public final class Training implements AutoCloseable {
         Recipe.Schedule schedule = recipe.schedule();
         long start = System.nanoTime();
         double before = state.seconds();
-        double sum = 0;
-        int summed = 0;
+        List<LossCurve.Row> curve = new ArrayList<>(state.curve());
         try (Progress progress = reporter.start("training", schedule.steps(), "steps")) {
             for (int step = state.step() + 1; step <= schedule.steps(); step++) {
                 double loss = step(step);
                 listener.stepped(step, loss);
-                sum += loss;
-                summed++;
                 progress.step(step);
                 if (step % STEPS_BETWEEN_COLLECTIONS == 0) {
                     System.gc();
                 }
-                if (step % schedule.evaluateEvery() == 0 || step == schedule.steps()) {
-                    double seconds = before + (System.nanoTime() - start) / 1e9;
-                    look(step, seconds, sum / summed);
-                    sum = 0;
-                    summed = 0;
+                long tokens = (long) step * schedule.batchSize() * schedule.seqLen();
+                boolean look = step % schedule.evaluateEvery() == 0 || step == schedule.steps();
+                Map<String, Double> losses = look ? validationLosses() : Map.of();
+                boolean best = look && lowest(losses, curve);
+                curve.add(new LossCurve.Row(step, tokens, schedule.rate(step), loss, losses));
+                if (look) {
+                    state = new State(step, before + (System.nanoTime() - start) / 1e9, curve);
+                    save(best);
+                    log.info("step {}: validation {}{}", step, losses, best ? ", the best" : "");
                 }
             }
         }
+    }
+
+    /** Whether the mean over the corpora is lower than ever before. */
+    private static boolean lowest(Map<String, Double> losses, List<LossCurve.Row> curve) {
+        return curve.stream()
+                .map(LossCurve.Row::validationLosses)
+                .allMatch(earlier -> earlier.isEmpty() || mean(losses) < mean(earlier));
     }
 
     private double step(int step) throws IOException {
@@ -176,8 +184,7 @@ public final class Training implements AutoCloseable {
         return Objects.requireNonNull(last);
     }
 
-    /** Takes the loss on the validation texts, keeps the weights if it is the best so far, and saves the state. */
-    private void look(int step, double seconds, double trainLoss) throws IOException {
+    private Map<String, Double> validationLosses() {
         Map<String, Double> losses = new LinkedHashMap<>();
         for (Map.Entry<String, int[][]> texts : validation.entrySet()) {
             double sum = 0;
@@ -188,13 +195,11 @@ public final class Training implements AutoCloseable {
             }
             losses.put(texts.getKey(), sum / texts.getValue().length);
         }
-        Recipe.Schedule schedule = recipe.schedule();
-        long tokens = (long) step * schedule.batchSize() * schedule.seqLen();
-        LossCurve.Row row = new LossCurve.Row(step, tokens, schedule.rate(step), trainLoss, losses);
-        boolean best = state.curve().stream().allMatch(earlier -> mean(losses) < mean(earlier.validationLosses()));
-        List<LossCurve.Row> curve = new ArrayList<>(state.curve());
-        curve.add(row);
-        state = new State(step, seconds, curve);
+        return losses;
+    }
+
+    /** Saves the state, and the weights by themselves if they are the best so far. */
+    private void save(boolean best) throws IOException {
         if (best) {
             SafetensorsWriter.write(folder.resolve(BEST), model.parameters(), Map.of());
         }
@@ -206,7 +211,6 @@ public final class Training implements AutoCloseable {
                 Map.of(
                         "recipe", JsonMapper.shared().writeValueAsString(recipe),
                         "state", JsonMapper.shared().writeValueAsString(state)));
-        log.info("step {}: training loss {}, validation {}{}", step, trainLoss, losses, best ? ", the best" : "");
     }
 
     private static double mean(Map<String, Double> losses) {

@@ -191,8 +191,19 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "DIR/absent"),
-                "DIR/config.toml:3:1: model.path: no such model folder: \"DIR/absent\" (paths start at the current"
-                        + " directory)");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
+                        + " Hugging Face model folder, got \"DIR/absent\" (paths start at the current directory)");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("DIR/llama", "refrence"),
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
+                        + " Hugging Face model folder, got \"refrence\" (paths start at the current directory); did you"
+                        + " mean \"reference\"?");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("DIR/llama", ""),
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
+                        + " Hugging Face model folder, got \"\" (paths start at the current directory)");
         Files.createDirectory(folder.resolve("empty"));
         assertRefused(
                 2,

@@ -1,10 +1,12 @@
 package dev.ptq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
+import dev.ptq.model.ModelFolder;
 import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.Shared;
 import java.io.IOException;
@@ -96,9 +98,35 @@ class CommandsTest {
         assertThat(tiny.execute("list", "models").out()).contains("llama", "opt");
         assertThat(tiny.execute("list", "datasets").out())
                 .contains("europarl ", "wordnet ", "dickens ", ".txt", ".jsonl");
+        assertThat(tiny.execute("list", "models").out().lines())
+                .first()
+                .asString()
+                .startsWith("reference ");
         Outcome wrong = tiny.execute("list", "method");
         assertThat(wrong.code()).isEqualTo(2);
         assertThat(wrong.err()).contains("methods, formats, models, datasets");
+    }
+
+    @Test
+    void theShippedModelIsAsAnyFolder() throws IOException {
+        assumeTrue(Ptq.class.getResource("/dev/ptq/model/reference/config.json") != null);
+        Path shipped = ModelFolder.resolve("reference").path();
+        Path copy = Files.createDirectory(folder.resolve("copy"));
+        for (String file : List.of("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors")) {
+            Files.copy(shipped.resolve(file), copy.resolve(file));
+        }
+        tiny.config(TinyExperiment.CONFIG);
+        String[] validate = {"validate", "DIR/config.toml", "--results", "DIR/results", "--set", ""};
+        validate[5] = "model.path=reference";
+        Outcome named = tiny.execute(validate);
+        validate[5] = "model.path=DIR/copy";
+        Outcome copied = tiny.execute(validate);
+
+        assertThat(named.err()).isEmpty();
+        assertThat(named.out()).contains("path = \"reference\"\n");
+        assertThat(copied.out()).isEqualTo(named.out().replace("\"reference\"", "\"DIR/copy\""));
+        assertThat(tiny.execute("sample", "--prompt", "The", "--tokens", "2").out())
+                .startsWith("The");
     }
 
     @ParameterizedTest
@@ -108,6 +136,7 @@ class CommandsTest {
                 "run: CONFIG, TAG, --set, --results, --force",
                 "validate: CONFIG, --set, --results",
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
+                "sample: --prompt, --model, --tokens, --temperature, --top-p, --seed",
                 "list: WHAT"
             })
     void helpNamesEveryParameter(String command, String parameters) {

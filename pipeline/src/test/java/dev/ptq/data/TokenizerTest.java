@@ -89,11 +89,30 @@ class TokenizerTest {
     }
 
     @Test
+    void knowsTheEndOfTextToken() throws IOException {
+        try (Tokenizer tokenizer = open("{\"eos_token\": {\"content\": \"</s>\"}, \"pad_token\": \"<s>\"}")) {
+            assertThat(tokenizer.endId()).hasValue(2);
+        }
+        try (Tokenizer tokenizer = open("{\"eos_token\": null}")) {
+            assertThat(tokenizer.endId()).isEmpty();
+        }
+    }
+
+    @Test
+    void specialTokensHaveNoText() throws IOException {
+        try (Tokenizer tokenizer = open("")) {
+            assertThat(tokenizer.decode(new int[] {1, 3 + 'a', 0, 3 + 'b', 2})).isEqualTo("ab");
+            assertThat(tokenizer.decode(new int[] {1})).isEmpty();
+            assertThat(tokenizer.decode(new int[0])).isEmpty();
+        }
+    }
+
+    @Test
     void namesTheFileThatIsMissingOrBroken() throws IOException {
         assertThatIOException()
                 .isThrownBy(() -> Tokenizer.open(folder))
                 .withMessage(folder.resolve("tokenizer.json")
-                        + ": no such file; a model folder needs the tokenizer in this form");
+                        + ": no such file; a model folder needs its tokenizer in this form");
         Files.writeString(folder.resolve("tokenizer.json"), "{");
         assertThatIOException()
                 .isThrownBy(() -> Tokenizer.open(folder))

@@ -112,8 +112,10 @@ class ForwardTest {
             int blocks = model.config().blocks();
             int chunk = 0;
             for (int batch = 0; batch < states.size(); batch++) {
-                try (NDArray logits = model.logits(states, batch)) {
+                try (NDArray logits = model.logits(states, batch);
+                        NDArray nextLogits = model.nextTokenLogits(states, batch)) {
                     double[] values = doubles(logits);
+                    double[] nextValues = doubles(nextLogits);
                     int inBatch = (int) logits.getShape().get(0);
                     for (int i = 0; i < inBatch; i++, chunk++) {
                         int size = values.length / inBatch;
@@ -126,6 +128,11 @@ class ForwardTest {
                                 name + " logits",
                                 Arrays.copyOfRange(values, i * size, (i + 1) * size),
                                 flat(reference.logits()));
+                        int vocabulary = nextValues.length / inBatch;
+                        assertClose(
+                                name + " next token logits",
+                                Arrays.copyOfRange(nextValues, i * vocabulary, (i + 1) * vocabulary),
+                                reference.logits()[reference.logits().length - 1]);
                         assertThat(losses[chunk]).containsExactly(reference.losses(chunks[chunk]), within(1e-5));
                     }
                 }

@@ -126,8 +126,8 @@ class GoldenExperimentTest {
         Files.writeString(file, config(run, 16, 16));
         Experiment experiment = Experiment.read(file, List.of());
         NumberFormat eightBits = new BlockFloatFormat(8, List.of(1, 16), 8, 127);
-        try (LanguageModel model = LanguageModel.open(Path.of(experiment.modelPath()));
-                Tokenizer tokenizer = Tokenizer.open(Path.of(experiment.modelPath()));
+        try (LanguageModel model = LanguageModel.open(experiment.model().path());
+                Tokenizer tokenizer = Tokenizer.open(experiment.model().path());
                 Safetensors factors = Safetensors.open(Shared.golden("e2e_lowrank.safetensors"));
                 BlockRunner runner = new BlockRunner(
                         model,
