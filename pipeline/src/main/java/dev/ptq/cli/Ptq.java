@@ -26,6 +26,7 @@ import picocli.CommandLine.Command;
             QuantizeTensorCommand.class,
             SampleCommand.class,
             ListCommand.class,
+            TrainReferenceCommand.class,
             CommandLine.HelpCommand.class
         },
         synopsisSubcommandLabel = "COMMAND",

@@ -32,8 +32,6 @@ public final class TensorEngine {
         setUnlessGiven("OPT_OUT_TRACKING", "true");
         setUnlessGiven("ai.djl.pytorch.num_threads", Integer.toString(Parallel.THREADS));
         setUnlessGiven("ai.djl.pytorch.num_interop_threads", "1");
-        // recompiling small functions for every new shape costs more than it gains
-        setUnlessGiven("ai.djl.pytorch.graph_optimizer", "false");
         setUnlessGiven("DJL_CACHE_DIR", cacheFolder().toString());
     }
 

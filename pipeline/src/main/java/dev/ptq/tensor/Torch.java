@@ -180,6 +180,9 @@ public final class Torch {
 
     private static NDList call(String method, NDArray... arguments) {
         NDList list = new NDList(arguments);
+        // left to itself PyTorch rewrites a function after its first call, and gradients change in their last bits; the
+        // setting belongs to the thread
+        JniUtils.setGraphExecutorOptimize(false);
         // the engine's own way to name the method; asked for as training, since results of inference mode are refused
         // later by automatic differentiation
         try (NDArray name = arguments[0].getManager().create(0f)) {

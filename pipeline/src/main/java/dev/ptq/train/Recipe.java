@@ -85,6 +85,15 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
         shares = new TreeMap<>(shares);
     }
 
+    /** The texts of a corpus that this recipe names. */
+    <T> T of(Map<String, T> texts, String corpus) {
+        T own = texts.get(corpus);
+        if (own == null) {
+            throw new IllegalArgumentException("expected texts of " + shares.keySet() + ", got " + texts.keySet());
+        }
+        return own;
+    }
+
     /** The recipe of the model that comes with the program. */
     public static Recipe reference(long seed, int steps) {
         return new Recipe(

@@ -1,30 +1,132 @@
 package dev.ptq.train;
 
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.config.ConfigException;
+import dev.ptq.data.Text;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.progress.Progress;
+import dev.ptq.tensor.Safetensors;
+import dev.ptq.tensor.SafetensorsWriter;
+import dev.ptq.tensor.StoredType;
+import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import tools.jackson.databind.SerializationFeature;
+import tools.jackson.databind.json.JsonMapper;
 
-/** The making of a model folder from texts: tokenizer, training, files. */
+/**
+ * The making of a model folder from texts: tokenizer, training, files, model card. The work is done in a folder beside
+ * it, {@code NAME.partial}; a second call after a first that was stopped goes on from there.
+ */
 public final class ReferenceModel {
+    private static final String WEIGHTS = "model.safetensors";
+    private static final JsonMapper PRETTY =
+            JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
+
     private ReferenceModel() {}
 
-    public static void make(Recipe recipe, Map<String, Training.Texts> texts, Path out, Progress.Reporter reporter)
+    /** Training, validation and test documents of a corpus. */
+    public record Texts(Text train, Text validation, Text test) {}
+
+    /**
+     * Makes a model folder.
+     *
+     * @param texts by corpus; those that the recipe names
+     * @param command that the model card states
+     * @param out which must not exist
+     * @param listener hears of every step
+     */
+    public static void make(
+            Recipe recipe,
+            Map<String, Texts> texts,
+            String command,
+            Path out,
+            Training.StepListener listener,
+            Progress.Reporter reporter)
             throws IOException {
+        if (Files.exists(out)) {
+            throw new ConfigException(out + ": exists already; name another folder, or move this one away");
+        }
         Path work = out.resolveSibling(out.getFileName() + ".partial");
-        Files.createDirectories(work);
         Path tokenizerFolder = work.resolve("tokenizer");
+        Files.createDirectories(work);
         if (!Files.exists(tokenizerFolder)) {
-            List<String> all =
-                    texts.values().stream().flatMap(own -> own.train().stream()).toList();
-            BytePairTokenizer.train(all, recipe.shape().vocabSize()).write(tokenizerFolder);
+            learnTokenizer(recipe, texts, tokenizerFolder);
         }
         try (Tokenizer tokenizer = Tokenizer.open(tokenizerFolder);
                 Training training = new Training(recipe, texts, tokenizer, work)) {
-            training.run((step, loss) -> {}, reporter);
+            training.run(listener, reporter);
+            Path model = work.resolve("model");
+            Files.createDirectories(model);
+            for (String file : List.of(Tokenizer.FILE, Tokenizer.CONFIG)) {
+                Files.copy(tokenizerFolder.resolve(file), model.resolve(file), StandardCopyOption.REPLACE_EXISTING);
+            }
+            Files.writeString(model.resolve("config.json"), PRETTY.writeValueAsString(config(recipe.shape())) + "\n");
+            halve(work.resolve(Training.BEST), model.resolve(WEIGHTS));
+            LossCurve.write(model, training.state().curve());
+            Files.writeString(
+                    model.resolve("README.md"),
+                    ModelCard.write(recipe, texts, training, tokenizer, model, command, reporter));
+            Files.move(model, out);
         }
+        for (String leftOver : List.of(
+                Training.CHECKPOINT, Training.BEST, "tokenizer/" + Tokenizer.FILE, "tokenizer/" + Tokenizer.CONFIG)) {
+            Files.delete(work.resolve(leftOver));
+        }
+        Files.delete(tokenizerFolder);
+        Files.delete(work);
+    }
+
+    private static void learnTokenizer(Recipe recipe, Map<String, Texts> texts, Path folder) throws IOException {
+        List<String> documents = new ArrayList<>();
+        for (String corpus : recipe.shares().keySet()) {
+            documents.addAll(recipe.of(texts, corpus).train().rows());
+        }
+        Path partial = folder.resolveSibling("tokenizer.partial");
+        BytePairTokenizer.train(documents, recipe.shape().vocabSize()).write(partial);
+        Files.move(partial, folder);
+    }
+
+    /** Copies tensors, rounded to bfloat16. */
+    private static void halve(Path from, Path to) throws IOException {
+        try (NDManager manager = TensorEngine.newManager();
+                Safetensors full = Safetensors.open(from)) {
+            Map<String, NDArray> tensors = new LinkedHashMap<>();
+            for (String name : full.entries().keySet()) {
+                tensors.put(name, full.load(manager, name));
+            }
+            SafetensorsWriter.write(to, tensors, StoredType.BF16, Map.of("format", "pt"));
+        }
+    }
+
+    private static Map<String, Object> config(Recipe.Shape shape) {
+        Map<String, Object> config = new LinkedHashMap<>();
+        config.put("architectures", List.of("LlamaForCausalLM"));
+        config.put("model_type", "llama");
+        config.put("hidden_size", shape.hiddenSize());
+        config.put("intermediate_size", shape.intermediateSize());
+        config.put("num_hidden_layers", shape.blocks());
+        config.put("num_attention_heads", shape.heads());
+        config.put("num_key_value_heads", shape.kvHeads());
+        config.put("head_dim", shape.config().headDim());
+        config.put("vocab_size", shape.vocabSize());
+        config.put("max_position_embeddings", shape.maxPositions());
+        config.put("hidden_act", "silu");
+        config.put("rms_norm_eps", shape.config().normEpsilon());
+        config.put("rope_theta", 10000.0);
+        config.put("attention_bias", false);
+        config.put("mlp_bias", false);
+        config.put("tie_word_embeddings", true);
+        config.put("bos_token_id", BytePairTokenizer.START);
+        config.put("eos_token_id", BytePairTokenizer.END);
+        config.put("torch_dtype", "bfloat16");
+        return config;
     }
 }

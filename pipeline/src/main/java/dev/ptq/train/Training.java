@@ -70,16 +70,17 @@ public final class Training implements AutoCloseable {
      * @param folder for checkpoints, which must exist
      * @throws IOException if there is a checkpoint of another recipe
      */
-    Training(Recipe recipe, Map<String, Texts> texts, Tokenizer tokenizer, Path folder) throws IOException {
+    Training(Recipe recipe, Map<String, ReferenceModel.Texts> texts, Tokenizer tokenizer, Path folder)
+            throws IOException {
         this.recipe = recipe;
         this.folder = folder;
         int length = recipe.schedule().seqLen() + 1;
         for (String corpus : recipe.shares().keySet()) {
-            Texts own = Objects.requireNonNull(texts.get(corpus), corpus);
-            train.put(corpus, TokenStream.of(own.train(), tokenizer, length));
+            ReferenceModel.Texts own = recipe.of(texts, corpus);
+            train.put(corpus, TokenStream.of(own.train().rows(), tokenizer, length));
             validation.put(
                     corpus,
-                    TokenStream.of(own.validation(), tokenizer, length)
+                    TokenStream.of(own.validation().rows(), tokenizer, length)
                             .first(recipe.schedule().validationSequences(), length));
         }
         model = new TrainableModel(recipe.shape().config(), recipe.schedule().seqLen(), recipe.seed());
@@ -92,9 +93,6 @@ public final class Training implements AutoCloseable {
         }
     }
 
-    /** Training and validation documents of a corpus. */
-    public record Texts(List<String> train, List<String> validation) {}
-
     State state() {
         return state;
     }
@@ -105,7 +103,7 @@ public final class Training implements AutoCloseable {
 
     /** What is told after each step. */
     @FunctionalInterface
-    interface StepListener {
+    public interface StepListener {
         void stepped(int step, double loss);
     }
 

@@ -1,0 +1,74 @@
+package dev.ptq.cli;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.data.Corpus;
+import dev.ptq.data.CorpusText;
+import dev.ptq.data.Split;
+import dev.ptq.progress.Progress;
+import dev.ptq.train.Recipe;
+import dev.ptq.train.ReferenceModel;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
+
+/** {@code ptq train-reference --out DIR}. */
+@Command(
+        name = "train-reference",
+        hidden = true,
+        mixinStandardHelpOptions = true,
+        description = {
+            "Trains the model that comes with the program, from nothing, on the texts that come with it.",
+            "Takes an hour or two. A training that was stopped goes on from its last checkpoint in DIR.partial."
+        })
+final class TrainReferenceCommand implements Callable<Integer> {
+    @Spec
+    CommandSpec spec;
+
+    @Option(names = "--out", required = true, paramLabel = "DIR", description = "the model folder to make")
+    Path out;
+
+    @Option(
+            names = "--steps",
+            paramLabel = "COUNT",
+            defaultValue = "2400",
+            description = "length of the training (default: ${DEFAULT-VALUE})")
+    int steps;
+
+    @Option(
+            names = "--seed",
+            paramLabel = "NUMBER",
+            defaultValue = "1",
+            description = "another seed, another model (default: ${DEFAULT-VALUE})")
+    long seed;
+
+    @Override
+    public Integer call() throws IOException {
+        if (steps < 1) {
+            throw new ConfigException("--steps: expected a whole number of at least 1, got " + steps);
+        }
+        Map<String, ReferenceModel.Texts> texts = new TreeMap<>();
+        for (Corpus corpus : Corpus.values()) {
+            texts.put(
+                    corpus.label(),
+                    new ReferenceModel.Texts(
+                            new CorpusText(corpus, Split.TRAIN),
+                            new CorpusText(corpus, Split.VALIDATION),
+                            new CorpusText(corpus, Split.TEST)));
+        }
+        ReferenceModel.make(
+                Recipe.reference(seed, steps),
+                texts,
+                "scripts/ptq train-reference --out DIR --steps " + steps + " --seed " + seed,
+                out.toAbsolutePath().normalize(),
+                (step, loss) -> {},
+                Progress.Reporter.forTerminal());
+        spec.commandLine().getOut().println("model: " + out);
+        return 0;
+    }
+}
