@@ -150,6 +150,19 @@ class CommandsTest {
     }
 
     @Test
+    void theTrainingIsHiddenAndRefusesAFolderThatExists() throws IOException {
+        assertThat(tiny.execute("--help").out()).doesNotContain("train-reference");
+        assertThat(tiny.execute("train-reference", "--help").out()).contains("--out", "--steps", "--seed");
+        Outcome refused = tiny.execute("train-reference", "--out", "DIR");
+        assertThat(refused.code()).isEqualTo(2);
+        assertThat(refused.err()).contains("exists already");
+        assertThat(tiny.execute("train-reference", "--out", "DIR/new", "--steps", "0")
+                        .code())
+                .isEqualTo(2);
+        assertThat(folder.resolve("new.partial")).doesNotExist();
+    }
+
+    @Test
     void tellsItsVersion() {
         assertThat(tiny.execute("--version").out()).matches("ptq \\d+\\.\\d+\\.\\d+.*\n");
     }
