@@ -1,16 +1,11 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
-import dev.ptq.data.Corpus;
-import dev.ptq.data.CorpusText;
-import dev.ptq.data.Split;
 import dev.ptq.progress.Progress;
 import dev.ptq.train.Recipe;
 import dev.ptq.train.ReferenceModel;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -52,18 +47,9 @@ final class TrainReferenceCommand implements Callable<Integer> {
         if (steps < 1) {
             throw new ConfigException("--steps: expected a whole number of at least 1, got " + steps);
         }
-        Map<String, ReferenceModel.Texts> texts = new TreeMap<>();
-        for (Corpus corpus : Corpus.values()) {
-            texts.put(
-                    corpus.label(),
-                    new ReferenceModel.Texts(
-                            new CorpusText(corpus, Split.TRAIN),
-                            new CorpusText(corpus, Split.VALIDATION),
-                            new CorpusText(corpus, Split.TEST)));
-        }
         ReferenceModel.make(
                 Recipe.reference(seed, steps),
-                texts,
+                ReferenceModel.corpora(),
                 "scripts/ptq train-reference --out DIR --steps " + steps + " --seed " + seed,
                 out.toAbsolutePath().normalize(),
                 (step, loss) -> {},

@@ -3,6 +3,9 @@ package dev.ptq.train;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.config.ConfigException;
+import dev.ptq.data.Corpus;
+import dev.ptq.data.CorpusText;
+import dev.ptq.data.Split;
 import dev.ptq.data.Text;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.progress.Progress;
@@ -18,6 +21,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -34,6 +38,20 @@ public final class ReferenceModel {
 
     /** Training, validation and test documents of a corpus. */
     public record Texts(Text train, Text validation, Text test) {}
+
+    /** The texts that come with the program. */
+    public static Map<String, Texts> corpora() {
+        Map<String, Texts> texts = new TreeMap<>();
+        for (Corpus corpus : Corpus.values()) {
+            texts.put(
+                    corpus.label(),
+                    new Texts(
+                            new CorpusText(corpus, Split.TRAIN),
+                            new CorpusText(corpus, Split.VALIDATION),
+                            new CorpusText(corpus, Split.TEST)));
+        }
+        return texts;
+    }
 
     /**
      * Makes a model folder.

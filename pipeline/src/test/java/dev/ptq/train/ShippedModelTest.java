@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.ptq.data.Corpus;
-import dev.ptq.data.CorpusText;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Split;
 import dev.ptq.data.Tokenizer;
@@ -17,8 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.TreeMap;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -63,20 +60,11 @@ class ShippedModelTest {
     @Test
     @Tag("slow")
     void itsCurveBeginsAsATrainingDoesNow() throws IOException {
-        Map<String, ReferenceModel.Texts> texts = new TreeMap<>();
-        for (Corpus corpus : Corpus.values()) {
-            texts.put(
-                    corpus.label(),
-                    new ReferenceModel.Texts(
-                            new CorpusText(corpus, Split.TRAIN),
-                            new CorpusText(corpus, Split.VALIDATION),
-                            new CorpusText(corpus, Split.TEST)));
-        }
         List<LossCurve.Row> curve = LossCurve.read(shipped.resolve("loss.csv"));
         int enough = 20;
         int steps = 0;
         try (Tokenizer tokenizer = Tokenizer.open(shipped);
-                Training training = new Training(RECIPE, texts, tokenizer, folder)) {
+                Training training = new Training(RECIPE, ReferenceModel.corpora(), tokenizer, folder)) {
             training.run(
                     (step, loss) -> {
                         assertThat(loss)
