@@ -25,7 +25,8 @@ class ArchitectureTest {
      * them hands over plain metrics.
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
-            Map.entry("cli", "report stage run train " + DOMAIN),
+            Map.entry("cli", "sweep report stage run train " + DOMAIN),
+            Map.entry("sweep", "report stage run config progress"),
             Map.entry("report", "run chart config progress"),
             Map.entry("stage", "run " + DOMAIN),
             Map.entry("run", "config progress"),

@@ -8,12 +8,10 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 
-/** What every command on an experiment file takes. */
+/** What every command on an experiment file takes beside the file. */
 final class ExperimentOptions {
-    @Parameters(index = "0", paramLabel = "CONFIG", description = "the experiment file, TOML")
-    Path config;
+    static final String CONFIG = "the experiment file, TOML";
 
     @Option(
             names = "--set",
@@ -28,10 +26,14 @@ final class ExperimentOptions {
             description = "where runs and finished stages are kept (default: ${DEFAULT-VALUE})")
     Path results;
 
-    Experiment read() throws IOException {
-        if (!Files.isRegularFile(config)) {
-            throw new ConfigException(config + ": no such file");
-        }
+    Experiment read(Path config) throws IOException {
+        requireFile(config);
         return Experiment.read(config, overrides);
+    }
+
+    static void requireFile(Path file) {
+        if (!Files.isRegularFile(file)) {
+            throw new ConfigException(file + ": no such file");
+        }
     }
 }

@@ -23,6 +23,7 @@ import picocli.CommandLine.Command;
         subcommands = {
             RunCommand.class,
             ValidateCommand.class,
+            SweepCommand.class,
             QuantizeTensorCommand.class,
             SampleCommand.class,
             ListCommand.class,

@@ -1,19 +1,14 @@
 package dev.ptq.cli;
 
-import dev.ptq.config.ConfigException;
-import dev.ptq.config.TomlWriter;
 import dev.ptq.progress.Progress;
 import dev.ptq.report.MetricsTable;
-import dev.ptq.run.Plan;
-import dev.ptq.run.Provenance;
 import dev.ptq.run.Run;
-import dev.ptq.run.Runs;
 import dev.ptq.stage.Experiment;
 import dev.ptq.stage.ExperimentPlan;
-import dev.ptq.stage.Workspace;
-import dev.ptq.tensor.Parallel;
+import dev.ptq.stage.ExperimentRun;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -34,6 +29,9 @@ final class RunCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;
 
+    @Parameters(index = "0", paramLabel = "CONFIG", description = ExperimentOptions.CONFIG)
+    Path config;
+
     @Mixin
     ExperimentOptions options;
 
@@ -49,54 +47,22 @@ final class RunCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Runs.tagProblem(tag).ifPresent(problem -> {
-            throw new ConfigException(problem);
-        });
-        if (Files.exists(options.results) && !Files.isDirectory(options.results)) {
-            throw new ConfigException(
-                    options.results + ": expected a folder for results, found something else of that name");
-        }
-        Experiment experiment = options.read();
-        try (Workspace workspace = new Workspace(experiment, Progress.Reporter.forTerminal());
+        ExperimentRun.requirePlace(options.results, tag);
+        Experiment experiment = options.read(config);
+        Optional<String> again = Optional.ofNullable(force);
+        try (ExperimentRun prepared =
+                        ExperimentRun.prepare(experiment, options.results, tag, Progress.Reporter.forTerminal());
                 LogFile logFile = LogFile.open()) {
-            Plan plan = ExperimentPlan.of(workspace);
-            Runs runs = new Runs(options.results);
-            checkForce(plan);
-            runs.conflict(tag, plan).ifPresent(conflict -> {
-                throw new ConfigException(conflict);
+            prepared.check(again);
+            Run run = prepared.run(again, Version.version(), Version.commit(), (directory, manifest) -> {
+                Files.copy(config, directory.resolve("config.toml"));
+                logFile.copyTo(directory.resolve("log.txt"));
             });
-            if (force != null
-                    || !runs.cached(plan)
-                            .keySet()
-                            .containsAll(plan.fingerprints().keySet())) {
-                workspace.check();
-            }
-            Run run = runs.run(
-                    tag,
-                    plan,
-                    Optional.ofNullable(force),
-                    new Provenance(Version.version(), Version.commit(), Parallel.THREADS, workspace.sources()),
-                    (directory, manifest) -> {
-                        Files.copy(options.config, directory.resolve("config.toml"));
-                        Files.writeString(directory.resolve("resolved.toml"), TomlWriter.write(experiment.resolved()));
-                        ExperimentPlan.writeResults(experiment, directory);
-                        logFile.copyTo(directory.resolve("log.txt"));
-                    });
             Map<String, Object> metrics = ExperimentPlan.metrics(experiment, run.directory());
             spec.commandLine().getOut().print(MetricsTable.render(metrics));
             spec.commandLine().getOut().println("results: " + run.directory());
             spec.commandLine().getOut().flush();
         }
         return 0;
-    }
-
-    private void checkForce(Plan plan) {
-        if (force != null) {
-            try {
-                plan.from(force);
-            } catch (IllegalArgumentException e) {
-                throw new ConfigException("--force: " + e.getMessage());
-            }
-        }
     }
 }

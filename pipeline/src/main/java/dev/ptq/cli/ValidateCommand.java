@@ -10,12 +10,14 @@ import dev.ptq.stage.ExperimentPlan;
 import dev.ptq.stage.Workspace;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
 /** {@code ptq validate CONFIG}. */
@@ -27,12 +29,15 @@ final class ValidateCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;
 
+    @Parameters(index = "0", paramLabel = "CONFIG", description = ExperimentOptions.CONFIG)
+    Path config;
+
     @Mixin
     ExperimentOptions options;
 
     @Override
     public Integer call() throws IOException {
-        Experiment experiment = options.read();
+        Experiment experiment = options.read(config);
         PrintWriter out = spec.commandLine().getOut();
         try (Workspace workspace = new Workspace(experiment, Progress.Reporter.none())) {
             Plan plan = ExperimentPlan.of(workspace);

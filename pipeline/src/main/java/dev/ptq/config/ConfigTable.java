@@ -69,9 +69,21 @@ public final class ConfigTable {
      * @throws IOException if the file cannot be read
      */
     public static ConfigTable read(Path file, List<String> overrides) throws IOException {
+        return read(file, overrides, List.of());
+    }
+
+    /**
+     * The file with the overrides and then the assignments applied.
+     *
+     * @param overrides {@code key.path=value}, see {@link #parse}
+     * @param assignments do the same, but come from a file: problems with them are reported there
+     * @throws ConfigException if the file is not TOML
+     * @throws IOException if the file cannot be read
+     */
+    public static ConfigTable read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
         try {
             String toml = Files.readString(file);
-            return parse(toml.startsWith("\ufeff") ? toml.substring(1) : toml, file.toString(), overrides);
+            return parse(toml.startsWith("\ufeff") ? toml.substring(1) : toml, file.toString(), overrides, assignments);
         } catch (CharacterCodingException e) {
             throw new ConfigException(file + ": expected text in UTF-8");
         }
@@ -87,6 +99,10 @@ public final class ConfigTable {
      * @throws ConfigException if the text is not TOML
      */
     public static ConfigTable parse(String toml, String source, List<String> overrides) {
+        return parse(toml, source, overrides, List.of());
+    }
+
+    private static ConfigTable parse(String toml, String source, List<String> overrides, List<Assignment> assignments) {
         Problems problems = new Problems();
         Function<TomlPosition, Position> locate = place -> new Position(source, place.line(), place.column());
         TomlParseResult parsed = Toml.parse(toml);
@@ -95,7 +111,9 @@ public final class ConfigTable {
         }
         problems.throwIfAny();
         Node.Table document = Node.table(parsed, new Position(source, 1, 1), locate);
-        overrides.forEach(new Overrides(document, problems)::apply);
+        Overrides changes = new Overrides(document, problems);
+        overrides.forEach(override -> changes.apply(override, Position.ofOverride(override)));
+        assignments.forEach(assignment -> changes.apply(assignment.toString(), assignment.position()));
         return new ConfigTable(List.of(), document, problems);
     }
 
@@ -114,6 +132,11 @@ public final class ConfigTable {
     public boolean has(String key) {
         known.add(key);
         return node.value().containsKey(key);
+    }
+
+    /** The keys that are written in the table, in their order. They still have to be read. */
+    public List<String> keys() {
+        return List.copyOf(node.value().keySet());
     }
 
     /** A string. */
@@ -211,6 +234,23 @@ public final class ConfigTable {
     /** A list of strings, or the default if it is left out. */
     public List<String> strings(String key, List<String> defaultValue) {
         return list(key, new Kind.Text(), "a list of strings", defaultValue);
+    }
+
+    /** A value of any kind: a string, {@code Long}, {@code Double}, {@code Boolean}, or a list or map of them. */
+    public Object value(String key) {
+        return scalar(key, new Kind.Anything(), null);
+    }
+
+    /** A list with at least one value, each of any kind. */
+    public List<Object> values(String key) {
+        Node value = ask(key);
+        boolean table = value instanceof Node.Table;
+        boolean empty = value instanceof Node.Items items && items.value().isEmpty();
+        if (value != null && (table || empty)) {
+            rejected(value, at(key), "a list of values", table ? "; a dotted key stands in quotes here" : "");
+            return List.of();
+        }
+        return list(key, new Kind.Anything(), "a list of values", null);
     }
 
     /** The table under the key, inline or not; empty if it is left out. */

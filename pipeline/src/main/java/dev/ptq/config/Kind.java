@@ -57,6 +57,24 @@ sealed interface Kind<T> {
         }
     }
 
+    /** Whatever a config can hold: a string, {@code Long}, {@code Double}, {@code Boolean}, or lists and maps of them. */
+    record Anything() implements Kind<Object> {
+        @Override
+        public @Nullable Object accept(Object value) {
+            return Node.plain(value);
+        }
+
+        @Override
+        public String expected(@Nullable Object got) {
+            return "a string, number, true or false, a list or a table";
+        }
+
+        @Override
+        public Object placeholder() {
+            return "";
+        }
+    }
+
     /** A whole number within bounds. The largest {@code int} or {@code long} is said only to who went beyond it. */
     record WholeNumber(long min, long max) implements Kind<Long> {
         @Override

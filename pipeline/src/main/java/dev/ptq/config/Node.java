@@ -1,10 +1,13 @@
 package dev.ptq.config;
 
+import java.time.temporal.Temporal;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 import org.tomlj.TomlArray;
 import org.tomlj.TomlPosition;
 import org.tomlj.TomlTable;
@@ -44,6 +47,33 @@ sealed interface Node {
             return new Items(items, position);
         }
         return new Scalar(value, position);
+    }
+
+    /** The value without positions: lists and maps of plain values; null where it holds a date or time. */
+    static @Nullable Object plain(Object value) {
+        if (value instanceof List<?> items) {
+            List<Object> plain = new ArrayList<>();
+            for (Object item : items) {
+                Object each = plain(((Node) item).value());
+                if (each == null) {
+                    return null;
+                }
+                plain.add(each);
+            }
+            return List.copyOf(plain);
+        }
+        if (value instanceof Map<?, ?> entries) {
+            Map<String, Object> plain = new LinkedHashMap<>();
+            for (Map.Entry<?, ?> entry : entries.entrySet()) {
+                Object each = plain(((Node) entry.getValue()).value());
+                if (each == null) {
+                    return null;
+                }
+                plain.put((String) entry.getKey(), each);
+            }
+            return Collections.unmodifiableMap(plain);
+        }
+        return value instanceof Temporal ? null : value;
     }
 
     /** The value in a message: as TOML, long ones cut. */

@@ -33,8 +33,8 @@ final class Overrides {
         this.problems = problems;
     }
 
-    void apply(String override) {
-        Position position = Position.ofOverride(override);
+    /** Makes the change, a problem with which is at {@code position}. */
+    void apply(String override, Position position) {
         Matcher assignment = ASSIGNMENT.matcher(override);
         if (!assignment.matches()) {
             problems.add(position, "expected key=value");
@@ -52,8 +52,14 @@ final class Overrides {
                                 position, TomlWriter.key(path), "expected a value as in a TOML file, text in quotes"));
     }
 
+    /** The parts of the key before the equals sign; none if there is no key. */
+    static List<String> pathOf(String override) {
+        Matcher assignment = ASSIGNMENT.matcher(override);
+        return assignment.matches() ? path(assignment.group("key")) : List.of();
+    }
+
     /** The parts of a dotted key; none if it is not a key. */
-    private static List<String> path(String key) {
+    static List<String> path(String key) {
         try {
             return Toml.parseDottedKey(key);
         } catch (IllegalArgumentException notAKey) {

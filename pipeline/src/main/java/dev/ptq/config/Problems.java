@@ -8,10 +8,11 @@ import java.util.Set;
 final class Problems {
     private record Problem(Position position, String text) {}
 
-    /** As in the file, overrides last; problems of one place in the order they were found. */
+    /** As in the file, file by file, overrides last; problems of one place in the order they were found. */
     private static final Comparator<Problem> BY_PLACE = Comparator.comparing(
             Problem::position,
             Comparator.comparing((Position position) -> !position.inFile())
+                    .thenComparing(position -> position.inFile() ? position.source() : "")
                     .thenComparing(Position::line)
                     .thenComparing(Position::column));
 

@@ -103,8 +103,12 @@ public final class TomlWriter {
         return path.stream().map(TomlWriter::key).collect(Collectors.joining("."));
     }
 
-    /** A value on one line. */
-    static String inline(Object value) {
+    /**
+     * A value on one line.
+     *
+     * @throws IllegalArgumentException if it is null or of another type
+     */
+    public static String inline(Object value) {
         if (value instanceof String string) {
             return string(string);
         }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 
 /** The metrics of one run as tables for a terminal. */
 public final class MetricsTable {
@@ -21,12 +22,12 @@ public final class MetricsTable {
                 .toList();
         StringBuilder text = new StringBuilder();
         if (!texts.isEmpty()) {
-            append(text, perplexities(metrics, texts));
+            text.append(TextTable.render(perplexities(metrics, texts), Set.of(0)));
         }
         List<String[]> differences = differences(metrics, texts);
         if (differences.size() > 1) {
             text.append(System.lineSeparator());
-            append(text, differences);
+            text.append(TextTable.render(differences, Set.of(0)));
             text.append("intervals: paired bootstrap over chunks; loss in nats per token")
                     .append(System.lineSeparator())
                     .append(System.lineSeparator());
@@ -103,25 +104,5 @@ public final class MetricsTable {
 
     private static String number(Map<String, Object> metrics, String key, String format) {
         return metrics.get(key) instanceof Number value ? String.format(Locale.ROOT, format, value.doubleValue()) : "-";
-    }
-
-    /** A row of one cell stands for itself; all others have the same number of cells. */
-    private static void append(StringBuilder text, List<String[]> rows) {
-        int columns = rows.get(0).length;
-        int[] widths = new int[columns];
-        for (String[] row : rows) {
-            for (int i = 0; row.length == columns && i < columns; i++) {
-                widths[i] = Math.max(widths[i], row[i].length());
-            }
-        }
-        for (String[] row : rows) {
-            StringBuilder line = new StringBuilder();
-            for (int i = 0; i < row.length; i++) {
-                String padding = " ".repeat(Math.max(0, widths[i] - row[i].length()));
-                // names to the left, numbers to the right
-                line.append(i == 0 ? row[i] + padding : "  " + padding + row[i]);
-            }
-            text.append(line.toString().stripTrailing()).append(System.lineSeparator());
-        }
     }
 }

@@ -14,7 +14,7 @@ import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Records to JSON files and back: indented, snake_case keys in the order of the components, empty optionals left out. */
-final class Json {
+public final class Json {
     private static final JsonMapper MAPPER = JsonMapper.builder()
             .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
             .enable(SerializationFeature.INDENT_OUTPUT)
@@ -28,6 +28,11 @@ final class Json {
     /** Writes a new file; one that is already there is an error. */
     static void write(Path file, Record value) throws IOException {
         Files.writeString(file, MAPPER.writeValueAsString(value) + "\n", StandardOpenOption.CREATE_NEW);
+    }
+
+    /** Writes a file, or writes it anew, see {@link AtomicFile}. */
+    public static void replace(Path file, Record value) throws IOException {
+        AtomicFile.replace(file, MAPPER.writeValueAsString(value) + "\n");
     }
 
     static <T extends Record> T read(Path file, Class<T> type) throws IOException {

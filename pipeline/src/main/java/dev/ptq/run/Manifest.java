@@ -2,6 +2,7 @@ package dev.ptq.run;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
 import java.util.Objects;
@@ -43,6 +44,11 @@ public record Manifest(
     /** Reads the manifest of a run directory. */
     public static Manifest read(Path directory) throws IOException {
         return Json.read(directory.resolve(FILE), Manifest.class);
+    }
+
+    /** How long the run took, stages that it reused left out. */
+    public double seconds() {
+        return Duration.between(started, ended).toMillis() / 1000.0;
     }
 
     /** One of the stages. */

@@ -57,6 +57,23 @@ public final class Runs {
         return found;
     }
 
+    /**
+     * The run under a tag, if it is complete and of that plan: {@link #run} would execute nothing.
+     *
+     * @param fingerprint of the plan
+     */
+    public Optional<Run> complete(String tag, String fingerprint) throws IOException {
+        requireTag(tag);
+        Path directory = results.resolve(tag);
+        if (!Files.exists(directory.resolve(Manifest.FILE))) {
+            return Optional.empty();
+        }
+        Manifest manifest = Manifest.read(directory);
+        return manifest.fingerprint().equals(fingerprint)
+                ? Optional.of(new Run(directory, manifest, true))
+                : Optional.empty();
+    }
+
     /** Why a plan cannot be run under a tag, if something else has that name; to be asked before {@link #run}. */
     public Optional<String> conflict(String tag, Plan plan) {
         requireTag(tag);

@@ -2,6 +2,7 @@ package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
@@ -64,7 +65,18 @@ public record Experiment(
      * @throws dev.ptq.config.ConfigException with all problems, if there are any
      */
     public static Experiment read(Path file, List<String> overrides) throws IOException {
-        ConfigTable root = ConfigTable.read(file, overrides);
+        return read(file, overrides, List.of());
+    }
+
+    /**
+     * Reads an experiment file for one point of a sweep.
+     *
+     * @param overrides {@code key.path=value}
+     * @param assignments what the point sets; they come after the overrides
+     * @throws dev.ptq.config.ConfigException with all problems, if there are any
+     */
+    public static Experiment read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
+        ConfigTable root = ConfigTable.read(file, overrides, assignments);
         long seed = root.longInteger("seed", 0, 0, Long.MAX_VALUE);
         ConfigTable modelTable = root.requiredTable("model");
         String path = modelTable.string("path");

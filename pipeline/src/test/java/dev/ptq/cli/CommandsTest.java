@@ -133,6 +133,7 @@ class CommandsTest {
             value = {
                 "run: CONFIG, TAG, --set, --results, --force",
                 "validate: CONFIG, --set, --results",
+                "sweep: SWEEP, CONFIG, TAG, --set, --results, --dry-run, --jobs, --fail-fast, --keep-going",
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
                 "sample: --prompt, --model, --tokens, --temperature, --top-p, --seed",
                 "list: WHAT"

@@ -49,6 +49,49 @@ class ConfigTableTest {
     }
 
     @Test
+    void readsValuesOfAnyKind() {
+        ConfigTable table = parse("""
+                "a.b" = 3
+                text = "x"
+                nested = { on = true, list = [1.5, [], {}] }
+                list = [1, "two", { three = 3 }]
+                """);
+
+        assertThat(table.keys()).containsExactly("a.b", "text", "nested", "list");
+        assertThat(table.value("a.b")).isEqualTo(3L);
+        assertThat(table.value("text")).isEqualTo("x");
+        assertThat(table.value("nested")).isEqualTo(Map.of("on", true, "list", List.of(1.5, List.of(), Map.of())));
+        assertThat(table.values("list")).containsExactly(1L, "two", Map.of("three", 3L));
+        table.finish();
+    }
+
+    @Test
+    void someValuesAreOfNoKind() {
+        String toml = """
+                when = 1979-05-27
+                table = { when = [07:32:00] }
+                empty = []
+                dotted.key = [3]
+                one = 3
+                times = [1, 07:32:00]
+                """;
+
+        assertThat(problems(toml, table -> {
+                    List.of("when", "table", "absent").forEach(table::value);
+                    List.of("empty", "dotted", "one", "times").forEach(table::values);
+                }))
+                .containsExactly(
+                        "w4.toml:1:1: when: expected a string, number, true or false, a list or a table, got 1979-05-27",
+                        "w4.toml:1:1: absent: expected a string, number, true or false, a list or a table, but it is"
+                                + " missing",
+                        "w4.toml:2:1: table: expected a string, number, true or false, a list or a table, got a table",
+                        "w4.toml:3:1: empty: expected a list of values, got []",
+                        "w4.toml:4:1: dotted: expected a list of values, got a table; a dotted key stands in quotes here",
+                        "w4.toml:5:1: one: expected a list of values, got 3",
+                        "w4.toml:6:13: times.1: expected a string, number, true or false, a list or a table, got 07:32");
+    }
+
+    @Test
     void fallsBackToDefaultsInAnEmptyFile() {
         ConfigTable table = parse("");
 

@@ -131,6 +131,18 @@ class RunsTest {
     }
 
     @Test
+    void knowsWhichRunsAreComplete() throws IOException {
+        assertThat(runs.complete("a", plan.fingerprint())).isEmpty();
+        Run run = run("a", plan);
+        Files.createDirectories(results.resolve("b"));
+
+        assertThat(runs.complete("a", plan.fingerprint())).contains(new Run(run.directory(), run.manifest(), true));
+        assertThat(runs.complete("a", "another")).isEmpty();
+        assertThat(runs.complete("b", plan.fingerprint())).isEmpty();
+        assertThat(run.manifest().seconds()).isBetween(0.0, 60.0);
+    }
+
+    @Test
     void describesTheFinishedStageInTheCache() throws IOException {
         run("a", plan);
 

@@ -1,0 +1,23 @@
+package dev.ptq.run;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.UUID;
+
+/** Files that are whole whenever somebody looks, also after their process was killed. */
+public final class AtomicFile {
+    private AtomicFile() {}
+
+    /** Writes a text to a file in a directory that exists; what it held before is there until all of this is. */
+    public static void replace(Path file, String text) throws IOException {
+        Path partial = file.resolveSibling(file.getFileName() + ".partial-" + UUID.randomUUID());
+        try {
+            Files.writeString(partial, text);
+            Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(partial);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+package dev.ptq.sweep;
+
+import dev.ptq.run.Run;
+import dev.ptq.run.Runs;
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Runs each point as the command that would run it alone, in a process of its own.
+ *
+ * <p>So a crash or a lack of memory ends no other point, what the tensor engine holds is given back after each, and its
+ * global state is nobody else's. What points share is made once all the same: the cache of stages is for processes too.
+ */
+public final class PointProcesses implements PointRunner, AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(PointProcesses.class);
+
+    /** What a system sends that has no memory left, as an exit code. */
+    private static final int KILLED = 128 + 9;
+
+    private final Sweep sweep;
+    private final List<String> program;
+    private final Map<String, String> environment;
+    private final Set<Process> running = ConcurrentHashMap.newKeySet();
+    private final Thread atExit = new Thread(this::end, "end points");
+    private volatile boolean ending;
+
+    /**
+     * Gets ready to start processes, which do not outlive this one.
+     *
+     * @param program the command line up to the subcommand
+     * @param environment what is added to that of this process
+     */
+    public PointProcesses(Sweep sweep, List<String> program, Map<String, String> environment) {
+        this.sweep = sweep;
+        this.program = List.copyOf(program);
+        this.environment = Map.copyOf(environment);
+        Runtime.getRuntime().addShutdownHook(atExit);
+    }
+
+    @Override
+    public Outcome run(CheckedPoint point) throws InterruptedException {
+        long start = System.nanoTime();
+        try {
+            Process process = start(point.point());
+            String last = forward(process, point.point().name());
+            int code = process.waitFor();
+            running.remove(process);
+            if (ending) {
+                throw new InterruptedException(point.point().name());
+            }
+            if (code != 0) {
+                return new Outcome(Optional.of(reason(code, last)), secondsSince(start));
+            }
+            Optional<Run> run = new Runs(sweep.results()).complete(sweep.tagOf(point.point()), point.fingerprint());
+            if (run.isPresent()) {
+                return new Outcome(Optional.empty(), run.get().manifest().seconds());
+            }
+            String changed = "is another experiment than was checked: a config, a model or a text changed meanwhile";
+            return new Outcome(Optional.of(changed), secondsSince(start));
+        } catch (IOException e) {
+            return new Outcome(Optional.of(String.valueOf(e.getMessage())), secondsSince(start));
+        }
+    }
+
+    private Process start(Point point) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(program);
+        command.addAll(List.of("run", sweep.config().toString(), sweep.tagOf(point)));
+        command.addAll(List.of("--results", sweep.results().toString()));
+        for (List<String> overrides : List.of(sweep.overrides(), point.overrides())) {
+            overrides.forEach(override -> command.addAll(List.of("--set", override)));
+        }
+        ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD);
+        builder.environment().putAll(environment);
+        if (ending) {
+            throw new InterruptedException(point.name());
+        }
+        Process process = builder.start();
+        running.add(process);
+        if (ending) { // between the two looks
+            process.destroy();
+        }
+        return process;
+    }
+
+    /** Logs what the process says; returns the last line, frames of a stack trace left out. */
+    private static String forward(Process process, String name) throws IOException {
+        String last = "";
+        try (BufferedReader lines = process.errorReader(StandardCharsets.UTF_8)) {
+            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                log.info("{}: {}", name, line);
+                if (!line.isBlank() && !Character.isWhitespace(line.charAt(0))) {
+                    last = line;
+                }
+            }
+        }
+        return last;
+    }
+
+    /** The program ends with 1 or 2 after it has said why; with anything else it was ended. */
+    static String reason(int code, String last) {
+        if (code == 1 || code == 2) {
+            return last.isEmpty() ? "ended with code " + code : last.replaceFirst("^ptq: ", "");
+        }
+        return "ended with code " + code + (code == KILLED ? ", killed, maybe for want of memory" : "")
+                + (last.isEmpty() ? "" : "; it last said: " + last);
+    }
+
+    private static double secondsSince(long start) {
+        return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start) / 1000.0;
+    }
+
+    private void end() {
+        ending = true;
+        running.forEach(Process::destroy);
+    }
+
+    /** Ends what is still running. */
+    @Override
+    public void close() {
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException e) {
+            log.debug("the program is ending", e);
+        }
+        end();
+    }
+}

@@ -1,0 +1,73 @@
+package dev.ptq.sweep;
+
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+
+/**
+ * What became of a point.
+ *
+ * @param set what the point changes in the base config
+ * @param fingerprint that the manifest of its run has
+ * @param error why it failed
+ * @param seconds the run took, or until it failed
+ */
+public record PointRecord(
+        String name,
+        State state,
+        Optional<String> error,
+        OptionalDouble seconds,
+        String fingerprint,
+        Map<String, Object> set) {
+    /** How far a point is. */
+    public enum State {
+        /** Neither done nor failed. */
+        PENDING,
+        /** Its run is complete. */
+        DONE,
+        /** Its run ended with an error. */
+        FAILED;
+
+        /** As in {@code sweep.json}. */
+        @Override
+        public String toString() {
+            return switch (this) {
+                case PENDING -> "pending";
+                case DONE -> "done";
+                case FAILED -> "failed";
+            };
+        }
+    }
+
+    public PointRecord {
+        set = Collections.unmodifiableMap(new LinkedHashMap<>(set));
+    }
+
+    /** A point before the sweep is run. */
+    static PointRecord of(CheckedPoint point) {
+        Map<String, Object> set = new LinkedHashMap<>();
+        point.point().assignments().forEach(each -> set.put(each.key(), each.value()));
+        return new PointRecord(
+                point.point().name(),
+                point.complete().isPresent() ? State.DONE : State.PENDING,
+                Optional.empty(),
+                point.complete().map(run -> run.manifest().seconds()).stream()
+                        .mapToDouble(Double::doubleValue)
+                        .findFirst(),
+                point.fingerprint(),
+                set);
+    }
+
+    /** The same point when it was run. */
+    PointRecord after(PointRunner.Outcome outcome) {
+        return new PointRecord(
+                name,
+                outcome.error().isPresent() ? State.FAILED : State.DONE,
+                outcome.error(),
+                OptionalDouble.of(outcome.seconds()),
+                fingerprint,
+                set);
+    }
+}

@@ -1,0 +1,22 @@
+package dev.ptq.sweep;
+
+import java.util.Optional;
+
+/** Runs one point after the other, or several at once. */
+@FunctionalInterface
+public interface PointRunner {
+    /**
+     * How a point ended.
+     *
+     * @param error why it failed, on one line; empty if its run is complete
+     * @param seconds the run took, or until it failed
+     */
+    record Outcome(Optional<String> error, double seconds) {}
+
+    /**
+     * Runs a point to its end. Whatever goes wrong with it is in the outcome.
+     *
+     * @throws InterruptedException if the whole program is ending, so that the point is neither done nor failed
+     */
+    Outcome run(CheckedPoint point) throws InterruptedException;
+}

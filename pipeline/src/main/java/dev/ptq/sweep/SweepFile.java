@@ -1,0 +1,334 @@
+package dev.ptq.sweep;
+
+import dev.ptq.config.Assignment;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Spelling;
+import dev.ptq.config.TomlWriter;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/** A sweep file on its way to points; the format is in {@code sweeps/README.md}. */
+final class SweepFile {
+    private static final int MOST_POINTS = 10_000;
+    private static final String TWICE = "is there already, written in another way";
+
+    private final ConfigTable root;
+    private final List<Axis> axes = new ArrayList<>();
+    private final Map<String, Axis> axisOf = new HashMap<>();
+
+    /** Whether axes could not be read, so that nothing can be said of what matches them. */
+    private boolean broken;
+
+    /**
+     * A point without a name.
+     *
+     * @param values by key
+     * @param naming the keys that its name is made of
+     * @param table where it is written; the whole file for a point of the axes
+     */
+    private record Draft(Map<String, Value> values, List<String> naming, ConfigTable table) {
+        boolean has(Map<String, Value> some) {
+            return some.values().stream().allMatch(value -> {
+                Value own = values.get(value.key());
+                return own != null && own.value().equals(value.value());
+            });
+        }
+
+        PointNames.Parts parts() {
+            List<Assignment> shown = new ArrayList<>();
+            for (String key : naming) {
+                Optional.ofNullable(values.get(key)).map(Value::assignment).ifPresent(shown::add);
+            }
+            return new PointNames.Parts(
+                    shown, values.values().stream().map(Value::assignment).toList());
+        }
+    }
+
+    private SweepFile(ConfigTable root) {
+        this.root = root;
+    }
+
+    /**
+     * The points of a sweep, in order.
+     *
+     * @throws dev.ptq.config.ConfigException with all problems, if there are any
+     */
+    static List<Point> read(Path file) throws IOException {
+        ConfigTable root = ConfigTable.read(file, List.of());
+        List<Point> points = new SweepFile(root).points();
+        root.finish();
+        return points;
+    }
+
+    private List<Point> points() {
+        root.table("axes").ifPresent(this::readAxes);
+        root.tables("zip").forEach(this::readZip);
+        List<Draft> drafts = exclude(product());
+        drafts.addAll(include(drafts));
+        List<String> names = PointNames.of(drafts.stream().map(Draft::parts).toList());
+        Set<String> taken = new HashSet<>();
+        List<Point> points = new ArrayList<>();
+        for (int i = 0; i < drafts.size(); i++) {
+            if (!taken.add(names.get(i).toLowerCase(Locale.ROOT))) {
+                drafts.get(i).table().problem("is the point " + names.get(i) + ", which is there already");
+            }
+            points.add(point(names.get(i), drafts.get(i).values()));
+        }
+        root.table("points").ifPresent(table -> points.addAll(namedPoints(table, taken)));
+        if (points.isEmpty() && !broken) {
+            root.problem("no point is left; expected some of [axes], [[zip]], [[include]] and [points.NAME]");
+        }
+        return points;
+    }
+
+    private void readAxes(ConfigTable table) {
+        if (table.keys().isEmpty()) {
+            table.problem("expected at least one key with a list of values");
+        }
+        for (String written : table.keys()) {
+            List<Object> list = table.values(written);
+            List<Map<String, Value>> rows = new ArrayList<>();
+            for (Value value : values(table, written, list)) {
+                rows.add(Map.of(value.key(), value));
+            }
+            add(table, rows);
+        }
+    }
+
+    private void readZip(ConfigTable table) {
+        List<List<Value>> lists = new ArrayList<>();
+        for (String written : table.keys()) {
+            lists.add(values(table, written, table.values(written)));
+        }
+        if (lists.isEmpty()) {
+            table.problem("expected at least one key with a list of values");
+            return;
+        }
+        List<Value> first = lists.get(0);
+        boolean even = true;
+        for (List<Value> list : lists) {
+            if (!first.isEmpty() && !list.isEmpty() && list.size() != first.size()) {
+                list.get(0)
+                        .problem("expected " + first.size() + " values, as many as "
+                                + first.get(0).key() + " has, got " + list.size());
+            }
+            even &= list.size() == first.size();
+        }
+        List<Map<String, Value>> rows = new ArrayList<>();
+        for (int i = 0; even && i < first.size(); i++) {
+            Map<String, Value> row = new LinkedHashMap<>();
+            for (List<Value> list : lists) {
+                if (row.putIfAbsent(list.get(i).key(), list.get(i)) != null) {
+                    list.get(i).problem(TWICE);
+                }
+            }
+            rows.add(row);
+        }
+        add(table, rows);
+    }
+
+    /** Adds an axis unless there is something wrong with it. */
+    private void add(ConfigTable table, List<Map<String, Value>> rows) {
+        if (rows.isEmpty()) {
+            broken = true;
+            return;
+        }
+        Axis axis = new Axis(List.copyOf(rows.get(0).keySet()), rows);
+        for (Value value : rows.get(0).values()) {
+            if (axisOf.putIfAbsent(value.key(), axis) != null) {
+                value.problem("is on another axis already");
+                broken = true;
+            }
+        }
+        if (!axis.tellApart(axis.keys())) {
+            String message = "has the same values twice";
+            if (axis.keys().size() == 1) {
+                rows.get(0).values().forEach(value -> value.problem(message));
+            } else {
+                table.problem(message);
+            }
+            broken = true;
+        }
+        axes.add(axis);
+    }
+
+    private List<Draft> product() {
+        double size = axes.isEmpty() || broken ? 0 : 1;
+        for (Axis axis : axes) {
+            size *= axis.rows().size();
+        }
+        if (size > MOST_POINTS) {
+            root.problem(
+                    String.format(Locale.ROOT, "the axes make %.0f points, expected at most %d", size, MOST_POINTS));
+            broken = true;
+        }
+        List<Draft> drafts = new ArrayList<>();
+        if (size > 0 && !broken) {
+            List<Axis> naming = axes.stream().anyMatch(Axis::varies)
+                    ? axes.stream().filter(Axis::varies).toList()
+                    : axes;
+            List<String> keys =
+                    naming.stream().flatMap(axis -> axis.tellingKeys().stream()).toList();
+            for (Map<String, Value> values : Axis.product(axes)) {
+                drafts.add(new Draft(values, keys, root));
+            }
+        }
+        return drafts;
+    }
+
+    /** Leaves out what an {@code [[exclude]]} matches. */
+    private List<Draft> exclude(List<Draft> product) {
+        List<Draft> left = new ArrayList<>(product);
+        for (ConfigTable table : root.tables("exclude")) {
+            Map<String, Value> given = values(table);
+            if (given.isEmpty()) {
+                table.problem("expected at least one key");
+                continue;
+            }
+            List<Value> odd =
+                    given.values().stream().filter(value -> !isOnAxis(value)).toList();
+            if (odd.isEmpty() && !broken && product.stream().noneMatch(draft -> draft.has(given))) {
+                table.problem("matches no point");
+            }
+            left.removeIf(draft -> draft.has(given));
+        }
+        return left;
+    }
+
+    /** Whether an axis has the value; if not, that is a problem. */
+    private boolean isOnAxis(Value value) {
+        Axis axis = axisOf.get(value.key());
+        if (axis == null) {
+            if (!broken) {
+                value.problem("no axis has this key" + Spelling.hint(Spelling.closest(value.key(), axisOf.keySet())));
+            }
+            return false;
+        }
+        List<Object> values = new ArrayList<>();
+        for (Map<String, Value> row : axis.rows()) {
+            Optional.ofNullable(row.get(value.key())).map(Value::value).ifPresent(values::add);
+        }
+        if (!values.contains(value.value())) {
+            value.problem("expected one of " + TomlWriter.inline(values) + ", got " + TomlWriter.inline(value.value()));
+            return false;
+        }
+        return true;
+    }
+
+    /** Adds keys to the points that an {@code [[include]]} matches; one that matches none is a point, returned. */
+    private List<Draft> include(List<Draft> drafts) {
+        List<Draft> more = new ArrayList<>();
+        for (ConfigTable table : root.tables("include")) {
+            Map<String, Value> given = values(table);
+            Map<String, Value> conditions = new LinkedHashMap<>(given);
+            conditions.keySet().retainAll(axisOf.keySet());
+            List<Draft> matched =
+                    drafts.stream().filter(draft -> draft.has(conditions)).toList();
+            if (given.isEmpty()) {
+                table.problem("expected at least one key");
+            } else if (matched.isEmpty()) {
+                if (!broken) {
+                    ownPoint(table, given).ifPresent(more::add);
+                }
+            } else if (conditions.size() == given.size()) {
+                table.problem("adds nothing: a point with these values is there already");
+            } else {
+                given.keySet().removeAll(conditions.keySet());
+                matched.forEach(draft -> draft.values().putAll(given));
+            }
+        }
+        return more;
+    }
+
+    /** The point that an {@code [[include]]} is; none, which is a problem, if it lacks a value for an axis. */
+    private Optional<Draft> ownPoint(ConfigTable table, Map<String, Value> given) {
+        Map<String, Value> values = new LinkedHashMap<>();
+        Set<String> naming = new LinkedHashSet<>();
+        List<String> missing = new ArrayList<>();
+        for (Axis axis : axes) {
+            for (String key : axis.keys()) {
+                if (axis.varies() && !given.containsKey(key)) {
+                    missing.add(key);
+                }
+            }
+            values.putAll(axis.rows().get(0));
+            naming.addAll(axis.varies() ? axis.tellingKeys() : List.of());
+        }
+        if (!missing.isEmpty()) {
+            table.problem("matches no point; to be one of its own it needs a value for " + String.join(", ", missing));
+            return Optional.empty();
+        }
+        values.putAll(given);
+        given.keySet().stream().filter(key -> !varies(key)).forEach(naming::add);
+        return Optional.of(new Draft(values, List.copyOf(naming), table));
+    }
+
+    private boolean varies(String key) {
+        Axis axis = axisOf.get(key);
+        return axis != null && axis.varies();
+    }
+
+    private List<Point> namedPoints(ConfigTable table, Set<String> taken) {
+        List<Point> points = new ArrayList<>();
+        for (String name : table.keys()) {
+            Map<String, Value> values = values(table.requiredTable(name));
+            PointNames.problem(name).ifPresent(problem -> table.problem(name, problem));
+            if (!taken.add(name.toLowerCase(Locale.ROOT))) {
+                table.problem(name, "there is a point of that name already");
+            }
+            points.add(point(name, values));
+        }
+        return points;
+    }
+
+    /** What holds another key is set before it, wherever the two are written. */
+    private static Point point(String name, Map<String, Value> values) {
+        return new Point(
+                name,
+                values.values().stream()
+                        .map(Value::assignment)
+                        .sorted(Comparator.comparing(
+                                assignment -> assignment.path().size()))
+                        .toList());
+    }
+
+    /** The keys and values of a table by key. */
+    private static Map<String, Value> values(ConfigTable table) {
+        Map<String, Value> values = new LinkedHashMap<>();
+        for (String written : table.keys()) {
+            Object value = table.value(written);
+            for (Value each : values(table, written, List.of(value))) {
+                if (each.assignment().path().size() == 1 && value instanceof Map<?, ?> map && !map.isEmpty()) {
+                    each.problem("expected a value, got a table; a dotted key stands in quotes here");
+                }
+                if (values.putIfAbsent(each.key(), each) != null) {
+                    each.problem(TWICE);
+                }
+            }
+        }
+        return values;
+    }
+
+    /** The values of a list that stands under a config's key; none, which is a problem, if the key is none. */
+    private static List<Value> values(ConfigTable table, String written, List<Object> list) {
+        Optional<List<String>> path = Assignment.path(written);
+        if (path.isEmpty()) {
+            table.problem(written, "expected the dotted key of a config, unusual parts of it in quotes");
+            return List.of();
+        }
+        return list.stream()
+                .map(value -> new Value(new Assignment(path.get(), value, table.position(written)), table, written))
+                .toList();
+    }
+}

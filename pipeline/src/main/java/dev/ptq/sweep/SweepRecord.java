@@ -1,0 +1,22 @@
+package dev.ptq.sweep;
+
+import java.time.Instant;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What {@code sweep.json} says about a sweep.
+ *
+ * @param sweep the file, as it was named
+ * @param config the base, as it was named
+ * @param set {@code key=value} for the base
+ * @param started when the sweep was last run
+ * @param ended when that was over; absent while it lasts, or if it was killed
+ */
+record SweepRecord(
+        String sweep,
+        String config,
+        List<String> set,
+        Instant started,
+        Optional<Instant> ended,
+        List<PointRecord> points) {}
