@@ -45,6 +45,11 @@ public record Manifest(
         return Json.read(directory.resolve(FILE), Manifest.class);
     }
 
+    /** What was read from a manifest by someone else; {@link IOException} if it is none. */
+    public static Manifest parse(byte[] json) throws IOException {
+        return Json.parse(json, FILE, Manifest.class);
+    }
+
     /** One of the stages. */
     public StageEntry stage(String name) {
         return Objects.requireNonNull(stages.get(name), name);
