@@ -26,6 +26,7 @@ import picocli.CommandLine.Command;
             SweepCommand.class,
             QuantizeTensorCommand.class,
             SampleCommand.class,
+            CollectCommand.class,
             ListCommand.class,
             TrainReferenceCommand.class,
             CommandLine.HelpCommand.class

@@ -117,6 +117,11 @@ public final class ConfigTable {
         return new ConfigTable(List.of(), document, problems);
     }
 
+    /** The document itself, whatever has been read of it. */
+    Node.Table node() {
+        return node;
+    }
+
     /** Where the table stands in the file, as an override would address it: {@code approximation.0.factor}. */
     public String path() {
         return TomlWriter.key(path);

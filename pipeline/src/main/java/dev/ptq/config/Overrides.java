@@ -20,7 +20,7 @@ final class Overrides {
             Pattern.compile("(?s)(?<key>(?:[^='\"]++|'[^']*'|\"(?:[^\"\\\\]|\\\\.)*\")*)=(?<value>.*)");
 
     private static final Pattern BARE_WORD = Pattern.compile("[A-Za-z0-9_./~:@-]+");
-    private static final Pattern INDEX = Pattern.compile("[0-9]+");
+    static final Pattern INDEX = Pattern.compile("[0-9]+");
 
     /** Keys whose value may stand for the index of an entry in a list of tables. */
     private static final List<String> NAMING_KEYS = List.of("method", "name", "dataset");
@@ -124,7 +124,8 @@ final class Overrides {
         return OptionalInt.empty();
     }
 
-    private static Stream<String> names(Node entry) {
+    /** What an entry of a list can be called: its method, its name, its dataset. */
+    static Stream<String> names(Node entry) {
         if (!(entry instanceof Node.Table table)) {
             return Stream.empty();
         }

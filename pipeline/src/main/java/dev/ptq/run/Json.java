@@ -36,12 +36,16 @@ public final class Json {
     }
 
     static <T extends Record> T read(Path file, Class<T> type) throws IOException {
+        return parse(Files.readAllBytes(file), file.toString(), type);
+    }
+
+    /** What was read from a file, called {@code source} in messages. */
+    static <T extends Record> T parse(byte[] json, String source, Class<T> type) throws IOException {
         try {
-            T value = MAPPER.readValue(Files.readAllBytes(file), type);
-            return Optional.ofNullable(value)
-                    .orElseThrow(() -> new IOException(file + ": expected an object, got null"));
+            return Optional.ofNullable(MAPPER.readValue(json, type))
+                    .orElseThrow(() -> new IOException(source + ": expected an object, got null"));
         } catch (JacksonException e) {
-            throw new IOException(file + ": " + e.getOriginalMessage(), e);
+            throw new IOException(source + ": " + e.getOriginalMessage(), e);
         }
     }
 }

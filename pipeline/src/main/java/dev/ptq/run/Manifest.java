@@ -51,6 +51,11 @@ public record Manifest(
         return Duration.between(started, ended).toMillis() / 1000.0;
     }
 
+    /** What was read from a manifest by someone else; {@link IOException} if it is none. */
+    public static Manifest parse(byte[] json) throws IOException {
+        return Json.parse(json, FILE, Manifest.class);
+    }
+
     /** One of the stages. */
     public StageEntry stage(String name) {
         return Objects.requireNonNull(stages.get(name), name);

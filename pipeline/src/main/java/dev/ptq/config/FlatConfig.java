@@ -1,0 +1,200 @@
+package dev.ptq.config;
+
+import java.util.Collection;
+import java.util.Collections;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * A config file as values by dotted key, and which keys tell such files apart.
+ *
+ * <p>A key is what an override would say: {@code approximation.l2qer.rank} is of the step with that method,
+ * {@code evaluation.perplexity.NAME.seq_len} of the text with that name. Where these do not tell the entries of a list
+ * apart, their places do. A list of entries with names has a value of its own, the names: {@code approximation} is
+ * {@code "l2qer"}.
+ */
+public final class FlatConfig {
+    private static final String ROOT = "";
+
+    private final Map<String, Object> values = new LinkedHashMap<>();
+
+    /** The table that each key is in. */
+    private final Map<String, String> homes = new HashMap<>();
+
+    /** The table around each table. */
+    private final Map<String, String> parents = new HashMap<>();
+
+    /** The first key of each table that has keys. */
+    private final Map<String, String> firsts = new HashMap<>();
+
+    /** Tables that are entries of a list and have a name. */
+    private final Set<String> entries = new HashSet<>();
+
+    /** Keys whose value is the names of such entries. */
+    private final Set<String> lists = new HashSet<>();
+
+    private FlatConfig() {}
+
+    /** No config at all. */
+    public static FlatConfig none() {
+        return new FlatConfig();
+    }
+
+    /**
+     * Reads a config, whichever keys it has.
+     *
+     * @param source what to call the text in messages
+     * @throws ConfigException if the text is not TOML
+     */
+    public static FlatConfig parse(String toml, String source) {
+        try {
+            FlatConfig flat = new FlatConfig();
+            flat.table(List.of(), ConfigTable.parse(toml, source, List.of()).node());
+            return flat;
+        } catch (StackOverflowError e) { // the parser and this class descend with the nesting
+            throw new ConfigException(source + ": nested too deeply");
+        }
+    }
+
+    /**
+     * The keys that tell these configs apart: two of them differ in the value, or one has none.
+     *
+     * <p>That one has none is not counted where another key says so already: a step or text that is missing as a whole
+     * is missing from the names of its list, and its keys count only if other steps or texts have other values for
+     * them; of another table that is missing only the first key counts; and another format has other keys.
+     */
+    public static Set<String> differences(Collection<FlatConfig> configs) {
+        return new ConfigDifferences(configs).keys();
+    }
+
+    /**
+     * The values by key, in the order of the file: strings, {@code Long}, {@code Double}, {@code Boolean}, dates and
+     * times, lists of these.
+     */
+    public Map<String, Object> values() {
+        return Collections.unmodifiableMap(values);
+    }
+
+    /** Whether nothing is in it. */
+    public boolean isEmpty() {
+        return values.isEmpty();
+    }
+
+    /** The table that one of the keys is in. */
+    String home(String key) {
+        return Objects.requireNonNull(homes.get(key));
+    }
+
+    boolean isTable(String table) {
+        return table.equals(ROOT) || parents.containsKey(table);
+    }
+
+    /** A table, the one around it, and so on, without the root. */
+    Stream<String> tablesAround(String table) {
+        return Stream.iterate(table, each -> !each.equals(ROOT), each -> Objects.requireNonNull(parents.get(each)));
+    }
+
+    boolean isFirst(String key) {
+        return key.equals(firsts.get(home(key)));
+    }
+
+    /** Whether a table is an entry of a list that has a name. */
+    boolean isEntry(String table) {
+        return entries.contains(table);
+    }
+
+    /** Whether the value of a key is the names of such entries. */
+    boolean isNames(String key) {
+        return lists.contains(key);
+    }
+
+    /** A key of an entry with a name, in words that are the same for all entries; none for the name itself. */
+    Optional<String> inAnyEntry(String key) {
+        return tablesAround(home(key)).filter(this::isEntry).findFirst().flatMap(entry -> {
+            String list = Objects.requireNonNull(parents.get(entry));
+            boolean isName = values.get(key) instanceof String name && entry.equals(child(list, TomlWriter.key(name)));
+            return isName ? Optional.empty() : Optional.of(list + ".*" + key.substring(entry.length()));
+        });
+    }
+
+    /** The key of a table in dotted form. */
+    static String child(String table, String key) {
+        return table.equals(ROOT) ? key : table + "." + key;
+    }
+
+    private void table(List<String> path, Node.Table table) {
+        table.value().forEach((key, value) -> {
+            List<String> longer = append(path, key);
+            if (value instanceof Node.Table inner) {
+                parents.put(TomlWriter.key(longer), TomlWriter.key(path));
+                table(longer, inner);
+            } else if (value instanceof Node.Items items && isListOfTables(items)) {
+                tables(path, longer, items.value());
+            } else {
+                put(path, longer, plain(value));
+            }
+        });
+    }
+
+    private static boolean isListOfTables(Node.Items items) {
+        return !items.value().isEmpty() && items.value().stream().allMatch(Node.Table.class::isInstance);
+    }
+
+    private void tables(List<String> path, List<String> list, List<Node> items) {
+        List<String> names = items.stream()
+                .flatMap(item -> Overrides.names(item).limit(1))
+                .filter(name -> !Overrides.INDEX.matcher(name).matches())
+                .toList();
+        String key = TomlWriter.key(list);
+        parents.put(key, TomlWriter.key(path));
+        if (names.size() == items.size()) {
+            put(path, list, String.join(", ", names));
+            lists.add(key);
+        }
+        boolean named = names.stream().distinct().count() == items.size();
+        List<String> addresses = named
+                ? names
+                : IntStream.range(0, items.size()).mapToObj(String::valueOf).toList();
+        for (int i = 0; i < items.size(); i++) {
+            List<String> entry = append(list, addresses.get(i));
+            parents.put(TomlWriter.key(entry), key);
+            if (named) {
+                entries.add(TomlWriter.key(entry));
+            }
+            table(entry, (Node.Table) items.get(i));
+        }
+    }
+
+    private void put(List<String> path, List<String> keyPath, Object value) {
+        String key = TomlWriter.key(keyPath);
+        String table = TomlWriter.key(path);
+        values.put(key, value);
+        homes.put(key, table);
+        firsts.putIfAbsent(table, key);
+    }
+
+    private static Object plain(Node node) {
+        if (node instanceof Node.Items items) {
+            return items.value().stream().map(FlatConfig::plain).toList();
+        }
+        if (node instanceof Node.Table table) { // beside other values in a list
+            Map<String, Object> plain = new TreeMap<>();
+            table.value().forEach((key, value) -> plain.put(key, plain(value)));
+            return plain;
+        }
+        return node.value();
+    }
+
+    private static List<String> append(List<String> path, String key) {
+        return Stream.concat(path.stream(), Stream.of(key)).toList();
+    }
+}

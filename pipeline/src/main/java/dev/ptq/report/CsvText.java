@@ -1,0 +1,37 @@
+package dev.ptq.report;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.util.List;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVPrinter;
+
+/** Tables as comma-separated values, with every digit. */
+public final class CsvText {
+    /** Text that starts so is a formula to a spreadsheet. */
+    private static final String FORMULAS = "=+-@\t\r\n";
+
+    private CsvText() {}
+
+    /** The table below a line of its columns' names. Text that a spreadsheet would execute gets an apostrophe. */
+    public static String of(ResultTable table) {
+        StringBuilder text = new StringBuilder();
+        CSVFormat format = CSVFormat.DEFAULT.builder().setRecordSeparator('\n').get();
+        try (CSVPrinter printer = new CSVPrinter(text, format)) {
+            printer.printRecord(
+                    table.columns().stream().map(column -> cell(column.name())).toList());
+            for (List<Object> row : table.rows()) {
+                printer.printRecord(row.stream().map(CsvText::cell).toList());
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException("a text in memory takes everything", e);
+        }
+        return text.toString();
+    }
+
+    private static String cell(Object value) {
+        String text = value.toString();
+        boolean formula = !(value instanceof Number) && !text.isEmpty() && FORMULAS.indexOf(text.charAt(0)) >= 0;
+        return formula ? "'" + text : text;
+    }
+}

@@ -1,0 +1,109 @@
+package dev.ptq.report;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import tools.jackson.databind.JsonNode;
+
+/** What LQER's own code leaves of a run, under the names that our metrics have. */
+final class LqerFiles {
+    /** The folders in a run's that LQER writes each kind of file to. */
+    private static final Set<String> STAGES = Set.of("evaluate_perplexity", "evaluate_harness_downstream");
+
+    private static final Pattern PERPLEXITY = Pattern.compile("(?<text>wikitext2)\\.json");
+
+    private static final Pattern HARNESS = Pattern.compile("(?<name>.*harness_results.*)\\.json");
+    private static final String FIRST_HARNESS = "harness_results";
+
+    /** What is measured, and under what conditions, in the file's words and in ours. */
+    private static final Map<String, String> PERPLEXITY_KEYS = Map.of(
+            "loss", "/loss",
+            "num_samples", "/chunks",
+            "seq_len", "/seq_len",
+            "batch_size", "/batch_size");
+
+    private LqerFiles() {}
+
+    static boolean isOne(String fileName) {
+        return PERPLEXITY.matcher(fileName).matches()
+                || HARNESS.matcher(fileName).matches();
+    }
+
+    /** The folder of the run that a file in the layout of LQER belongs to. */
+    static Path runFolder(Path file) {
+        Path folder = file.resolveSibling("");
+        return STAGES.contains(String.valueOf(folder.getFileName())) ? folder.resolveSibling("") : folder;
+    }
+
+    /** What follows the run's name: a second evaluation, {@code harness_results_0.json}, is another row. */
+    static String suffix(String fileName) {
+        Matcher harness = HARNESS.matcher(fileName);
+        return !harness.matches() || harness.group("name").equals(FIRST_HARNESS) ? "" : "/" + harness.group("name");
+    }
+
+    static Map<String, Object> metrics(Path file) throws IOException {
+        String fileName = String.valueOf(file.getFileName());
+        Map<String, JsonNode> content = SmallFile.object(file);
+        Matcher perplexity = PERPLEXITY.matcher(fileName);
+        Map<String, Object> metrics =
+                perplexity.matches() ? perplexity(perplexity.group("text"), content) : harness(content);
+        if (metrics.isEmpty()) {
+            throw new IOException(fileName + ": expected results as LQER writes them, found none");
+        }
+        return metrics;
+    }
+
+    private static Map<String, Object> perplexity(String text, Map<String, JsonNode> content) {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        String name = "perplexity/" + text;
+        number(content, "perplexity").ifPresent(value -> {
+            metrics.put(name, value);
+            metrics.put(name + "/protocol", "lqer");
+        });
+        PERPLEXITY_KEYS.keySet().stream()
+                .sorted()
+                .forEach(key ->
+                        number(content, key).ifPresent(value -> metrics.put(name + PERPLEXITY_KEYS.get(key), value)));
+        return metrics;
+    }
+
+    /** The results of each task, in the older layout ({@code acc}) or the newer ({@code "acc,none"}). */
+    private static Map<String, Object> harness(Map<String, JsonNode> content) {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        Map<String, JsonNode> shots = members(content, "n-shot");
+        Map<String, JsonNode> versions = members(content, "versions");
+        Map<String, JsonNode> config = members(content, "config");
+        members(content, "results").forEach((task, results) -> {
+            Map<String, JsonNode> scores = SmallFile.members(results);
+            boolean newer = scores.keySet().stream().anyMatch(key -> key.contains(","));
+            for (String key : scores.keySet()) {
+                if (!newer || key.contains(",")) {
+                    number(scores, key)
+                            .ifPresent(value -> metrics.put(task + "/" + key.replaceFirst(",none$", ""), value));
+                }
+            }
+            number(shots, task)
+                    .or(() -> number(config, "num_fewshot"))
+                    .ifPresent(value -> metrics.put(task + "/num_fewshot", value));
+            number(config, "limit").ifPresent(value -> metrics.put(task + "/limit", value));
+            number(versions, task).ifPresent(value -> metrics.put(task + "/version", value));
+        });
+        return metrics;
+    }
+
+    private static Map<String, JsonNode> members(Map<String, JsonNode> content, String key) {
+        JsonNode node = content.get(key);
+        return node == null ? Map.of() : SmallFile.members(node);
+    }
+
+    /** A number; what is not known is written as text, {@code "N/A"}. */
+    private static Optional<Number> number(Map<String, JsonNode> content, String key) {
+        JsonNode node = content.get(key);
+        return node != null && node.isNumber() ? Optional.of(node.numberValue()) : Optional.empty();
+    }
+}

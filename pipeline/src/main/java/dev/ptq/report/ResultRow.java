@@ -1,0 +1,63 @@
+package dev.ptq.report;
+
+import dev.ptq.config.FlatConfig;
+import java.nio.file.Path;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.OptionalLong;
+
+/**
+ * A run and what came of it.
+ *
+ * @param run its path below the folder that was searched, with slashes
+ * @param folder where it was found; that of the sweep for a point that left none
+ * @param config as resolved; {@link FlatConfig#none} where there is none
+ * @param metrics names to numbers, words and booleans; a number has the digits of its file
+ * @param seconds of all its stages, also of those that were there before
+ * @param state {@link #DONE}, {@link #DAMAGED}, or what the sweep says of its point
+ * @param error why it has no results, or not all; empty where it has
+ */
+public record ResultRow(
+        String run,
+        Path folder,
+        FlatConfig config,
+        Map<String, Object> metrics,
+        OptionalDouble seconds,
+        OptionalLong peakMemoryBytes,
+        String state,
+        String error) {
+    /** The state of a run that has its results. */
+    public static final String DONE = "done";
+
+    /** The state of a run whose files cannot all be read. */
+    public static final String DAMAGED = "damaged";
+
+    static final String BITS_PER_WEIGHT = "bits_per_weight";
+    static final String SECONDS = "seconds";
+    static final String PEAK_MEMORY_BYTES = "peak_memory_bytes";
+
+    public ResultRow {
+        metrics = Collections.unmodifiableMap(new LinkedHashMap<>(metrics));
+        error = error.replaceAll("\\p{Cntrl}+", " ").strip();
+    }
+
+    /** A run without a config, a time or a memory of its own. */
+    static ResultRow of(String run, Path folder, Map<String, Object> metrics, String state, String error) {
+        return new ResultRow(
+                run, folder, FlatConfig.none(), metrics, OptionalDouble.empty(), OptionalLong.empty(), state, error);
+    }
+
+    /** The metrics, then what they cost: bits per weight, seconds, memory. */
+    public Map<String, Object> measures() {
+        Map<String, Object> measures = new LinkedHashMap<>(metrics);
+        Object bits = measures.remove(BITS_PER_WEIGHT);
+        if (bits != null) {
+            measures.put(BITS_PER_WEIGHT, bits);
+        }
+        seconds.ifPresent(value -> measures.put(SECONDS, value));
+        peakMemoryBytes.ifPresent(value -> measures.put(PEAK_MEMORY_BYTES, value));
+        return measures;
+    }
+}

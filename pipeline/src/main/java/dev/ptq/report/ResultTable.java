@@ -1,0 +1,226 @@
+package dev.ptq.report;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.config.FlatConfig;
+import dev.ptq.config.Spelling;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+
+/**
+ * Rows of cells below named columns.
+ *
+ * @param rows as many cells in each as there are columns: numbers, {@code Boolean}, lists or text; empty text where
+ *     nothing is known
+ */
+public record ResultTable(List<Column> columns, List<List<Object>> rows) {
+    /** What is in a column. */
+    public enum Kind {
+        /** What a row is about: the run, or what the runs of a group have in common. */
+        ID,
+        /** A key of the config. */
+        SETTING,
+        /** A metric, or what a run costs. */
+        MEASURE,
+        /** The mean of a measure, {@code NAME/mean}. */
+        MEAN,
+        /** The standard deviation of a measure, {@code NAME/std}. */
+        SPREAD,
+        /** How many runs, {@code n}, or how many have a measure, {@code NAME/n}. */
+        COUNT,
+        /** How a run ended. */
+        REMARK
+    }
+
+    /** A column. */
+    public record Column(String name, Kind kind) {
+        /** What is measured: of a mean, a spread or a count, the name without its last part. */
+        String measure() {
+            boolean part = kind == Kind.MEAN || kind == Kind.SPREAD || kind == Kind.COUNT;
+            return part ? name.substring(0, Math.max(0, name.lastIndexOf('/'))) : name;
+        }
+    }
+
+    private static final String RUN = "run";
+    private static final String STATE = "state";
+    private static final String ERROR = "error";
+
+    public ResultTable {
+        columns = List.copyOf(columns);
+        rows = rows.stream().map(List::copyOf).toList();
+    }
+
+    /** A row for each run: the settings that tell the runs apart, the measures, how it ended. */
+    public static ResultTable of(List<ResultRow> rows) {
+        Set<String> differences = FlatConfig.differences(configs(rows));
+        return of(rows, settings(rows).stream().filter(differences::contains).toList());
+    }
+
+    /** The same with all settings. */
+    public static ResultTable complete(List<ResultRow> rows) {
+        return of(rows, settings(rows));
+    }
+
+    private static ResultTable of(List<ResultRow> rows, List<String> settings) {
+        List<Map<String, Object>> measures =
+                rows.stream().map(ResultRow::measures).toList();
+        List<String> names = merged(measures.stream().map(Map::keySet).toList());
+        List<Column> columns = new ArrayList<>();
+        columns.add(new Column(RUN, Kind.ID));
+        settings.forEach(name -> columns.add(new Column(name, Kind.SETTING)));
+        names.forEach(name -> columns.add(new Column(name, Kind.MEASURE)));
+        columns.add(new Column(STATE, Kind.REMARK));
+        columns.add(new Column(ERROR, Kind.REMARK));
+        List<List<Object>> cells = new ArrayList<>();
+        for (int i = 0; i < rows.size(); i++) {
+            ResultRow row = rows.get(i);
+            List<Object> line = new ArrayList<>();
+            line.add(row.run());
+            for (String name : settings) {
+                line.add(row.config().values().getOrDefault(name, ""));
+            }
+            for (String name : names) {
+                line.add(measures.get(i).getOrDefault(name, ""));
+            }
+            line.add(row.state());
+            line.add(row.error());
+            cells.add(line);
+        }
+        return new ResultTable(columns, cells);
+    }
+
+    /** The configs of the runs that have one. */
+    static List<FlatConfig> configs(List<ResultRow> rows) {
+        return rows.stream()
+                .map(ResultRow::config)
+                .filter(config -> !config.isEmpty())
+                .toList();
+    }
+
+    /** Every key of the configs. */
+    static List<String> settings(List<ResultRow> rows) {
+        return merged(
+                configs(rows).stream().map(config -> config.values().keySet()).toList());
+    }
+
+    /** All names of several lists; one that not all have follows what it follows in its own list. */
+    static List<String> merged(List<? extends Collection<String>> lists) {
+        List<String> merged = new ArrayList<>();
+        Set<String> known = new LinkedHashSet<>();
+        for (Collection<String> list : lists) {
+            int next = 0;
+            for (String name : list) {
+                if (known.add(name)) {
+                    merged.add(next++, name);
+                } else if (next < merged.size() && merged.get(next).equals(name)) {
+                    next++;
+                } else {
+                    next = merged.indexOf(name) + 1;
+                }
+            }
+        }
+        return merged;
+    }
+
+    /**
+     * Some of the columns.
+     *
+     * @param patterns names, in the order wanted; {@code *} stands for any text
+     * @throws ConfigException if one matches no column
+     */
+    public ResultTable select(List<String> patterns) {
+        List<String> problems = new ArrayList<>();
+        Set<Integer> selected = new LinkedHashSet<>();
+        for (String pattern : patterns) {
+            Predicate<String> matches = glob(pattern);
+            List<Integer> found = indexes(column -> matches.test(column.name()));
+            if (found.isEmpty()) {
+                problems.add("there is no column \"" + pattern + "\""
+                        + Spelling.hint(Spelling.closest(
+                                pattern, columns.stream().map(Column::name).toList())));
+            }
+            selected.addAll(found);
+        }
+        if (!problems.isEmpty()) {
+            throw new ConfigException(problems);
+        }
+        return columns(List.copyOf(selected));
+    }
+
+    private static Predicate<String> glob(String pattern) {
+        return Pattern.compile(
+                        Stream.of(pattern.split("\\*", -1)).map(Pattern::quote).collect(Collectors.joining(".*")),
+                        Pattern.DOTALL)
+                .asMatchPredicate();
+    }
+
+    /** The columns that a paper shows: of the measures only results, of what went wrong only that something did. */
+    public ResultTable forPaper() {
+        return columns(indexes(column -> switch (column.kind()) {
+            case ID, SETTING -> true;
+            case COUNT -> column.name().equals(ResultGroups.COUNT) || Measures.isResult(column.measure());
+            case MEASURE, MEAN, SPREAD -> Measures.isResult(column.measure());
+            case REMARK -> column.name().equals(ERROR) && !isEmpty(columns.indexOf(column));
+        }));
+    }
+
+    /** A row for each cell that is not empty: what its row is about, its column, its value. */
+    public ResultTable longForm() {
+        List<Integer> ids = indexes(column -> column.kind() == Kind.ID);
+        List<Column> longColumns =
+                new ArrayList<>(ids.stream().map(columns::get).toList());
+        longColumns.add(new Column("key", Kind.SETTING));
+        longColumns.add(new Column("value", Kind.SETTING));
+        List<List<Object>> cells = new ArrayList<>();
+        for (List<Object> row : rows) {
+            for (int i = 0; i < columns.size(); i++) {
+                if (!ids.contains(i) && !row.get(i).equals("")) {
+                    List<Object> line =
+                            new ArrayList<>(ids.stream().map(row::get).toList());
+                    line.add(columns.get(i).name());
+                    line.add(row.get(i));
+                    cells.add(line);
+                }
+            }
+        }
+        return new ResultTable(longColumns, cells);
+    }
+
+    /** The columns that say what a row is about. */
+    public List<String> ids() {
+        return columns.stream()
+                .filter(column -> column.kind() == Kind.ID)
+                .map(Column::name)
+                .toList();
+    }
+
+    /** The cells of a column, from the top. */
+    List<Object> cells(int column) {
+        return rows.stream().map(row -> row.get(column)).toList();
+    }
+
+    private boolean isEmpty(int column) {
+        return cells(column).stream().allMatch(""::equals);
+    }
+
+    private List<Integer> indexes(Predicate<Column> wanted) {
+        return IntStream.range(0, columns.size())
+                .filter(i -> wanted.test(columns.get(i)))
+                .boxed()
+                .toList();
+    }
+
+    private ResultTable columns(List<Integer> kept) {
+        return new ResultTable(
+                kept.stream().map(columns::get).toList(),
+                rows.stream().map(row -> kept.stream().map(row::get).toList()).toList());
+    }
+}
