@@ -25,6 +25,7 @@ import picocli.CommandLine.Command;
             ValidateCommand.class,
             QuantizeTensorCommand.class,
             SampleCommand.class,
+            ImportLqerCommand.class,
             ListCommand.class,
             TrainReferenceCommand.class,
             CommandLine.HelpCommand.class

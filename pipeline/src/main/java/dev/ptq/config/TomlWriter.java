@@ -94,17 +94,17 @@ public final class TomlWriter {
     }
 
     /** A key, in quotes where it must be. */
-    static String key(String name) {
+    public static String key(String name) {
         return BARE_KEY.matcher(name).matches() ? name : string(name);
     }
 
     /** A dotted key. */
-    static String key(List<String> path) {
+    public static String key(List<String> path) {
         return path.stream().map(TomlWriter::key).collect(Collectors.joining("."));
     }
 
     /** A value on one line. */
-    static String inline(Object value) {
+    public static String inline(Object value) {
         if (value instanceof String string) {
             return string(string);
         }

@@ -137,6 +137,7 @@ class CommandsTest {
                 "validate: CONFIG, --set, --results",
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
                 "sample: --prompt, --model, --tokens, --temperature, --top-p, --seed",
+                "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",
                 "list: WHAT"
             })
     void helpNamesEveryParameter(String command, String parameters) {
