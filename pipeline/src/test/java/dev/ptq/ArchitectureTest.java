@@ -25,13 +25,14 @@ class ArchitectureTest {
      * them hands over plain metrics.
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
-            Map.entry("cli", "sweep report stage run train " + DOMAIN),
+            Map.entry("cli", "sweep report stage run train lqer " + DOMAIN),
             Map.entry("sweep", "report stage run config progress"),
             Map.entry("report", "run chart config progress"),
             Map.entry("stage", "run " + DOMAIN),
             Map.entry("run", "config progress"),
             Map.entry("method", "calibrate format model data tensor config progress"),
             Map.entry("train", "evaluate model data tensor chart config progress"),
+            Map.entry("lqer", "format config"),
             Map.entry("calibrate", "model data tensor config progress"),
             Map.entry("evaluate", "model data tensor config progress"),
             Map.entry("model", "format tensor config progress"),

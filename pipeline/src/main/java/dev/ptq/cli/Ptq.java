@@ -27,6 +27,7 @@ import picocli.CommandLine.Command;
             QuantizeTensorCommand.class,
             SampleCommand.class,
             CollectCommand.class,
+            ImportLqerCommand.class,
             ListCommand.class,
             TrainReferenceCommand.class,
             CommandLine.HelpCommand.class

@@ -1,8 +1,6 @@
 package dev.ptq.config;
 
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -13,13 +11,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
-import java.util.function.Function;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
-import org.tomlj.Toml;
-import org.tomlj.TomlParseError;
-import org.tomlj.TomlParseResult;
-import org.tomlj.TomlPosition;
 
 /**
  * A table of a config file, read key by key.
@@ -81,12 +74,7 @@ public final class ConfigTable {
      * @throws IOException if the file cannot be read
      */
     public static ConfigTable read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
-        try {
-            String toml = Files.readString(file);
-            return parse(toml.startsWith("\ufeff") ? toml.substring(1) : toml, file.toString(), overrides, assignments);
-        } catch (CharacterCodingException e) {
-            throw new ConfigException(file + ": expected text in UTF-8");
-        }
+        return of(Node.read(file), overrides, assignments);
     }
 
     /**
@@ -99,18 +87,11 @@ public final class ConfigTable {
      * @throws ConfigException if the text is not TOML
      */
     public static ConfigTable parse(String toml, String source, List<String> overrides) {
-        return parse(toml, source, overrides, List.of());
+        return of(Node.parse(toml, source), overrides, List.of());
     }
 
-    private static ConfigTable parse(String toml, String source, List<String> overrides, List<Assignment> assignments) {
+    private static ConfigTable of(Node.Table document, List<String> overrides, List<Assignment> assignments) {
         Problems problems = new Problems();
-        Function<TomlPosition, Position> locate = place -> new Position(source, place.line(), place.column());
-        TomlParseResult parsed = Toml.parse(toml);
-        for (TomlParseError error : parsed.errors()) {
-            problems.add(locate.apply(error.position()), String.valueOf(error.getMessage()));
-        }
-        problems.throwIfAny();
-        Node.Table document = Node.table(parsed, new Position(source, 1, 1), locate);
         Overrides changes = new Overrides(document, problems);
         overrides.forEach(override -> changes.apply(override, Position.ofOverride(override)));
         assignments.forEach(assignment -> changes.apply(assignment.toString(), assignment.position()));

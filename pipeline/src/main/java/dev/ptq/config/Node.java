@@ -1,5 +1,9 @@
 package dev.ptq.config;
 
+import java.io.IOException;
+import java.nio.charset.CharacterCodingException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.temporal.Temporal;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -8,22 +12,64 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
+import org.tomlj.Toml;
 import org.tomlj.TomlArray;
+import org.tomlj.TomlParseError;
+import org.tomlj.TomlParseResult;
 import org.tomlj.TomlPosition;
 import org.tomlj.TomlTable;
 
-/** A value of a TOML document and where its key is written. Tables and lists can be changed by overrides. */
-sealed interface Node {
+/**
+ * A value of a TOML document and where its key is written. Tables and lists can be changed by overrides. Our own files
+ * are read through {@link ConfigTable}; this is for files whose keys are not ours to choose.
+ */
+public sealed interface Node {
     /** A string, {@code Long}, {@code Double}, {@code Boolean} or one of the dates and times of {@code java.time}. */
     record Scalar(Object value, Position position) implements Node {}
 
+    /** A list. */
     record Items(List<Node> value, Position position) implements Node {}
 
+    /** A table, its keys in the order of the file. */
     record Table(Map<String, Node> value, Position position) implements Node {}
 
+    /** A scalar's value, or what a list or table holds. */
     Object value();
 
+    /** Where the key is written. */
     Position position();
+
+    /**
+     * Reads a file.
+     *
+     * @throws ConfigException if it is not TOML in UTF-8
+     * @throws IOException if it cannot be read
+     */
+    static Table read(Path file) throws IOException {
+        try {
+            String toml = Files.readString(file);
+            return parse(toml.startsWith("\ufeff") ? toml.substring(1) : toml, file.toString());
+        } catch (CharacterCodingException e) {
+            throw new ConfigException(file + ": expected text in UTF-8");
+        }
+    }
+
+    /**
+     * Reads a text.
+     *
+     * @param source what to call it in messages
+     * @throws ConfigException if it is not TOML
+     */
+    static Table parse(String toml, String source) {
+        Problems problems = new Problems();
+        Function<TomlPosition, Position> locate = place -> new Position(source, place.line(), place.column());
+        TomlParseResult parsed = Toml.parse(toml);
+        for (TomlParseError error : parsed.errors()) {
+            problems.add(locate.apply(error.position()), String.valueOf(error.getMessage()));
+        }
+        problems.throwIfAny();
+        return table(parsed, new Position(source, 1, 1), locate);
+    }
 
     /** Copies a parsed table; {@code locate} turns the parser's positions into ours. */
     static Table table(TomlTable table, Position position, Function<TomlPosition, Position> locate) {

@@ -2,10 +2,11 @@ package dev.ptq.config;
 
 import java.util.Comparator;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Set;
 
 /** Collects problems while a config is read, to report them all at once. */
-final class Problems {
+public final class Problems {
     private record Problem(Position position, String text) {}
 
     /** As in the file, file by file, overrides last; problems of one place in the order they were found. */
@@ -19,18 +20,29 @@ final class Problems {
     /** A set: a key that is read twice is wrong once. */
     private final Set<Problem> found = new LinkedHashSet<>();
 
-    void add(Position position, String message) {
+    /** Notes a problem. */
+    public void add(Position position, String message) {
         found.add(new Problem(position, position + ": " + message));
     }
 
-    void add(Position position, String path, String message) {
+    /** Notes a problem with a key. */
+    public void add(Position position, String path, String message) {
         add(position, path + ": " + message);
     }
 
-    void throwIfAny() {
+    /** What was noted, in the order of the file. */
+    public List<String> messages() {
+        return found.stream().sorted(BY_PLACE).map(Problem::text).toList();
+    }
+
+    /**
+     * Reports what was noted.
+     *
+     * @throws ConfigException if there is anything
+     */
+    public void throwIfAny() {
         if (!found.isEmpty()) {
-            throw new ConfigException(
-                    found.stream().sorted(BY_PLACE).map(Problem::text).toList());
+            throw new ConfigException(messages());
         }
     }
 }

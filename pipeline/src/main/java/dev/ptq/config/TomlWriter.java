@@ -94,12 +94,12 @@ public final class TomlWriter {
     }
 
     /** A key, in quotes where it must be. */
-    static String key(String name) {
+    public static String key(String name) {
         return BARE_KEY.matcher(name).matches() ? name : string(name);
     }
 
     /** A dotted key. */
-    static String key(List<String> path) {
+    public static String key(List<String> path) {
         return path.stream().map(TomlWriter::key).collect(Collectors.joining("."));
     }
 

@@ -136,6 +136,7 @@ class CommandsTest {
                 "sweep: SWEEP, CONFIG, TAG, --set, --results, --dry-run, --jobs, --fail-fast, --keep-going",
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
                 "sample: --prompt, --model, --tokens, --temperature, --top-p, --seed",
+                "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",
                 "list: WHAT"
             })
     void helpNamesEveryParameter(String command, String parameters) {

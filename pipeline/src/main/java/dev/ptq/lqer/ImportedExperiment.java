@@ -1,0 +1,62 @@
+package dev.ptq.lqer;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.config.Problems;
+import dev.ptq.config.TomlWriter;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * An experiment file of LQER as one of ours.
+ *
+ * @param toml the experiment file; what LQER's has and it cannot say is in comments
+ * @param warnings what the user should look at, each with its place in LQER's file
+ */
+public record ImportedExperiment(String toml, List<String> warnings) {
+    public ImportedExperiment {
+        warnings = List.copyOf(warnings);
+    }
+
+    /**
+     * Translates a file.
+     *
+     * @param overrides {@code --a:b:c=value}, as LQER's scripts take them
+     * @param model the path to write instead of LQER's name
+     * @throws ConfigException if it is no experiment file of LQER, with all problems
+     * @throws IOException if it cannot be read
+     */
+    public static ImportedExperiment read(Path file, List<String> overrides, Optional<String> model)
+            throws IOException {
+        Problems problems = new Problems();
+        LqerTable root = LqerFile.read(file, overrides, problems);
+        problems.throwIfAny();
+        refuseOthers(root, file);
+        ExperimentText text = new ExperimentText();
+        text.section("")
+                .remark("From " + TomlWriter.inline(String.valueOf(file.getFileName()))
+                        + ", an experiment file of LQER (ptq import-lqer).");
+        new Translation(root, text).write(model);
+        problems.throwIfAny();
+        return new ImportedExperiment(text.toml(), text.warnings());
+    }
+
+    private static void refuseOthers(LqerTable root, Path file) {
+        Optional<LqerTable> evaluate = root.table("evaluate");
+        if (evaluate.isPresent() && evaluate.get().flag("evaluate_baseline").orElse(false)) {
+            String how = evaluate.get().has("hf_quant_method")
+                    ? ", hf_quant_method = " + evaluate.get().shown("hf_quant_method")
+                    : "";
+            throw new ConfigException(evaluate.get().position("evaluate_baseline")
+                    + ": evaluate.evaluate_baseline: expected a file that quantizes; this one measures a baseline" + how
+                    + ", of which there is nothing to import");
+        }
+        boolean lqers = List.of("profile", "approximate", "q_config", "evaluate").stream()
+                .anyMatch(root::hasTable);
+        if (!lqers) {
+            throw new ConfigException(file + ":1:1: expected an experiment file of LQER, with at least one of the"
+                    + " sections profile, approximate, q_config, evaluate");
+        }
+    }
+}

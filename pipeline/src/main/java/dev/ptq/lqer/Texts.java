@@ -1,0 +1,105 @@
+package dev.ptq.lqer;
+
+import java.util.Map;
+import java.util.OptionalInt;
+
+/** The texts of a file: {@code [profile]} is our {@code [calibration]}, the other one is for perplexity. */
+final class Texts {
+    private static final String PLACE = "ptq places everything itself, on the CPU";
+    private static final Map<String, String> WITHOUT_COUNTERPART = Map.of(
+            "num_workers", "texts are read by one thread",
+            "device_map", PLACE,
+            "max_memory", PLACE,
+            "padding", "there is none, texts are cut into full chunks",
+            "progress_bar", "shown on a terminal");
+
+    private Texts() {}
+
+    /** Writes {@code [calibration]}. */
+    static void calibration(LqerTable profile, ExperimentText.Section section) {
+        section.comment(profile, WITHOUT_COUNTERPART);
+        section.comment(profile, "scale_dict", "statistics are a file of the run, calibrate/statistics.safetensors");
+        section.comment(
+                profile, "num_raw_samples", "chunks are taken from the start of the text, as many as num_samples says");
+        precision(profile, section);
+        if (!profile.text("scaling_mode").orElse("mean(abs())").equals("mean(abs())")) {
+            section.warn(profile, "scaling_mode", "l2qer takes mean(abs())");
+        }
+        dataset(profile, "train", section);
+        profile.whole("num_samples", 1)
+                .ifPresent(samples -> section.set(
+                        "num_samples", wholeBatches(profile, samples, profile.whole("batch_size", 1), section)));
+        lengths(profile, section);
+    }
+
+    /** LQER goes through as many whole batches as there are in the samples. */
+    private static int wholeBatches(
+            LqerTable profile, int samples, OptionalInt batchSize, ExperimentText.Section section) {
+        int batch = batchSize.orElse(4);
+        if (samples < batch || samples % batch == 0) {
+            return samples;
+        }
+        section.comment(profile, "num_samples", "LQER takes whole batches of " + batch);
+        return samples / batch * batch;
+    }
+
+    /** Writes {@code [[evaluation.perplexity]]}. */
+    static void perplexity(LqerTable perplexity, ExperimentText.Section section) {
+        section.comment(perplexity, WITHOUT_COUNTERPART);
+        section.set("name", fileName(perplexity.text("dataset").orElse("text")));
+        dataset(perplexity, "test", section);
+        section.set("protocol", "lqer");
+        lengths(perplexity, section);
+        perplexity.whole("num_samples", 1).ifPresent(samples -> section.set("max_samples", samples));
+    }
+
+    private static void lengths(LqerTable table, ExperimentText.Section section) {
+        section.set("seq_len", table.whole("max_length", 2).orElse(2048));
+        section.set("batch_size", table.whole("batch_size", 1).orElse(4));
+    }
+
+    /** Comments on the precision that LQER computes in. */
+    static void precision(LqerTable table, ExperimentText.Section section) {
+        if (!table.text("dtype").orElse("float32").equals("float32")) {
+            section.comment(table, "dtype", "ptq computes in float32");
+        }
+    }
+
+    /** A data set of the hub becomes a file that the user supplies; a file stays. */
+    private static void dataset(LqerTable table, String split, ExperimentText.Section section) {
+        String name = table.text("dataset").orElse("");
+        if (name.endsWith(".txt") || name.endsWith(".jsonl")) {
+            section.set("dataset", name);
+            return;
+        }
+        switch (name) {
+            case "wikitext2" -> {
+                supply(table, "its " + split + " split as this file, wikitext-2-raw-v1 as published", section);
+                section.set("dataset", "wikitext2-" + split + ".txt");
+                section.set("layout", "wikitext");
+            }
+            case "" -> {
+                section.warn(table, "dataset", "left out; supply a text");
+                section.set("dataset", split + ".txt");
+            }
+            default -> {
+                supply(
+                        table,
+                        "its " + split + " split as this file, a JSON object with a \"text\" in each line",
+                        section);
+                section.set("dataset", fileName(name) + "-" + split + ".jsonl");
+            }
+        }
+    }
+
+    private static void supply(LqerTable table, String what, ExperimentText.Section section) {
+        section.comment(table, "dataset", "ptq has no such text; supply " + what);
+    }
+
+    /** What a name becomes where only letters, digits, - and _ may stand. */
+    private static String fileName(String name) {
+        String last = name.substring(name.lastIndexOf('/') + 1).replaceFirst("\\.(txt|jsonl)$", "");
+        String plain = last.replaceAll("[^A-Za-z0-9_-]+", "-").replaceFirst("^[_-]+", "");
+        return plain.isEmpty() ? "text" : plain;
+    }
+}
