@@ -34,8 +34,14 @@ record ShippedModels(ClassLoader classes, Path cache) {
             Map.of("reference", "comes with the program: a llama of about 5 million parameters that writes English");
 
     /** What each of them consists of. */
-    static final List<String> FILES =
-            List.of("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "README.md");
+    static final List<String> FILES = List.of(
+            "config.json",
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "model.safetensors",
+            "README.md",
+            "loss.csv",
+            "loss.svg");
 
     private static final Logger log = LoggerFactory.getLogger(ShippedModels.class);
     private static final int DIGEST_IN_NAME = 8;

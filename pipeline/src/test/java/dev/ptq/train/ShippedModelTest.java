@@ -1,0 +1,96 @@
+package dev.ptq.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.ptq.data.Corpus;
+import dev.ptq.data.CorpusText;
+import dev.ptq.data.Digests;
+import dev.ptq.data.Split;
+import dev.ptq.data.Tokenizer;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.ModelFolder;
+import dev.ptq.progress.Progress;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The model that comes with the program is the one that the recipe in this source makes. */
+class ShippedModelTest {
+    private static final Recipe RECIPE = Recipe.reference(1, 2400);
+
+    @TempDir
+    private Path folder;
+
+    private Path shipped;
+
+    @BeforeEach
+    void find() throws IOException {
+        shipped = ModelFolder.resolve("reference").path();
+    }
+
+    @Test
+    void theCardStatesTheDigestOfTheWeights() throws IOException {
+        assertThat(Files.readString(shipped.resolve("README.md")))
+                .contains(Digests.of(shipped.resolve("model.safetensors")), "--steps 2400 --seed 1");
+        assertThat(ModelConfig.read(shipped)).isEqualTo(RECIPE.shape().config());
+        assertThat(LossCurve.read(shipped.resolve("loss.csv")))
+                .hasSize(RECIPE.schedule().steps());
+    }
+
+    @Test
+    void itsTokenizerIsLearnedFromTheTrainingSplits() throws IOException {
+        List<String> documents = new ArrayList<>();
+        for (Corpus corpus : Corpus.values()) {
+            documents.addAll(corpus.documents(Split.TRAIN));
+        }
+        BytePairTokenizer.train(documents, RECIPE.shape().vocabSize()).write(folder);
+        for (String file : List.of(Tokenizer.FILE, Tokenizer.CONFIG)) {
+            assertThat(shipped.resolve(file)).as(file).hasSameBinaryContentAs(folder.resolve(file));
+        }
+    }
+
+    /** Other processors round otherwise, which a few steps do not make much of. */
+    @Test
+    @Tag("slow")
+    void itsCurveBeginsAsATrainingDoesNow() throws IOException {
+        Map<String, ReferenceModel.Texts> texts = new TreeMap<>();
+        for (Corpus corpus : Corpus.values()) {
+            texts.put(
+                    corpus.label(),
+                    new ReferenceModel.Texts(
+                            new CorpusText(corpus, Split.TRAIN),
+                            new CorpusText(corpus, Split.VALIDATION),
+                            new CorpusText(corpus, Split.TEST)));
+        }
+        List<LossCurve.Row> curve = LossCurve.read(shipped.resolve("loss.csv"));
+        int enough = 20;
+        int steps = 0;
+        try (Tokenizer tokenizer = Tokenizer.open(shipped);
+                Training training = new Training(RECIPE, texts, tokenizer, folder)) {
+            training.run(
+                    (step, loss) -> {
+                        assertThat(loss)
+                                .as("step " + step)
+                                .isCloseTo(curve.get(step - 1).trainLoss(), within(1e-4));
+                        if (step == enough) {
+                            throw new UncheckedIOException(new IOException("enough"));
+                        }
+                    },
+                    Progress.Reporter.none());
+        } catch (UncheckedIOException e) {
+            assertThat(e).hasMessageContaining("enough");
+            steps = enough;
+        }
+        assertThat(steps).isEqualTo(enough);
+    }
+}
