@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.Site;
+import dev.ptq.model.Unfinished;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.SafetensorsWriter;
@@ -27,8 +28,9 @@ public final class ActivationStatistics {
     }
 
     /** Watches a full-precision pass; see {@link #finished}. */
-    public static final class Collector implements ActivationObserver {
+    public static final class Collector implements ActivationObserver, Unfinished.Carried {
         private final Set<Statistic> wanted;
+        private final Map<String, float[]> restored = new LinkedHashMap<>();
         private final Map<String, Accumulator> accumulators = new LinkedHashMap<>();
 
         /** Starts with nothing seen. */
@@ -47,9 +49,20 @@ public final class ActivationStatistics {
 
         /** Returns the statistics of what was seen. */
         public ActivationStatistics finished() {
-            Map<String, float[]> values = new LinkedHashMap<>();
+            return new ActivationStatistics(save());
+        }
+
+        @Override
+        public Map<String, float[]> save() {
+            Map<String, float[]> values = new LinkedHashMap<>(restored);
             accumulators.forEach((key, accumulator) -> values.put(key, accumulator.result()));
-            return new ActivationStatistics(values);
+            return values;
+        }
+
+        /** A block that was done before has its final statistics: nothing is added to them. */
+        @Override
+        public void restore(Map<String, float[]> saved) {
+            restored.putAll(saved);
         }
     }
 

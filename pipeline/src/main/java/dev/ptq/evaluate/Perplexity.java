@@ -7,6 +7,7 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -99,6 +100,7 @@ public final class Perplexity {
      * Scores the chunks with the blocks that {@code runner} makes.
      *
      * @param padId of the tokenizer, whose prediction some protocols leave out
+     * @param unfinished what an earlier attempt left, and where this one keeps what it has done
      */
     public static Result evaluate(
             LanguageModel model,
@@ -106,6 +108,7 @@ public final class Perplexity {
             PerplexitySettings settings,
             int[][] chunks,
             OptionalInt padId,
+            Unfinished unfinished,
             Progress.Reporter reporter)
             throws IOException {
         int seqLen = settings.seqLen();
@@ -122,18 +125,18 @@ public final class Perplexity {
             long stepsBefore = 0;
             for (int from = 0; from < chunks.length; from += passChunks) {
                 int[][] pass = Arrays.copyOfRange(chunks, from, Math.min(chunks.length, from + passChunks));
-                try (HiddenStates states = model.embed(pass, batchSize)) {
-                    runner.run(states, ActivationObserver.none(), shifted(progress, stepsBefore));
-                    stepsBefore += (long) states.size() * model.config().blocks();
-                    double[][] losses = model.nextTokenLosses(states, pass);
-                    for (int i = 0; i < pass.length; i++) {
-                        for (int position = 0; position < losses[i].length; position++) {
-                            if (isScored(pass[i], position, unscored)) {
-                                sums[from + i] += losses[i][position];
-                            }
-                        }
-                    }
+                String name = "chunks-" + from;
+                double[] passSums = unfinished.numbers(name).orElse(new double[0]);
+                if (passSums.length != pass.length) {
+                    passSums = sums(
+                            model, runner, pass, batchSize, unscored, unfinished, name, shifted(progress, stepsBefore));
+                    unfinished.keep(name, passSums);
                 }
+                System.arraycopy(passSums, 0, sums, from, pass.length);
+                stepsBefore += ((long) pass.length + batchSize - 1)
+                        / batchSize
+                        * model.config().blocks();
+                progress.step(stepsBefore);
             }
         }
         double loss = settings.protocol().meanLoss(sums, counts, batchSize);
@@ -149,6 +152,32 @@ public final class Perplexity {
                 Math.exp(loss),
                 chunkLosses,
                 Arrays.stream(counts).asLongStream().sum());
+    }
+
+    /** The sum of the scored losses of each chunk of a pass. */
+    private static double[] sums(
+            LanguageModel model,
+            BlockRunner runner,
+            int[][] pass,
+            int batchSize,
+            OptionalInt unscored,
+            Unfinished unfinished,
+            String name,
+            Progress progress)
+            throws IOException {
+        double[] sums = new double[pass.length];
+        try (HiddenStates states = model.embed(pass, batchSize)) {
+            runner.run(states, ActivationObserver.none(), progress, name, unfinished, Unfinished.Carried.nothing());
+            double[][] losses = model.nextTokenLosses(states, pass);
+            for (int i = 0; i < pass.length; i++) {
+                for (int position = 0; position < losses[i].length; position++) {
+                    if (isScored(pass[i], position, unscored)) {
+                        sums[i] += losses[i][position];
+                    }
+                }
+            }
+        }
+        return sums;
     }
 
     private static Progress shifted(Progress progress, long before) {

@@ -51,8 +51,26 @@ public final class BlockRunner implements AutoCloseable {
      * @throws IOException naming the block, if it makes a value that is NaN or infinite
      */
     public void run(HiddenStates states, ActivationObserver observer, Progress progress) throws IOException {
+        run(states, observer, progress, "", Unfinished.none(), Unfinished.Carried.nothing());
+    }
+
+    /**
+     * As above, going on from where an earlier process was killed.
+     *
+     * @param name of the pass among those that {@code unfinished} keeps
+     * @param carried what {@code observer} gathers
+     */
+    public void run(
+            HiddenStates states,
+            ActivationObserver observer,
+            Progress progress,
+            String name,
+            Unfinished unfinished,
+            Unfinished.Carried carried)
+            throws IOException {
+        Unfinished.Pass pass = unfinished.pass(name, carried);
         int blocks = model.config().blocks();
-        for (int index = 0; index < blocks; index++) {
+        for (int index = pass.resume(states); index < blocks; index++) {
             Block block = block(index);
             try {
                 for (int i = 0; i < states.size(); i++) {
@@ -64,6 +82,7 @@ public final class BlockRunner implements AutoCloseable {
                     block.close();
                 }
             }
+            pass.blockDone(index, states);
         }
     }
 

@@ -24,6 +24,8 @@ public interface Stage {
      *
      * @param inputs the finished directory of each stage in {@link #inputs}, only to be read
      * @param output an empty directory
+     * @param unfinished a directory that stays as it is when the process is killed: what it holds was put there by an
+     *     attempt with equal settings and inputs, and this one may go on from it; deleted when the stage is done
      */
-    void run(Map<String, Path> inputs, Path output) throws IOException;
+    void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException;
 }

@@ -27,6 +27,7 @@ final class StageCache {
     private static final Logger log = LoggerFactory.getLogger(StageCache.class);
     private static final String DONE = "done.json";
     private static final String PARTIAL = ".partial-";
+    private static final String UNFINISHED = ".unfinished";
 
     private final Path folder;
 
@@ -85,18 +86,28 @@ final class StageCache {
     private Entry make(Stage stage, String fingerprint, Map<String, Entry> inputs, Path directory) throws IOException {
         boolean replacing = Files.exists(directory, LinkOption.NOFOLLOW_LINKS);
         try (PartialDirectory partial = PartialDirectory.create(partialOf(directory))) {
-            StageRecord done = run(stage, fingerprint, inputs, partial.path());
+            Path unfinished = directory.resolveSibling(directory.getFileName() + UNFINISHED);
+            if (replacing) {
+                // asked for again, or not to be trusted: neither is what an attempt left
+                Trees.delete(unfinished);
+            }
+            Files.createDirectories(unfinished);
+            StageRecord done = run(stage, fingerprint, inputs, partial.path(), unfinished);
             // where a network file system does not honour locks, another process may have been faster
             Optional<StageRecord> theirs = replacing ? Optional.empty() : find(stage.name(), fingerprint);
+            if (theirs.isEmpty()) {
+                partial.publish(directory);
+            }
+            Trees.delete(unfinished);
             if (theirs.isPresent()) {
                 return reuse(directory, theirs.get());
             }
-            partial.publish(directory);
             return new Entry(directory, done, false);
         }
     }
 
-    private static StageRecord run(Stage stage, String fingerprint, Map<String, Entry> inputs, Path output)
+    private static StageRecord run(
+            Stage stage, String fingerprint, Map<String, Entry> inputs, Path output, Path unfinished)
             throws IOException {
         log.info("{}: started", stage.name());
         Instant started = Instant.now().truncatedTo(ChronoUnit.MILLIS);
@@ -107,7 +118,7 @@ final class StageCache {
             directories.put(input, entry.directory());
             fingerprints.put(input, entry.done().fingerprint());
         });
-        stage.run(Collections.unmodifiableMap(directories), output);
+        stage.run(Collections.unmodifiableMap(directories), output, unfinished);
         Trees.requirePlain(output);
         double seconds = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - nanos) / 1000.0;
         String settings = CanonicalText.of(stage.settings(), stage.name());

@@ -10,9 +10,11 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
+import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.SafetensorsWriter;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -20,6 +22,9 @@ import java.util.List;
 import java.util.Map;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import tools.jackson.core.JacksonException;
+import tools.jackson.core.type.TypeReference;
+import tools.jackson.databind.json.JsonMapper;
 
 /** Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors} and {@code layers.csv}. */
 final class ApproximateStage implements Stage {
@@ -27,6 +32,7 @@ final class ApproximateStage implements Stage {
 
     static final String NAME = "approximate";
     static final String LOW_RANK = "low_rank.safetensors";
+    private static final String ROWS = "layers";
 
     private final Workspace workspace;
     private final Settings settings;
@@ -65,7 +71,7 @@ final class ApproximateStage implements Stage {
     }
 
     @Override
-    public void run(Map<String, Path> inputs, Path output) throws IOException {
+    public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         Path calibrated = inputs.get(CalibrateStage.NAME);
         ActivationStatistics statistics = calibrated == null
                 ? ActivationStatistics.none()
@@ -77,16 +83,26 @@ final class ApproximateStage implements Stage {
         try (NDManager kept = TensorEngine.newManager();
                 Progress progress = workspace.reporter().start(NAME, blocks, "blocks")) {
             for (int index = 0; index < blocks; index++) {
-                try (Block block = model.load(index)) {
-                    BlockWork work = new BlockWork(block, settings.weights(), statistics, settings.seed());
-                    for (Method step : settings.steps()) {
-                        step.apply(work);
+                Path done = unfinished.resolve("block-" + index + ".safetensors");
+                if (!restore(done, kept, factors, rows)) {
+                    try (Block block = model.load(index)) {
+                        BlockWork work = new BlockWork(block, settings.weights(), statistics, settings.seed());
+                        for (Method step : settings.steps()) {
+                            step.apply(work);
+                        }
+                        List<List<Object>> own = work.reports().stream()
+                                .map(ApproximateStage::row)
+                                .toList();
+                        SafetensorsWriter.write(
+                                done,
+                                work.factors(),
+                                Map.of(ROWS, JsonMapper.shared().writeValueAsString(own)));
+                        work.factors().forEach((name, factor) -> {
+                            factor.attach(kept);
+                            factors.put(name, factor);
+                        });
+                        rows.addAll(own);
                     }
-                    work.factors().forEach((name, factor) -> {
-                        factor.attach(kept);
-                        factors.put(name, factor);
-                    });
-                    work.reports().forEach(report -> rows.add(row(report)));
                 }
                 progress.step(index + 1);
             }
@@ -106,6 +122,27 @@ final class ApproximateStage implements Stage {
                         "seconds"),
                 rows);
         log.info("{}: {} linears in {} blocks", NAME, rows.size(), blocks);
+    }
+
+    /** Takes over a block that an earlier process was done with; returns whether there is one that can be read. */
+    private static boolean restore(Path file, NDManager kept, Map<String, NDArray> factors, List<List<Object>> rows) {
+        if (!Files.exists(file)) {
+            return false;
+        }
+        try (Safetensors saved = Safetensors.open(file)) {
+            List<List<Object>> own =
+                    JsonMapper.shared().readValue(saved.metadata().getOrDefault(ROWS, ""), new TypeReference<>() {});
+            Map<String, NDArray> loaded = new LinkedHashMap<>();
+            for (String name : saved.entries().keySet()) {
+                loaded.put(name, saved.load(kept, name));
+            }
+            factors.putAll(loaded);
+            rows.addAll(own);
+            return true;
+        } catch (IOException | JacksonException e) {
+            log.warn("{}: cannot be used, the block is done again: {}", file, e.getMessage());
+            return false;
+        }
     }
 
     private static List<Object> row(BlockWork.LayerReport report) {

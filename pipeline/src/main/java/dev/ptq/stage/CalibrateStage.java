@@ -71,7 +71,7 @@ final class CalibrateStage implements Stage {
     }
 
     @Override
-    public void run(Map<String, Path> inputs, Path output) throws IOException {
+    public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
         int[][] samples = workspace.calibrationSamples(calibration);
         ActivationStatistics.Collector collector =
@@ -81,7 +81,7 @@ final class CalibrateStage implements Stage {
                 Progress progress = workspace
                         .reporter()
                         .start(NAME, (long) states.size() * model.config().blocks(), "block passes")) {
-            runner.run(states, collector, progress);
+            runner.run(states, collector, progress, NAME, workspace.unfinished(unfinished), collector);
         }
         collector.finished().write(output.resolve(STATISTICS));
         log.info("{}: {} samples of {} tokens", NAME, samples.length, calibration.seqLen());

@@ -88,18 +88,19 @@ final class EvaluateStage implements Stage {
     }
 
     @Override
-    public void run(Map<String, Path> inputs, Path output) throws IOException {
+    public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
         Path approximated = inputs.get(ApproximateStage.NAME);
         Perplexity.Result result;
         if (approximated == null) {
-            result = evaluate(model, settings.quantization()::applyTo);
+            result = evaluate(model, settings.quantization()::applyTo, unfinished);
         } else {
             try (Safetensors factors = Safetensors.open(approximated.resolve(ApproximateStage.LOW_RANK))) {
-                result = evaluate(model, block -> {
+                BlockRunner.BlockChange change = block -> {
                     settings.quantization().applyTo(block);
                     addLowRank(block, factors);
-                });
+                };
+                result = evaluate(model, change, unfinished);
             }
         }
         Map<String, Object> scores = new LinkedHashMap<>();
@@ -122,7 +123,8 @@ final class EvaluateStage implements Stage {
                 unscored == 0 ? "" : ", less " + unscored + " of nothing but padding");
     }
 
-    private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change) throws IOException {
+    private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change, Path unfinished)
+            throws IOException {
         try (BlockRunner runner = new BlockRunner(model, change, workspace.resident())) {
             return Perplexity.evaluate(
                     model,
@@ -130,6 +132,7 @@ final class EvaluateStage implements Stage {
                     perplexity,
                     workspace.chunks(perplexity),
                     workspace.tokenizer().padId(),
+                    workspace.unfinished(unfinished),
                     workspace.reporter());
         }
     }

@@ -64,7 +64,7 @@ final class QuantizeStage implements Stage {
     }
 
     @Override
-    public void run(Map<String, Path> inputs, Path output) throws IOException {
+    public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
         List<List<Object>> rows = new ArrayList<>();
         double bits = 0;

@@ -11,15 +11,18 @@ import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** What the stages of one experiment share: the opened model and tokenizer, their digests, and where progress goes. */
@@ -37,6 +40,7 @@ public final class Workspace implements AutoCloseable {
     private final TokenizerContent tokenizer;
     private final Map<Text, Text.Content> texts = new LinkedHashMap<>();
     private final Map<PerplexitySettings, int[][]> scored = new HashMap<>();
+    private final Duration checkpointInterval = checkpointInterval();
     private @Nullable LanguageModel openModel;
     private @Nullable Tokenizer openTokenizer;
 
@@ -95,6 +99,11 @@ public final class Workspace implements AutoCloseable {
         texts.forEach((text, content) -> digests.put(text.label(), Map.of("sha256", content.sha256())));
         sources.put("texts", digests);
         return sources;
+    }
+
+    /** What a stage keeps of unfinished work in a folder, and how often. */
+    Unfinished unfinished(Path folder) {
+        return new Unfinished(Optional.of(folder), checkpointInterval);
     }
 
     LanguageModel model() throws IOException {
@@ -204,6 +213,12 @@ public final class Workspace implements AutoCloseable {
                 .orElse(0);
         long solving = experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
         return held + hidden + Math.max(step, solving) + HEAD_BYTES + PROGRAM_BYTES;
+    }
+
+    /** Hidden states of a large model take seconds to write, so that is not done after every block. */
+    private static Duration checkpointInterval() {
+        String given = System.getenv("PTQ_CHECKPOINT_SECONDS");
+        return Duration.ofSeconds(given != null && given.matches("[0-9]{1,6}") ? Long.parseLong(given) : 10);
     }
 
     private static long machineMemory() {

@@ -10,6 +10,7 @@ import dev.ptq.evaluate.TextSampler;
 import dev.ptq.evaluate.TokenChoice;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
@@ -119,6 +120,7 @@ final class ModelCard {
                                 BATCH),
                         chunks,
                         OptionalInt.empty(),
+                        Unfinished.none(),
                         reporter);
                 line(
                         card,

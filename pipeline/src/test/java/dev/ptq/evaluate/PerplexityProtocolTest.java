@@ -14,6 +14,7 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.SyntheticModel;
+import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -209,6 +210,7 @@ class PerplexityProtocolTest {
             throws IOException {
         PerplexitySettings settings = settings(text, protocol, 8, batchSize);
         int[][] chunks = Perplexity.chunks(settings, tokenizer, 16);
-        return Perplexity.evaluate(model, runner, settings, chunks, tokenizer.padId(), Progress.Reporter.none());
+        return Perplexity.evaluate(
+                model, runner, settings, chunks, tokenizer.padId(), Unfinished.none(), Progress.Reporter.none());
     }
 }

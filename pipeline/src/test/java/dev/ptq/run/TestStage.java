@@ -38,7 +38,7 @@ record TestStage(String name, int version, int setting, List<String> inputs, Ato
     }
 
     @Override
-    public void run(Map<String, Path> inputDirectories, Path output) throws IOException {
+    public void run(Map<String, Path> inputDirectories, Path output, Path unfinished) throws IOException {
         runs.incrementAndGet();
         StringBuilder text = new StringBuilder();
         for (Path input : inputDirectories.values()) {

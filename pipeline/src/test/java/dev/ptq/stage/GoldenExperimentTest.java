@@ -17,6 +17,7 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
+import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Provenance;
@@ -140,7 +141,13 @@ class GoldenExperimentTest {
                 int[][] ids =
                         Perplexity.chunks(perplexity, tokenizer, model.config().maxPositions());
                 List<Perplexity.ChunkLoss> chunks = Perplexity.evaluate(
-                                model, runner, perplexity, ids, tokenizer.padId(), Progress.Reporter.none())
+                                model,
+                                runner,
+                                perplexity,
+                                ids,
+                                tokenizer.padId(),
+                                Unfinished.none(),
+                                Progress.Reporter.none())
                         .chunks();
                 List<Double> found = batchLosses(chunks);
                 JsonNode expected = run.get("results").get(perplexity.name()).get("batch_losses");

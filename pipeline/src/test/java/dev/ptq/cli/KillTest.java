@@ -1,0 +1,121 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.ptq.model.SyntheticModel;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.SplittableRandom;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A run in a process of its own that is killed again and again. */
+class KillTest {
+    private static final int KILLS = 25;
+
+    private static final String CONFIG = """
+            seed = 3
+            [model]
+            path = "DIR/llama"
+            [calibration]
+            dataset = "europarl"
+            num_samples = 16
+            seq_len = 128
+            batch_size = 2
+            [[approximation]]
+            method = "l2qer"
+            rank = 8
+            [quantization.weight]
+            format = "mxint"
+            bits = 3
+            [quantization.activation]
+            format = "mxint"
+            bits = 8
+            [[evaluation.perplexity]]
+            dataset = "europarl"
+            seq_len = 128
+            max_samples = 64
+            [[evaluation.perplexity]]
+            dataset = "wordnet"
+            seq_len = 128
+            max_samples = 64
+            """;
+
+    @TempDir
+    private Path folder;
+
+    private Process start(Path config, String results) throws IOException {
+        ProcessBuilder builder = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-XX:TieredStopAtLevel=1",
+                        "-cp",
+                        System.getProperty("java.class.path"),
+                        Ptq.class.getName(),
+                        "run",
+                        config.toString(),
+                        "run",
+                        "--results",
+                        folder.resolve(results).toString())
+                .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                .redirectError(folder.resolve(results + ".log").toFile());
+        builder.environment().put("PTQ_CHECKPOINT_SECONDS", "0");
+        return builder.start();
+    }
+
+    @Test
+    @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void endsWithTheMetricsOfAnUndisturbedRun() throws Exception {
+        SyntheticModel.llama()
+                .sizes(128, 256)
+                .layers(12)
+                .vocabulary(259)
+                .positions(128)
+                .heads(4, 2)
+                .tokenizer()
+                .write(folder.resolve("llama"));
+        Path config = Files.writeString(folder.resolve("config.toml"), CONFIG.replace("DIR", folder.toString()));
+        long began = System.nanoTime();
+        assertThat(start(config, "straight").waitFor()).isZero();
+        long whole = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began);
+
+        SplittableRandom random = new SplittableRandom(25);
+        int finished = 0;
+        for (int kills = 0; kills < KILLS; ) {
+            Process process = start(config, "killed-" + finished);
+            if (process.waitFor(random.nextLong(whole / 10, whole / 2), TimeUnit.MILLISECONDS)) {
+                check(process, finished);
+                finished++;
+            } else {
+                process.destroyForcibly().waitFor();
+                kills++;
+            }
+        }
+        Process last = start(config, "killed-" + finished);
+        last.waitFor();
+        check(last, finished);
+    }
+
+    /** A run that was never given more than half the time it takes ends as the one that was left alone. */
+    private void check(Process process, int number) throws IOException {
+        Path results = folder.resolve("killed-" + number);
+        assertThat(process.exitValue()).as(() -> log(number)).isZero();
+        assertThat(results.resolve("run/metrics.json"))
+                .hasSameBinaryContentAs(folder.resolve("straight/run/metrics.json"));
+        try (Stream<Path> left = Files.walk(results)) {
+            assertThat(left.map(path -> path.getFileName().toString()))
+                    .noneMatch(name -> name.contains(".partial") || name.contains(".unfinished"));
+        }
+    }
+
+    private String log(int number) {
+        try {
+            return Files.readString(folder.resolve("killed-" + number + ".log"));
+        } catch (IOException e) {
+            return e.toString();
+        }
+    }
+}
