@@ -1,6 +1,7 @@
 package dev.ptq.run;
 
 import java.io.IOException;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -92,7 +93,12 @@ final class StageCache {
                 Trees.delete(unfinished);
             }
             Files.createDirectories(unfinished);
-            StageRecord done = run(stage, fingerprint, inputs, partial.path(), unfinished);
+            StageRecord done;
+            try {
+                done = run(stage, fingerprint, inputs, partial.path(), unfinished);
+            } finally {
+                deleteIfEmpty(unfinished);
+            }
             // where a network file system does not honour locks, another process may have been faster
             Optional<StageRecord> theirs = replacing ? Optional.empty() : find(stage.name(), fingerprint);
             if (theirs.isEmpty()) {
@@ -103,6 +109,14 @@ final class StageCache {
                 return reuse(directory, theirs.get());
             }
             return new Entry(directory, done, false);
+        }
+    }
+
+    private static void deleteIfEmpty(Path unfinished) throws IOException {
+        try {
+            Files.deleteIfExists(unfinished);
+        } catch (DirectoryNotEmptyException e) {
+            log.debug("{}: kept for the next attempt", unfinished);
         }
     }
 

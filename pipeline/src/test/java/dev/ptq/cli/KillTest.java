@@ -23,7 +23,7 @@ class KillTest {
             path = "DIR/llama"
             [calibration]
             dataset = "europarl"
-            num_samples = 16
+            num_samples = 8
             seq_len = 128
             batch_size = 2
             [[approximation]]
@@ -38,11 +38,11 @@ class KillTest {
             [[evaluation.perplexity]]
             dataset = "europarl"
             seq_len = 128
-            max_samples = 64
+            max_samples = 24
             [[evaluation.perplexity]]
             dataset = "wordnet"
             seq_len = 128
-            max_samples = 64
+            max_samples = 24
             """;
 
     @TempDir
@@ -71,7 +71,7 @@ class KillTest {
     void endsWithTheMetricsOfAnUndisturbedRun() throws Exception {
         SyntheticModel.llama()
                 .sizes(128, 256)
-                .layers(12)
+                .layers(6)
                 .vocabulary(259)
                 .positions(128)
                 .heads(4, 2)
@@ -86,7 +86,7 @@ class KillTest {
         int finished = 0;
         for (int kills = 0; kills < KILLS; ) {
             Process process = start(config, "killed-" + finished);
-            if (process.waitFor(random.nextLong(whole / 10, whole / 2), TimeUnit.MILLISECONDS)) {
+            if (process.waitFor(random.nextLong(whole / 8, whole / 3), TimeUnit.MILLISECONDS)) {
                 check(process, finished);
                 finished++;
             } else {
@@ -99,7 +99,7 @@ class KillTest {
         check(last, finished);
     }
 
-    /** A run that was never given more than half the time it takes ends as the one that was left alone. */
+    /** A run that was never given more than a third of the time it takes ends as the one that was left alone. */
     private void check(Process process, int number) throws IOException {
         Path results = folder.resolve("killed-" + number);
         assertThat(process.exitValue()).as(() -> log(number)).isZero();
