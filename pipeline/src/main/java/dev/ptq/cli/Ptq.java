@@ -29,6 +29,8 @@ import picocli.CommandLine.Command;
             CollectCommand.class,
             ImportLqerCommand.class,
             ListCommand.class,
+            CacheCommand.class,
+            VerifyCommand.class,
             TrainReferenceCommand.class,
             CommandLine.HelpCommand.class
         },

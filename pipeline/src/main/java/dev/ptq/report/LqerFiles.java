@@ -48,7 +48,7 @@ final class LqerFiles {
 
     static Map<String, Object> metrics(Path file) throws IOException {
         String fileName = String.valueOf(file.getFileName());
-        Map<String, JsonNode> content = SmallFile.object(file);
+        Map<String, JsonNode> content = JsonObject.object(file);
         Matcher perplexity = PERPLEXITY.matcher(fileName);
         Map<String, Object> metrics =
                 perplexity.matches() ? perplexity(perplexity.group("text"), content) : harness(content);
@@ -79,7 +79,7 @@ final class LqerFiles {
         Map<String, JsonNode> versions = members(content, "versions");
         Map<String, JsonNode> config = members(content, "config");
         members(content, "results").forEach((task, results) -> {
-            Map<String, JsonNode> scores = SmallFile.members(results);
+            Map<String, JsonNode> scores = JsonObject.members(results);
             boolean newer = scores.keySet().stream().anyMatch(key -> key.contains(","));
             for (String key : scores.keySet()) {
                 if (!newer || key.contains(",")) {
@@ -98,7 +98,7 @@ final class LqerFiles {
 
     private static Map<String, JsonNode> members(Map<String, JsonNode> content, String key) {
         JsonNode node = content.get(key);
-        return node == null ? Map.of() : SmallFile.members(node);
+        return node == null ? Map.of() : JsonObject.members(node);
     }
 
     /** A number; what is not known is written as text, {@code "N/A"}. */

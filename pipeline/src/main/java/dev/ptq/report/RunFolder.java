@@ -3,7 +3,9 @@ package dev.ptq.report;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.FlatConfig;
 import dev.ptq.run.Manifest;
+import dev.ptq.run.SmallFile;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
@@ -49,7 +51,9 @@ final class RunFolder {
 
     private ResultRow row(String run) {
         Optional<Manifest> manifest = readable(
-                () -> Optional.of(Manifest.parse(SmallFile.bytes(folder.resolve(Manifest.FILE)))), Optional.empty());
+                () -> Optional.of(Manifest.parse(
+                        SmallFile.read(folder.resolve(Manifest.FILE), Manifest.FILE, JsonObject.MOST_BYTES))),
+                Optional.empty());
         Map<String, Object> metrics = readable(this::metrics, Map.of());
         FlatConfig config = readable(this::config, FlatConfig.none());
         return new ResultRow(
@@ -75,7 +79,7 @@ final class RunFolder {
     private Map<String, Object> metrics() throws IOException {
         Map<String, Object> metrics = new LinkedHashMap<>();
         for (Map.Entry<String, JsonNode> entry :
-                SmallFile.object(folder.resolve(METRICS)).entrySet()) {
+                JsonObject.object(folder.resolve(METRICS)).entrySet()) {
             JsonNode value = entry.getValue();
             if (value.isNumber()) {
                 metrics.put(entry.getKey(), value.numberValue());
@@ -91,7 +95,9 @@ final class RunFolder {
     }
 
     private FlatConfig config() throws IOException {
-        return FlatConfig.parse(SmallFile.text(folder.resolve(CONFIG), LARGEST_CONFIG), CONFIG);
+        return FlatConfig.parse(
+                new String(SmallFile.read(folder.resolve(CONFIG), CONFIG, LARGEST_CONFIG), StandardCharsets.UTF_8),
+                CONFIG);
     }
 
     /** Stages are timed to the millisecond. */

@@ -18,12 +18,12 @@ final class SweepFile {
 
     static List<Failure> failures(Path file) throws IOException {
         List<Failure> failures = new ArrayList<>();
-        JsonNode points = SmallFile.object(file).get("points");
+        JsonNode points = JsonObject.object(file).get("points");
         if (points == null || !points.isArray()) {
             throw new IOException(NAME + ": expected a list of points");
         }
         for (JsonNode point : points) {
-            Map<String, JsonNode> fields = SmallFile.members(point);
+            Map<String, JsonNode> fields = JsonObject.members(point);
             String name = text(fields, "name");
             String state = text(fields, "state");
             String error = text(fields, "error");

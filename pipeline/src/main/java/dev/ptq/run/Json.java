@@ -36,7 +36,7 @@ public final class Json {
     }
 
     static <T extends Record> T read(Path file, Class<T> type) throws IOException {
-        return parse(Files.readAllBytes(file), file.toString(), type);
+        return parse(SmallFile.read(file), file.toString(), type);
     }
 
     /** What was read from a file, called {@code source} in messages. */

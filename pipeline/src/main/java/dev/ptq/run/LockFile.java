@@ -2,9 +2,13 @@ package dev.ptq.run;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.BasicFileAttributes;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Semaphore;
 import org.slf4j.Logger;
@@ -13,21 +17,19 @@ import org.slf4j.LoggerFactory;
 /**
  * The right to make one thing, held by at most one thread of all processes, and given back when its process dies.
  *
- * <p>The system locks files for processes, not threads, so a semaphore per file comes first. Lock files are empty and
- * stay: deleting one while another process opens it would let both in.
+ * <p>The system locks files for processes, not threads, so a semaphore per file comes first. Lock files are empty, and
+ * only who holds the lock may delete one: who waited for it sees that, and takes the lock of the file that is there now.
  */
 record LockFile(Path folder, String name) {
+    /** How the names of lock files end. */
+    static final String ENDING = ".lock";
+
     private static final Logger log = LoggerFactory.getLogger(LockFile.class);
     private static final Map<Path, Semaphore> THREADS = new ConcurrentHashMap<>();
 
     /** What is done under a lock. */
     interface Work<T> {
         T run() throws IOException;
-    }
-
-    /** Work without a result. */
-    interface Action {
-        void run() throws IOException;
     }
 
     /** Works under the lock, after waiting for it if need be. */
@@ -38,42 +40,71 @@ record LockFile(Path folder, String name) {
             log.info("{}: another thread is at it, waiting", name);
             threads.acquireUninterruptibly();
         }
-        try (FileChannel channel = open(file)) {
-            if (channel.tryLock() == null) {
-                log.info("{}: another process is at it, waiting", name);
-                channel.lock();
-            }
-            return work.run();
+        try {
+            return locked(file, true, work).orElseThrow();
         } finally {
             threads.release();
         }
     }
 
-    /** Works under the lock if nobody holds it now, else does nothing. */
-    void ifFree(Action work) throws IOException {
+    /** Works under the lock if nobody holds it now, else does nothing and returns nothing. */
+    <T> Optional<T> ifFree(Work<T> work) throws IOException {
         Path file = file();
         Semaphore threads = threads(file);
         if (!threads.tryAcquire()) {
-            return;
+            return Optional.empty();
         }
-        try (FileChannel channel = open(file)) {
-            if (channel.tryLock() != null) {
-                work.run();
-            }
+        try {
+            return locked(file, false, work);
         } finally {
             threads.release();
+        }
+    }
+
+    /** Whether nobody holds the lock now. Leaves no lock file where there was none. */
+    boolean isFree() throws IOException {
+        return !Files.exists(file()) || ifFree(() -> true).isPresent();
+    }
+
+    /** Deletes the lock file; only for work under the lock. */
+    void delete() throws IOException {
+        Files.deleteIfExists(file());
+    }
+
+    private <T> Optional<T> locked(Path file, boolean wait, Work<T> work) throws IOException {
+        while (true) {
+            Optional<Object> before = identity(file);
+            try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
+                if (channel.tryLock() == null) {
+                    if (!wait) {
+                        return Optional.empty();
+                    }
+                    log.info("{}: another process is at it, waiting", name);
+                    channel.lock();
+                }
+                // another file of that name has another identity as long as this one is open
+                if (before.isPresent() && before.equals(identity(file))) {
+                    return Optional.of(work.run());
+                }
+            }
+        }
+    }
+
+    /** What tells a file from one that has its name later; its path where the system has no such thing. */
+    private static Optional<Object> identity(Path file) throws IOException {
+        try {
+            Object key = Files.readAttributes(file, BasicFileAttributes.class).fileKey();
+            return Optional.of(key == null ? file : key);
+        } catch (NoSuchFileException e) {
+            return Optional.empty();
         }
     }
 
     private Path file() throws IOException {
-        return folder.toRealPath().resolve(name + ".lock");
+        return folder.toRealPath().resolve(name + ENDING);
     }
 
     private static Semaphore threads(Path file) {
         return THREADS.computeIfAbsent(file, key -> new Semaphore(1));
-    }
-
-    private static FileChannel open(Path file) throws IOException {
-        return FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE);
     }
 }

@@ -8,6 +8,7 @@ import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -25,6 +26,8 @@ public final class Runs {
     private static final Logger log = LoggerFactory.getLogger(Runs.class);
     private static final Pattern TAG_PART = Pattern.compile("[A-Za-z0-9][A-Za-z0-9._-]*(?<!\\.partial)");
 
+    private static final String CACHE = ".cache";
+
     private final Path results;
     private final Path cacheFolder;
     private final StageCache cache;
@@ -32,8 +35,13 @@ public final class Runs {
     /** Uses a results folder, which need not exist yet. */
     public Runs(Path results) {
         this.results = results;
-        this.cacheFolder = results.resolve(".cache");
+        this.cacheFolder = cacheFolder(results);
         this.cache = new StageCache(cacheFolder);
+    }
+
+    /** Where the finished stages of a results folder are. */
+    static Path cacheFolder(Path results) {
+        return results.resolve(CACHE);
     }
 
     /** What is wrong with a tag, if anything: it is a relative path that stays within the results folder. */
@@ -124,7 +132,8 @@ public final class Runs {
         Set<String> again = force.map(plan::from).orElse(Set.of());
         Files.createDirectories(cacheFolder);
         // no tag has a plus, so no two tags share a lock
-        return new LockFile(cacheFolder, "run+" + tag.replace('/', '+')).hold(() -> {
+        LockFile lock = new LockFile(cacheFolder, "run+" + tag.replace('/', '+'));
+        return lock.hold(() -> {
             conflict(tag, plan).ifPresent(conflict -> {
                 throw new IllegalStateException(conflict);
             });
@@ -133,7 +142,15 @@ public final class Runs {
                 log.info("{}: already complete", directory);
                 return new Run(directory, Manifest.read(directory), true);
             }
-            return make(directory, plan, again, provenance, finish);
+            EntriesInUse inUse = new EntriesInUse(lock);
+            try {
+                return Failures.at(directory, () -> {
+                    inUse.write(entryNames(plan));
+                    return make(directory, plan, again, provenance, finish);
+                });
+            } finally {
+                inUse.delete();
+            }
         });
     }
 
@@ -161,6 +178,12 @@ public final class Runs {
             partial.publish(directory);
         }
         return new Run(directory, manifest, false);
+    }
+
+    private static List<String> entryNames(Plan plan) {
+        return plan.fingerprints().entrySet().stream()
+                .map(stage -> StageCache.entryName(stage.getKey(), stage.getValue()))
+                .toList();
     }
 
     private static Path partialOf(Path directory) {

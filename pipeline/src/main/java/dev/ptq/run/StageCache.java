@@ -26,9 +26,9 @@ import org.slf4j.LoggerFactory;
  */
 final class StageCache {
     private static final Logger log = LoggerFactory.getLogger(StageCache.class);
-    private static final String DONE = "done.json";
-    private static final String PARTIAL = ".partial-";
-    private static final String UNFINISHED = ".unfinished";
+    static final String DONE = "done.json";
+    static final String PARTIAL = ".partial-";
+    static final String UNFINISHED = ".unfinished";
 
     private final Path folder;
 
@@ -64,6 +64,19 @@ final class StageCache {
         return Optional.empty();
     }
 
+    /** The record in an entry's directory, if it can be read and belongs there. */
+    static Optional<StageRecord> done(Path entry) {
+        try {
+            StageRecord done = Json.read(entry.resolve(DONE), StageRecord.class);
+            boolean known = done.fingerprint().matches("[0-9a-f]{64}");
+            return known && entry.endsWith(entryName(done.name(), done.fingerprint()))
+                    ? Optional.of(done)
+                    : Optional.empty();
+        } catch (IOException e) {
+            return Optional.empty();
+        }
+    }
+
     /**
      * Returns the entry of a stage, made now if it must be.
      *
@@ -75,7 +88,9 @@ final class StageCache {
         Path directory = folder.resolve(name);
         return new LockFile(folder, name).hold(() -> {
             Optional<StageRecord> found = again ? Optional.empty() : find(stage.name(), fingerprint);
-            return found.isPresent() ? reuse(directory, found.get()) : make(stage, fingerprint, inputs, directory);
+            return found.isPresent()
+                    ? reuse(directory, found.get())
+                    : Failures.at(directory, () -> make(stage, fingerprint, inputs, directory));
         });
     }
 
@@ -93,12 +108,7 @@ final class StageCache {
                 Trees.delete(unfinished);
             }
             Files.createDirectories(unfinished);
-            StageRecord done;
-            try {
-                done = run(stage, fingerprint, inputs, partial.path(), unfinished);
-            } finally {
-                deleteIfEmpty(unfinished);
-            }
+            StageRecord done = run(stage, fingerprint, inputs, partial.path(), unfinished);
             // where a network file system does not honour locks, another process may have been faster
             Optional<StageRecord> theirs = replacing ? Optional.empty() : find(stage.name(), fingerprint);
             if (theirs.isEmpty()) {
@@ -132,7 +142,11 @@ final class StageCache {
             directories.put(input, entry.directory());
             fingerprints.put(input, entry.done().fingerprint());
         });
-        stage.run(Collections.unmodifiableMap(directories), output, unfinished);
+        try {
+            stage.run(Collections.unmodifiableMap(directories), output, unfinished);
+        } finally {
+            deleteIfEmpty(unfinished);
+        }
         Trees.requirePlain(output);
         double seconds = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - nanos) / 1000.0;
         String settings = CanonicalText.of(stage.settings(), stage.name());
@@ -153,17 +167,22 @@ final class StageCache {
         try (DirectoryStream<Path> partials = Files.newDirectoryStream(folder, "*" + PARTIAL + "*")) {
             for (Path partial : partials) {
                 String name = partial.getFileName().toString();
-                new LockFile(folder, name.substring(0, name.indexOf(PARTIAL))).ifFree(() -> Trees.delete(partial));
+                new LockFile(folder, name.substring(0, name.indexOf(PARTIAL))).ifFree(() -> {
+                    Trees.delete(partial);
+                    return partial;
+                });
             }
         }
     }
 
-    private static Path partialOf(Path directory) {
+    /** A name for the directory of an entry that is not whole: it belongs to this process, until that dies. */
+    static Path partialOf(Path directory) {
         return directory.resolveSibling(
                 directory.getFileName() + PARTIAL + ProcessHandle.current().pid() + "-" + UUID.randomUUID());
     }
 
-    private static String entryName(String stage, String fingerprint) {
+    /** The name of an entry's directory, and of its lock. */
+    static String entryName(String stage, String fingerprint) {
         return stage.replace('/', '-') + "-" + fingerprint.substring(0, 16);
     }
 }

@@ -17,6 +17,11 @@ import tools.jackson.databind.JsonNode;
 public final class ExperimentPlan {
     private static final Logger log = LoggerFactory.getLogger(ExperimentPlan.class);
 
+    /** The name of the file in a run directory. */
+    static final String METRICS = "metrics.json";
+    /** The experiment with all defaults. */
+    public static final String RESOLVED = "resolved.toml";
+
     private ExperimentPlan() {}
 
     /** The stages, in order; calibration only where a step needs it. */
@@ -38,6 +43,16 @@ public final class ExperimentPlan {
             }
         }
         return new Plan(stages);
+    }
+
+    /** What it means that a setting of a stage differs, where its key does not tell. */
+    public static String meaning(String setting) {
+        return switch (setting) {
+            case "model.sha256" -> "the model's files changed, or it is another";
+            case "tokenizer.sha256" -> "the tokenizer's files changed, or it is another";
+            case "text.sha256" -> "the text changed, or it is another";
+            default -> "";
+        };
     }
 
     /** Gathers the metrics of a run from the artifacts in its directory: flat names to numbers and words. */
@@ -70,7 +85,7 @@ public final class ExperimentPlan {
     /** Writes {@code metrics.json} and {@code evaluate/results.json}, the latter in the harness's layout. */
     public static void writeResults(Experiment experiment, Path run) throws IOException {
         Map<String, Object> metrics = metrics(experiment, run);
-        JsonFiles.write(run.resolve("metrics.json"), metrics);
+        JsonFiles.write(run.resolve(METRICS), metrics);
         Map<String, Object> results = new LinkedHashMap<>();
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             Map<String, Object> scores = new LinkedHashMap<>();

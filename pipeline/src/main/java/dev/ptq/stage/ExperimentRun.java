@@ -121,7 +121,7 @@ public final class ExperimentRun implements AutoCloseable {
     public Run run(Optional<String> force, String version, String commit, Finish finish) throws IOException {
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
         return runs.run(tag, plan, force, provenance, (directory, manifest) -> {
-            Files.writeString(directory.resolve("resolved.toml"), TomlWriter.write(experiment.resolved()));
+            Files.writeString(directory.resolve(ExperimentPlan.RESOLVED), TomlWriter.write(experiment.resolved()));
             ExperimentPlan.writeResults(experiment, directory);
             finish.write(directory, manifest);
         });

@@ -137,6 +137,8 @@ class CommandsTest {
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
                 "sample: --prompt, --model, --tokens, --temperature, --top-p, --seed",
                 "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",
+                "verify: RUN, --tolerance, --results, --keep",
+                "cache: list, explain, prune",
                 "list: WHAT"
             })
     void helpNamesEveryParameter(String command, String parameters) {

@@ -37,6 +37,22 @@ class ManifestTest {
     }
 
     @Test
+    void isReadFromASmallPlainFileOnly() throws IOException {
+        Path file = directory.resolve("manifest.json");
+        assertThatIOException().isThrownBy(() -> Manifest.read(directory)).withMessage(file + ": missing");
+        Path elsewhere = Files.writeString(directory.resolve("elsewhere"), "{}");
+        Files.createSymbolicLink(file, elsewhere);
+        assertThatIOException()
+                .isThrownBy(() -> Manifest.read(directory))
+                .withMessage(file + ": expected a plain file");
+        Files.delete(file);
+        Files.writeString(file, " ".repeat((16 << 20) + 1));
+        assertThatIOException()
+                .isThrownBy(() -> Manifest.read(directory))
+                .withMessage(file + ": expected at most 16 MiB, found 16 MiB or more");
+    }
+
+    @Test
     void namesTheFileThatCannotBeRead() throws IOException {
         Path file = Files.writeString(directory.resolve("manifest.json"), "{");
 

@@ -6,10 +6,13 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 import static org.assertj.core.api.Assertions.assertThatIOException;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.net.URI;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystem;
+import java.nio.file.FileSystemException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -245,12 +248,54 @@ class RunsTest {
 
         assertThatIOException()
                 .isThrownBy(() -> run("a", new Plan(List.of(calibrate, baseline, failing, evaluate))))
-                .withMessage("disk full");
+                .withMessage(entry(quantize, plan) + ": disk full");
         assertThat(partials()).isEmpty();
         assertThat(results.resolve("a")).doesNotExist();
 
         run("a", plan);
         assertThat(counts()).containsExactly(1, 1, 2, 1);
+    }
+
+    /** The system says only that no space is left. */
+    @Test
+    void namesTheEntryThatAFullDiskHasNoSpaceFor() throws IOException {
+        Path full = Path.of("/dev/full");
+        assumeTrue(Files.exists(full));
+        TestStage failing = quantize.doing(output -> Files.write(full, new byte[1 << 16]));
+
+        assertThatIOException()
+                .isThrownBy(() -> run("a", new Plan(List.of(calibrate, baseline, failing, evaluate))))
+                .withMessageStartingWith(entry(quantize, plan) + ": ");
+        assertThatIOException()
+                .isThrownBy(() -> runs.run("b", plan, Optional.empty(), PROVENANCE, (directory, manifest) -> {
+                    Files.write(full, new byte[1 << 16]);
+                }))
+                .withMessageStartingWith(results.resolve("b") + ": ");
+        assertThat(partials()).isEmpty();
+        assertThat(names("")).containsExactly(".cache");
+        assertThat(names(".cache")).noneMatch(name -> name.endsWith(".uses"));
+
+        run("a", plan);
+        assertThat(counts()).containsExactly(1, 1, 2, 1);
+    }
+
+    @Test
+    void namesTheFileThatIsInTheWayOfAFolder() throws IOException {
+        Files.createDirectories(results);
+        Files.writeString(results.resolve(".cache"), "");
+        assertThatExceptionOfType(FileAlreadyExistsException.class)
+                .isThrownBy(() -> run("a", plan))
+                .withMessageContaining(results.resolve(".cache").toString());
+
+        Files.delete(results.resolve(".cache"));
+        Files.writeString(results.resolve("sweep"), "");
+        assertThatExceptionOfType(FileSystemException.class)
+                .isThrownBy(() -> run("sweep/a", plan))
+                .withMessageContaining(results.resolve("sweep").toString());
+        assertThat(partials()).isEmpty();
+
+        run("a", plan);
+        assertThat(counts()).containsExactly(1, 1, 1, 1);
     }
 
     @Test

@@ -7,6 +7,7 @@ import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -42,7 +43,7 @@ class TwoProcessesTest {
     }
 
     private static Run run(Path results, String tag, TestStage calibrate) throws IOException {
-        Plan plan = new Plan(List.of(calibrate, TestStage.of("quantize", "calibrate")));
+        Plan plan = new Plan(List.of(TestStage.of("prepare"), calibrate, TestStage.of("quantize", "calibrate")));
         return new Runs(results).run(tag, plan, Optional.empty(), PROVENANCE, (directory, manifest) -> {});
     }
 
@@ -68,7 +69,7 @@ class TwoProcessesTest {
     private static List<String> names(Path directory) throws IOException {
         try (Stream<Path> paths = Files.list(directory)) {
             return paths.map(path -> path.getFileName().toString())
-                    .filter(name -> !name.endsWith(".lock"))
+                    .filter(name -> !name.endsWith(".lock") && !name.endsWith(".uses"))
                     .sorted()
                     .toList();
         }
@@ -79,8 +80,8 @@ class TwoProcessesTest {
         other.destroyForcibly().waitFor();
         assertThat(names(results)).containsExactly(".cache");
         assertThat(names(results.resolve(".cache")))
-                .hasSize(2)
-                .allMatch(name -> name.startsWith("calibrate-"))
+                .hasSize(3)
+                .allMatch(name -> name.startsWith("calibrate-") || name.startsWith("prepare-"))
                 .anyMatch(name -> name.contains(".partial-" + other.pid()))
                 .anyMatch(name -> name.endsWith(".unfinished"));
 
@@ -91,7 +92,54 @@ class TwoProcessesTest {
         assertThat(calibrate.runs()).hasValue(1);
         assertThat(run.directory().resolve("quantize/sub/out.txt")).hasContent("calibrate=0;quantize=0;");
         assertThat(names(results)).containsExactly(".cache", "theirs");
-        assertThat(names(results.resolve(".cache"))).hasSize(2).noneMatch(name -> name.contains(".partial"));
+        assertThat(names(results.resolve(".cache"))).hasSize(3).noneMatch(name -> name.contains(".partial"));
+    }
+
+    private CachePruning.Result prune() throws IOException {
+        return new CachePruning(results, true, Instant.now().plusSeconds(60), false).run();
+    }
+
+    @Test
+    void prunesNothingThatAnotherProcessMakesOrUses() throws Exception {
+        CachePruning.Result result = prune();
+
+        assertThat(result.deleted()).isEmpty();
+        assertThat(result.busy().stream().map(CacheEntry::kind))
+                .containsExactlyInAnyOrder(
+                        CacheEntry.Kind.PARTIAL, CacheEntry.Kind.UNFINISHED, CacheEntry.Kind.FINISHED);
+        other.getOutputStream().close();
+        assertThat(other.waitFor()).isZero();
+        assertThat(Manifest.read(results.resolve("theirs")).stages()).hasSize(3);
+        assertThat(prune().deleted()).hasSize(3);
+    }
+
+    @Test
+    void prunesWhatAKilledProcessMadeAndUsed() throws Exception {
+        other.destroyForcibly().waitFor();
+
+        assertThat(prune().deleted()).hasSize(3);
+        try (Stream<Path> left = Files.list(results.resolve(".cache"))) {
+            assertThat(left).isEmpty();
+        }
+    }
+
+    /** Who waited for a lock whose file is deleted must not work under that: others take the new one's. */
+    @Test
+    void takesTheLockOfTheFileThatIsThereNow() throws Exception {
+        Path lock = results.resolve(".cache/run+theirs.lock");
+        CompletableFuture<Boolean> ours = CompletableFuture.supplyAsync(() -> {
+            try {
+                return new LockFile(results.resolve(".cache"), "run+theirs").hold(() -> Files.exists(lock));
+            } catch (IOException e) {
+                throw new AssertionError(e);
+            }
+        });
+        assertThat(ours).withFailMessage("did not wait").failsWithin(200, TimeUnit.MILLISECONDS);
+
+        Files.delete(lock);
+        other.getOutputStream().close();
+
+        assertThat(ours.get()).isTrue();
     }
 
     @Test

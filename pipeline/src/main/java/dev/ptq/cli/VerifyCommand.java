@@ -1,0 +1,133 @@
+package dev.ptq.cli;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.progress.Progress;
+import dev.ptq.run.Manifest;
+import dev.ptq.run.TemporaryResults;
+import dev.ptq.stage.Verification;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code ptq verify RUN}. */
+@Command(
+        name = "verify",
+        mixinStandardHelpOptions = true,
+        description = "Makes a finished run again, from nothing but its resolved.toml, and compares all metrics; exit"
+                + " code 1 if one does not agree.")
+final class VerifyCommand implements Callable<Integer> {
+    private static final int LONGEST = 100;
+
+    @Spec
+    CommandSpec spec;
+
+    @Parameters(paramLabel = "RUN", description = "the run's directory, or its tag")
+    Path run;
+
+    @Option(
+            names = "--tolerance",
+            paramLabel = "NUMBER",
+            defaultValue = "1e-6",
+            description = "relative; below 1 absolute (default: ${DEFAULT-VALUE})")
+    double tolerance;
+
+    @Option(
+            names = "--results",
+            paramLabel = "DIR",
+            defaultValue = "results",
+            description = "the folder that tags are in (default: ${DEFAULT-VALUE})")
+    Path results;
+
+    @Option(names = "--keep", description = "keep the temporary results folder, and say where it is")
+    boolean keep;
+
+    @Override
+    public Integer call() throws IOException {
+        if (!(tolerance >= 0 && tolerance <= Double.MAX_VALUE)) {
+            throw new ConfigException("--tolerance: expected a number of at least 0, got " + tolerance);
+        }
+        PrintWriter out = spec.commandLine().getOut();
+        try (Verification verification = Verification.of(directory(), Progress.Reporter.forTerminal());
+                TemporaryResults temporary = TemporaryResults.create(keep)) {
+            List<String> sources = verification.changedSources();
+            sources.forEach(change -> out.println(shown(change)));
+            if (!sources.isEmpty()) {
+                out.println("the run was made from other files: its numbers cannot agree");
+            }
+            verification
+                    .changedProgram(Version.version(), Version.commit())
+                    .forEach(change -> out.println("note: " + shown(change)));
+            out.flush();
+            Verification.Outcome outcome =
+                    verification.run(temporary.folder(), Version.version(), Version.commit(), tolerance);
+            print(out, outcome);
+            if (keep) {
+                out.println("made again: " + temporary.folder());
+            }
+            out.flush();
+            return outcome.differences().isEmpty() ? ExitCode.OK : ExitCode.SOFTWARE;
+        }
+    }
+
+    private Path directory() {
+        for (Path directory : List.of(run, results.resolve(run))) {
+            if (Files.exists(directory.resolve(Manifest.FILE))) {
+                return directory;
+            }
+        }
+        throw new ConfigException(
+                run + ": expected the directory of a run, or its tag in " + results + "; found no manifest.json");
+    }
+
+    private void print(PrintWriter out, Verification.Outcome outcome) {
+        List<Verification.Difference> differences = outcome.differences();
+        if (differences.isEmpty()) {
+            out.printf(
+                    Locale.ROOT,
+                    "all %d metrics agree to %.0e; the largest difference is %.1e%n",
+                    outcome.metrics(),
+                    tolerance,
+                    outcome.largest());
+            return;
+        }
+        int width = differences.stream()
+                .mapToInt(difference -> shown(difference.metric()).length())
+                .reduce("metric".length(), Math::max);
+        String format = "%-" + width + "s  %22s  %22s  %10s%n";
+        out.printf(Locale.ROOT, format, "metric", "then", "now", "difference");
+        for (Verification.Difference difference : differences) {
+            out.printf(
+                    Locale.ROOT,
+                    format,
+                    shown(difference.metric()),
+                    shown(String.valueOf(difference.then())),
+                    difference.now().map(now -> shown(String.valueOf(now))).orElse("-"),
+                    difference
+                            .relative()
+                            .map(relative -> String.format(Locale.ROOT, "%.1e", relative))
+                            .orElse("-"));
+        }
+        out.printf(
+                Locale.ROOT,
+                "%d of %d metrics do not agree to %.0e%n",
+                differences.size(),
+                outcome.metrics(),
+                tolerance);
+    }
+
+    /** A run's files may hold anything, and a terminal obeys control characters. */
+    private static String shown(String text) {
+        String line = text.replaceAll("\\p{Cc}", " ");
+        return line.length() <= LONGEST ? line : line.substring(0, LONGEST) + "…";
+    }
+}

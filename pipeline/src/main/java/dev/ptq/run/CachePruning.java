@@ -1,0 +1,100 @@
+package dev.ptq.run;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Deletes from the cache what no run uses, and what killed processes left. Runs keep their artifacts in any case: they
+ * are links of their own. What another process is making or using stays.
+ *
+ * @param all also what runs use
+ * @param madeBefore what is younger stays
+ * @param dryRun only tells what would be deleted
+ */
+public record CachePruning(Path results, boolean all, Instant madeBefore, boolean dryRun) {
+    /**
+     * What was done.
+     *
+     * @param deleted or to be deleted, in a dry run
+     * @param busy would have been deleted but for another process
+     * @param locks how many lock files were deleted that nobody holds
+     */
+    public record Result(List<CacheEntry> deleted, List<CacheEntry> busy, int locks) {
+        /** What that freed: bytes that runs have links to are none. */
+        public long freedBytes() {
+            return deleted.stream().mapToLong(CacheEntry::unshared).sum();
+        }
+
+        /** What the cache held of runs that use it, and they still hold. */
+        public long sharedBytes() {
+            return deleted.stream().mapToLong(CacheEntry::bytes).sum() - freedBytes();
+        }
+    }
+
+    /** Prunes the cache. */
+    public Result run() throws IOException {
+        Path folder = Runs.cacheFolder(results);
+        List<CacheEntry> deleted = new ArrayList<>();
+        List<CacheEntry> busy = new ArrayList<>();
+        for (CacheEntry entry : CacheInventory.of(results)) {
+            if ((all || entry.runs().isEmpty()) && entry.made().isBefore(madeBefore)) {
+                (delete(folder, entry) ? deleted : busy).add(entry);
+            }
+        }
+        if (Files.isDirectory(folder) && !dryRun) {
+            EntriesInUse.sweep(folder);
+        }
+        return new Result(deleted, busy, locks(folder));
+    }
+
+    private boolean delete(Path folder, CacheEntry entry) throws IOException {
+        LockFile lock = new LockFile(folder, entry.entry());
+        if (dryRun) {
+            return lock.isFree() && !EntriesInUse.contain(folder, entry.entry());
+        }
+        return lock.ifFree(() -> {
+                    Path directory = folder.resolve(entry.name());
+                    if (EntriesInUse.contain(folder, entry.entry())
+                            || !Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
+                        return false;
+                    }
+                    // a process that dies on the way leaves no half of an entry under its name
+                    Path doomed = StageCache.partialOf(folder.resolve(entry.entry()));
+                    Files.move(directory, doomed, StandardCopyOption.ATOMIC_MOVE);
+                    Trees.delete(doomed);
+                    return true;
+                })
+                .orElse(false);
+    }
+
+    private int locks(Path folder) throws IOException {
+        int count = 0;
+        if (Files.isDirectory(folder)) {
+            try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, "*" + LockFile.ENDING)) {
+                for (Path file : files) {
+                    String name = file.getFileName().toString();
+                    LockFile lock = new LockFile(folder, name.substring(0, name.length() - LockFile.ENDING.length()));
+                    count += deleteLock(lock) ? 1 : 0;
+                }
+            }
+        }
+        return count;
+    }
+
+    private boolean deleteLock(LockFile lock) throws IOException {
+        return dryRun
+                ? lock.isFree()
+                : lock.ifFree(() -> {
+                            lock.delete();
+                            return true;
+                        })
+                        .orElse(false);
+    }
+}
