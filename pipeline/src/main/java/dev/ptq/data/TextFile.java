@@ -10,9 +10,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
 /**
  * A file of text.
@@ -84,14 +82,14 @@ public record TextFile(String path, Layout layout, String field) implements Text
 
     @Override
     public List<String> rows() throws IOException {
+        if (!field.isEmpty()) {
+            return jsonRows();
+        }
         String text;
         try {
             text = Files.readString(Path.of(path));
         } catch (CharacterCodingException e) {
             throw new IOException(path + ": expected text in UTF-8", e);
-        }
-        if (!field.isEmpty()) {
-            return jsonRows(text);
         }
         return switch (layout) {
             case DOCUMENT -> List.of(text);
@@ -104,25 +102,15 @@ public record TextFile(String path, Layout layout, String field) implements Text
         };
     }
 
-    private List<String> jsonRows(String text) throws IOException {
-        List<String> rows = new ArrayList<>();
-        int number = 0;
-        for (String line : text.lines().toList()) {
-            number++;
-            if (line.isBlank()) {
-                continue;
+    private List<String> jsonRows() throws IOException {
+        List<String> texts = new ArrayList<>();
+        for (Row row : Rows.read(Path.of(path))) {
+            JsonNode text = row.fields().path(field);
+            if (!text.isString()) {
+                throw new IOException(row.place() + ": expected a text under \"" + field + "\", got " + row.fields());
             }
-            JsonNode node;
-            try {
-                node = JsonMapper.shared().readTree(line);
-            } catch (JacksonException e) {
-                throw new IOException(path + ":" + number + ": not valid JSON: " + e.getOriginalMessage(), e);
-            }
-            if (!node.path(field).isString()) {
-                throw new IOException(path + ":" + number + ": expected a text under \"" + field + "\", got " + line);
-            }
-            rows.add(node.path(field).asString());
+            texts.add(text.asString());
         }
-        return rows;
+        return texts;
     }
 }

@@ -1,0 +1,32 @@
+package dev.ptq.evaluate;
+
+/** Token ids whose end is scored, given what is before it. */
+public final class Request {
+    private final int[] ids;
+    private final int scored;
+
+    /**
+     * Makes a request.
+     *
+     * @param ids context and continuation, as many as the model can take and one more: the last is not an input; not
+     *     copied
+     * @param scored how many of the last ids are the continuation: at least one, and fewer than there are ids
+     */
+    public Request(int[] ids, int scored) {
+        if (scored < 1 || scored >= ids.length) {
+            throw new IllegalArgumentException("expected 1 to " + (ids.length - 1) + " scored ids, got " + scored);
+        }
+        this.ids = ids;
+        this.scored = scored;
+    }
+
+    /** Context and continuation; not to be changed. */
+    public int[] ids() {
+        return ids;
+    }
+
+    /** How many of the last ids are scored. */
+    public int scored() {
+        return scored;
+    }
+}
