@@ -337,7 +337,7 @@ class BadInputTest {
         assertRefused(
                 1,
                 TinyExperiment.CONFIG.replace("text.txt", "rows.jsonl"),
-                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", got {\"tale\": \"b\"}");
+                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", got {\"tale\":\"b\"}");
     }
 
     @ParameterizedTest

@@ -54,13 +54,17 @@ class TextFileTest {
 
     @Test
     void namesTheLineWithoutTheField() throws IOException {
-        for (String line : List.of("{\"body\": \"b\"}", "{\"text\": 3}", "[]")) {
+        for (String line : List.of("{\"body\":\"b\"}", "{\"text\":3}")) {
             Path file = write("rows.jsonl", "\n{\"text\": \"a\"}\n" + line);
 
             assertThatIOException()
                     .isThrownBy(() -> new TextFile(file.toString(), Layout.LINES, "text").rows())
                     .withMessage(file + ":3: expected a text under \"text\", got " + line);
         }
+        Path file = write("rows.jsonl", "[]");
+        assertThatIOException()
+                .isThrownBy(() -> new TextFile(file.toString(), Layout.LINES, "text").rows())
+                .withMessage(file + ":1: expected an object");
     }
 
     @Test
