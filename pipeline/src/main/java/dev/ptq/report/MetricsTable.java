@@ -32,6 +32,10 @@ public final class MetricsTable {
                     .append(System.lineSeparator())
                     .append(System.lineSeparator());
         }
+        List<String[]> divergences = divergences(metrics, texts);
+        if (divergences.size() > 1) {
+            text.append(TextTable.render(divergences, Set.of(0))).append(System.lineSeparator());
+        }
         text.append(String.format(Locale.ROOT, "bits per weight: %s%n", number(metrics, "bits_per_weight", "%.3f")));
         return text.toString();
     }
@@ -77,6 +81,25 @@ public final class MetricsTable {
                 String share = "loss_recovered/" + name;
                 if (metrics.containsKey(share)) {
                     rows.add(row(metrics, "loss recovered", share, "%.3f", ""));
+                }
+            }
+        }
+        return rows;
+    }
+
+    /** How the predictions of each variant differ from those in full precision, where that was asked for. */
+    private static List<String[]> divergences(Map<String, Object> metrics, List<String> texts) {
+        List<String[]> rows = new ArrayList<>();
+        rows.add(new String[] {"against full precision", "KL divergence", "top-1 agreement"});
+        for (String name : texts) {
+            for (String variant : List.of("round_to_nearest/", "")) {
+                String key = variant + "perplexity/" + name;
+                if (metrics.get(key + "/top1_agreement") instanceof Number share) {
+                    rows.add(new String[] {
+                        name + ", " + (variant.isEmpty() ? "this run" : "round to nearest"),
+                        number(metrics, key + "/kl_divergence", "%.5f"),
+                        String.format(Locale.ROOT, "%.2f %%", 100 * share.doubleValue())
+                    });
                 }
             }
         }

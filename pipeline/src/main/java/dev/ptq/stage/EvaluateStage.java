@@ -15,10 +15,12 @@ import dev.ptq.run.Stage;
 import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,6 +31,8 @@ final class EvaluateStage implements Stage {
 
     static final String NAME = "evaluate";
     static final String SCORES = "scores.json";
+    static final String DIVERGENCE = "kl_divergence";
+    static final String AGREEMENT = "top1_agreement";
 
     private final Workspace workspace;
     private final Variant variant;
@@ -44,7 +48,8 @@ final class EvaluateStage implements Stage {
             int seqLen,
             PerplexityProtocol protocol,
             OptionalInt maxSamples,
-            int batchSize) {}
+            int batchSize,
+            boolean divergence) {}
 
     EvaluateStage(Workspace workspace, Variant variant, PerplexitySettings perplexity) throws IOException {
         this.workspace = workspace;
@@ -60,7 +65,8 @@ final class EvaluateStage implements Stage {
                 perplexity.seqLen(),
                 perplexity.protocol(),
                 perplexity.maxSamples(),
-                perplexity.batchSize());
+                perplexity.batchSize(),
+                perplexity.divergence() && variant != Variant.FULL_PRECISION);
     }
 
     @Override
@@ -111,8 +117,20 @@ final class EvaluateStage implements Stage {
         scores.put("batch_size", settings.batchSize());
         scores.put("chunks", result.chunks().size());
         scores.put("tokens", result.scoredTokens());
+        result.divergence().ifPresent(mean -> {
+            scores.put(DIVERGENCE, mean.divergence());
+            scores.put(AGREEMENT, mean.agreement());
+        });
         JsonFiles.write(output.resolve(SCORES), scores);
         ChunkTable.write(output, result.chunks());
+        if (settings.divergence()) {
+            List<List<Object>> rows = new ArrayList<>();
+            for (Perplexity.ChunkDivergence chunk : result.divergences()) {
+                boolean scored = !Double.isNaN(chunk.divergence());
+                rows.add(List.of(rows.size(), scored ? chunk.divergence() : "", scored ? chunk.agreement() : ""));
+            }
+            Tables.write(output.resolve("divergences.csv"), List.of("chunk", DIVERGENCE, AGREEMENT), rows);
+        }
         long unscored =
                 result.chunks().stream().filter(chunk -> chunk.tokens() == 0).count();
         log.info(
@@ -125,10 +143,10 @@ final class EvaluateStage implements Stage {
 
     private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change, Path unfinished)
             throws IOException {
-        try (BlockRunner runner = new BlockRunner(model, change, workspace.resident())) {
+        try (BlockRunner runner = new BlockRunner(model, change, workspace.resident());
+                BlockRunner exact = new BlockRunner(model, BlockRunner.BlockChange.none(), workspace.resident())) {
             return Perplexity.evaluate(
-                    model,
-                    runner,
+                    new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),
                     perplexity,
                     workspace.chunks(perplexity),
                     workspace.tokenizer().padId(),

@@ -72,6 +72,12 @@ public final class ExperimentPlan {
                         metrics.put(name + "/" + count, scores.get(count).asLong());
                     }
                 }
+                for (String divergence : List.of(EvaluateStage.DIVERGENCE, EvaluateStage.AGREEMENT)) {
+                    if (scores.has(divergence)) {
+                        metrics.put(
+                                name + "/" + divergence, scores.get(divergence).asDouble());
+                    }
+                }
                 losses.put(variant, scores.get("loss").asDouble());
             }
             metrics.putAll(LossDifferences.metrics(run, perplexity, losses));

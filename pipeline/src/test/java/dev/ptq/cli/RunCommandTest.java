@@ -123,6 +123,34 @@ class RunCommandTest {
     }
 
     @Test
+    void comparesPredictionsWithThoseInFullPrecision() throws IOException {
+        String[] asked = {"--set", "evaluation.perplexity.tales.divergence=true"};
+        tiny.run(TinyExperiment.CONFIG, "plain");
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "asked", asked);
+        tiny.run(
+                TinyExperiment.CONFIG.replaceFirst("(?s)\\[\\[approximation.*\\[evaluation]", "[evaluation]"),
+                "exact",
+                asked);
+
+        assertThat(outcome.out()).contains("against full precision", "tales, this run", "tales, round to nearest");
+        Map<String, Double> metrics = tiny.metrics("asked");
+        assertThat(metrics.get("perplexity/tales"))
+                .isEqualTo(tiny.metrics("plain").get("perplexity/tales"));
+        for (String variant : new String[] {"", "round_to_nearest/"}) {
+            String name = variant + "perplexity/tales/";
+            assertThat(metrics.get(name + "kl_divergence")).isBetween(1e-5, 1.0);
+            assertThat(metrics.get(name + "top1_agreement")).isBetween(0.3, 0.999);
+        }
+        assertThat(tiny.metrics("exact"))
+                .containsEntry("perplexity/tales/kl_divergence", 0.0)
+                .containsEntry("perplexity/tales/top1_agreement", 1.0);
+        assertThat(metrics).doesNotContainKey("full_precision/perplexity/tales/kl_divergence");
+        assertThat(tiny.rows("asked/evaluate/quantized/tales/divergences.csv")).hasSize(6);
+        assertThat(tiny.stages("asked", "fingerprint").get("evaluate/full_precision/tales"))
+                .isEqualTo(tiny.stages("plain", "fingerprint").get("evaluate/full_precision/tales"));
+    }
+
+    @Test
     void keepsItsLog() throws IOException {
         Logger stages = (Logger) LoggerFactory.getLogger("dev.ptq.stage");
         stages.setLevel(Level.INFO);

@@ -31,6 +31,22 @@ class MetricsTableTest {
     }
 
     @Test
+    void showsHowPredictionsDifferFromFullPrecision() {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        metrics.put("round_to_nearest/perplexity/a/kl_divergence", 0.0123456);
+        metrics.put("round_to_nearest/perplexity/a/top1_agreement", 0.91234);
+        metrics.put("perplexity/a", 5.5);
+        metrics.put("perplexity/a/kl_divergence", 0.004);
+        metrics.put("perplexity/a/top1_agreement", 1.0);
+
+        assertThat(MetricsTable.render(metrics).lines())
+                .containsSubsequence(
+                        "against full precision  KL divergence  top-1 agreement",
+                        "a, round to nearest           0.01235          91.23 %",
+                        "a, this run                   0.00400         100.00 %");
+    }
+
+    @Test
     void showsWhatSeparatesTheVariantsWithIntervals() {
         Map<String, Object> metrics = new LinkedHashMap<>();
         for (String text : new String[] {"europarl", "wikitext2", "short"}) {
