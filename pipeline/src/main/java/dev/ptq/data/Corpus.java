@@ -70,8 +70,11 @@ public enum Corpus {
         SHUFFLED
     }
 
-    /** Corpora that were asked for. */
+    /** Corpora that were asked for, in the order of the source. */
     private static final Map<Corpus, Map<Split, List<String>>> KEPT = new EnumMap<>(Corpus.class);
+
+    /** Splits that were asked for, in their own order. */
+    private static final Map<Corpus, Map<Split, List<String>>> ORDERED = new EnumMap<>(Corpus.class);
 
     private final String description;
     private final int trainPercent;
@@ -110,7 +113,10 @@ public enum Corpus {
                 splits = divided(read());
                 KEPT.put(this, splits);
             }
-            return splits.getOrDefault(split, List.of());
+            List<String> documents = splits.getOrDefault(split, List.of());
+            return ORDERED.computeIfAbsent(this, corpus -> new EnumMap<>(Split.class))
+                    .computeIfAbsent(
+                            split, key -> order == Order.SHUFFLED ? shuffled(documents) : List.copyOf(documents));
         }
     }
 
@@ -136,7 +142,6 @@ public enum Corpus {
                         .add(document.text());
             }
         }
-        divided.replaceAll((split, texts) -> order == Order.SHUFFLED ? shuffled(texts) : List.copyOf(texts));
         return divided;
     }
 
