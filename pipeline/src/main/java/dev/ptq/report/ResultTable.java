@@ -5,6 +5,7 @@ import dev.ptq.config.FlatConfig;
 import dev.ptq.config.Spelling;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -105,10 +106,12 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .toList();
     }
 
-    /** Every key of the configs. */
+    /** Every key of the configs; those of whole ones decide the order. */
     static List<String> settings(List<ResultRow> rows) {
-        return merged(
-                configs(rows).stream().map(config -> config.values().keySet()).toList());
+        return merged(configs(rows).stream()
+                .sorted(Comparator.comparing(config -> !config.isWhole()))
+                .map(config -> config.values().keySet())
+                .toList());
     }
 
     /** All names of several lists; one that not all have follows what it follows in its own list. */

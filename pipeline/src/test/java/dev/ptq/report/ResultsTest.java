@@ -301,6 +301,42 @@ class ResultsTest {
     }
 
     @Test
+    void pointsThatFailedHaveTheSettingsThatTheSweepGaveThem() throws IOException {
+        String whole =
+                "seed = 5\n[[approximation]]\nmethod = \"l2qer\"\nrank = 2\n[weight]\nbits = 4\nblock = [1, 16]\n";
+        RunFolders.write(folder.resolve("s/rank-2"), whole, "{}");
+        RunFolders.write(folder.resolve("s/rank-3"), whole.replace("rank = 2", "rank = 3"), "{}");
+        RunFolders.write(folder.resolve("s/sweep.json"), """
+                {"set": ["seed=5", 7, "weight.bits = 3"], "points": [
+                  {"name": "a", "state": "failed", "set": {"approximation.0.rank": 8, "weight": {"bits": 4}}},
+                  {"name": "b", "state": "failed", "set": {"approximation.0.rank": 8.5, "x": [true, "t", null], "y": null}},
+                  {"name": "c", "state": "failed", "set": {"a = b": 1, "seed": 1e400, "n": 99999999999999999999}},
+                  {"name": "d", "state": "failed", "set": "approximation.0.rank=8"},
+                  {"name": "e", "state": "failed"}]}
+                """);
+        Results results = read();
+
+        assertThat(results.rows())
+                .extracting(row -> row.run() + " " + row.config().values())
+                .startsWith(
+                        "s/a {seed=5, weight.bits=4, approximation.l2qer.rank=8}",
+                        "s/b {seed=5, weight.bits=3, approximation.l2qer.rank=8.5, x=[true, t]}",
+                        "s/c {seed=Infinity, weight.bits=3, n=1.0E20}",
+                        "s/d {seed=5, weight.bits=3}",
+                        "s/e {seed=5, weight.bits=3}");
+        assertThat(CsvText.of(ResultTable.of(results.rows())).lines().map(line -> line.replaceAll(",failed,.*", "")))
+                .containsExactly(
+                        "run,seed,approximation.l2qer.rank,weight.bits,seconds,peak_memory_bytes,state,error",
+                        "s/a,5,8,4,,",
+                        "s/b,5,8.5,3,,",
+                        "s/c,Infinity,,3,,",
+                        "s/d,5,,3,,",
+                        "s/e,5,,3,,",
+                        "s/rank-2,5,2,4,0.3,1048576,done,",
+                        "s/rank-3,5,3,4,0.3,1048576,done,");
+    }
+
+    @Test
     void anEmptyFolderHasNoRows() throws IOException {
         assertThat(read()).isEqualTo(new Results(List.of(), List.of()));
     }
