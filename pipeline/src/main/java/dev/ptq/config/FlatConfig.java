@@ -109,7 +109,10 @@ public final class FlatConfig {
                     names.set(place, own.get());
                     given = true;
                 }
-                String name = place < 0 || table.value().containsKey(names.get(place)) ? key : names.get(place);
+                String name = place < 0 ? key : names.get(place);
+                if (table.value().containsKey(name) || renamed.containsKey(name)) {
+                    name = key; // two of one name have their places
+                }
                 renamed.put(name, withNames(entry, append(path, name), like));
             } else {
                 renamed.put(key, each.getValue());

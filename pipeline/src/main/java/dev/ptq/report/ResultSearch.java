@@ -150,11 +150,12 @@ final class ResultSearch {
         Set<String> known = rows.stream().map(ResultRow::run).collect(Collectors.toSet());
         for (Path file : files) {
             Path folder = file.resolveSibling("");
-            FlatConfig like = rows.stream()
+            FlatConfig like = rows.stream() // the one with the most steps and texts
+                    .sorted(Comparator.comparing(ResultRow::run))
                     .filter(row -> folder.equals(row.folder().getParent()))
                     .map(ResultRow::config)
                     .filter(config -> !config.isEmpty())
-                    .findFirst()
+                    .max(Comparator.comparing(config -> config.values().size()))
                     .orElse(FlatConfig.none());
             try {
                 for (SweepFile.Failure failure : SweepFile.failures(file)) {

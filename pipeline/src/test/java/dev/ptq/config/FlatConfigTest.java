@@ -229,6 +229,12 @@ class FlatConfigTest {
         assertThat(changes(like, "approximation.1.method=gptq", "approximation.1.rank=8"))
                 .containsExactlyInAnyOrder(
                         "approximation.gptq.method=gptq", "approximation.gptq.rank=8", "approximation=l2qer, gptq");
+        assertThat(changes(like, "approximation.0.rank=8", "approximation.1.method=l2qer", "approximation.1.rank=9"))
+                .containsExactlyInAnyOrder(
+                        "approximation.l2qer.rank=8",
+                        "approximation.1.method=l2qer",
+                        "approximation.1.rank=9",
+                        "approximation=l2qer, l2qer");
         assertThat(changes(like, "approximation.0.rank=8", "approximation.l2qer.rank=9"))
                 .containsExactlyInAnyOrder("approximation.0.rank=8", "approximation.l2qer.rank=9");
         assertThat(changes(like, "approximation=[{ method = \"lqer\", rank = 2 }]"))
