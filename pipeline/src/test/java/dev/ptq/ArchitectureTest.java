@@ -66,9 +66,28 @@ class ArchitectureTest {
     void everyPackageIsInTheTable() {
         assertThat(CLASSES.stream()
                         .map(JavaClass::getPackageName)
-                        .map(name -> name.substring(BASE.length() + 1))
+                        .map(name -> name.substring(BASE.length() + 1).replaceFirst("\\..*", ""))
                         .collect(Collectors.toSet()))
                 .isEqualTo(MAY_USE.keySet());
+    }
+
+    /** Tasks ask through an interface: no model, and nothing outside knows them. */
+    @Test
+    void tasksKnowNoModel() {
+        noClasses()
+                .that()
+                .resideInAPackage(BASE + ".evaluate.task")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(BASE + ".model..", BASE + ".tensor..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage(BASE + ".evaluate")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(BASE + ".evaluate.task")
+                .check(CLASSES);
     }
 
     @Test

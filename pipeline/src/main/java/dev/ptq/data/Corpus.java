@@ -10,7 +10,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -147,7 +146,7 @@ public enum Corpus {
 
     private static List<String> shuffled(List<String> texts) {
         Map<String, String> byDigest = new TreeMap<>();
-        texts.forEach(text -> byDigest.put(HexFormat.of().formatHex(Digests.ofText(text)), text));
+        texts.forEach(text -> byDigest.put(Digests.hexOfText(text), text));
         return List.copyOf(byDigest.values());
     }
 

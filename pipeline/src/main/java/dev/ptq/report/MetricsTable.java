@@ -36,6 +36,10 @@ public final class MetricsTable {
         if (divergences.size() > 1) {
             text.append(TextTable.render(divergences, Set.of(0))).append(System.lineSeparator());
         }
+        List<String[]> tasks = tasks(metrics);
+        if (tasks.size() > 1) {
+            text.append(TextTable.render(tasks, Set.of(0, 1))).append(System.lineSeparator());
+        }
         text.append(String.format(Locale.ROOT, "bits per weight: %s%n", number(metrics, "bits_per_weight", "%.3f")));
         return text.toString();
     }
@@ -101,6 +105,47 @@ public final class MetricsTable {
                         String.format(Locale.ROOT, "%.2f %%", 100 * share.doubleValue())
                     });
                 }
+            }
+        }
+        return rows;
+    }
+
+    /** A row for each metric of each task or group that was asked for by name. */
+    private static List<String[]> tasks(Map<String, Object> metrics) {
+        List<String[]> rows = new ArrayList<>();
+        rows.add(new String[] {
+            "task",
+            "metric",
+            "full precision",
+            "round to nearest",
+            "this run",
+            "standard error",
+            "flips",
+            "shots",
+            "documents"
+        });
+        for (String task : metrics.keySet()) {
+            if (!task.endsWith("/num_fewshot") || task.indexOf('/') != task.lastIndexOf('/')) {
+                continue;
+            }
+            String name = task.substring(0, task.indexOf('/') + 1);
+            for (String key : metrics.keySet()) {
+                String metric = key.startsWith(name) ? key.substring(name.length()) : "";
+                if (Measures.better(key) == Measures.Better.NEITHER || metric.isEmpty() || metric.indexOf('/') >= 0) {
+                    continue;
+                }
+                boolean accuracy = metric.equals("acc");
+                rows.add(new String[] {
+                    name.substring(0, name.length() - 1),
+                    metric,
+                    number(metrics, "full_precision/" + key, "%.4f"),
+                    number(metrics, "round_to_nearest/" + key, "%.4f"),
+                    number(metrics, key, "%.4f"),
+                    number(metrics, key + "_stderr", "%.4f"),
+                    accuracy ? number(metrics, name + "flips/full_precision", "%.3f") : "-",
+                    number(metrics, task, "%.0f"),
+                    number(metrics, name + "documents", "%.0f")
+                });
             }
         }
         return rows;

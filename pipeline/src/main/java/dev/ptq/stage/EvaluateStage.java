@@ -4,15 +4,10 @@ import dev.ptq.data.Text;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
-import dev.ptq.method.LowRankCorrection;
-import dev.ptq.method.Method;
-import dev.ptq.model.Block;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.Linear;
-import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.Unfinished;
 import dev.ptq.run.Stage;
-import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -40,10 +35,8 @@ final class EvaluateStage implements Stage {
     private final Settings settings;
 
     private record Settings(
-            Workspace.ModelContent model,
+            VariantSettings variant,
             Workspace.TokenizerContent tokenizer,
-            QuantizationSettings quantization,
-            List<Method> steps,
             Text.Content text,
             int seqLen,
             PerplexityProtocol protocol,
@@ -55,12 +48,9 @@ final class EvaluateStage implements Stage {
         this.workspace = workspace;
         this.variant = variant;
         this.perplexity = perplexity;
-        Experiment experiment = workspace.experiment();
         this.settings = new Settings(
-                workspace.modelContent(),
+                VariantSettings.of(workspace, variant),
                 workspace.tokenizerContent(),
-                variant == Variant.FULL_PRECISION ? QuantizationSettings.none() : experiment.quantization(),
-                variant == Variant.QUANTIZED ? experiment.steps() : List.of(),
                 workspace.content(perplexity.text()),
                 perplexity.seqLen(),
                 perplexity.protocol(),
@@ -80,7 +70,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return settings.steps().isEmpty() ? List.of() : List.of(ApproximateStage.NAME);
+        return settings.variant().inputs();
     }
 
     @Override
@@ -90,28 +80,21 @@ final class EvaluateStage implements Stage {
 
     @Override
     public int version() {
-        return 2;
+        return 3;
     }
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        LanguageModel model = workspace.model();
-        Path approximated = inputs.get(ApproximateStage.NAME);
-        Perplexity.Result result;
-        if (approximated == null) {
-            result = evaluate(model, settings.quantization()::applyTo, unfinished);
-        } else {
-            try (Safetensors factors = Safetensors.open(approximated.resolve(ApproximateStage.LOW_RANK))) {
-                BlockRunner.BlockChange change = block -> {
-                    settings.quantization().applyTo(block);
-                    addLowRank(block, factors);
-                };
-                result = evaluate(model, change, unfinished);
-            }
-        }
+        Perplexity.Result result = settings.variant()
+                .run(
+                        workspace,
+                        inputs,
+                        runner -> evaluate(workspace.model(), runner, workspace.unfinished(unfinished)));
         Map<String, Object> scores = new LinkedHashMap<>();
         scores.put("perplexity", result.perplexity());
         scores.put("loss", result.loss());
+        scores.put("text_sha256", settings.text().sha256());
+        scores.put("tokenizer_sha256", settings.tokenizer().sha256());
         scores.put("protocol", settings.protocol().name().toLowerCase(Locale.ROOT));
         scores.put("seq_len", settings.seqLen());
         scores.put("batch_size", settings.batchSize());
@@ -141,33 +124,16 @@ final class EvaluateStage implements Stage {
                 unscored == 0 ? "" : ", less " + unscored + " of nothing but padding");
     }
 
-    private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change, Path unfinished)
+    private Perplexity.Result evaluate(LanguageModel model, BlockRunner runner, Unfinished unfinished)
             throws IOException {
-        try (BlockRunner runner = new BlockRunner(model, change, workspace.resident());
-                BlockRunner exact = new BlockRunner(model, BlockRunner.BlockChange.none(), workspace.resident())) {
+        try (BlockRunner exact = new BlockRunner(model, BlockRunner.BlockChange.none(), workspace.resident())) {
             return Perplexity.evaluate(
                     new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),
                     perplexity,
                     workspace.chunks(perplexity),
                     workspace.tokenizer().padId(),
-                    workspace.unfinished(unfinished),
+                    unfinished,
                     workspace.reporter());
-        }
-    }
-
-    private void addLowRank(Block block, Safetensors factors) throws IOException {
-        for (Linear linear : block.linears()) {
-            String module = linear.spec().module();
-            for (Method step : settings.steps()) {
-                if (step instanceof LowRankCorrection correction && correction.matches(linear.spec())) {
-                    linear.correct(correction.path(
-                            factors.load(block.manager(), module + ".A"),
-                            factors.load(block.manager(), module + ".B"),
-                            settings.quantization()
-                                    .formats(linear.spec().weightName())
-                                    .activation()));
-                }
-            }
         }
     }
 }
