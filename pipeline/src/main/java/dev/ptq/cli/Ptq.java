@@ -31,6 +31,7 @@ import picocli.CommandLine.Command;
             ListCommand.class,
             CacheCommand.class,
             VerifyCommand.class,
+            CompareCommand.class,
             TrainReferenceCommand.class,
             CommandLine.HelpCommand.class
         },

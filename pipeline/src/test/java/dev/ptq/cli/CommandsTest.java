@@ -142,6 +142,7 @@ class CommandsTest {
                 "sample: --prompt, --model, --tokens, --temperature, --top-p, --seed",
                 "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",
                 "verify: RUN, --tolerance, --results, --keep",
+                "compare: RUN_A, RUN_B, --results, --all-flips",
                 "cache: list, explain, prune",
                 "list: WHAT"
             })
