@@ -1,5 +1,6 @@
 package dev.ptq.chart;
 
+import java.awt.BasicStroke;
 import java.awt.Graphics2D;
 import java.awt.geom.Rectangle2D;
 import java.util.List;
@@ -109,9 +110,10 @@ public record BarChart(String title, Axis axis, List<Bar> bars) implements Chart
     @SuppressWarnings("serial") // the library's renderers are serializable; nobody does that here
     private final class Renderer extends StatisticalBarRenderer {
         Renderer() {
-            setSeriesPaint(0, Drawing.color(0));
+            // light enough to see both ends of the error
+            setSeriesPaint(0, Drawing.transparent(Drawing.color(0), 140));
             setErrorIndicatorPaint(Drawing.TEXT);
-            setErrorIndicatorStroke(Drawing.thin());
+            setErrorIndicatorStroke(new BasicStroke(1.5f));
             setBarPainter(new StandardBarPainter());
             setShadowVisible(false);
             setDrawBarOutline(false);

@@ -40,7 +40,7 @@ final class Drawing {
     /** The class of what stands for a series. */
     static final String SERIES = "series";
 
-    private static final Color GRID = new Color(TEXT.getRed(), TEXT.getGreen(), TEXT.getBlue(), 80);
+    private static final Color GRID = transparent(TEXT, 80);
     private static final Font FONT = new Font(Font.SANS_SERIF, Font.PLAIN, 13);
     private static final String FONT_FAMILY = "system-ui, sans-serif";
     private static final int LONGEST_TEXT = 300;
@@ -98,6 +98,10 @@ final class Drawing {
 
     static Color grid() {
         return GRID;
+    }
+
+    static Color transparent(Color color, int alpha) {
+        return new Color(color.getRed(), color.getGreen(), color.getBlue(), alpha);
     }
 
     static BasicStroke thin() {

@@ -60,28 +60,17 @@ final class ErrorMapSection {
         if (runs.isEmpty()) {
             html.element("p", "No table: no run has layers.csv of its stages.", "class", "note");
         } else {
-            double low = runs.stream()
-                    .flatMap(Maps::all)
-                    .mapToDouble(value -> value)
-                    .min()
-                    .orElse(0);
-            double high = runs.stream()
-                    .flatMap(Maps::all)
-                    .mapToDouble(value -> value)
-                    .max()
-                    .orElse(0);
             html.element(
                     "p",
-                    "‖W − Wq‖ / ‖W‖ in percent, Frobenius; after: with the correction added. Shades are those of all runs.",
+                    "‖W − Wq‖ / ‖W‖ in percent, Frobenius; after: with the correction added. Shades reach from the least error of the run to the largest.",
                     "class",
                     "note");
-            legend(html, low, high);
             Panels panels = new Panels("run");
             int cells = 0;
             for (Maps run : runs) {
                 cells += run.before().size() + run.after().size();
                 if (cells <= MOST_CELLS || panels.isEmpty()) {
-                    panels.add(tables(run, low, high), run.run());
+                    panels.add(tables(run), run.run());
                 } else {
                     notes.add(run.run() + ": left out, the page would become too large");
                 }
@@ -98,8 +87,11 @@ final class ErrorMapSection {
         html.text(" " + percent(high) + " %").close();
     }
 
-    private static Html tables(Maps run, double low, double high) {
+    private static Html tables(Maps run) {
+        double low = run.all().mapToDouble(value -> value).min().orElse(0);
+        double high = run.all().mapToDouble(value -> value).max().orElse(0);
         Html html = new Html();
+        legend(html, low, high);
         html.open("div", "class", "maps");
         table(html, "rounded to nearest", run.before(), run.before(), low, high);
         if (!run.after().isEmpty()) {

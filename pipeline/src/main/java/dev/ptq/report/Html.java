@@ -40,6 +40,12 @@ final class Html {
         return this;
     }
 
+    /** A name that may be broken after its parts: {@code approximation.l2qer.rank}. */
+    Html name(String name) {
+        page.append(escaped(name).replaceAll("[/._](?=[^/._])", "$0<wbr/>"));
+        return this;
+    }
+
     /** What is HTML already, none of it from a file of results. */
     Html raw(String html) {
         page.append(html);

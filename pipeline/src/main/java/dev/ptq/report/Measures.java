@@ -6,7 +6,7 @@ import java.util.Set;
 /** What the names of metrics say. */
 final class Measures {
     private static final Set<String> LOWER =
-            Set.of("loss", "ppl", "word_perplexity", "byte_perplexity", "bits_per_byte");
+            Set.of("loss", "ppl", "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte");
     private static final Set<String> HIGHER = Set.of("acc", "acc_norm", "exact_match", "f1", "mc1", "mc2");
 
     /** Which of two values is the better one. */

@@ -183,7 +183,7 @@ final class ProvenanceSection {
         String shown = Html.cut(name, LONGEST);
         html.open("th", "scope", "col");
         if (kind.equals("sortable")) {
-            html.element("button", shown, "type", "button");
+            html.open("button", "type", "button").name(shown).close();
         } else {
             html.text(shown);
         }

@@ -28,11 +28,8 @@ record Spectra(Map<String, TreeMap<Integer, Pair>> byKind) {
     private static final long MOST_VALUES = 1 << 16;
     private static final int MOST_POINTS = 40;
 
-    /** Steps between the points of a curve grow, as what is seen of it happens at its beginning. */
-    private static final double GROWTH = 1.8;
-
-    /** A singular value, its place in the order, and its share of the Frobenius norm. */
-    record Value(int index, double share) {}
+    /** A singular value, its place in the order, from 1, and its share of the Frobenius norm. */
+    record Value(int place, double share) {}
 
     /** Of one linear: of its error as it is, and in the metric of the method. */
     record Pair(List<Value> error, List<Value> scaled) {}
@@ -102,12 +99,13 @@ record Spectra(Map<String, TreeMap<Integer, Pair>> byKind) {
             squares += (double) value * value;
         }
         List<Value> values = new ArrayList<>();
-        int last = -1;
+        int last = 0;
         for (int i = 0; i < MOST_POINTS; i++) {
-            int index = (int) ((all.length - 1) * Math.pow(i / (MOST_POINTS - 1.0), GROWTH));
-            if (index > last && all[index] > 0) {
-                values.add(new Value(index, all[index] / Math.sqrt(squares)));
-                last = index;
+            // as far apart as a logarithmic axis shows them
+            int place = (int) Math.rint(Math.pow(all.length, i / (MOST_POINTS - 1.0)));
+            if (place > last && place <= all.length && all[place - 1] > 0) {
+                values.add(new Value(place, all[place - 1] / Math.sqrt(squares)));
+                last = place;
             }
         }
         return values;

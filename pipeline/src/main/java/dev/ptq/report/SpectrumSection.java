@@ -31,8 +31,8 @@ final class SpectrumSection {
     private static final int MOST_KINDS = 16;
     private static final int MOST_BLOCKS = 12;
 
-    /** What is smaller than this beside the largest is not drawn. */
-    private static final double SMALLEST = 1e-4;
+    /** A value that is a smaller part of the norm is not drawn. */
+    private static final double SMALLEST = 1e-3;
 
     private final ChartStyles styles;
 
@@ -96,7 +96,7 @@ final class SpectrumSection {
             html.element(
                     "p",
                     "Of E = W − Wq and of S E, where S is the metric of the method; the largest first, each divided by the"
-                            + " Frobenius norm of all. What a correction of rank k gives back is what lies left of k."
+                            + " Frobenius norm of all. A correction of rank k takes back the first k."
                             + " All charts of a kind of linear have the same scale.",
                     "class",
                     "note");
@@ -173,7 +173,7 @@ final class SpectrumSection {
                 ? Optional.empty()
                 : Optional.of(new LineChart(
                         kind + ", block " + block + ": singular values",
-                        Axis.linear("index").showing(0),
+                        Axis.logarithmic("place in the order"),
                         axis,
                         series,
                         LineChart.Size.SMALL));
@@ -184,7 +184,7 @@ final class SpectrumSection {
                 name,
                 values.stream()
                         .filter(value -> value.share() >= SMALLEST)
-                        .map(value -> new Point(value.index(), value.share()))
+                        .map(value -> new Point(value.place(), value.share()))
                         .toList(),
                 look);
     }

@@ -28,7 +28,9 @@ final class SummarySection {
         for (int i : shown.subList(0, Math.min(MOST_COLUMNS, shown.size()))) {
             String name = name(table.columns().get(i).name());
             html.open("th", "scope", "col")
-                    .element("button", name, "type", "button")
+                    .open("button", "type", "button")
+                    .name(name)
+                    .close()
                     .close();
         }
         html.close().close().open("tbody");
