@@ -43,7 +43,7 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
         /** One of a few. */
         MEDIUM(560, 380, true),
         /** One of many that share their legend. */
-        SMALL(280, 200, false);
+        SMALL(320, 210, false);
 
         private final int width;
         private final int height;
