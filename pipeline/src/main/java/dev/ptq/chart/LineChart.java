@@ -26,6 +26,10 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
     /** The points of a line are marked unless there are more than these. */
     private static final int MARKED_POINTS = 50;
 
+    private static final int LEGEND_LINE = 20;
+    private static final int LEGEND_SYMBOL = 34;
+    private static final int LEGEND_LETTER = 7;
+
     private static final List<Shape> SHAPES = List.of(
             new Ellipse2D.Double(-4, -4, 8, 8),
             new Rectangle2D.Double(-3.6, -3.6, 7.2, 7.2),
@@ -140,7 +144,21 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
         plot.setRangeGridlinePaint(Drawing.grid());
         plot.setDomainGridlineStroke(Drawing.thin());
         plot.setRangeGridlineStroke(Drawing.thin());
-        return Drawing.svg(title, plot, size.legend, size.width, size.height);
+        return Drawing.svg(title, plot, size.legend, size.width, size.height + moreLegend());
+    }
+
+    /** Room for the lines of the legend beyond the first, by a guess at the width of its names. */
+    private int moreLegend() {
+        int lines = 0;
+        int left = 0;
+        for (Series each : series) {
+            if (size.legend && each.look().named()) {
+                int width = LEGEND_SYMBOL + LEGEND_LETTER * each.name().length();
+                lines += width > left ? 1 : 0;
+                left = width > left ? size.width - width : left - width;
+            }
+        }
+        return LEGEND_LINE * Math.max(0, lines - 1);
     }
 
     private double[] values(ToDoubleFunction<Point> value) {

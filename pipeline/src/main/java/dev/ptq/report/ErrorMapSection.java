@@ -62,7 +62,8 @@ final class ErrorMapSection {
         } else {
             html.element(
                     "p",
-                    "‖W − Wq‖ / ‖W‖ in percent, Frobenius; after: with the correction added. Shades reach from the least error of the run to the largest.",
+                    "‖W − Wq‖ / ‖W‖ in percent, Frobenius; after: with the correction added. Shades reach from the least"
+                            + " error of the run to the largest.",
                     "class",
                     "note");
             Panels panels = new Panels("run");

@@ -24,6 +24,11 @@ final class PerplexitySections {
     private static final int MOST_TEXTS = 12;
     private static final int MOST_MARKS = 12;
 
+    /** Series of runs; the rest is one more. */
+    private static final int MOST_FAMILIES = 13;
+
+    private static final String OTHERS = "others";
+
     /** From this ratio on, equal distances are equal ratios: a broken model would flatten all others. */
     private static final double WIDE = 8;
 
@@ -188,7 +193,8 @@ final class PerplexitySections {
                     .sorted(Comparator.comparingDouble(Place::x))
                     .map(place -> place.point("rank %.0f"))
                     .toList();
-            series.add(new Series(family.getKey(), points, new Look(color++, Line.SOLID, true, true)));
+            Line line = family.getKey().equals(OTHERS) ? Line.NONE : Line.SOLID;
+            series.add(new Series(family.getKey(), points, new Look(color++, line, true, true)));
         }
         Axis axis = Axis.logarithmic("rank");
         LineChart chart = new LineChart(
@@ -230,9 +236,14 @@ final class PerplexitySections {
     }
 
     private static Map<String, List<Place>> byFamily(List<Place> places, Function<ResultRow, String> family) {
-        return places.stream()
-                .collect(Collectors.groupingBy(
-                        place -> family.apply(place.row()), LinkedHashMap::new, Collectors.toList()));
+        Map<String, List<Place>> families = new LinkedHashMap<>();
+        for (Place place : places) {
+            String name = family.apply(place.row());
+            boolean shown = families.containsKey(name) || families.size() < MOST_FAMILIES;
+            families.computeIfAbsent(shown ? name : OTHERS, each -> new ArrayList<>())
+                    .add(place);
+        }
+        return families;
     }
 
     private Axis perplexityAxis() {

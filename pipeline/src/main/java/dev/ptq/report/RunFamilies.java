@@ -59,11 +59,24 @@ final class RunFamilies {
                 if (key.equals(STEPS)) {
                     parts.add(value instanceof String steps && !steps.isEmpty() ? steps : "no correction");
                 } else if (value != null) {
-                    String last = key.substring(key.lastIndexOf('.') + 1);
-                    parts.add(last.equals("format") ? value.toString() : last + " " + value);
+                    String name = name(key);
+                    parts.add(name.equals("format") ? value.toString() : name + " " + value);
                 }
             }
         }
-        return parts.isEmpty() ? "runs" : Html.cut(String.join(", ", parts), 80);
+        return parts.isEmpty() ? "runs" : Html.cut(String.join(", ", parts), 60);
+    }
+
+    /** As many last parts of a key as tell it from the others. */
+    private String name(String key) {
+        int dot = key.lastIndexOf('.');
+        while (dot > 0 && isAmbiguous(key.substring(dot))) {
+            dot = key.lastIndexOf('.', dot - 1);
+        }
+        return key.substring(dot + 1);
+    }
+
+    private boolean isAmbiguous(String end) {
+        return differing.stream().filter(key -> key.endsWith(end)).count() > 1;
     }
 }

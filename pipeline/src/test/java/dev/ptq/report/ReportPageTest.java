@@ -401,6 +401,24 @@ class ReportPageTest {
         assertThat(withClass(page.charts("bits").get(0), "mark")).hasSize(7);
     }
 
+    /** Every run is a group of its own, and names of keys are long enough to tell them apart. */
+    @Test
+    void moreGroupsThanALegendHoldsAreOthers() throws IOException {
+        for (int i = 0; i < 40; i++) {
+            RunFolders.write(
+                    folder.resolve("run-" + i),
+                    config("lqer", 8 + i % 2, 2) + "[quantization.activation]\nformat = \"mxint\"\nbits = " + (2 + i)
+                            + "\n[evaluation]\nbits = " + i + "\n",
+                    metrics(5 + i, 3 + i, ""));
+        }
+        Element chart = page().charts("rank").get(0);
+
+        assertThat(withClass(chart, "mark")).hasSize(40);
+        assertThat(texts(chart)).contains("activation.bits 2, evaluation.bits 0", "others");
+        // the first thirteen, full precision, and rounding to nearest
+        assertThat(withClass(chart, "series")).hasSize(13 + 2);
+    }
+
     @Test
     void resultsOfLqersOwnCodeAreShownToo() throws IOException {
         RunFolders.write(
