@@ -27,7 +27,7 @@ class ArchitectureTest {
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
             Map.entry("cli", "sweep report stage run train lqer " + DOMAIN),
             Map.entry("sweep", "report stage run config progress"),
-            Map.entry("report", "run chart config progress"),
+            Map.entry("report", "run chart tensor config progress"),
             Map.entry("stage", "run " + DOMAIN),
             Map.entry("run", "config progress"),
             Map.entry("method", "calibrate format model data tensor config progress"),

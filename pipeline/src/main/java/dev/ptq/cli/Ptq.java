@@ -27,6 +27,7 @@ import picocli.CommandLine.Command;
             QuantizeTensorCommand.class,
             SampleCommand.class,
             CollectCommand.class,
+            ReportCommand.class,
             ImportLqerCommand.class,
             ListCommand.class,
             CacheCommand.class,

@@ -55,6 +55,13 @@ public record ResultRow(
                 run, folder, settings, Map.of(), OptionalDouble.empty(), OptionalLong.empty(), state, error);
     }
 
+    /** A metric that is a number, and neither NaN nor infinite. */
+    OptionalDouble finite(String metric) {
+        return metrics.get(metric) instanceof Number value && Double.isFinite(value.doubleValue())
+                ? OptionalDouble.of(value.doubleValue())
+                : OptionalDouble.empty();
+    }
+
     /** The metrics, then what they cost: bits per weight, seconds, memory. */
     public Map<String, Object> measures() {
         Map<String, Object> measures = new LinkedHashMap<>(metrics);

@@ -54,7 +54,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
     private static final int MOST_CELLS = 20_000_000;
 
     private static final String RUN = "run";
-    private static final String STATE = "state";
+    static final String STATE = "state";
     private static final String ERROR = "error";
 
     public ResultTable {
