@@ -1,5 +1,6 @@
 package dev.ptq.evaluate.task;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -29,15 +30,25 @@ record Measured(
      */
     record Value(double value, OptionalDouble error) {}
 
-    /** Of a task's documents. */
-    static Measured of(TaskEvaluation.EncodedTask encoded, List<Answered> answered, int resamples, String hash) {
+    /**
+     * Of a task's documents.
+     *
+     * @throws IOException if a metric is not a number
+     */
+    static Measured of(TaskEvaluation.EncodedTask encoded, List<Answered> answered, int resamples, String hash)
+            throws IOException {
         Map<Metric, Value> values = new EnumMap<>(Metric.class);
         for (Metric metric : encoded.task().metrics()) {
             double[] items =
                     answered.stream().mapToDouble(one -> one.item(metric)).toArray();
             double[] weights =
                     answered.stream().mapToDouble(one -> one.weight(metric)).toArray();
-            values.put(metric, Statistics.value(metric.aggregation(), items, weights, resamples));
+            Value value = Statistics.value(metric.aggregation(), items, weights, resamples);
+            if (Double.isNaN(value.value())) {
+                throw new IOException(encoded.task().name() + ": " + metric.label(Profile.HARNESS) + " is NaN over "
+                        + answered.size() + " documents");
+            }
+            values.put(metric, value);
         }
         return new Measured(
                 encoded.task(), List.of(), answered.size(), encoded.truncated(), encoded.encodedAlone(), hash, values);

@@ -1,6 +1,7 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.data.Digests;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -22,8 +23,10 @@ public final class TaskResults {
      * Takes the metrics.
      *
      * @param answered the documents of all tasks, task by task
+     * @throws IOException if a metric is not a number
      */
-    static TaskResults of(TasksSettings settings, List<TaskEvaluation.EncodedTask> tasks, List<Answered> answered) {
+    static TaskResults of(TasksSettings settings, List<TaskEvaluation.EncodedTask> tasks, List<Answered> answered)
+            throws IOException {
         List<Measured> byTask = new ArrayList<>();
         int from = 0;
         for (TaskEvaluation.EncodedTask task : tasks) {
