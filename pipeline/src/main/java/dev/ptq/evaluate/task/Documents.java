@@ -3,6 +3,7 @@ package dev.ptq.evaluate.task;
 import dev.ptq.config.ConfigException;
 import dev.ptq.data.Row;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -149,7 +150,11 @@ final class Documents {
                 scoring == Scoring.ROLLING ? wording.counted().text(fields) : "");
     }
 
+    /** The row with what the task derives from it. */
     private ObjectNode derived(ObjectNode row) {
+        if (!StandardCharsets.UTF_8.newEncoder().canEncode(row.toString())) {
+            throw new ConfigException("expected Unicode, found half of a surrogate pair");
+        }
         if (task.wording().derived().isEmpty()) {
             return row;
         }

@@ -5,9 +5,12 @@ import dev.ptq.evaluate.Request;
 import dev.ptq.evaluate.RequestScorer;
 import dev.ptq.evaluate.Score;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -52,6 +55,18 @@ public final class TaskEvaluation {
     public static TaskEvaluation prepare(TasksSettings settings, TaskData data, TextEncoding encoding, int maxTokens)
             throws IOException {
         return prepare(settings, data, encoding, maxTokens, PASS_TOKENS);
+    }
+
+    /** The digests of all data that {@link #prepare} reads, each once, in the order of the tasks. */
+    public static List<String> digests(TasksSettings settings, TaskData data) throws IOException {
+        Set<String> digests = new LinkedHashSet<>();
+        for (Task task : settings.tasks()) {
+            digests.add(data.sha256(task, task.evaluatedSplit()));
+            if (settings.numFewshot() > 0) {
+                digests.add(data.sha256(task, task.exampleSplit()));
+            }
+        }
+        return List.copyOf(digests);
     }
 
     static TaskEvaluation prepare(
@@ -110,6 +125,7 @@ public final class TaskEvaluation {
      * @throws IOException if a score is no finite number, or a file cannot be written
      */
     public TaskResults run(RequestScorer scorer, Path folder) throws IOException {
+        Files.createDirectories(folder);
         SampleFiles files = new SampleFiles(folder, settings.profile());
         List<Answered> answered = new ArrayList<>(files.takeOver(documents, passEnds));
         int done = passEnds.indexOf(answered.size()) + 1;

@@ -212,6 +212,7 @@ class DocumentsTest {
                 "mmlu_virology | test | {'question': 'q', 'subject': 'virology', 'choices': ['a', 'b', 'c'], 'answer':"
                         + " 0} | expected a field 'choices.3', found [question, subject, choices, answer]",
                 "lambada_openai | test | {'text': null} | expected a field 'text', found [text]",
+                "wikitext | test | {'page': 'p', 'other': '\\ud834'} | expected Unicode, found half of a surrogate pair",
                 "wikitext | test | {} | expected a field 'page', found []"
             })
     void saysWhichDocumentIsWrong(String task, String split, String json, String message) throws IOException {

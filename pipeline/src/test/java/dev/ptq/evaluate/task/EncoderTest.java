@@ -19,6 +19,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 class EncoderTest {
     @TempDir
@@ -180,7 +181,7 @@ class EncoderTest {
     void aTokenizerThatAddsNoStartTokenIsTakenAsItIs() throws IOException {
         SyntheticModel.llama().vocabulary(259).tokenizer().write(folder);
         Path file = folder.resolve("tokenizer.json");
-        var json = (tools.jackson.databind.node.ObjectNode) JsonMapper.shared().readTree(Files.readString(file));
+        ObjectNode json = (ObjectNode) JsonMapper.shared().readTree(Files.readString(file));
         json.putNull("post_processor");
         Files.writeString(file, json.toString());
         Files.writeString(folder.resolve("tokenizer_config.json"), "{\"bos_token\": \"<s>\", \"eos_token\": \"</s>\"}");

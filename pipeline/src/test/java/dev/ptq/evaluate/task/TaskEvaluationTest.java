@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIOException;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.data.Digests;
 import dev.ptq.evaluate.Request;
 import dev.ptq.evaluate.RequestScorer;
 import dev.ptq.evaluate.Score;
@@ -267,6 +268,21 @@ class TaskEvaluationTest {
                 .withMessage(data.resolve("validation.jsonl")
                         + ":1: piqa, document 0: expected a continuation of at most 64 tokens, as many as the model"
                         + " takes, got 65");
+    }
+
+    @Test
+    void knowsTheFilesThatItReads() throws IOException {
+        TaskFolder data = new TaskFolder(TestSettings.data());
+        Path piqa = TestSettings.data().resolve("piqa");
+        Path mmlu = TestSettings.data().resolve("mmlu");
+        assertThat(TaskEvaluation.digests(TestSettings.of("names = ['piqa', 'mmlu']"), data))
+                .containsExactly(Digests.of(piqa.resolve("validation.jsonl")), Digests.of(mmlu.resolve("test.jsonl")));
+        assertThat(TaskEvaluation.digests(TestSettings.of("names = ['mmlu', 'piqa']\nnum_fewshot = 1"), data))
+                .containsExactly(
+                        Digests.of(mmlu.resolve("test.jsonl")),
+                        Digests.of(mmlu.resolve("dev.jsonl")),
+                        Digests.of(piqa.resolve("validation.jsonl")),
+                        Digests.of(piqa.resolve("train.jsonl")));
     }
 
     /** A continuation that is swallowed by the token before it is scored alone, and counted. */
