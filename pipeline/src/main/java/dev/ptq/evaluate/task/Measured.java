@@ -57,7 +57,8 @@ record Measured(
     /** Of a group: means over the documents of all members. */
     static Measured of(TaskGroup group, List<Measured> members) {
         List<Measured> tasks = new ArrayList<>();
-        members.forEach(member -> member.collectTasks(tasks));
+        members.forEach(member -> member.collect(tasks));
+        tasks.removeIf(one -> one.node() instanceof TaskGroup);
         Map<Metric, Value> values = new EnumMap<>(Metric.class);
         int[] sizes = tasks.stream().mapToInt(Measured::documents).toArray();
         for (Metric metric : tasks.get(0).values().keySet()) {
@@ -75,10 +76,9 @@ record Measured(
                 values);
     }
 
-    private void collectTasks(List<Measured> tasks) {
-        if (node instanceof Task) {
-            tasks.add(this);
-        }
-        members.forEach(member -> member.collectTasks(tasks));
+    /** Adds this, and all that it is made of. */
+    void collect(List<Measured> all) {
+        all.add(this);
+        members.forEach(member -> member.collect(all));
     }
 }

@@ -93,14 +93,13 @@ public final class TaskEvaluation {
     private void add(Task task, List<Document> added, long mostTokens, List<String> problems) {
         int truncated = 0;
         int alone = 0;
+        String firstAlone = "";
         for (Document document : added) {
             try {
                 Encoder.Encoded encoded = encoder.encode(document);
                 truncated += encoded.truncated();
                 alone += encoded.alone();
-                if (encoded.alone() > 0) {
-                    log.warn("{}: its continuation has no tokens of its own and is encoded alone", document.label());
-                }
+                firstAlone = firstAlone.isEmpty() && encoded.alone() > 0 ? document.label() : firstAlone;
                 if (passTokens > 0 && passTokens + encoded.tokens() > mostTokens) {
                     passEnds.add(documents.size());
                     passTokens = 0;
@@ -114,6 +113,13 @@ public final class TaskEvaluation {
         if (truncated > 0) {
             log.warn(
                     "{}: {} requests are longer than the model takes and lose their beginning", task.name(), truncated);
+        }
+        if (alone > 0) {
+            log.warn(
+                    "{}: {} continuations have no tokens of their own after the context and are encoded alone; first: {}",
+                    task.name(),
+                    alone,
+                    firstAlone);
         }
         tasks.add(new EncodedTask(task, added.size(), truncated, alone));
     }
