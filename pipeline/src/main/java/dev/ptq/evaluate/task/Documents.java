@@ -3,14 +3,19 @@ package dev.ptq.evaluate.task;
 import dev.ptq.config.ConfigException;
 import dev.ptq.data.Row;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import tools.jackson.databind.node.ObjectNode;
 
 /** Makes the documents of a task: which, in what order, with which examples. */
 final class Documents {
+    private static final Logger log = LoggerFactory.getLogger(Documents.class);
+
     /** The seed of the harness of version 0.3. */
     private static final int LQER_SEED = 42;
 
@@ -52,6 +57,12 @@ final class Documents {
         List<Row> pool = settings.numFewshot() == 0 ? List.of() : data.rows(task, task.exampleSplit());
         Documents documents = new Documents(task, settings, pool, random, problems);
         documents.requirePool();
+        if (settings.numFewshot() > 0 && documents.isSpared()) {
+            log.info(
+                    "{}: no document is among its own examples, as it may be in the harness; quirks = [\"own_answer\"]"
+                            + " allows it",
+                    task.name());
+        }
         List<Document> made = new ArrayList<>();
         for (int id = 0; id < count; id++) {
             documents.document(id, rows.get(order[id])).ifPresent(made::add);
@@ -75,11 +86,20 @@ final class Documents {
         if (settings.profile() == Profile.LQER) {
             return !task.exampleSplit().equals("train");
         }
-        // the harness compares the names that a task gives, and two that are not given are equal
-        Optional<String> test = task.splits().containsKey("test") ? Optional.of("test") : Optional.empty();
-        return task.fewshot().equals(test)
+        return harnessExcludesItself()
                 || (task.exampleSplit().equals(task.evaluatedSplit())
                         && !settings.quirks().contains(Quirk.OWN_ANSWER));
+    }
+
+    /** The harness compares the names of splits that a task gives, and two that are not given are equal. */
+    private boolean harnessExcludesItself() {
+        return task.fewshot()
+                .equals(task.splits().containsKey("test") ? Optional.of("test") : Optional.<String>empty());
+    }
+
+    /** Whether the document is left out where the harness does not. */
+    private boolean isSpared() {
+        return settings.profile() == Profile.HARNESS && excludesItself() && !harnessExcludesItself();
     }
 
     private Optional<Document> document(int id, Row row) {
@@ -149,7 +169,11 @@ final class Documents {
                 scoring == Scoring.ROLLING ? wording.counted().text(fields) : "");
     }
 
+    /** The row with what the task derives from it. */
     private ObjectNode derived(ObjectNode row) {
+        if (!StandardCharsets.UTF_8.newEncoder().canEncode(row.toString())) {
+            throw new ConfigException("expected Unicode, found half of a surrogate pair");
+        }
         if (task.wording().derived().isEmpty()) {
             return row;
         }

@@ -21,9 +21,7 @@ final class HarnessJson {
         ObjectNode better = content.putObject("higher_is_better");
         ObjectNode samples = content.putObject("n-samples");
         ObjectNode hashes = JsonMapper.shared().createObjectNode();
-        results.measured().forEach(one -> {
-            scores(one, "", 0, settings.profile(), scores, groups);
-        });
+        results.measured().forEach(one -> addScores(one, 0, settings.profile(), scores, groups));
         for (Measured one : results.all()) {
             String name = one.node().name();
             ObjectNode own = better.putObject(name);
@@ -73,12 +71,11 @@ final class HarnessJson {
         settings.quirks().forEach(quirk -> quirks.add(quirk.label()));
     }
 
-    private static void scores(
-            Measured one, String group, int depth, Profile profile, ObjectNode results, ObjectNode groups) {
+    private static void addScores(Measured one, int depth, Profile profile, ObjectNode results, ObjectNode groups) {
         String name = one.node().name();
         ObjectNode scores = results.putObject(name);
         scores.put("name", name);
-        scores.put("alias", alias(name, group, depth));
+        scores.put("alias", alias(one.node(), depth));
         scores.put("sample_len", one.documents());
         one.values().forEach((metric, value) -> {
             String label = metric.label(profile);
@@ -92,13 +89,13 @@ final class HarnessJson {
         if (one.node() instanceof TaskGroup) {
             groups.set(name, scores.deepCopy().put("sample_count", one.documents()));
         }
-        String whole = group.isEmpty() ? name : group;
-        one.members().forEach(member -> scores(member, whole, depth + 1, profile, results, groups));
+        one.members().forEach(member -> addScores(member, depth + 1, profile, results, groups));
     }
 
-    /** The name in tables: a member is indented and leaves out the name of the whole. */
-    static String alias(String name, String group, int depth) {
-        return depth == 0 ? name : " ".repeat(depth) + "- " + name.replaceFirst("^" + group + "_", "");
+    /** The name in tables: a member is indented and leaves out what all members begin with. */
+    static String alias(TaskNode node, int depth) {
+        String common = node.tasks().get(0).folder() + "_";
+        return depth == 0 ? node.name() : " ".repeat(depth) + "- " + node.name().replaceFirst("^" + common, "");
     }
 
     private static ObjectNode config(Task task, TasksSettings settings) {

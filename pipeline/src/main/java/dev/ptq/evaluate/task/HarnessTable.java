@@ -20,7 +20,7 @@ final class HarnessTable {
 
     static String render(TaskResults results) {
         List<List<String>> rows = new ArrayList<>();
-        results.measured().forEach(one -> rows(one, "", 0, results.settings(), rows));
+        results.measured().forEach(one -> addRows(one, 0, results.settings(), rows));
         int[] widths = new int[HEADER.size()];
         for (int i = 0; i < widths.length; i++) {
             int column = i;
@@ -49,8 +49,7 @@ final class HarnessTable {
         return table.toString();
     }
 
-    private static void rows(Measured one, String group, int depth, TasksSettings settings, List<List<String>> rows) {
-        String name = one.node().name();
+    private static void addRows(Measured one, int depth, TasksSettings settings, List<List<String>> rows) {
         String version = TaskResults.version(one.node()).toString().replaceFirst("\\.0$", "");
         List<Map.Entry<Metric, Measured.Value>> values = one.values().entrySet().stream()
                 .sorted(Comparator.comparing(entry -> entry.getKey().label(settings.profile())))
@@ -59,7 +58,7 @@ final class HarnessTable {
             Metric metric = values.get(i).getKey();
             Measured.Value value = values.get(i).getValue();
             rows.add(List.of(
-                    i == 0 ? HarnessJson.alias(name, group, depth) : "",
+                    i == 0 ? HarnessJson.alias(one.node(), depth) : "",
                     i == 0 ? version : "",
                     "none",
                     String.valueOf(settings.numFewshot()),
@@ -69,8 +68,7 @@ final class HarnessTable {
                     "±",
                     value.error().isPresent() ? number(value.error().getAsDouble()) : "N/A"));
         }
-        String whole = group.isEmpty() ? name : group;
-        one.members().forEach(member -> rows(member, whole, depth + 1, settings, rows));
+        one.members().forEach(member -> addRows(member, depth + 1, settings, rows));
     }
 
     private static String number(double value) {

@@ -1,5 +1,6 @@
 package dev.ptq.evaluate.task;
 
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
@@ -29,15 +30,25 @@ record Measured(
      */
     record Value(double value, OptionalDouble error) {}
 
-    /** Of a task's documents. */
-    static Measured of(TaskEvaluation.EncodedTask encoded, List<Answered> answered, int resamples, String hash) {
+    /**
+     * Of a task's documents.
+     *
+     * @throws IOException if a metric is not a number
+     */
+    static Measured of(TaskEvaluation.EncodedTask encoded, List<Answered> answered, int resamples, String hash)
+            throws IOException {
         Map<Metric, Value> values = new EnumMap<>(Metric.class);
         for (Metric metric : encoded.task().metrics()) {
             double[] items =
                     answered.stream().mapToDouble(one -> one.item(metric)).toArray();
             double[] weights =
                     answered.stream().mapToDouble(one -> one.weight(metric)).toArray();
-            values.put(metric, Statistics.value(metric.aggregation(), items, weights, resamples));
+            Value value = Statistics.value(metric.aggregation(), items, weights, resamples);
+            if (Double.isNaN(value.value())) {
+                throw new IOException(encoded.task().name() + ": " + metric.label(Profile.HARNESS) + " is NaN over "
+                        + answered.size() + " documents");
+            }
+            values.put(metric, value);
         }
         return new Measured(
                 encoded.task(), List.of(), answered.size(), encoded.truncated(), encoded.encodedAlone(), hash, values);
@@ -46,7 +57,8 @@ record Measured(
     /** Of a group: means over the documents of all members. */
     static Measured of(TaskGroup group, List<Measured> members) {
         List<Measured> tasks = new ArrayList<>();
-        members.forEach(member -> member.collectTasks(tasks));
+        members.forEach(member -> member.collect(tasks));
+        tasks.removeIf(one -> one.node() instanceof TaskGroup);
         Map<Metric, Value> values = new EnumMap<>(Metric.class);
         int[] sizes = tasks.stream().mapToInt(Measured::documents).toArray();
         for (Metric metric : tasks.get(0).values().keySet()) {
@@ -64,10 +76,9 @@ record Measured(
                 values);
     }
 
-    private void collectTasks(List<Measured> tasks) {
-        if (node instanceof Task) {
-            tasks.add(this);
-        }
-        members.forEach(member -> member.collectTasks(tasks));
+    /** Adds this, and all that it is made of. */
+    void collect(List<Measured> all) {
+        all.add(this);
+        members.forEach(member -> member.collect(all));
     }
 }

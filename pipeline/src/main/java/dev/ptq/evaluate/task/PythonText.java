@@ -3,6 +3,7 @@ package dev.ptq.evaluate.task;
 import java.math.BigDecimal;
 import java.math.MathContext;
 import java.math.RoundingMode;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import tools.jackson.databind.JsonNode;
@@ -11,10 +12,7 @@ import tools.jackson.databind.JsonNode;
 final class PythonText {
     private PythonText() {}
 
-    /** What {@code str.strip} takes away, as a class of a regular expression. */
-    static final String SPACE =
-            "[\\u0009-\\u000d\\u001c-\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]";
-
+    /** What {@code str.strip} takes away. */
     static boolean isSpace(char c) {
         return (c >= 0x09 && c <= 0x0d)
                 || (c >= 0x1c && c <= 0x20)
@@ -90,27 +88,12 @@ final class PythonText {
         return text.substring(0, text.offsetByCodePoints(0, 1));
     }
 
-    /** {@code repr} of a float: the fewest digits that give it back. */
+    /** A float as Python writes it: the fewest digits that give it back. */
     static String number(double value) {
-        if (Double.isNaN(value)) {
-            return "nan";
+        if (value == 0 || !Double.isFinite(value)) {
+            return Double.toString(value);
         }
-        if (Double.isInfinite(value)) {
-            return value > 0 ? "inf" : "-inf";
-        }
-        if (value == 0) {
-            return 1 / value < 0 ? "-0.0" : "0.0";
-        }
-        BigDecimal exact = new BigDecimal(value);
-        BigDecimal shortest = exact;
-        for (int digits = 17; digits > 0; digits--) {
-            BigDecimal rounded = exact.round(new MathContext(digits, RoundingMode.HALF_EVEN));
-            if (rounded.doubleValue() != value) {
-                break;
-            }
-            shortest = rounded;
-        }
-        shortest = shortest.stripTrailingZeros();
+        BigDecimal shortest = shortest(value).stripTrailingZeros();
         int exponent = shortest.precision() - shortest.scale() - 1;
         if (exponent >= -4 && exponent < 16) {
             String plain = shortest.toPlainString();
@@ -123,6 +106,19 @@ final class PythonText {
                 + (exponent < 0 ? "e-" : "e+")
                 + (Math.abs(exponent) < 10 ? "0" : "")
                 + Math.abs(exponent);
+    }
+
+    private static BigDecimal shortest(double value) {
+        BigDecimal exact = new BigDecimal(value);
+        for (int digits = 1; digits < 17; digits++) {
+            for (RoundingMode mode : List.of(RoundingMode.HALF_EVEN, RoundingMode.UP, RoundingMode.DOWN)) {
+                BigDecimal rounded = exact.round(new MathContext(digits, mode));
+                if (rounded.doubleValue() == value) {
+                    return rounded;
+                }
+            }
+        }
+        return exact.round(new MathContext(17));
     }
 
     /** {@code json.dumps(value, indent=2, ensure_ascii=False)}. */

@@ -5,9 +5,12 @@ import dev.ptq.evaluate.Request;
 import dev.ptq.evaluate.RequestScorer;
 import dev.ptq.evaluate.Score;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashSet;
 import java.util.List;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -54,6 +57,18 @@ public final class TaskEvaluation {
         return prepare(settings, data, encoding, maxTokens, PASS_TOKENS);
     }
 
+    /** The digests of all data that {@link #prepare} reads, each once, in the order of the tasks. */
+    public static List<String> digests(TasksSettings settings, TaskData data) throws IOException {
+        Set<String> digests = new LinkedHashSet<>();
+        for (Task task : settings.tasks()) {
+            digests.add(data.sha256(task, task.evaluatedSplit()));
+            if (settings.numFewshot() > 0) {
+                digests.add(data.sha256(task, task.exampleSplit()));
+            }
+        }
+        return List.copyOf(digests);
+    }
+
     static TaskEvaluation prepare(
             TasksSettings settings, TaskData data, TextEncoding encoding, int maxTokens, long passTokens)
             throws IOException {
@@ -78,14 +93,13 @@ public final class TaskEvaluation {
     private void add(Task task, List<Document> added, long mostTokens, List<String> problems) {
         int truncated = 0;
         int alone = 0;
+        String firstAlone = "";
         for (Document document : added) {
             try {
                 Encoder.Encoded encoded = encoder.encode(document);
                 truncated += encoded.truncated();
                 alone += encoded.alone();
-                if (encoded.alone() > 0) {
-                    log.warn("{}: its continuation has no tokens of its own and is encoded alone", document.label());
-                }
+                firstAlone = firstAlone.isEmpty() && encoded.alone() > 0 ? document.label() : firstAlone;
                 if (passTokens > 0 && passTokens + encoded.tokens() > mostTokens) {
                     passEnds.add(documents.size());
                     passTokens = 0;
@@ -100,6 +114,13 @@ public final class TaskEvaluation {
             log.warn(
                     "{}: {} requests are longer than the model takes and lose their beginning", task.name(), truncated);
         }
+        if (alone > 0) {
+            log.warn(
+                    "{}: {} continuations have no tokens of their own after the context and are encoded alone; first: {}",
+                    task.name(),
+                    alone,
+                    firstAlone);
+        }
         tasks.add(new EncodedTask(task, added.size(), truncated, alone));
     }
 
@@ -110,6 +131,7 @@ public final class TaskEvaluation {
      * @throws IOException if a score is no finite number, or a file cannot be written
      */
     public TaskResults run(RequestScorer scorer, Path folder) throws IOException {
+        Files.createDirectories(folder);
         SampleFiles files = new SampleFiles(folder, settings.profile());
         List<Answered> answered = new ArrayList<>(files.takeOver(documents, passEnds));
         int done = passEnds.indexOf(answered.size()) + 1;

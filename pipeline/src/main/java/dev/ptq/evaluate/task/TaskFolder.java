@@ -20,6 +20,8 @@ public final class TaskFolder implements TaskData {
     /** The parts of a group ask for the same files. */
     private final Map<Path, List<Row>> read = new HashMap<>();
 
+    private final Map<Path, String> digests = new HashMap<>();
+
     public TaskFolder(Path folder) {
         this.folder = folder;
     }
@@ -51,7 +53,13 @@ public final class TaskFolder implements TaskData {
 
     @Override
     public String sha256(Task task, String split) throws IOException {
-        return Digests.of(file(task, split));
+        Path file = file(task, split);
+        String digest = digests.get(file);
+        if (digest == null) {
+            digest = Digests.of(file);
+            digests.put(file, digest);
+        }
+        return digest;
     }
 
     private Path file(Task task, String split) {

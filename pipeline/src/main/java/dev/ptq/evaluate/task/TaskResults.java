@@ -1,6 +1,7 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.data.Digests;
+import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -23,8 +24,10 @@ public final class TaskResults {
      * Takes the metrics.
      *
      * @param answered the documents of all tasks, task by task
+     * @throws IOException if a metric is not a number
      */
-    static TaskResults of(TasksSettings settings, List<TaskEvaluation.EncodedTask> tasks, List<Answered> answered) {
+    static TaskResults of(TasksSettings settings, List<TaskEvaluation.EncodedTask> tasks, List<Answered> answered)
+            throws IOException {
         List<Measured> byTask = new ArrayList<>();
         int from = 0;
         for (TaskEvaluation.EncodedTask task : tasks) {
@@ -61,41 +64,42 @@ public final class TaskResults {
     /** Tasks and groups with all that is in groups, each group before its members. */
     List<Measured> all() {
         List<Measured> all = new ArrayList<>();
-        measured.forEach(one -> collect(one, all));
+        measured.forEach(one -> one.collect(all));
         return all;
-    }
-
-    private static void collect(Measured one, List<Measured> all) {
-        all.add(one);
-        one.members().forEach(member -> collect(member, all));
     }
 
     /** Flat names to numbers and words: {@code arc_easy/acc}, {@code arc_easy/acc_stderr}, {@code arc_easy/version}. */
     public Map<String, Object> metrics() {
         Map<String, Object> metrics = new LinkedHashMap<>();
-        for (Measured one : all()) {
-            String name = one.node().name() + "/";
-            one.values().forEach((metric, value) -> {
-                String label = name + metric.label(settings.profile());
-                metrics.put(label, value.value());
-                value.error().ifPresent(error -> metrics.put(label + "_stderr", error));
-            });
-            metrics.put(name + "documents", one.documents());
-            if (one.truncated() > 0) {
-                metrics.put(name + "truncated", one.truncated());
-            }
-            if (one.encodedAlone() > 0) {
-                metrics.put(name + "encoded_alone", one.encodedAlone());
-            }
-            if (measured.contains(one)) {
-                conditions(one, name, metrics);
-            }
+        for (Measured one : measured) {
+            addMetrics(one, metrics);
+            addConditions(one, metrics);
+            List<Measured> all = new ArrayList<>();
+            one.members().forEach(member -> member.collect(all));
+            all.forEach(member -> addMetrics(member, metrics));
         }
         return metrics;
     }
 
+    private void addMetrics(Measured one, Map<String, Object> metrics) {
+        String name = one.node().name() + "/";
+        one.values().forEach((metric, value) -> {
+            String label = name + metric.label(settings.profile());
+            metrics.put(label, value.value());
+            value.error().ifPresent(error -> metrics.put(label + "_stderr", error));
+        });
+        metrics.put(name + "documents", one.documents());
+        if (one.truncated() > 0) {
+            metrics.put(name + "truncated", one.truncated());
+        }
+        if (one.encodedAlone() > 0) {
+            metrics.put(name + "encoded_alone", one.encodedAlone());
+        }
+    }
+
     /** Under what conditions: rows of a table may be compared if these are equal. */
-    private void conditions(Measured one, String name, Map<String, Object> metrics) {
+    private void addConditions(Measured one, Map<String, Object> metrics) {
+        String name = one.node().name() + "/";
         metrics.put(name + "num_fewshot", settings.numFewshot());
         settings.limit().ifPresent(limit -> metrics.put(name + "limit", limit));
         metrics.put(name + "version", version(one.node()));

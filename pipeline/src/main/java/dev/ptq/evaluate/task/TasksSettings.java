@@ -46,14 +46,6 @@ public record TasksSettings(
         List<String> names = table.strings("names");
         int numFewshot = table.integer("num_fewshot", 0, 0, 1000);
         checkNames(table, names, profile, numFewshot);
-        OptionalDouble limit = OptionalDouble.empty();
-        if (table.has("limit")) {
-            double value = table.decimal("limit", 0, Integer.MAX_VALUE);
-            limit = OptionalDouble.of(value);
-            if (value == 0 || (value > 1 && value != Math.rint(value))) {
-                table.problem("limit", "expected a number of documents, or a share of them below 1, got " + value);
-            }
-        }
         String data = table.string("data");
         if (!data.isEmpty() && !Files.isDirectory(Path.of(data))) {
             table.problem("data", "no such folder: \"" + data + "\" (paths start at the current directory)");
@@ -71,7 +63,7 @@ public record TasksSettings(
         return new TasksSettings(
                 names,
                 numFewshot,
-                limit,
+                limit(table),
                 profile,
                 data,
                 table.integer("batch_size", 16, 1, 1 << 16),
@@ -82,8 +74,21 @@ public record TasksSettings(
                 quirks);
     }
 
+    private static OptionalDouble limit(ConfigTable table) {
+        if (!table.has("limit")) {
+            return OptionalDouble.empty();
+        }
+        double limit = table.value("limit") instanceof Number number ? number.doubleValue() : 0;
+        boolean share = limit > 0 && limit < 1;
+        if (!share && !(limit >= 1 && limit == Math.rint(limit) && limit <= Integer.MAX_VALUE)) {
+            table.problem(
+                    "limit", "expected a number of documents, or a share of them below 1, got " + table.value("limit"));
+        }
+        return OptionalDouble.of(limit);
+    }
+
     private static void checkNames(ConfigTable table, List<String> names, Profile profile, int numFewshot) {
-        if (names.isEmpty() && table.has("names")) {
+        if (table.has("names") && table.value("names").equals(List.of())) {
             table.problem("names", "expected at least one task; `ptq list tasks` shows them");
         }
         Set<String> seen = new LinkedHashSet<>();

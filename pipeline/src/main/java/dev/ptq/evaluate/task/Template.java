@@ -82,7 +82,7 @@ record Template(String source, List<Piece> pieces, List<TextOperation> then) {
             throw new ConfigException("expected a list under " + name(piece) + ", got " + shown(list));
         }
         List<String> texts = new ArrayList<>();
-        list.forEach(item -> texts.add(text(piece, item)));
+        list.forEach(item -> texts.add(applied(text(piece, item), then)));
         return texts;
     }
 

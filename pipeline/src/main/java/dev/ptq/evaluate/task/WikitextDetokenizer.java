@@ -1,56 +1,64 @@
 package dev.ptq.evaluate.task;
 
-import java.util.List;
-import java.util.regex.Pattern;
-
 /** Joins again what the authors of WikiText took apart, as far as the harness does. */
 final class WikitextDetokenizer {
-    private record Step(Pattern pattern, String replacement) {}
+    /** What is replaced by what, in this order, before white space in brackets and quotes. */
+    private static final String[][] BEFORE = {
+        {"s '", "s'"},
+        {" @-@ ", "-"},
+        {" @,@ ", ","},
+        {" @.@ ", "."},
+        {" : ", ": "},
+        {" ; ", "; "},
+        {" . ", ". "},
+        {" ! ", "! "},
+        {" ? ", "? "},
+        {" , ", ", "}
+    };
 
-    /** In this order. */
-    private static final List<Step> STEPS = List.of(
-            literal("s '", "s'"),
-            literal(" @-@ ", "-"),
-            literal(" @,@ ", ","),
-            literal(" @.@ ", "."),
-            literal(" : ", ": "),
-            literal(" ; ", "; "),
-            literal(" . ", ". "),
-            literal(" ! ", "! "),
-            literal(" ? ", "? "),
-            literal(" , ", ", "),
-            between("(", ")"),
-            between("[", "]"),
-            between("{", "}"),
-            between("\"", "\""),
-            between("'", "'"),
-            literal("= = = =", "===="),
-            literal("= = =", "==="),
-            literal("= =", "=="),
-            literal(" \u00b0 ", "\u00b0"),
-            literal(" \n", "\n"),
-            literal("\n ", "\n"),
-            literal(" N ", " 1 "),
-            literal(" 's", "'s"));
+    /** And after. */
+    private static final String[][] AFTER = {
+        {"= = = =", "===="},
+        {"= = =", "==="},
+        {"= =", "=="},
+        {" \u00b0 ", "\u00b0"},
+        {" \n", "\n"},
+        {"\n ", "\n"},
+        {" N ", " 1 "},
+        {" 's", "'s"}
+    };
 
     private WikitextDetokenizer() {}
 
     static String apply(String text) {
-        String joined = text;
-        for (Step step : STEPS) {
-            joined = step.pattern().matcher(joined).replaceAll(step.replacement());
+        String joined = replaced(text, BEFORE);
+        for (String marks : new String[] {"()", "[]", "{}", "\"\"", "''"}) {
+            joined = tight(joined, marks.charAt(0), marks.charAt(1));
         }
-        return joined;
+        return replaced(joined, AFTER);
     }
 
-    private static Step literal(String text, String replacement) {
-        return new Step(Pattern.compile(Pattern.quote(text)), replacement);
+    private static String replaced(String text, String[][] pairs) {
+        String replaced = text;
+        for (String[] pair : pairs) {
+            replaced = replaced.replace(pair[0], pair[1]);
+        }
+        return replaced;
     }
 
-    /** White space just inside a pair of marks goes. */
-    private static Step between(String open, String close) {
-        String pattern = Pattern.quote(open) + PythonText.SPACE + "*([^" + Pattern.quote(close) + "]*?)"
-                + PythonText.SPACE + "*" + Pattern.quote(close);
-        return new Step(Pattern.compile(pattern), open + "$1" + close);
+    /** Takes away white space just inside a pair of marks: each opening one goes with the next closing one. */
+    private static String tight(String text, char open, char close) {
+        StringBuilder tight = new StringBuilder();
+        int done = 0;
+        int start = text.indexOf(open);
+        int end = text.indexOf(close, start + 1);
+        while (start >= 0 && end >= 0) {
+            tight.append(text, done, start + 1);
+            tight.append(PythonText.strip(text.substring(start + 1, end)));
+            done = end;
+            start = text.indexOf(open, end + 1);
+            end = text.indexOf(close, start + 1);
+        }
+        return tight.append(text, done, text.length()).toString();
     }
 }
