@@ -13,18 +13,25 @@ import dev.ptq.model.Predictions;
 import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Token perplexity of a model on a text. */
 public final class Perplexity {
     /** Hidden states held at a time, in values; a longer text goes through the model in several passes. */
     private static final long HIDDEN_VALUES = 1L << 26;
+
+    private static final Logger log = LoggerFactory.getLogger(Perplexity.class);
 
     private Perplexity() {}
 
@@ -97,17 +104,19 @@ public final class Perplexity {
     /**
      * Cuts the text into chunks.
      *
+     * @param vocabulary of the model, by which known texts are known
      * @throws ConfigException if there is not one whole chunk, or no token in them is scored
      * @throws IOException if the text cannot be read, or the model cannot take the length of a chunk
      */
-    public static int[][] chunks(PerplexitySettings settings, Tokenizer tokenizer, int maxPositions)
+    public static int[][] chunks(PerplexitySettings settings, Tokenizer tokenizer, int maxPositions, int vocabulary)
             throws IOException {
         requireLength(settings.seqLen(), maxPositions);
-        int[][] chunks = settings.protocol().chunks(settings.text().rows(), tokenizer, settings.seqLen());
+        int[][] chunks = settings.protocol().chunks(documents(settings), tokenizer, settings);
         if (chunks.length == 0) {
             throw new ConfigException(settings.text().label() + ": the text is shorter than one chunk of "
                     + settings.seqLen() + " tokens; lower seq_len or take a longer text");
         }
+        KnownTexts.warning(settings, chunks.length, vocabulary).ifPresent(log::warn);
         int count = settings.protocol().limited(chunks.length, settings.maxSamples(), settings.batchSize());
         int[][] evaluated = Arrays.copyOf(chunks, count);
         OptionalInt unscored = settings.protocol().unscored(tokenizer.padId());
@@ -116,6 +125,42 @@ public final class Perplexity {
                     + " protocol lqer leaves out; take another text or protocol");
         }
         return evaluated;
+    }
+
+    /** The rows of a text; of protocol {@code rolling} only those that are not empty, and not more than asked for. */
+    private static List<String> documents(PerplexitySettings settings) throws IOException {
+        List<String> rows = settings.text().rows();
+        if (settings.protocol() != PerplexityProtocol.ROLLING) {
+            return rows;
+        }
+        return rows.stream()
+                .filter(row -> !row.isEmpty())
+                .limit(settings.maxSamples().orElse(Integer.MAX_VALUE))
+                .toList();
+    }
+
+    /**
+     * What a loss is by the word and by the byte, for protocol {@code rolling}: figures that do not depend on the
+     * tokenizer. Words are what white space separates, as Python sees it; bytes are those of UTF-8.
+     *
+     * @return empty for other protocols
+     */
+    public static Map<String, Double> perWordAndByte(PerplexitySettings settings, Result result) throws IOException {
+        if (settings.protocol() != PerplexityProtocol.ROLLING) {
+            return Map.of();
+        }
+        double sum = result.loss() * result.scoredTokens();
+        long words = 0;
+        long bytes = 0;
+        for (String document : documents(settings)) {
+            words += PythonText.words(document);
+            bytes += document.getBytes(StandardCharsets.UTF_8).length;
+        }
+        Map<String, Double> measures = new LinkedHashMap<>();
+        measures.put("word_perplexity", Math.exp(sum / words));
+        measures.put("byte_perplexity", Math.exp(sum / bytes));
+        measures.put("bits_per_byte", sum / bytes / Math.log(2));
+        return measures;
     }
 
     /** How many predictions in a chunk count. */
@@ -166,15 +211,85 @@ public final class Perplexity {
             Unfinished unfinished,
             Progress.Reporter reporter)
             throws IOException {
+        OptionalInt unscored = settings.protocol().unscored(padId);
+        int[] counts =
+                Arrays.stream(chunks).mapToInt(chunk -> scored(chunk, unscored)).toArray();
+        double[][] sums = settings.protocol() == PerplexityProtocol.ROLLING
+                ? rollingSums(models, settings, chunks, unfinished, reporter)
+                : chunkSums(models, settings, chunks, unscored, unfinished, reporter);
+        double[] losses = Arrays.stream(sums).mapToDouble(sum -> sum[0]).toArray();
+        double loss = settings.protocol().meanLoss(losses, counts, settings.batchSize());
+        if (!Double.isFinite(loss)) {
+            throw new IOException("the loss on " + settings.name() + " is " + loss);
+        }
+        List<ChunkLoss> chunkLosses = new ArrayList<>();
+        List<ChunkDivergence> divergences = new ArrayList<>();
+        for (int i = 0; i < sums.length; i++) {
+            chunkLosses.add(new ChunkLoss(sums[i][0] / counts[i], counts[i]));
+            if (sums[i].length > 1) {
+                divergences.add(new ChunkDivergence(sums[i][1] / counts[i], sums[i][2] / counts[i]));
+            }
+        }
+        return new Result(
+                loss,
+                Math.exp(loss),
+                chunkLosses,
+                Arrays.stream(counts).asLongStream().sum(),
+                divergences);
+    }
+
+    /** Of each document the sum of the losses of its tokens. */
+    private static double[][] rollingSums(
+            Models models,
+            PerplexitySettings settings,
+            int[][] documents,
+            Unfinished unfinished,
+            Progress.Reporter reporter)
+            throws IOException {
+        ModelScorer scorer =
+                new ModelScorer(models.model(), models.runner(), settings.batchSize(), unfinished, reporter);
+        long inPass = HIDDEN_VALUES / models.model().config().hiddenSize();
+        double[][] sums = new double[documents.length][1];
+        int from = 0;
+        while (from < documents.length) {
+            List<Request> windows = new ArrayList<>();
+            List<Integer> owners = new ArrayList<>();
+            int to = from;
+            for (long tokens = 0;
+                    to < documents.length && (to == from || tokens + documents[to].length <= inPass);
+                    to++) {
+                int[] ids = documents[to];
+                tokens += ids.length;
+                for (Request window :
+                        RollingWindows.of(ids[0], Arrays.copyOfRange(ids, 1, ids.length), settings.seqLen())) {
+                    windows.add(window);
+                    owners.add(to);
+                }
+            }
+            List<Score> scores = scorer.score("documents-" + from, windows);
+            for (int i = 0; i < scores.size(); i++) {
+                sums[owners.get(i)][0] -= scores.get(i).logLikelihood();
+            }
+            from = to;
+        }
+        return sums;
+    }
+
+    /** Of each chunk the sum of its scored losses; with a reference also of divergences, and of agreements. */
+    private static double[][] chunkSums(
+            Models models,
+            PerplexitySettings settings,
+            int[][] chunks,
+            OptionalInt unscored,
+            Unfinished unfinished,
+            Progress.Reporter reporter)
+            throws IOException {
         int seqLen = settings.seqLen();
         int batchSize = settings.batchSize();
         ModelConfig shape = models.model().config();
         long inPass = HIDDEN_VALUES / ((long) seqLen * shape.hiddenSize() * models.copies());
         int passChunks = (int) Math.max(batchSize, Math.min(chunks.length, inPass) / batchSize * batchSize);
         double[][] sums = new double[chunks.length][];
-        OptionalInt unscored = settings.protocol().unscored(padId);
-        int[] counts =
-                Arrays.stream(chunks).mapToInt(chunk -> scored(chunk, unscored)).toArray();
         long batches = ((long) chunks.length + batchSize - 1) / batchSize;
         long steps = batches * shape.blocks() * models.copies();
         try (Progress progress = reporter.start("perplexity " + settings.name(), steps, "block passes")) {
@@ -196,25 +311,7 @@ public final class Perplexity {
                 progress.step(stepsBefore);
             }
         }
-        double[] losses = Arrays.stream(sums).mapToDouble(sum -> sum[0]).toArray();
-        double loss = settings.protocol().meanLoss(losses, counts, batchSize);
-        if (!Double.isFinite(loss)) {
-            throw new IOException("the loss on " + settings.name() + " is " + loss);
-        }
-        List<ChunkLoss> chunkLosses = new ArrayList<>();
-        List<ChunkDivergence> divergences = new ArrayList<>();
-        for (int i = 0; i < sums.length; i++) {
-            chunkLosses.add(new ChunkLoss(sums[i][0] / counts[i], counts[i]));
-            if (sums[i].length > 1) {
-                divergences.add(new ChunkDivergence(sums[i][1] / counts[i], sums[i][2] / counts[i]));
-            }
-        }
-        return new Result(
-                loss,
-                Math.exp(loss),
-                chunkLosses,
-                Arrays.stream(counts).asLongStream().sum(),
-                divergences);
+        return sums;
     }
 
     /** How chunks go through the model together. */

@@ -2,9 +2,11 @@ package dev.ptq.evaluate;
 
 import dev.ptq.data.Chunks;
 import dev.ptq.data.Tokenizer;
+import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalInt;
+import java.util.stream.IntStream;
 
 /** The rules by which a perplexity is taken: how a text becomes chunks, and how their losses become one number. */
 public enum PerplexityProtocol {
@@ -15,13 +17,49 @@ public enum PerplexityProtocol {
      * is smaller, and labels that equal the padding token left out. A batch of nothing else is left out too, where the
      * mean of LQER's code is NaN.
      */
-    LQER;
+    LQER,
+    /** As {@link #GPTQ}, on streams that OmniQuant's code makes. */
+    OMNIQUANT,
+    /**
+     * Each row is a document of its own, each of its tokens is scored once, and the loss is the mean over all tokens.
+     * Source: the EleutherAI harness, whose word and byte perplexities follow from the same losses.
+     */
+    ROLLING;
 
-    /** The chunks of a text. */
-    int[][] chunks(List<String> rows, Tokenizer tokenizer, int length) {
+    /**
+     * The chunks of a text; of {@link #ROLLING} its documents, each after the token that its first one is scored after.
+     *
+     * @throws IOException if there is no such token
+     */
+    int[][] chunks(List<String> rows, Tokenizer tokenizer, PerplexitySettings settings) throws IOException {
         return switch (this) {
-            case GPTQ -> Chunks.oneStream(rows, tokenizer, length);
-            case LQER -> Chunks.inShards(rows, tokenizer, length);
+            case GPTQ -> Chunks.oneStream(rows, tokenizer, settings.seqLen());
+            case LQER -> Chunks.inShards(rows, tokenizer, settings.seqLen());
+            case OMNIQUANT -> settings.stream().chunks(rows, tokenizer, settings.seqLen());
+            case ROLLING -> documents(rows, tokenizer);
+        };
+    }
+
+    private static int[][] documents(List<String> rows, Tokenizer tokenizer) throws IOException {
+        OptionalInt prefix = tokenizer.startId().isPresent() ? tokenizer.startId() : tokenizer.endId();
+        if (prefix.isEmpty()) {
+            throw new IOException("the tokenizer has no start and no end-of-text token, which protocol rolling puts"
+                    + " before a document; name one in " + Tokenizer.CONFIG);
+        }
+        return rows.stream()
+                .map(row -> IntStream.concat(IntStream.of(prefix.getAsInt()), Arrays.stream(tokenizer.encodePlain(row)))
+                        .toArray())
+                .toArray(int[][]::new);
+    }
+
+    /** Where special tokens stand before what is scored. */
+    public String startRule(Tokenizer tokenizer) {
+        boolean added = tokenizer.encode("a").length > tokenizer.encodePlain("a").length;
+        return switch (this) {
+            case GPTQ -> added ? "text" : "none";
+            case LQER -> added ? "shard" : "none";
+            case OMNIQUANT -> added ? "text" : "none";
+            case ROLLING -> "document";
         };
     }
 
@@ -31,7 +69,7 @@ public enum PerplexityProtocol {
             return available;
         }
         return switch (this) {
-            case GPTQ -> Math.min(available, limit.getAsInt());
+            case GPTQ, OMNIQUANT, ROLLING -> Math.min(available, limit.getAsInt());
             case LQER -> Math.min(available, limit.getAsInt() / batchSize * batchSize);
         };
     }
@@ -65,6 +103,15 @@ public enum PerplexityProtocol {
      * @throws IllegalArgumentException if there is no scored token at all
      */
     public double[] weights(int[] counts, int batchSize) {
+        if (this == ROLLING) {
+            long all = Arrays.stream(counts).asLongStream().sum();
+            if (all == 0) {
+                throw new IllegalArgumentException("no document has a token");
+            }
+            return Arrays.stream(counts)
+                    .mapToDouble(count -> (double) count / all)
+                    .toArray();
+        }
         int size = this == LQER ? batchSize : 1;
         double[] weights = new double[counts.length];
         int batches = 0;

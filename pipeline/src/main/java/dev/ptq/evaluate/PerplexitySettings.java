@@ -14,6 +14,7 @@ import java.util.OptionalInt;
  * @param seqLen tokens in a chunk
  * @param maxSamples chunks from the start that are evaluated; all where absent
  * @param batchSize chunks in a batch; it decides speed, and in protocol {@code lqer} also how losses are averaged
+ * @param stream of tokens that the text is made, protocol {@code omniquant}
  * @param divergence whether the predictions of what is measured are compared with those of the model in full precision
  */
 public record PerplexitySettings(
@@ -21,6 +22,7 @@ public record PerplexitySettings(
         Text text,
         int seqLen,
         PerplexityProtocol protocol,
+        OmniquantStream stream,
         OptionalInt maxSamples,
         int batchSize,
         boolean divergence) {
@@ -35,6 +37,8 @@ public record PerplexitySettings(
         Map<String, PerplexityProtocol> protocols = new LinkedHashMap<>();
         protocols.put("gptq", PerplexityProtocol.GPTQ);
         protocols.put("lqer", PerplexityProtocol.LQER);
+        protocols.put("omniquant", PerplexityProtocol.OMNIQUANT);
+        protocols.put("rolling", PerplexityProtocol.ROLLING);
         int batchSize = table.integer("batch_size", 4, 1, 1 << 16);
         PerplexityProtocol protocol = table.choice("protocol", protocols, "gptq");
         OptionalInt maxSamples = table.optionalInteger("max_samples", 1, Integer.MAX_VALUE);
@@ -42,13 +46,28 @@ public record PerplexitySettings(
             table.problem(
                     "max_samples", "expected at least batch_size " + batchSize + ", got " + maxSamples.getAsInt());
         }
+        OmniquantStream stream = OmniquantStream.WIKITEXT2;
+        if (protocol == PerplexityProtocol.OMNIQUANT) {
+            Map<String, OmniquantStream> streams = new LinkedHashMap<>();
+            for (OmniquantStream each : OmniquantStream.values()) {
+                streams.put(each.label(), each);
+            }
+            stream = table.choice("stream", streams, stream.label());
+        } else {
+            table.refuse("stream", "only protocol omniquant has streams; remove it");
+        }
+        boolean divergence = table.flag("divergence", false);
+        if (divergence && protocol == PerplexityProtocol.ROLLING) {
+            table.problem("divergence", "expected false with protocol rolling, whose windows are not compared");
+        }
         return new PerplexitySettings(
                 name,
                 text,
                 table.integer("seq_len", 2048, 2, 1 << 20),
                 protocol,
+                stream,
                 maxSamples,
                 batchSize,
-                table.flag("divergence", false));
+                divergence);
     }
 }

@@ -22,7 +22,11 @@ public final class MetricsTable {
                 .toList();
         StringBuilder text = new StringBuilder();
         if (!texts.isEmpty()) {
-            text.append(TextTable.render(perplexities(metrics, texts), Set.of(0)));
+            text.append(TextTable.render(perplexities(metrics, texts), Set.of(0, 8)));
+            List<String[]> measures = measures(metrics, texts);
+            if (measures.size() > 1) {
+                text.append(System.lineSeparator()).append(TextTable.render(measures, Set.of(0)));
+            }
         }
         List<String[]> differences = differences(metrics, texts);
         if (differences.size() > 1) {
@@ -47,7 +51,15 @@ public final class MetricsTable {
     private static List<String[]> perplexities(Map<String, Object> metrics, List<String> texts) {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {
-            "perplexity", "full precision", "round to nearest", "this run", "loss recovered", "protocol", "tokens"
+            "perplexity",
+            "full precision",
+            "round to nearest",
+            "this run",
+            "loss recovered",
+            "protocol",
+            "tokens",
+            "BOS",
+            "text"
         });
         for (String name : texts) {
             String key = "perplexity/" + name;
@@ -58,8 +70,30 @@ public final class MetricsTable {
                 number(metrics, key, "%.4f"),
                 number(metrics, "loss_recovered/" + name, "%.3f"),
                 metrics.get(key + "/protocol") + " " + metrics.get(key + "/seq_len"),
-                String.valueOf(metrics.get(key + "/tokens"))
+                String.valueOf(metrics.get(key + "/tokens")),
+                word(metrics, key + "/bos"),
+                word(metrics, key + "/dataset")
             });
+        }
+        return rows;
+    }
+
+    /** What does not depend on the tokenizer, where a protocol gives it. */
+    private static List<String[]> measures(Map<String, Object> metrics, List<String> texts) {
+        List<String[]> rows = new ArrayList<>();
+        rows.add(new String[] {"by word and byte", "full precision", "round to nearest", "this run"});
+        for (String name : texts) {
+            for (String measure : List.of("word_perplexity", "byte_perplexity", "bits_per_byte")) {
+                String key = "perplexity/" + name + "/" + measure;
+                if (metrics.containsKey(key)) {
+                    rows.add(new String[] {
+                        name + ", " + measure.replace('_', ' '),
+                        number(metrics, "full_precision/" + key, "%.4f"),
+                        number(metrics, "round_to_nearest/" + key, "%.4f"),
+                        number(metrics, key, "%.4f")
+                    });
+                }
+            }
         }
         return rows;
     }
@@ -168,6 +202,10 @@ public final class MetricsTable {
             remark = low.doubleValue() <= 0 && high.doubleValue() >= 0 ? "no difference shown" : "";
         }
         return new String[] {"  " + label, number(metrics, key, format), interval, percent, remark};
+    }
+
+    private static String word(Map<String, Object> metrics, String key) {
+        return metrics.get(key) instanceof String word ? word : "-";
     }
 
     private static String number(Map<String, Object> metrics, String key, String format) {

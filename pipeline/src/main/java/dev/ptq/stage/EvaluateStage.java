@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import dev.ptq.data.Text;
+import dev.ptq.evaluate.OmniquantStream;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -40,6 +41,7 @@ final class EvaluateStage implements Stage {
             Text.Content text,
             int seqLen,
             PerplexityProtocol protocol,
+            OmniquantStream stream,
             OptionalInt maxSamples,
             int batchSize,
             boolean divergence) {}
@@ -54,6 +56,7 @@ final class EvaluateStage implements Stage {
                 workspace.content(perplexity.text()),
                 perplexity.seqLen(),
                 perplexity.protocol(),
+                perplexity.stream(),
                 perplexity.maxSamples(),
                 perplexity.batchSize(),
                 perplexity.divergence() && variant != Variant.FULL_PRECISION);
@@ -93,6 +96,9 @@ final class EvaluateStage implements Stage {
         Map<String, Object> scores = new LinkedHashMap<>();
         scores.put("perplexity", result.perplexity());
         scores.put("loss", result.loss());
+        scores.putAll(Perplexity.perWordAndByte(perplexity, result));
+        scores.put("dataset", perplexity.text().label());
+        scores.put("bos", settings.protocol().startRule(workspace.tokenizer()));
         scores.put("text_sha256", settings.text().sha256());
         scores.put("tokenizer_sha256", settings.tokenizer().sha256());
         scores.put("protocol", settings.protocol().name().toLowerCase(Locale.ROOT));

@@ -23,6 +23,11 @@ public final class ExperimentPlan {
 
     /** The name of the file in a run directory. */
     static final String METRICS = "metrics.json";
+
+    /** What only some settings give. */
+    private static final List<String> MEASURES = List.of(
+            EvaluateStage.DIVERGENCE, EvaluateStage.AGREEMENT, "word_perplexity", "byte_perplexity", "bits_per_byte");
+
     /** The experiment with all defaults. */
     public static final String RESOLVED = "resolved.toml";
 
@@ -77,15 +82,17 @@ public final class ExperimentPlan {
                 metrics.put(name, scores.get("perplexity").asDouble());
                 metrics.put(name + "/loss", scores.get("loss").asDouble());
                 if (variant == Variant.QUANTIZED) {
-                    metrics.put(name + "/protocol", scores.get("protocol").asString());
+                    for (String condition : List.of("dataset", "protocol", "bos")) {
+                        metrics.put(
+                                name + "/" + condition, scores.get(condition).asString());
+                    }
                     for (String count : List.of("seq_len", "chunks", "tokens")) {
                         metrics.put(name + "/" + count, scores.get(count).asLong());
                     }
                 }
-                for (String divergence : List.of(EvaluateStage.DIVERGENCE, EvaluateStage.AGREEMENT)) {
-                    if (scores.has(divergence)) {
-                        metrics.put(
-                                name + "/" + divergence, scores.get(divergence).asDouble());
+                for (String measure : MEASURES) {
+                    if (scores.has(measure)) {
+                        metrics.put(name + "/" + measure, scores.get(measure).asDouble());
                     }
                 }
                 losses.put(variant, scores.get("loss").asDouble());

@@ -224,8 +224,8 @@ public final class Workspace implements AutoCloseable {
     int[][] chunks(PerplexitySettings perplexity) throws IOException {
         int[][] chunks = scored.get(perplexity);
         if (chunks == null) {
-            chunks = Perplexity.chunks(
-                    perplexity, tokenizer(), experiment.shape().maxPositions());
+            ModelConfig shape = experiment.shape();
+            chunks = Perplexity.chunks(perplexity, tokenizer(), shape.maxPositions(), shape.vocabSize());
             scored.put(perplexity, chunks);
         }
         return chunks;

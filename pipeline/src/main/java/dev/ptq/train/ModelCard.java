@@ -3,6 +3,7 @@ package dev.ptq.train;
 import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.OmniquantStream;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -115,6 +116,7 @@ final class ModelCard {
                                 own.test(),
                                 schedule.seqLen(),
                                 PerplexityProtocol.GPTQ,
+                                OmniquantStream.WIKITEXT2,
                                 OptionalInt.empty(),
                                 BATCH,
                                 false),

@@ -134,11 +134,11 @@ class PerplexityProtocolTest {
                     .isNotEmpty();
             assertThat(result.loss()).isFinite();
             assertThatExceptionOfType(ConfigException.class)
-                    .isThrownBy(
-                            () -> Perplexity.chunks(settings(padding, PerplexityProtocol.LQER, 8, 1), tokenizer, 16))
+                    .isThrownBy(() ->
+                            Perplexity.chunks(settings(padding, PerplexityProtocol.LQER, 8, 1), tokenizer, 16, 259))
                     .withMessage(padding + ": every token to be predicted is padding, which protocol lqer leaves out;"
                             + " take another text or protocol");
-            assertThat(Perplexity.chunks(settings(padding, PerplexityProtocol.GPTQ, 8, 1), tokenizer, 16))
+            assertThat(Perplexity.chunks(settings(padding, PerplexityProtocol.GPTQ, 8, 1), tokenizer, 16, 259))
                     .isNotEmpty();
         }
     }
@@ -148,10 +148,11 @@ class PerplexityProtocolTest {
         SyntheticModel.llama().vocabulary(259).tokenizer().write(folder);
         Path text = Files.writeString(folder.resolve("text.txt"), "short");
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
-            assertThat(Perplexity.chunks(settings(text, PerplexityProtocol.GPTQ, 6, 1), tokenizer, 16))
+            assertThat(Perplexity.chunks(settings(text, PerplexityProtocol.GPTQ, 6, 1), tokenizer, 16, 259))
                     .hasDimensions(1, 6);
             assertThatExceptionOfType(ConfigException.class)
-                    .isThrownBy(() -> Perplexity.chunks(settings(text, PerplexityProtocol.GPTQ, 7, 1), tokenizer, 16))
+                    .isThrownBy(
+                            () -> Perplexity.chunks(settings(text, PerplexityProtocol.GPTQ, 7, 1), tokenizer, 16, 259))
                     .withMessage(text + ": the text is shorter than one chunk of 7 tokens; lower seq_len or take a"
                             + " longer text");
         }
@@ -165,7 +166,7 @@ class PerplexityProtocolTest {
                 .satisfies(wrong -> assertThat(wrong.problems())
                         .containsExactly(
                                 "x:1:1: name: expected letters, digits, - and _, got \"my text\"",
-                                "x:2:1: protocol: expected one of [gptq, lqer], got \"gptqq\"; did you mean \"gptq\"?",
+                                "x:2:1: protocol: expected one of [gptq, lqer, omniquant, rolling], got \"gptqq\"; did you mean \"gptq\"?",
                                 "x:3:1: max_samples: expected a whole number of at least 1, got 0"));
         assertThatExceptionOfType(ConfigException.class)
                 .isThrownBy(() -> read(
@@ -177,6 +178,7 @@ class PerplexityProtocolTest {
                         new TextFile(text.toString(), TextFile.Layout.DOCUMENT, ""),
                         2048,
                         PerplexityProtocol.GPTQ,
+                        OmniquantStream.WIKITEXT2,
                         OptionalInt.empty(),
                         4,
                         false));
@@ -198,7 +200,8 @@ class PerplexityProtocolTest {
 
     private static PerplexitySettings settings(Path text, PerplexityProtocol protocol, int seqLen, int batchSize) {
         TextFile file = new TextFile(text.toString(), TextFile.Layout.DOCUMENT, "");
-        return new PerplexitySettings("text", file, seqLen, protocol, OptionalInt.empty(), batchSize, false);
+        return new PerplexitySettings(
+                "text", file, seqLen, protocol, OmniquantStream.WIKITEXT2, OptionalInt.empty(), batchSize, false);
     }
 
     private static Perplexity.Result evaluate(
@@ -210,7 +213,7 @@ class PerplexityProtocolTest {
             int batchSize)
             throws IOException {
         PerplexitySettings settings = settings(text, protocol, 8, batchSize);
-        int[][] chunks = Perplexity.chunks(settings, tokenizer, 16);
+        int[][] chunks = Perplexity.chunks(settings, tokenizer, 16, 259);
         return Perplexity.evaluate(
                 new Perplexity.Models(model, runner),
                 settings,

@@ -24,9 +24,10 @@ class MetricsTableTest {
 
         assertThat(MetricsTable.render(metrics).lines())
                 .containsExactly(
-                        "perplexity  full precision  round to nearest  this run  loss recovered  protocol  tokens",
-                        "a                   4.0000            6.2500    5.5000           0.286  gptq 256   32640",
-                        "long_name                -                 -    5.5000               -  gptq 256   32640",
+                        "perplexity  full precision  round to nearest  this run  loss recovered  protocol  tokens"
+                                + "  BOS  text",
+                        "a                   4.0000            6.2500    5.5000           0.286  gptq 256   32640    -  -",
+                        "long_name                -                 -    5.5000               -  gptq 256   32640    -  -",
                         "bits per weight: 4.500");
     }
 
@@ -86,6 +87,7 @@ class MetricsTableTest {
             metrics.put("perplexity/" + text + "/seq_len", 256);
             metrics.put("perplexity/" + text + "/chunks", text.equals("short") ? 1 : 64);
             metrics.put("perplexity/" + text + "/tokens", 16320);
+            metrics.put("perplexity/" + text + "/bos", "text");
         }
         difference(metrics, "round_to_nearest/perplexity/europarl/loss_over/full_precision", 0.0412, 0.038, 0.0444);
         difference(metrics, "perplexity/europarl/loss_over/full_precision", 0.0213, 0.019, 0.0236);
@@ -99,10 +101,10 @@ class MetricsTableTest {
         metrics.put("bits_per_weight", 4.5);
 
         assertThat(MetricsTable.render(metrics)).isEqualToNormalizingNewlines("""
-                        perplexity  full precision  round to nearest  this run  loss recovered  protocol  tokens
-                        europarl           12.1000           12.6000   12.3500           0.483  gptq 256   16320
-                        wikitext2          12.1000           12.6000   12.3500           1.000  gptq 256   16320
-                        short              12.1000           12.6000   12.3500               -  gptq 256   16320
+                        perplexity  full precision  round to nearest  this run  loss recovered  protocol  tokens   BOS  text
+                        europarl           12.1000           12.6000   12.3500           0.483  gptq 256   16320  text  -
+                        wikitext2          12.1000           12.6000   12.3500           1.000  gptq 256   16320  text  -
+                        short              12.1000           12.6000   12.3500               -  gptq 256   16320  text  -
 
                         difference in                              loss       95 % interval  perplexity
                         europarl, 64 chunks

@@ -138,8 +138,11 @@ class GoldenExperimentTest {
                         },
                         true)) {
             for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
-                int[][] ids =
-                        Perplexity.chunks(perplexity, tokenizer, model.config().maxPositions());
+                int[][] ids = Perplexity.chunks(
+                        perplexity,
+                        tokenizer,
+                        model.config().maxPositions(),
+                        model.config().vocabSize());
                 List<Perplexity.ChunkLoss> chunks = Perplexity.evaluate(
                                 new Perplexity.Models(model, runner),
                                 perplexity,

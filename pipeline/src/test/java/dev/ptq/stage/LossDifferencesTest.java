@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatIOException;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.ptq.data.TextFile;
+import dev.ptq.evaluate.OmniquantStream;
 import dev.ptq.evaluate.Perplexity.ChunkLoss;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -164,7 +165,8 @@ class LossDifferencesTest {
 
     private Map<String, Double> metrics(PerplexityProtocol protocol) throws IOException {
         TextFile text = new TextFile("t.txt", TextFile.Layout.DOCUMENT, "");
-        PerplexitySettings settings = new PerplexitySettings("t", text, 8, protocol, OptionalInt.empty(), 2, false);
+        PerplexitySettings settings = new PerplexitySettings(
+                "t", text, 8, protocol, OmniquantStream.WIKITEXT2, OptionalInt.empty(), 2, false);
         Map<String, Double> metrics = new LinkedHashMap<>();
         LossDifferences.metrics(run, settings, losses)
                 .forEach((name, value) -> metrics.put(name, ((Number) value).doubleValue()));

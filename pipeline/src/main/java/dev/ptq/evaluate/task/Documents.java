@@ -2,6 +2,7 @@ package dev.ptq.evaluate.task;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.data.Row;
+import dev.ptq.evaluate.PythonRandom;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;

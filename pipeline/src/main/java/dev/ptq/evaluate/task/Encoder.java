@@ -1,7 +1,9 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.evaluate.PythonText;
 import dev.ptq.evaluate.Request;
+import dev.ptq.evaluate.RollingWindows;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -116,16 +118,8 @@ final class Encoder {
         encoded.truncated += cut > 0 ? 1 : 0;
     }
 
-    /** Windows that score each token once: the first follows the prefix, each but the last only one token. */
     private void addWindows(String text, Encoded encoded) {
         int[] tokens = scoredBos ? encoding.encode(text) : encoding.encodePlain(text);
-        int[] ids = new int[tokens.length + 1];
-        ids[0] = encoding.prefix();
-        System.arraycopy(tokens, 0, ids, 1, tokens.length);
-        for (int end = 1; end < ids.length; ) {
-            int scored = Math.min(maxTokens, ids.length - end);
-            end += scored;
-            encoded.requests.add(new Request(Arrays.copyOfRange(ids, Math.max(0, end - maxTokens - 1), end), scored));
-        }
+        encoded.requests.addAll(RollingWindows.of(encoding.prefix(), tokens, maxTokens));
     }
 }

@@ -1,6 +1,7 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.data.Digests;
+import dev.ptq.evaluate.PythonText;
 import dev.ptq.evaluate.Score;
 import java.util.ArrayList;
 import java.util.List;

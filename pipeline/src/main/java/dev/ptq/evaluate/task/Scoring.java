@@ -1,5 +1,6 @@
 package dev.ptq.evaluate.task;
 
+import dev.ptq.evaluate.PythonText;
 import dev.ptq.evaluate.Score;
 import java.nio.charset.StandardCharsets;
 import java.util.List;

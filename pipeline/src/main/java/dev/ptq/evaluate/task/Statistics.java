@@ -1,5 +1,6 @@
 package dev.ptq.evaluate.task;
 
+import dev.ptq.evaluate.PythonRandom;
 import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalDouble;

@@ -1,6 +1,7 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.evaluate.PythonText;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;

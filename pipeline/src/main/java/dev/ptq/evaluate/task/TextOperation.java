@@ -1,6 +1,7 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.evaluate.PythonText;
 import java.util.Locale;
 
 /** What a template can do to a text, by the name it has there in lower case. */

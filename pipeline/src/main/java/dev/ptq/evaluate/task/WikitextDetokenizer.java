@@ -1,5 +1,7 @@
 package dev.ptq.evaluate.task;
 
+import dev.ptq.evaluate.PythonText;
+
 /** Joins again what the authors of WikiText took apart, as far as the harness does. */
 final class WikitextDetokenizer {
     /** What is replaced by what, in this order, before white space in brackets and quotes. */

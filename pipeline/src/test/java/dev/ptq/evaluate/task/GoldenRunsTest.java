@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import dev.ptq.data.Digests;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.PythonText;
 import dev.ptq.evaluate.Request;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.PythonRandom;
+import dev.ptq.evaluate.PythonText;
 import dev.ptq.evaluate.Request;
 import dev.ptq.evaluate.Score;
 import dev.ptq.tensor.Shared;

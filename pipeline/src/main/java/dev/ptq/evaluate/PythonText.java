@@ -1,4 +1,4 @@
-package dev.ptq.evaluate.task;
+package dev.ptq.evaluate;
 
 import java.math.BigDecimal;
 import java.math.MathContext;
@@ -9,11 +9,11 @@ import java.util.Map;
 import tools.jackson.databind.JsonNode;
 
 /** Text functions as Python has them, where Java's differ. */
-final class PythonText {
+public final class PythonText {
     private PythonText() {}
 
     /** What {@code str.strip} takes away. */
-    static boolean isSpace(char c) {
+    public static boolean isSpace(char c) {
         return (c >= 0x09 && c <= 0x0d)
                 || (c >= 0x1c && c <= 0x20)
                 || c == 0x85
@@ -27,11 +27,11 @@ final class PythonText {
                 || c == 0x3000;
     }
 
-    static String strip(String text) {
+    public static String strip(String text) {
         return stripStart(stripEnd(text));
     }
 
-    static String stripStart(String text) {
+    public static String stripStart(String text) {
         int start = 0;
         while (start < text.length() && isSpace(text.charAt(start))) {
             start++;
@@ -39,7 +39,7 @@ final class PythonText {
         return text.substring(start);
     }
 
-    static String stripEnd(String text) {
+    public static String stripEnd(String text) {
         int end = text.length();
         while (end > 0 && isSpace(text.charAt(end - 1))) {
             end--;
@@ -48,7 +48,7 @@ final class PythonText {
     }
 
     /** How many pieces {@code re.split(r"\s+", text)} gives, empty ones at the ends among them. */
-    static int words(String text) {
+    public static int words(String text) {
         int words = 1;
         for (int i = 0; i < text.length(); i++) {
             boolean begins = isSpace(text.charAt(i)) && (i == 0 || !isSpace(text.charAt(i - 1)));
@@ -57,12 +57,12 @@ final class PythonText {
         return words;
     }
 
-    static int characters(String text) {
+    public static int characters(String text) {
         return text.codePointCount(0, text.length());
     }
 
     /** The first character in title case, all others in lower case. */
-    static String capitalize(String text) {
+    public static String capitalize(String text) {
         if (text.isEmpty()) {
             return text;
         }
@@ -76,7 +76,7 @@ final class PythonText {
                 : Character.toString(Character.toTitleCase(first.codePointAt(0))) + rest;
     }
 
-    static String lowerFirst(String text) {
+    public static String lowerFirst(String text) {
         if (text.isEmpty()) {
             return text;
         }
@@ -89,7 +89,7 @@ final class PythonText {
     }
 
     /** A float as Python writes it: the fewest digits that give it back. */
-    static String number(double value) {
+    public static String number(double value) {
         if (value == 0 || !Double.isFinite(value)) {
             return Double.toString(value);
         }
@@ -122,7 +122,7 @@ final class PythonText {
     }
 
     /** {@code json.dumps(value, indent=2, ensure_ascii=False)}. */
-    static String json(JsonNode value) {
+    public static String json(JsonNode value) {
         StringBuilder text = new StringBuilder();
         json(value, "\n", text);
         return text.toString();
@@ -182,7 +182,7 @@ final class PythonText {
     }
 
     /** {@code str} of a text or number. */
-    static String text(JsonNode value) {
+    public static String text(JsonNode value) {
         if (value.isString()) {
             return value.asString();
         }

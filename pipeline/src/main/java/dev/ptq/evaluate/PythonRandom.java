@@ -1,4 +1,4 @@
-package dev.ptq.evaluate.task;
+package dev.ptq.evaluate;
 
 import java.util.Arrays;
 
@@ -7,7 +7,7 @@ import java.util.Arrays;
  *
  * <p>Source: Matsumoto and Nishimura, Mersenne Twister, 1998 (MT19937, seeded by an array).
  */
-final class PythonRandom {
+public final class PythonRandom {
     private static final int SIZE = 624;
     private static final int SHIFT = 397;
     private static final int ARRAY_SEED = 19650218;
@@ -20,7 +20,7 @@ final class PythonRandom {
      *
      * @param seed not negative
      */
-    PythonRandom(int seed) {
+    public PythonRandom(int seed) {
         state[0] = ARRAY_SEED;
         for (int i = 1; i < SIZE; i++) {
             state[i] = 1812433253 * (state[i - 1] ^ (state[i - 1] >>> 30)) + i;
@@ -63,14 +63,14 @@ final class PythonRandom {
     }
 
     /** A number from 0 to 1, without 1, of 53 bits. */
-    double uniform() {
+    public double uniform() {
         int high = bits() >>> 5;
         int low = bits() >>> 6;
         return (high * 67108864.0 + low) / 9007199254740992.0;
     }
 
     /** A whole number from 0 to {@code bound}, without it. */
-    int below(int bound) {
+    public int below(int bound) {
         int unused = Integer.numberOfLeadingZeros(bound);
         int drawn = bits() >>> unused;
         while (drawn >= bound) {
@@ -80,7 +80,7 @@ final class PythonRandom {
     }
 
     /** {@code count} different numbers below {@code size}, in the order of {@code random.sample}. */
-    int[] sample(int size, int count) {
+    public int[] sample(int size, int count) {
         if (count > size) {
             throw new IllegalArgumentException("cannot draw " + count + " of " + size);
         }
@@ -113,7 +113,7 @@ final class PythonRandom {
     }
 
     /** The numbers below {@code size} in the order that {@code random.shuffle} gives them. */
-    int[] shuffled(int size) {
+    public int[] shuffled(int size) {
         int[] order = identity(size);
         for (int i = size - 1; i > 0; i--) {
             int other = below(i + 1);

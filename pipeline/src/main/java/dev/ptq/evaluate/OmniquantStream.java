@@ -1,0 +1,78 @@
+package dev.ptq.evaluate;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.data.Chunks;
+import dev.ptq.data.Tokenizer;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.stream.IntStream;
+
+/** How OmniQuant's code makes one stream of tokens of each of its data sets. */
+public enum OmniquantStream {
+    /** The rows joined by two newlines. */
+    WIKITEXT2,
+    /** Likewise. */
+    PTB,
+    /** The rows joined by a space. */
+    PTB_NEW,
+    /** Pieces of one chunk from documents drawn at random. */
+    C4,
+    /** The first documents joined by a space, as many tokens as {@link #C4} has. */
+    C4_NEW;
+
+    private static final int C4_CHUNKS = 256;
+    private static final int C4_NEW_DOCUMENTS = 1100;
+
+    /** The name in configs. */
+    String label() {
+        return name().toLowerCase(Locale.ROOT).replace('_', '-');
+    }
+
+    /**
+     * The chunks of a text.
+     *
+     * @throws ConfigException if pieces are to be drawn and no row is longer than a chunk
+     */
+    int[][] chunks(List<String> rows, Tokenizer tokenizer, int length) {
+        return switch (this) {
+            case WIKITEXT2, PTB -> Chunks.oneStream(rows, tokenizer, length);
+            case PTB_NEW -> Chunks.oneStream(List.of(String.join(" ", rows)), tokenizer, length);
+            case C4 -> drawn(rows, tokenizer, length);
+            case C4_NEW -> {
+                List<String> first = rows.subList(0, Math.min(C4_NEW_DOCUMENTS, rows.size()));
+                int[][] chunks = Chunks.oneStream(List.of(String.join(" ", first)), tokenizer, length);
+                yield Arrays.copyOf(chunks, Math.min(C4_CHUNKS, chunks.length));
+            }
+        };
+    }
+
+    /** As the code draws, but passing over rows of just a chunk's length, which end it. */
+    private static int[][] drawn(List<String> rows, Tokenizer tokenizer, int length) {
+        PythonRandom random = new PythonRandom(0);
+        Map<Integer, int[]> seen = new HashMap<>();
+        int[] none = {};
+        return IntStream.range(0, C4_CHUNKS)
+                .mapToObj(chunk -> {
+                    while (true) {
+                        int row = random.below(rows.size());
+                        int[] tokens = seen.computeIfAbsent(row, key -> {
+                            int[] encoded = tokenizer.encode(rows.get(key));
+                            return encoded.length > length ? encoded : none;
+                        });
+                        if (tokens.length > 0) {
+                            int from = random.below(tokens.length - length);
+                            return Arrays.copyOfRange(tokens, from, from + length);
+                        }
+                        if (seen.size() == rows.size() && seen.values().stream().allMatch(found -> found.length == 0)) {
+                            throw new ConfigException("no row has more than " + length
+                                    + " tokens, of which stream c4 takes pieces; lower seq_len or take a text of longer"
+                                    + " documents");
+                        }
+                    }
+                })
+                .toArray(int[][]::new);
+    }
+}
