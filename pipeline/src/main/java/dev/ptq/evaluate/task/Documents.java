@@ -17,9 +17,6 @@ import tools.jackson.databind.node.ObjectNode;
 final class Documents {
     private static final Logger log = LoggerFactory.getLogger(Documents.class);
 
-    /** The seed of the harness of version 0.3. */
-    private static final int LQER_SEED = 42;
-
     private final Task task;
     private final TasksSettings settings;
     private final List<Row> pool;
@@ -48,11 +45,10 @@ final class Documents {
             throw new ConfigException(task.name() + ": expected documents in split " + task.evaluatedSplit()
                     + ", found " + rows.size() + (rows.isEmpty() ? "" : ", of which limit leaves none"));
         }
-        boolean older = settings.profile() == Profile.LQER;
-        PythonRandom random = new PythonRandom(older ? LQER_SEED : settings.seed());
+        PythonRandom random = new PythonRandom(settings.usedSeed());
         int[] order = new int[rows.size()];
         Arrays.setAll(order, i -> i);
-        if (older) {
+        if (settings.profile() == Profile.LQER) {
             order = random.shuffled(rows.size());
         }
         List<Row> pool = settings.numFewshot() == 0 ? List.of() : data.rows(task, task.exampleSplit());

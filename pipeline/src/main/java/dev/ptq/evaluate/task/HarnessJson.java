@@ -66,7 +66,9 @@ final class HarnessJson {
         for (String seed : List.of("random_seed", "numpy_seed", "torch_seed")) {
             config.putNull(seed);
         }
-        config.put("fewshot_seed", settings.seed());
+        config.put("fewshot_seed", settings.usedSeed());
+        settings.addBos()
+                .ifPresentOrElse(add -> config.put("add_bos_token", add), () -> config.putNull("add_bos_token"));
         ArrayNode quirks = config.putArray("quirks");
         settings.quirks().forEach(quirk -> quirks.add(quirk.label()));
     }

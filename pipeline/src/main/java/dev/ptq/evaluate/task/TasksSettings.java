@@ -37,6 +37,9 @@ public record TasksSettings(
         Optional<Boolean> addBos,
         boolean lqerJson,
         List<Quirk> quirks) {
+    /** The seed of the harness of version 0.3. */
+    private static final int LQER_SEED = 42;
+
     /** Resamples that take less than a second for the largest task. */
     private static final int RESAMPLES = 1000;
 
@@ -143,6 +146,11 @@ public record TasksSettings(
     /** Every single task, in order. */
     public List<Task> tasks() {
         return nodes().stream().flatMap(node -> node.tasks().stream()).toList();
+    }
+
+    /** The seed that a task's order and examples are drawn from. */
+    int usedSeed() {
+        return profile == Profile.LQER ? LQER_SEED : seed;
     }
 
     /** How many of a task's documents are evaluated. */

@@ -217,6 +217,13 @@ class TaskResultsTest {
         assertThat(file.get("config").get("profile").asString()).isEqualTo("harness-0.4");
         assertThat(file.get("config").get("limit").asDouble()).isEqualTo(2);
         assertThat(file.get("config").get("bootstrap_iters").asInt()).isEqualTo(1000);
+        assertThat(file.get("config").get("fewshot_seed").asInt()).isEqualTo(1234);
+        assertThat(file.get("config").get("add_bos_token").isNull()).isTrue();
+        assertThat(results("names = ['piqa']\nprofile = 'lqer-0.3'\nadd_bos = true")
+                        .harness(config, identity)
+                        .get("config")
+                        .toString())
+                .contains("\"profile\":\"lqer-0.3\"", "\"fewshot_seed\":42", "\"add_bos_token\":true");
         assertThat(file.get("configs").get("piqa").toString())
                 .isEqualTo("{\"task\":\"piqa\",\"dataset_path\":\"baber/piqa\",\"training_split\":\"train\","
                         + "\"validation_split\":\"validation\",\"doc_to_text\":\"Question: {goal}\\nAnswer:\","
