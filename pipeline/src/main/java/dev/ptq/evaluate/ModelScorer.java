@@ -4,6 +4,7 @@ import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.ModelConfig;
 import dev.ptq.model.Places;
 import dev.ptq.model.Predictions;
 import dev.ptq.model.Unfinished;
@@ -24,6 +25,12 @@ import java.util.Map;
  * one sequence.
  */
 public final class ModelScorer implements RequestScorer {
+    /** Hidden states held at a time, in values. */
+    private static final long HIDDEN_VALUES = 1L << 26;
+
+    /** With more, little more is of one length, and more is lost when a process is killed. */
+    private static final long MOST_TOKENS = 1L << 18;
+
     private final LanguageModel model;
     private final BlockRunner runner;
     private final int batchSize;
@@ -44,6 +51,11 @@ public final class ModelScorer implements RequestScorer {
         this.batchSize = batchSize;
         this.unfinished = unfinished;
         this.reporter = reporter;
+    }
+
+    /** Tokens of requests that should be scored together, by the memory of their hidden states. */
+    public static long tokensAtOnce(ModelConfig shape) {
+        return Math.min(MOST_TOKENS, HIDDEN_VALUES / shape.hiddenSize());
     }
 
     /** An input and what is asked of it. */

@@ -248,7 +248,7 @@ public final class Perplexity {
             throws IOException {
         ModelScorer scorer =
                 new ModelScorer(models.model(), models.runner(), settings.batchSize(), unfinished, reporter);
-        long inPass = HIDDEN_VALUES / models.model().config().hiddenSize();
+        long inPass = ModelScorer.tokensAtOnce(models.model().config());
         double[][] sums = new double[documents.length][1];
         int from = 0;
         while (from < documents.length) {

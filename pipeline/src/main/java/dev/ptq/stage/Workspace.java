@@ -6,6 +6,7 @@ import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Text;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.ModelScorer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.Task;
@@ -142,7 +143,8 @@ public final class Workspace implements AutoCloseable {
                     settings,
                     taskData(settings),
                     TextEncoding.of(tokenizer(), settings),
-                    experiment.shape().maxPositions());
+                    experiment.shape().maxPositions(),
+                    ModelScorer.tokensAtOnce(experiment.shape()));
             tasks.put(settings, evaluation);
         }
         return evaluation;

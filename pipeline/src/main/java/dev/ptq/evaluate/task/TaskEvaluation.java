@@ -69,7 +69,13 @@ public final class TaskEvaluation {
         return List.copyOf(digests);
     }
 
-    static TaskEvaluation prepare(
+    /**
+     * As above.
+     *
+     * @param passTokens that are scored together, where no document alone has more: the more, the more sequences are of
+     *     one length
+     */
+    public static TaskEvaluation prepare(
             TasksSettings settings, TaskData data, TextEncoding encoding, int maxTokens, long passTokens)
             throws IOException {
         TaskEvaluation evaluation = new TaskEvaluation(settings, new Encoder(encoding, maxTokens, settings));
