@@ -1,5 +1,6 @@
 package dev.ptq.report;
 
+import dev.ptq.config.NaturalOrder;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileVisitResult;
