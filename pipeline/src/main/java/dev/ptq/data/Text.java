@@ -2,20 +2,26 @@ package dev.ptq.data;
 
 import dev.ptq.config.ConfigTable;
 import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
 /** A text and how it falls into rows, the units that perplexity protocols join. */
-public sealed interface Text permits TextFile, CorpusText {
+public sealed interface Text permits TextFile, CorpusText, DatasetText {
     /**
      * Reads the keys of {@code table} that name a text.
      *
-     * @param defaultSplit of a corpus, if the table names none
+     * @param defaultSplit of a corpus or data set, if the table names none
      */
     static Text read(ConfigTable table, Split defaultSplit) {
         String dataset = table.string("dataset");
         Optional<Corpus> corpus = Corpus.named(dataset);
-        return corpus.isPresent() ? CorpusText.read(table, corpus.get(), defaultSplit) : TextFile.read(table, dataset);
+        if (corpus.isPresent()) {
+            return CorpusText.read(table, corpus.get(), defaultSplit);
+        }
+        boolean file = Rows.hasEnding(dataset) && !Files.isDirectory(Path.of(dataset));
+        return file ? TextFile.read(table, dataset) : DatasetText.read(table, dataset, defaultSplit);
     }
 
     /** The name that metrics carry unless the config gives another. */
@@ -35,7 +41,7 @@ public sealed interface Text permits TextFile, CorpusText {
     List<String> rows() throws IOException;
 
     /** What a fingerprint needs to know of a text. */
-    sealed interface Content permits TextFile.Content, CorpusText.Content {
+    sealed interface Content permits TextFile.Content, CorpusText.Content, DatasetText.Content {
         String sha256();
     }
 }

@@ -97,9 +97,10 @@ class BadInputTest {
                 TinyExperiment.CONFIG
                         .replaceFirst("DIR/text.txt\"", "DIR/text.txt\"\nsplit = \"train\"")
                         .replaceFirst("(?s)(.*)DIR/text.txt\"", "$1wordnt\"\nsplit = \"test\""),
-                "DIR/config.toml:6:1: calibration.split: a file has no splits, only a corpus has; remove it",
+                "DIR/config.toml:6:1: calibration.split: a file has no splits; remove it",
                 "DIR/config.toml:22:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
-                        + " wordnet], or the path of a .txt or .jsonl file, got \"wordnt\"; did you mean \"wordnet\"?");
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], or a"
+                        + " folder of such files, got \"wordnt\"; did you mean \"wordnet\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceFirst("DIR/text.txt\"", "dickens\"\nlayout = \"lines\"\nsplit = \"all\""),
@@ -337,7 +338,7 @@ class BadInputTest {
         assertRefused(
                 1,
                 TinyExperiment.CONFIG.replace("text.txt", "rows.jsonl"),
-                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", got {\"tale\": \"b\"}");
+                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", found only [tale]");
     }
 
     @ParameterizedTest
