@@ -28,6 +28,7 @@ import picocli.CommandLine.Command;
             SampleCommand.class,
             CollectCommand.class,
             ImportLqerCommand.class,
+            FetchCommand.class,
             ListCommand.class,
             CacheCommand.class,
             VerifyCommand.class,

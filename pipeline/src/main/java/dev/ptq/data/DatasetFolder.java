@@ -1,6 +1,10 @@
 package dev.ptq.data;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.hub.Hub;
+import dev.ptq.hub.HubListing;
+import dev.ptq.hub.HubRepo;
+import dev.ptq.hub.HubSnapshot;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -9,7 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 
-/** A folder with the files of a data set, laid out as on the Hugging Face hub. */
+/** A data set as on the Hugging Face hub: a folder with its files, or what was fetched from there. */
 public final class DatasetFolder {
     private static final int DEEPEST = 6;
     private static final int MOST_FILES = 20_000;
@@ -35,10 +39,46 @@ public final class DatasetFolder {
         return layout(folder).files(config, split).stream().map(folder::resolve).toList();
     }
 
+    /**
+     * The files of a split of a data set that was fetched from the hub.
+     *
+     * @return none if not all of them are there
+     */
+    static List<Path> files(HubRepo repo, HubSnapshot snapshot, Optional<String> config, String split)
+            throws IOException {
+        List<String> names = snapshot.names();
+        if (names.contains(DatasetCard.FILE) && !snapshot.has(DatasetCard.FILE)) {
+            return List.of();
+        }
+        List<String> files = layout(repo, names, snapshot).files(config, split);
+        return files.stream().allMatch(snapshot::has)
+                ? files.stream().map(snapshot.folder()::resolve).toList()
+                : List.of();
+    }
+
+    /**
+     * Fetches a split of a data set, with the card that says which files it is.
+     *
+     * @throws ConfigException saying what to do, if there is no such data set or split
+     */
+    public static HubSnapshot fetch(HubRepo repo, Optional<String> config, String split, Hub hub) throws IOException {
+        HubListing listing = hub.list(repo);
+        boolean card = listing.names().contains(DatasetCard.FILE);
+        HubSnapshot snapshot = hub.fetch(listing, card ? List.of(DatasetCard.FILE) : List.of());
+        return hub.fetch(listing, layout(repo, listing.names(), snapshot).files(config, split));
+    }
+
+    private static DatasetLayout layout(HubRepo repo, List<String> names, HubSnapshot snapshot) throws IOException {
+        return new DatasetLayout("data set " + repo.label(), names, card(snapshot.folder()));
+    }
+
     private static DatasetLayout layout(Path folder) throws IOException {
+        return new DatasetLayout(folder.toString(), names(folder), card(folder));
+    }
+
+    private static Optional<DatasetCard> card(Path folder) throws IOException {
         Path card = folder.resolve(DatasetCard.FILE);
-        Optional<DatasetCard> read = Files.isRegularFile(card) ? Optional.of(DatasetCard.read(card)) : Optional.empty();
-        return new DatasetLayout(folder.toString(), names(folder), read);
+        return Files.isRegularFile(card) ? Optional.of(DatasetCard.read(card)) : Optional.empty();
     }
 
     /** Paths below the folder, with slashes. Hidden files and linked folders are left out. */

@@ -30,6 +30,11 @@ public sealed interface Text permits TextFile, CorpusText, DatasetText {
     /** What messages call it. */
     String label();
 
+    /** The commit on the hub that it was fetched from. */
+    default Optional<String> commit() {
+        return Optional.empty();
+    }
+
     /** Hashes the text. */
     Content content() throws IOException;
 

@@ -99,8 +99,8 @@ class BadInputTest {
                         .replaceFirst("(?s)(.*)DIR/text.txt\"", "$1wordnt\"\nsplit = \"test\""),
                 "DIR/config.toml:6:1: calibration.split: a file has no splits; remove it",
                 "DIR/config.toml:22:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
-                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], or a"
-                        + " folder of such files, got \"wordnt\"; did you mean \"wordnet\"?");
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a folder of such files,"
+                        + " or owner/name on the hub, got \"wordnt\"; did you mean \"wordnet\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceFirst("DIR/text.txt\"", "dickens\"\nlayout = \"lines\"\nsplit = \"all\""),
@@ -192,19 +192,19 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "DIR/absent"),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
-                        + " Hugging Face model folder, got \"DIR/absent\" (paths start at the current directory)");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
+                        + " of a Hugging Face model folder, or owner/name on the hub, got \"DIR/absent\" (paths start at the current directory)");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "refrence"),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
-                        + " Hugging Face model folder, got \"refrence\" (paths start at the current directory); did you"
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
+                        + " of a Hugging Face model folder, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you"
                         + " mean \"reference\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", ""),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
-                        + " Hugging Face model folder, got \"\" (paths start at the current directory)");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
+                        + " of a Hugging Face model folder, or owner/name on the hub, got \"\" (paths start at the current directory)");
         Files.createDirectory(folder.resolve("empty"));
         assertRefused(
                 2,

@@ -101,7 +101,7 @@ class TextFileTest {
                 "dataset = 'no.txt'",
                 "x:1:1: dataset: no such file: \"no.txt\" (paths start at the current" + " directory)");
         String expected = "a corpus, one of [dickens, europarl, wordnet], a file that ends in one of [.parquet, .jsonl,"
-                + " .json, .jsonl.gz, .json.gz, .txt], or a folder of such files";
+                + " .json, .jsonl.gz, .json.gz, .txt], a folder of such files, or owner/name on the hub";
         assertProblem("dataset = 'a.csv'", "x:1:1: dataset: expected " + expected + ", got \"a.csv\"");
         assertProblem("dataset = '" + other + "'", "x:1:1: dataset: expected " + expected + ", got \"" + other + "\"");
         assertProblem("dataset = ''", "x:1:1: dataset: expected " + expected + ", got \"\"");
