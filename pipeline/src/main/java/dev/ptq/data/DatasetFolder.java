@@ -43,6 +43,7 @@ public final class DatasetFolder {
      * The files of a split of a data set that was fetched from the hub.
      *
      * @return none if not all of them are there
+     * @throws ConfigException if it has no such split
      */
     static List<Path> files(HubRepo repo, HubSnapshot snapshot, Optional<String> config, String split)
             throws IOException {
@@ -50,7 +51,15 @@ public final class DatasetFolder {
         if (names.contains(DatasetCard.FILE) && !snapshot.has(DatasetCard.FILE)) {
             return List.of();
         }
-        List<String> files = layout(repo, names, snapshot).files(config, split);
+        List<String> files;
+        try {
+            files = layout(repo, names, snapshot).files(config, split);
+        } catch (ConfigException e) {
+            if (snapshot.isListed()) {
+                throw e;
+            }
+            return List.of(); // another program fetched another part
+        }
         return files.stream().allMatch(snapshot::has)
                 ? files.stream().map(snapshot.folder()::resolve).toList()
                 : List.of();

@@ -13,7 +13,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Objects;
 import java.util.Optional;
 
 /**
@@ -118,7 +117,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
         }
     }
 
-    private static boolean isFolder(String dataset) {
+    static boolean isFolder(String dataset) {
         try {
             return !dataset.isEmpty() && Files.isDirectory(Path.of(dataset));
         } catch (InvalidPathException e) {
@@ -129,13 +128,13 @@ public record DatasetText(String dataset, Optional<String> config, String split,
     /** The last part of the data set's name. */
     @Override
     public String name() {
-        String last = Objects.toString(Path.of(dataset).getFileName(), dataset);
+        String last = TextFile.lastPart(dataset);
         return found.commit().isPresent() ? last.replaceFirst("@.*", "") : last;
     }
 
     @Override
     public String label() {
-        return dataset + config.map(name -> "/" + name).orElse("") + "/" + split;
+        return dataset.isEmpty() ? "" : dataset + config.map(name -> "/" + name).orElse("") + "/" + split;
     }
 
     @Override

@@ -2,8 +2,6 @@ package dev.ptq.data;
 
 import dev.ptq.config.ConfigTable;
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
@@ -20,7 +18,7 @@ public sealed interface Text permits TextFile, CorpusText, DatasetText {
         if (corpus.isPresent()) {
             return CorpusText.read(table, corpus.get(), defaultSplit);
         }
-        boolean file = Rows.hasEnding(dataset) && !Files.isDirectory(Path.of(dataset));
+        boolean file = Rows.hasEnding(dataset) && !DatasetText.isFolder(dataset);
         return file ? TextFile.read(table, dataset) : DatasetText.read(table, dataset, defaultSplit);
     }
 

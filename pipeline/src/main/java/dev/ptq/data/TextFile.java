@@ -4,6 +4,7 @@ import dev.ptq.config.ConfigTable;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -34,7 +35,7 @@ public record TextFile(String path, Layout layout, String field) implements Text
     }
 
     static TextFile read(ConfigTable table, String path) {
-        if (!Files.isRegularFile(Path.of(path))) {
+        if (!isFile(path)) {
             table.problem("dataset", "no such file: \"" + path + "\" (paths start at the current directory)");
         }
         table.refuse("split", "a file has no splits; remove it");
@@ -52,10 +53,22 @@ public record TextFile(String path, Layout layout, String field) implements Text
     /** The file's name without its ending. */
     @Override
     public String name() {
-        Path last = Path.of(path).getFileName();
-        String file = last == null ? path : last.toString();
+        String file = lastPart(path);
         int dot = file.lastIndexOf('.');
         return dot > 0 ? file.substring(0, dot) : file;
+    }
+
+    /** What stands after the last separator of what may be a path. */
+    static String lastPart(String path) {
+        return path.replaceFirst("[/\\\\]+$", "").replaceFirst("(?s).*[/\\\\]", "");
+    }
+
+    private static boolean isFile(String path) {
+        try {
+            return Files.isRegularFile(Path.of(path));
+        } catch (InvalidPathException e) {
+            return false;
+        }
     }
 
     @Override

@@ -15,9 +15,14 @@ import java.util.stream.Stream;
 public record HubSnapshot(Path folder, String commit, Path listing) {
     private static final int DEEPEST = 10;
 
+    /** Whether the names of all files are known, also of those that are not there. */
+    public boolean isListed() {
+        return Files.isRegularFile(listing);
+    }
+
     /** The names of all files if they are known, else of those that are there. */
     public List<String> names() throws IOException {
-        if (Files.isRegularFile(listing)) {
+        if (isListed()) {
             return Files.readAllLines(listing);
         }
         try (Stream<Path> files = Files.walk(folder, DEEPEST)) {

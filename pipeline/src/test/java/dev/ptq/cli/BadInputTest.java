@@ -103,6 +103,13 @@ class BadInputTest {
                         + " or owner/name on the hub, got \"wordnt\"; did you mean \"wordnet\"?");
         assertRefused(
                 2,
+                TinyExperiment.CONFIG.replaceFirst(
+                        "(?s)(.*name = )\"tales\"\ndataset = \"DIR/text.txt\"", "$1\"tales\"\ndataset = \"\""),
+                "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a"
+                        + " folder of such files, or owner/name on the hub, got \"\"");
+        assertRefused(
+                2,
                 TinyExperiment.CONFIG.replaceFirst("DIR/text.txt\"", "dickens\"\nlayout = \"lines\"\nsplit = \"all\""),
                 "DIR/config.toml:6:1: calibration.layout: unknown key",
                 "DIR/config.toml:7:1: calibration.split: expected one of [test, train, validation], got \"all\"");

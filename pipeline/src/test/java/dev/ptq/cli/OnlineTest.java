@@ -244,6 +244,27 @@ class OnlineTest {
     }
 
     @Test
+    void whatAnotherProgramFetchedIsCompletedOnRequest() throws IOException {
+        Path theirs = folder.resolve("hf/hub/datasets--owner--tales");
+        Files.createDirectories(theirs.resolve("snapshots/" + "a".repeat(40) + "/short"));
+        Files.createDirectories(theirs.resolve("refs"));
+        Files.writeString(theirs.resolve("refs/main"), "a".repeat(40));
+        Path first = theirs.resolve("snapshots/" + "a".repeat(40) + "/short/test-00000-of-00002.jsonl");
+        Files.writeString(first, "{\"tale\": \"" + "a word ".repeat(99) + "\"}");
+        tiny.execute("fetch", "owner/tiny");
+        tiny.config(CONFIG);
+
+        assertThat(tiny.execute("validate", "DIR/config.toml").err()).contains("the data set of the hub is not in ");
+        assertThat(tiny.execute("validate", "DIR/config.toml", "--online").code())
+                .isZero();
+        Files.writeString(theirs.resolve("refs/main"), "a".repeat(40));
+        Files.move(first, first.resolveSibling("test.jsonl"));
+        server.requests.clear();
+        assertThat(tiny.execute("validate", "DIR/config.toml").code()).isZero();
+        assertThat(server.requests).isEmpty();
+    }
+
+    @Test
     void problemsOfTheConfigAreReportedAsEver() throws IOException {
         Outcome outcome =
                 tiny.run(CONFIG.replace("\"short\"", "\"long\"").replace("bits = 3", "bits = 300"), "tag", "--online");
