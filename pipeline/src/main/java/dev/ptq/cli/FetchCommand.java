@@ -39,10 +39,7 @@ final class FetchCommand implements Callable<Integer> {
     @Nullable
     String config;
 
-    @Option(
-            names = "--split",
-            paramLabel = "SPLIT",
-            description = "which part of a data set; may be repeated (default: train and test)")
+    @Option(names = "--split", paramLabel = "SPLIT", description = "which part of the data set; may be repeated")
     List<String> splits = new ArrayList<>();
 
     @Override
@@ -52,6 +49,9 @@ final class FetchCommand implements Callable<Integer> {
                         new ConfigException("NAME: expected owner/name or owner/name@revision, got \"" + name + "\""));
         if (!dataset && (config != null || !splits.isEmpty())) {
             throw new ConfigException("--config and --split are for data sets; add --dataset");
+        }
+        if (dataset && splits.isEmpty()) {
+            throw new ConfigException("--split: expected the part of the data set that is wanted, such as test");
         }
         Hub hub = OnlineOption.open();
         HubSnapshot snapshot = dataset ? split(repo, hub) : ModelFolder.fetch(repo, hub);
@@ -63,7 +63,7 @@ final class FetchCommand implements Callable<Integer> {
 
     private HubSnapshot split(HubRepo repo, Hub hub) throws IOException {
         Optional<HubSnapshot> last = Optional.empty();
-        for (String split : splits.isEmpty() ? List.of("train", "test") : splits) {
+        for (String split : splits) {
             last = Optional.of(DatasetFolder.fetch(repo, Optional.ofNullable(config), split, hub));
         }
         return last.orElseThrow();

@@ -5,6 +5,7 @@ import dev.ptq.config.NaturalOrder;
 import dev.ptq.config.Spelling;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -21,7 +22,7 @@ import java.util.regex.Pattern;
  */
 record DatasetLayout(String where, List<String> names, Optional<DatasetCard> card) {
     private static final Pattern SHARD =
-            Pattern.compile("(?<before>.*-)(?<index>[0-9]{5})-of-(?<count>[0-9]{5})(?<after>\\..*)");
+            Pattern.compile("(?<before>.*[-._])(?<index>[0-9]{5})-of-(?<count>[0-9]{5})(?<after>\\..*)");
 
     DatasetLayout {
         names = names.stream()
@@ -36,12 +37,10 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
      * @throws ConfigException if there are none, or a shard is missing
      */
     List<String> files(Optional<String> config, String split) {
-        List<String> files = oneEnding(
+        return oneEnding(
                 card.isPresent() && !card.get().configs().isEmpty()
                         ? ofCard(card.get(), config, split)
                         : called(config, split));
-        requireShards(files);
-        return files;
     }
 
     private List<String> ofCard(DatasetCard card, Optional<String> config, String split) {
@@ -65,6 +64,9 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
             throw new ConfigException(where + ": split \"" + split + "\" is " + patterns + " by its "
                     + DatasetCard.FILE + ", but no file of a kind that can be read is called so; there are "
                     + shown(names));
+        }
+        if (patterns.stream().anyMatch(pattern -> pattern.contains("*"))) { // else some shards may be all that is meant
+            requireShards(files);
         }
         return files;
     }
@@ -103,6 +105,7 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
         for (String folder : folders) {
             List<String> files = in(folder, split);
             if (!files.isEmpty()) {
+                requireShards(files);
                 return files;
             }
             found.addAll(splits(folder));
@@ -158,16 +161,19 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
     }
 
     private void requireShards(List<String> files) {
+        Set<String> there = new HashSet<>(files);
+        Set<String> known = new HashSet<>();
         for (String file : files) {
             Matcher shard = SHARD.matcher(file);
-            if (!shard.matches()) {
+            if (known.contains(file) || !shard.matches()) {
                 continue;
             }
             int count = Integer.parseInt(shard.group("count"));
             for (int i = 0; i < count; i++) {
                 String other = String.format(
                         Locale.ROOT, "%s%05d-of-%05d%s", shard.group("before"), i, count, shard.group("after"));
-                if (!files.contains(other)) {
+                known.add(other);
+                if (!there.contains(other)) {
                     throw new ConfigException(
                             where + ": " + other + " is missing, one of " + count + " files of a split");
                 }

@@ -123,11 +123,11 @@ public final class Hub {
                 mebibytes(bytes),
                 settings.endpoint(),
                 cache.root());
-        try (Progress progress = reporter.start("fetch " + listing.repo().label(), bytes >> 20, "MiB")) {
+        try (Progress progress = reporter.start("fetch " + listing.repo().label(), wholeMebibytes(bytes), "MiB")) {
             long[] done = {0};
             LongConsumer note = count -> {
                 done[0] += count;
-                progress.step(Math.max(0, done[0]) >> 20);
+                progress.step(wholeMebibytes(Math.max(0, done[0])));
             };
             for (Map.Entry<String, Blob> file : missing.entrySet()) {
                 file.getValue()
@@ -175,6 +175,10 @@ public final class Hub {
         } catch (AtomicMoveNotSupportedException e) {
             Files.move(from, to, StandardCopyOption.REPLACE_EXISTING);
         }
+    }
+
+    private static long wholeMebibytes(long bytes) {
+        return (bytes + (1 << 20) - 1) >> 20;
     }
 
     static String mebibytes(long bytes) {

@@ -53,7 +53,12 @@ final class HubClient {
         URI uri = URI.create(endpoint + "/" + repo.api());
         HttpResponse<InputStream> answer = ask(repo, "GET", uri, 0, true);
         try (InputStream in = new WatchedStream(answer.body(), settings.stall())) {
-            byte[] json = in.readNBytes(MOST_LISTING + 1);
+            byte[] json;
+            try {
+                json = in.readNBytes(MOST_LISTING + 1);
+            } catch (IOException e) {
+                throw new IOException(shown(uri) + ": the connection broke: " + e.getMessage(), e);
+            }
             if (json.length > MOST_LISTING) {
                 throw new IOException(shown(uri) + ": answers with more than " + (MOST_LISTING >> 20) + " MiB");
             }
@@ -211,10 +216,14 @@ final class HubClient {
     private ConfigException refused(HubRepo repo, int status, HttpResponse<InputStream> answer) throws IOException {
         String what = repo.kind().noun() + " " + repo.label();
         String code = answer.headers().firstValue("X-Error-Code").orElse("");
-        boolean token = settings.token().isPresent();
+        boolean open = HubSettings.isOpen(endpoint);
+        boolean token = settings.token().isPresent() && !open;
+        String ask = open
+                ? "set HF_ENDPOINT to an address with https, as no token is sent over plain http"
+                : "set HF_TOKEN, from " + endpoint + "/settings/tokens";
         if (code.equals("GatedRepo") || (status == 403 && token)) {
             return new ConfigException(what + ": is not open to everybody: accept its terms at " + endpoint + "/"
-                    + repo.page() + (token ? " with the account of your HF_TOKEN" : " and set HF_TOKEN"));
+                    + repo.page() + (token ? " with the account of your HF_TOKEN" : ", and " + ask));
         }
         if (code.equals("RevisionNotFound")) {
             return new ConfigException(what + ": has no revision \"" + repo.revision() + "\" on " + endpoint);
@@ -225,9 +234,7 @@ final class HubClient {
         if (status == 401 || status == 403 || status == 404) {
             return new ConfigException(what + ": " + endpoint + " answers " + status
                     + ": either there is none of that name, so check it, or it is private: "
-                    + (token
-                            ? "the token in HF_TOKEN does not allow to read it"
-                            : "set HF_TOKEN, from " + endpoint + "/settings/tokens"));
+                    + (token ? "the token in HF_TOKEN does not allow to read it" : ask));
         }
         return new ConfigException(what + ": " + shown(answer.uri()) + " answers " + status);
     }

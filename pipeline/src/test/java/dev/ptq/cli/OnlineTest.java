@@ -168,7 +168,7 @@ class OnlineTest {
                         .code())
                 .isZero();
         assertThat(server.asked("GET /datasets/owner/tales/resolve/")).isEqualTo(3);
-        assertThat(tiny.execute("fetch", "owner/tales", "--dataset", "--config", "long"))
+        assertThat(tiny.execute("fetch", "owner/tales", "--dataset", "--config", "long", "--split", "train"))
                 .isEqualTo(
                         new Outcome(
                                 2,
@@ -184,6 +184,9 @@ class OnlineTest {
                 .isEqualTo(new Outcome(2, "", "NAME: expected owner/name or owner/name@revision, got \"tiny\"\n"));
         assertThat(tiny.execute("fetch", "owner/tiny", "--split", "test"))
                 .isEqualTo(new Outcome(2, "", "--config and --split are for data sets; add --dataset\n"));
+        assertThat(tiny.execute("fetch", "owner/tales", "--dataset"))
+                .isEqualTo(new Outcome(
+                        2, "", "--split: expected the part of the data set that is wanted, such as test\n"));
         assertThat(tiny.execute("fetch", "owner/none").err())
                 .isEqualTo("model owner/none: has no revision \"main\" on " + server.endpoint() + "\n");
         server.commit("models/owner/old", Map.of("config.json", new byte[0], "pytorch_model.bin", new byte[9]));

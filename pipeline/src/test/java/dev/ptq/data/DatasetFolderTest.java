@@ -87,6 +87,32 @@ class DatasetFolderTest {
     }
 
     @Test
+    void aCardMayMeanSomeShardsOnly() throws IOException {
+        with("en/c4-train.00000-of-00003.jsonl", "en/c4-train.00001-of-00003.jsonl");
+        card("""
+                configs:
+                - config_name: first
+                  data_files: en/c4-train.00000-of-00003.jsonl
+                - config_name: all
+                  data_files: en/c4-train.*
+                """);
+
+        assertThat(names("first", "train")).containsExactly("en/c4-train.00000-of-00003.jsonl");
+        assertRefused("all", "train", "en/c4-train.00002-of-00003.jsonl is missing, one of 3 files of a split");
+    }
+
+    @Test
+    void linksLeadNowhere() throws IOException {
+        with("outside/test.jsonl");
+        Path inside = Files.createDirectories(folder.resolve("inside"));
+        Files.createSymbolicLink(inside.resolve("data"), folder.resolve("outside"));
+
+        assertThatExceptionOfType(ConfigException.class)
+                .isThrownBy(() -> DatasetFolder.files(inside, Optional.empty(), "test"))
+                .withMessageEndingWith("found []");
+    }
+
+    @Test
     void theCardSaysWhereFilesAre() throws IOException {
         with("raw/first-test.jsonl", "raw/first-train.jsonl", "raw/second.jsonl", "more/x.jsonl", "more/y.jsonl");
         card("""

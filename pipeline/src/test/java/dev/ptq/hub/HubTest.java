@@ -267,7 +267,7 @@ class HubTest {
                 "401 |                  | model owner/tiny: HUB answers 401: either there is none of that name, so check it, or it is private: set HF_TOKEN, from HUB/settings/tokens",
                 "404 | RepoNotFound     | model owner/tiny: HUB answers 404: either there is none of that name, so check it, or it is private: set HF_TOKEN, from HUB/settings/tokens",
                 "404 | RevisionNotFound | model owner/tiny: has no revision \"main\" on HUB",
-                "403 | GatedRepo        | model owner/tiny: is not open to everybody: accept its terms at HUB/owner/tiny and set HF_TOKEN",
+                "403 | GatedRepo        | model owner/tiny: is not open to everybody: accept its terms at HUB/owner/tiny, and set HF_TOKEN, from HUB/settings/tokens",
                 "400 |                  | model owner/tiny: HUB/api/models/owner/tiny/revision/main answers 400",
             })
     void refusalsSayWhatToDo(String status, String code, String message) {
