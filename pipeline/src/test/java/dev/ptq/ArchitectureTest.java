@@ -27,7 +27,7 @@ class ArchitectureTest {
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
             Map.entry("cli", "sweep report stage run train lqer hub " + DOMAIN),
             Map.entry("sweep", "report stage run config progress"),
-            Map.entry("report", "run chart config progress"),
+            Map.entry("report", "run chart tensor config progress"),
             Map.entry("stage", "run hub " + DOMAIN),
             Map.entry("run", "lock config progress"),
             Map.entry("method", "calibrate format model data tensor config progress"),
@@ -69,9 +69,28 @@ class ArchitectureTest {
     void everyPackageIsInTheTable() {
         assertThat(CLASSES.stream()
                         .map(JavaClass::getPackageName)
-                        .map(name -> name.substring(BASE.length() + 1))
+                        .map(name -> name.substring(BASE.length() + 1).replaceFirst("\\..*", ""))
                         .collect(Collectors.toSet()))
                 .isEqualTo(MAY_USE.keySet());
+    }
+
+    /** Tasks ask through an interface: no model, and nothing outside knows them. */
+    @Test
+    void tasksKnowNoModel() {
+        noClasses()
+                .that()
+                .resideInAPackage(BASE + ".evaluate.task")
+                .should()
+                .dependOnClassesThat()
+                .resideInAnyPackage(BASE + ".model..", BASE + ".tensor..")
+                .check(CLASSES);
+        noClasses()
+                .that()
+                .resideInAPackage(BASE + ".evaluate")
+                .should()
+                .dependOnClassesThat()
+                .resideInAPackage(BASE + ".evaluate.task")
+                .check(CLASSES);
     }
 
     @Test

@@ -5,6 +5,8 @@ import java.math.BigDecimal;
 import java.math.RoundingMode;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.DoubleStream;
+import java.util.stream.Stream;
 
 /** The values that an axis shows. Marks are decimal, so they are where their labels say. */
 record AxisRange(Scale scale, double low, double high) {
@@ -16,6 +18,17 @@ record AxisRange(Scale scale, double low, double high) {
     /** Where marks may be within a factor of ten on a logarithmic axis, the fewest first. */
     private static final List<int[]> DIGITS =
             List.of(new int[] {1}, new int[] {1, 2, 5}, new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9});
+
+    /** The range of an axis that shows these values and its own. */
+    static AxisRange of(Axis axis, double[] values) {
+        return of(
+                axis.scale(),
+                DoubleStream.concat(
+                                DoubleStream.of(values),
+                                Stream.concat(axis.shown().stream(), axis.marks().stream())
+                                        .mapToDouble(Double::doubleValue))
+                        .toArray());
+    }
 
     /** The range of an axis that shows all the values, which are finite, and above zero where the scale is of those. */
     static AxisRange of(Scale scale, double[] values) {

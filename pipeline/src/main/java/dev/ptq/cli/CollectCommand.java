@@ -7,13 +7,13 @@ import dev.ptq.report.ResultGroups;
 import dev.ptq.report.ResultRow;
 import dev.ptq.report.ResultTable;
 import dev.ptq.report.Results;
+import dev.ptq.run.AtomicFile;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.function.Supplier;
 import java.util.stream.Stream;
@@ -83,14 +83,7 @@ final class CollectCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         checkOptions();
-        Results results = Results.read(folders);
-        PrintWriter err = spec.commandLine().getErr();
-        results.warnings().forEach(warning -> err.println("warning: " + warning));
-        if (results.rows().isEmpty()) {
-            throw new ConfigException(folders.stream()
-                    .map(folder -> folder + ": no runs in it; a run is a folder with manifest.json and metrics.json")
-                    .toList());
-        }
+        Results results = FoundRuns.read(folders, spec.commandLine().getErr());
         ResultTable table = table(results.rows());
         write(
                 switch (format) {
@@ -103,22 +96,14 @@ final class CollectCommand implements Callable<Integer> {
 
     private void checkOptions() {
         List<String> problems = new ArrayList<>();
-        for (Path folder : folders) {
-            if (!Files.isDirectory(folder)) {
-                problems.add(folder + ": no such folder");
-            }
-        }
+        folders.forEach(folder -> FoundRuns.problem(folder).ifPresent(problems::add));
         if (longForm && format != Format.csv) {
             problems.add("--long: expected --format csv, got " + format);
         }
         if (boldBest && format == Format.csv) {
             problems.add("--bold-best: expected --format markdown or latex, got csv");
         }
-        if (out != null && Files.isDirectory(out)) {
-            problems.add(out + ": expected a file to write, found a folder");
-        } else if (out != null && !Files.isDirectory(out.toAbsolutePath().resolveSibling(""))) {
-            problems.add(out + ": there is no such folder to write it to");
-        }
+        Optional.ofNullable(out).flatMap(FoundRuns::outputProblem).ifPresent(problems::add);
         if (!problems.isEmpty()) {
             throw new ConfigException(problems);
         }
@@ -162,13 +147,7 @@ final class CollectCommand implements Callable<Integer> {
         if (out == null) {
             print.print(text);
         } else {
-            Path partial = out.resolveSibling(out.getFileName() + ".partial");
-            try {
-                Files.writeString(partial, text);
-                Files.move(partial, out, StandardCopyOption.ATOMIC_MOVE);
-            } finally {
-                Files.deleteIfExists(partial);
-            }
+            AtomicFile.replace(out, text);
             print.println("table: " + out);
         }
         print.flush();

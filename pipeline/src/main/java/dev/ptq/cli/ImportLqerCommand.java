@@ -70,6 +70,9 @@ final class ImportLqerCommand implements Callable<Integer> {
         if (folder == null || !Files.isDirectory(folder)) {
             throw new ConfigException(target + ": there is no such folder to write it to");
         }
+        if (Files.isDirectory(target)) {
+            throw new ConfigException(target + ": expected a file to write, found a folder");
+        }
         if (Files.exists(target) && Files.isSameFile(target, file)) {
             throw new ConfigException(target + ": expected another file than the one that is read");
         }

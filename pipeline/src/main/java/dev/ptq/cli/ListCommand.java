@@ -1,6 +1,7 @@
 package dev.ptq.cli;
 
 import dev.ptq.data.Corpus;
+import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
 import dev.ptq.model.ModelFolder;
@@ -14,20 +15,21 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq list methods|formats|models|datasets}. */
+/** {@code ptq list methods|formats|models|datasets|tasks}. */
 @Command(
         name = "list",
         mixinStandardHelpOptions = true,
         description =
                 "Lists what can be written in a config, with one line each: methods and formats by name, families of"
-                        + " models, corpora and kinds of text files.")
+                        + " models, corpora and kinds of text files, tasks.")
 final class ListCommand implements Callable<Integer> {
     /** What can be listed; lower case on the command line. */
     enum What {
         methods,
         formats,
         models,
-        datasets
+        datasets,
+        tasks
     }
 
     @Spec
@@ -43,9 +45,10 @@ final class ListCommand implements Callable<Integer> {
             case formats -> Formats.descriptions();
             case models -> models();
             case datasets -> datasets();
+            case tasks -> Tasks.descriptions();
         };
         PrintWriter out = spec.commandLine().getOut();
-        lines.forEach((name, text) -> out.printf(Locale.ROOT, "%-12s %s%n", name, text));
+        lines.forEach((name, text) -> out.printf(Locale.ROOT, "%-14s %s%n", name, text));
         out.flush();
         return 0;
     }

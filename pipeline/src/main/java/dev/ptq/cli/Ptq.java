@@ -27,11 +27,13 @@ import picocli.CommandLine.Command;
             QuantizeTensorCommand.class,
             SampleCommand.class,
             CollectCommand.class,
+            ReportCommand.class,
             ImportLqerCommand.class,
             FetchCommand.class,
             ListCommand.class,
             CacheCommand.class,
             VerifyCommand.class,
+            CompareCommand.class,
             TrainReferenceCommand.class,
             CommandLine.HelpCommand.class
         },

@@ -98,7 +98,7 @@ final class SweepCommand implements Callable<Integer> {
     private int run(Sweep sweep, List<CheckedPoint> points) throws IOException {
         boolean failFast = afterFailure != null && afterFailure.failFast;
         List<PointRecord> records;
-        try (PointProcesses runner = new PointProcesses(sweep, program(), environment())) {
+        try (PointProcesses runner = new PointProcesses(sweep, program(), environment(points))) {
             records = new SweepRun(sweep, points, runner).run(jobs, failFast);
         }
         print(SweepTable.ofResults(sweep, points, records), "results: " + sweep.directory());
@@ -125,7 +125,9 @@ final class SweepCommand implements Callable<Integer> {
     }
 
     /** Points at once take a share of the threads each: more threads than processors only get in each other's way. */
-    private Map<String, String> environment() {
-        return jobs == 1 ? Map.of() : Map.of("PTQ_THREADS", String.valueOf(Math.max(1, Parallel.THREADS / jobs)));
+    private Map<String, String> environment(List<CheckedPoint> points) {
+        long toRun = points.stream().filter(point -> point.complete().isEmpty()).count();
+        long atOnce = Math.max(1, Math.min(jobs, toRun));
+        return atOnce == 1 ? Map.of() : Map.of("PTQ_THREADS", String.valueOf(Math.max(1, Parallel.THREADS / atOnce)));
     }
 }

@@ -2,13 +2,11 @@ package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.progress.Progress;
-import dev.ptq.run.Manifest;
 import dev.ptq.run.TemporaryResults;
 import dev.ptq.stage.Downloads;
 import dev.ptq.stage.Verification;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
@@ -63,7 +61,7 @@ final class VerifyCommand implements Callable<Integer> {
         }
         PrintWriter out = spec.commandLine().getOut();
         try (Verification verification = Verification.of(
-                        directory(),
+                        RunDirectory.of(run, results),
                         Progress.Reporter.forTerminal(),
                         online.hub().map(Downloads::new));
                 TemporaryResults temporary = TemporaryResults.create(keep)) {
@@ -85,16 +83,6 @@ final class VerifyCommand implements Callable<Integer> {
             out.flush();
             return outcome.differences().isEmpty() ? ExitCode.OK : ExitCode.SOFTWARE;
         }
-    }
-
-    private Path directory() {
-        for (Path directory : List.of(run, results.resolve(run))) {
-            if (Files.exists(directory.resolve(Manifest.FILE))) {
-                return directory;
-            }
-        }
-        throw new ConfigException(
-                run + ": expected the directory of a run, or its tag in " + results + "; found no manifest.json");
     }
 
     private void print(PrintWriter out, Verification.Outcome outcome) {

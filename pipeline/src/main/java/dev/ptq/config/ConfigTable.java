@@ -273,9 +273,15 @@ public final class ConfigTable {
             values.put(key, entries);
             return entries;
         }
-        if (value != null) {
-            boolean section = value instanceof Node.Table && value.position().inFile();
-            rejected(value, at(key), "a list of tables", section ? "; write [[" + TomlWriter.key(at(key)) + "]]" : "");
+        String section = "[[" + TomlWriter.key(at(key)) + "]]";
+        if (value instanceof Node.Table table && table.implied()) {
+            problems.add(
+                    value.position(),
+                    TomlWriter.key(at(key)),
+                    "the config has no " + section + " to change; add one to it, or set the list as a whole");
+        } else if (value != null) {
+            boolean inFile = value instanceof Node.Table && value.position().inFile();
+            rejected(value, at(key), "a list of tables", inFile ? "; write " + section : "");
         }
         return List.of();
     }

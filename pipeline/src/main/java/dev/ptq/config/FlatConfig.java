@@ -1,5 +1,6 @@
 package dev.ptq.config;
 
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Collections;
 import java.util.HashMap;
@@ -42,11 +43,18 @@ public final class FlatConfig {
     /** Keys whose value is the names of such entries. */
     private final Set<String> lists = new HashSet<>();
 
-    private FlatConfig() {}
+    /** The names by which the entries of a list are addressed, in order. */
+    private final Map<String, List<String>> children = new HashMap<>();
+
+    private final boolean whole;
+
+    private FlatConfig(boolean whole) {
+        this.whole = whole;
+    }
 
     /** No config at all. */
     public static FlatConfig none() {
-        return new FlatConfig();
+        return new FlatConfig(true);
     }
 
     /**
@@ -57,7 +65,7 @@ public final class FlatConfig {
      */
     public static FlatConfig parse(String toml, String source) {
         try {
-            FlatConfig flat = new FlatConfig();
+            FlatConfig flat = new FlatConfig(true);
             flat.table(List.of(), ConfigTable.parse(toml, source, List.of()).node());
             return flat;
         } catch (StackOverflowError e) { // the parser and this class descend with the nesting
@@ -66,14 +74,87 @@ public final class FlatConfig {
     }
 
     /**
-     * The keys that tell these configs apart: two of them differ in the value, or one has none.
+     * What changes to a config say of it, when there is nothing else.
+     *
+     * @param changes {@code key=value} as for an override, the later ones winning; any that is none is passed over
+     * @param like a config with the same lists, {@link #none} if none is known: where a change gives the place of an
+     *     entry, its name is there
+     */
+    public static FlatConfig ofChanges(List<String> changes, FlatConfig like) {
+        Node.Table document = new Node.Table(new LinkedHashMap<>(), Position.ofOverride(""));
+        Overrides overrides = new Overrides(document, new Problems());
+        try {
+            FlatConfig flat = new FlatConfig(false);
+            changes.forEach(change -> overrides.apply(change, document.position()));
+            flat.table(List.of(), flat.withNames(document, List.of(), like));
+            return flat;
+        } catch (StackOverflowError e) { // as above; such values are no config's
+            return new FlatConfig(false);
+        }
+    }
+
+    /** The table with entries under their names instead of their places, as far as these are known. */
+    private Node.Table withNames(Node.Table table, List<String> path, FlatConfig like) {
+        String list = TomlWriter.key(path);
+        List<String> names = new ArrayList<>(like.children.getOrDefault(list, List.of()));
+        Map<String, Node> renamed = new LinkedHashMap<>();
+        boolean given = false;
+        for (Map.Entry<String, Node> each : table.value().entrySet()) {
+            String key = each.getKey();
+            if (each.getValue() instanceof Node.Table entry) {
+                int place = names.isEmpty() ? -1 : place(key, names.size());
+                Optional<String> own =
+                        place < 0 ? Optional.empty() : Overrides.names(entry).findFirst();
+                if (own.isPresent()) {
+                    names.set(place, own.get());
+                    given = true;
+                }
+                String name = place < 0 ? key : names.get(place);
+                if (table.value().containsKey(name) || renamed.containsKey(name)) {
+                    name = key; // two of one name have their places
+                }
+                renamed.put(name, withNames(entry, append(path, name), like));
+            } else {
+                renamed.put(key, each.getValue());
+            }
+        }
+        if (given) {
+            put(path.subList(0, path.size() - 1), path, String.join(", ", names));
+        }
+        return new Node.Table(renamed, table.position());
+    }
+
+    /** The place that a key is, less than {@code count}; otherwise -1. */
+    private static int place(String key, int count) {
+        return IntStream.range(0, count)
+                .filter(place -> key.equals(String.valueOf(place)))
+                .findFirst()
+                .orElse(-1);
+    }
+
+    /**
+     * The keys that tell these configs apart: two of them differ in the value, or one has none. Where only changes of a
+     * config are known, it counts with the values that it has.
      *
      * <p>That one has none is not counted where another key says so already: a step or text that is missing as a whole
      * is missing from the names of its list, and its keys count only if other steps or texts have other values for
      * them; of another table that is missing only the first key counts; and another format has other keys.
      */
     public static Set<String> differences(Collection<FlatConfig> configs) {
-        return new ConfigDifferences(configs).keys();
+        Set<String> keys = new ConfigDifferences(
+                        configs.stream().filter(config -> config.whole).toList())
+                .keys();
+        configs.stream()
+                .filter(config -> !config.whole)
+                .flatMap(config -> config.values.keySet().stream())
+                .distinct()
+                .filter(key -> configs.stream()
+                                .flatMap(config -> Stream.ofNullable(config.values.get(key)))
+                                .distinct()
+                                .count()
+                        > 1)
+                .forEach(keys::add);
+        return keys;
     }
 
     /**
@@ -82,6 +163,11 @@ public final class FlatConfig {
      */
     public Map<String, Object> values() {
         return Collections.unmodifiableMap(values);
+    }
+
+    /** Whether it has all keys of its config, not only those that were changed. */
+    public boolean isWhole() {
+        return whole;
     }
 
     /** Whether nothing is in it. */
@@ -164,6 +250,9 @@ public final class FlatConfig {
         List<String> addresses = named
                 ? names
                 : IntStream.range(0, items.size()).mapToObj(String::valueOf).toList();
+        if (named) {
+            children.put(key, names);
+        }
         for (int i = 0; i < items.size(); i++) {
             List<String> entry = append(list, addresses.get(i));
             parents.put(TomlWriter.key(entry), key);

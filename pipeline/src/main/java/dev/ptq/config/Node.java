@@ -30,8 +30,17 @@ public sealed interface Node {
     /** A list. */
     record Items(List<Node> value, Position position) implements Node {}
 
-    /** A table, its keys in the order of the file. */
-    record Table(Map<String, Node> value, Position position) implements Node {}
+    /**
+     * A table, its keys in the order of the file.
+     *
+     * @param implied whether the document has no such table, but an override sets a key in it
+     */
+    record Table(Map<String, Node> value, Position position, boolean implied) implements Node {
+        /** A table that is written in the document. */
+        public Table(Map<String, Node> value, Position position) {
+            this(value, position, false);
+        }
+    }
 
     /** A scalar's value, or what a list or table holds. */
     Object value();

@@ -84,7 +84,8 @@ final class Overrides {
                 table.value().put(segment, value);
             } else {
                 Node child = table.value()
-                        .computeIfAbsent(segment, absent -> new Node.Table(new LinkedHashMap<>(), value.position()));
+                        .computeIfAbsent(
+                                segment, absent -> new Node.Table(new LinkedHashMap<>(), value.position(), true));
                 set(child, path, depth + 1, value);
             }
         } else if (parent instanceof Node.Items items) {

@@ -10,7 +10,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumMap;
 import java.util.HashSet;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -70,8 +69,11 @@ public enum Corpus {
         SHUFFLED
     }
 
-    /** Corpora that were asked for. */
+    /** Corpora that were asked for, in the order of the source. */
     private static final Map<Corpus, Map<Split, List<String>>> KEPT = new EnumMap<>(Corpus.class);
+
+    /** Splits that were asked for, in their own order. */
+    private static final Map<Corpus, Map<Split, List<String>>> ORDERED = new EnumMap<>(Corpus.class);
 
     private final String description;
     private final int trainPercent;
@@ -110,7 +112,10 @@ public enum Corpus {
                 splits = divided(read());
                 KEPT.put(this, splits);
             }
-            return splits.getOrDefault(split, List.of());
+            List<String> documents = splits.getOrDefault(split, List.of());
+            return ORDERED.computeIfAbsent(this, corpus -> new EnumMap<>(Split.class))
+                    .computeIfAbsent(
+                            split, key -> order == Order.SHUFFLED ? shuffled(documents) : List.copyOf(documents));
         }
     }
 
@@ -136,13 +141,12 @@ public enum Corpus {
                         .add(document.text());
             }
         }
-        divided.replaceAll((split, texts) -> order == Order.SHUFFLED ? shuffled(texts) : List.copyOf(texts));
         return divided;
     }
 
     private static List<String> shuffled(List<String> texts) {
         Map<String, String> byDigest = new TreeMap<>();
-        texts.forEach(text -> byDigest.put(HexFormat.of().formatHex(Digests.ofText(text)), text));
+        texts.forEach(text -> byDigest.put(Digests.hexOfText(text), text));
         return List.copyOf(byDigest.values());
     }
 

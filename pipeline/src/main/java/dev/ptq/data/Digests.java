@@ -37,6 +37,11 @@ public final class Digests {
         return HexFormat.of().formatHex(digest.digest());
     }
 
+    /** SHA-256 of a text in UTF-8, in hexadecimal. */
+    public static String hexOfText(String text) {
+        return HexFormat.of().formatHex(ofText(text));
+    }
+
     /** SHA-256 of a text in UTF-8. */
     static byte[] ofText(String text) {
         return sha256().digest(text.getBytes(StandardCharsets.UTF_8));

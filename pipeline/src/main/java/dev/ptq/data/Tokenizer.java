@@ -22,11 +22,15 @@ public final class Tokenizer implements AutoCloseable {
     public static final String CONFIG = "tokenizer_config.json";
 
     private final HuggingFaceTokenizer tokenizer;
+    private final String startText;
+    private final OptionalInt startId;
     private final OptionalInt endId;
     private final OptionalInt padId;
 
-    private Tokenizer(HuggingFaceTokenizer tokenizer, OptionalInt endId, OptionalInt padId) {
+    private Tokenizer(HuggingFaceTokenizer tokenizer, String startText, OptionalInt endId, OptionalInt padId) {
         this.tokenizer = tokenizer;
+        this.startText = startText;
+        this.startId = id(tokenizer, startText);
         this.endId = endId;
         this.padId = padId;
     }
@@ -65,7 +69,9 @@ public final class Tokenizer implements AutoCloseable {
         JsonNode config = config(folder);
         String end = token(config.path("eos_token"));
         String pad = token(config.path("pad_token"));
-        return new Tokenizer(opened, id(opened, end), id(opened, pad.isEmpty() || pad.equals("<unk>") ? end : pad));
+        String start = token(config.path("bos_token"));
+        return new Tokenizer(
+                opened, start, id(opened, end), id(opened, pad.isEmpty() || pad.equals("<unk>") ? end : pad));
     }
 
     /**
@@ -87,6 +93,16 @@ public final class Tokenizer implements AutoCloseable {
     /** The text of token ids; special tokens have none. */
     public String decode(int[] ids) {
         return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray(), true);
+    }
+
+    /** The start token that {@code tokenizer_config.json} names, whether or not {@link #encode} puts it anywhere. */
+    public OptionalInt startId() {
+        return startId;
+    }
+
+    /** How it is written in a text; empty where there is none. */
+    public String startText() {
+        return startText;
     }
 
     /** The end-of-text token that {@code tokenizer_config.json} names. */

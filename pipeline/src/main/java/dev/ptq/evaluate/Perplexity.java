@@ -4,16 +4,21 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.BlockRunner;
+import dev.ptq.model.Divergence;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.Places;
+import dev.ptq.model.Predictions;
 import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.function.IntToDoubleFunction;
 import java.util.stream.IntStream;
 
 /** Token perplexity of a model on a text. */
@@ -28,8 +33,31 @@ public final class Perplexity {
      *
      * @param loss mean negative log-likelihood in nats, as the protocol averages it
      * @param scoredTokens predictions that count
+     * @param divergences from a reference, for each chunk; empty where there was none
      */
-    public record Result(double loss, double perplexity, List<ChunkLoss> chunks, long scoredTokens) {}
+    public record Result(
+            double loss,
+            double perplexity,
+            List<ChunkLoss> chunks,
+            long scoredTokens,
+            List<ChunkDivergence> divergences) {
+        /** The mean divergence of all scored tokens; agreement likewise. */
+        public Optional<ChunkDivergence> divergence() {
+            if (divergences.isEmpty()) {
+                return Optional.empty();
+            }
+            double divergence = 0;
+            double agreement = 0;
+            for (int i = 0; i < divergences.size(); i++) {
+                int tokens = chunks.get(i).tokens();
+                if (tokens > 0) {
+                    divergence += tokens * divergences.get(i).divergence();
+                    agreement += tokens * divergences.get(i).agreement();
+                }
+            }
+            return Optional.of(new ChunkDivergence(divergence / scoredTokens, agreement / scoredTokens));
+        }
+    }
 
     /**
      * The loss of one chunk.
@@ -38,6 +66,33 @@ public final class Perplexity {
      * @param tokens that are scored
      */
     public record ChunkLoss(double mean, int tokens) {}
+
+    /**
+     * How the predictions of one chunk differ from those of a reference model.
+     *
+     * @param divergence mean over the scored tokens of the Kullback-Leibler divergence from the reference, in nats; NaN
+     *     where there are none
+     * @param agreement the share of them where both find the same token the likeliest
+     */
+    public record ChunkDivergence(double divergence, double agreement) {}
+
+    /**
+     * What a text is scored with.
+     *
+     * @param runner makes the blocks
+     * @param reference makes those of the model that predictions are compared with; none where they are not compared
+     */
+    public record Models(LanguageModel model, BlockRunner runner, Optional<BlockRunner> reference) {
+        /** A model without a reference. */
+        public Models(LanguageModel model, BlockRunner runner) {
+            this(model, runner, Optional.empty());
+        }
+
+        /** How many times hidden states go through the blocks, and are held at a time. */
+        int copies() {
+            return reference.isPresent() ? 2 : 1;
+        }
+    }
 
     /**
      * Cuts the text into chunks.
@@ -93,18 +148,18 @@ public final class Perplexity {
         long wanted = settings.maxSamples().isPresent()
                 ? chunk * settings.maxSamples().getAsInt()
                 : HIDDEN_VALUES;
-        return Math.max(batch, Math.min(wanted, HIDDEN_VALUES)) * Float.BYTES;
+        long copies = settings.divergence() ? 2 : 1;
+        return Math.max(copies * batch, Math.min(copies * wanted, HIDDEN_VALUES)) * Float.BYTES;
     }
 
     /**
-     * Scores the chunks with the blocks that {@code runner} makes.
+     * Scores the chunks.
      *
      * @param padId of the tokenizer, whose prediction some protocols leave out
      * @param unfinished what an earlier attempt left, and where this one keeps what it has done
      */
     public static Result evaluate(
-            LanguageModel model,
-            BlockRunner runner,
+            Models models,
             PerplexitySettings settings,
             int[][] chunks,
             OptionalInt padId,
@@ -113,71 +168,115 @@ public final class Perplexity {
             throws IOException {
         int seqLen = settings.seqLen();
         int batchSize = settings.batchSize();
-        long inPass = HIDDEN_VALUES / ((long) seqLen * model.config().hiddenSize());
+        ModelConfig shape = models.model().config();
+        long inPass = HIDDEN_VALUES / ((long) seqLen * shape.hiddenSize() * models.copies());
         int passChunks = (int) Math.max(batchSize, Math.min(chunks.length, inPass) / batchSize * batchSize);
-        double[] sums = new double[chunks.length];
+        double[][] sums = new double[chunks.length][];
         OptionalInt unscored = settings.protocol().unscored(padId);
         int[] counts =
                 Arrays.stream(chunks).mapToInt(chunk -> scored(chunk, unscored)).toArray();
         long batches = ((long) chunks.length + batchSize - 1) / batchSize;
-        long steps = batches * model.config().blocks();
+        long steps = batches * shape.blocks() * models.copies();
         try (Progress progress = reporter.start("perplexity " + settings.name(), steps, "block passes")) {
             long stepsBefore = 0;
             for (int from = 0; from < chunks.length; from += passChunks) {
                 int[][] pass = Arrays.copyOfRange(chunks, from, Math.min(chunks.length, from + passChunks));
                 String name = "chunks-" + from;
+                int values = models.copies() == 1 ? 1 : 3;
                 double[] passSums = unfinished.numbers(name).orElse(new double[0]);
-                if (passSums.length != pass.length) {
-                    passSums = sums(
-                            model, runner, pass, batchSize, unscored, unfinished, name, shifted(progress, stepsBefore));
+                if (passSums.length != values * pass.length) {
+                    Pass work = new Pass(models, batchSize, unscored, unfinished, name);
+                    passSums = work.sums(pass, progress, stepsBefore);
                     unfinished.keep(name, passSums);
                 }
-                System.arraycopy(passSums, 0, sums, from, pass.length);
-                stepsBefore += ((long) pass.length + batchSize - 1)
-                        / batchSize
-                        * model.config().blocks();
+                for (int i = 0; i < pass.length; i++) {
+                    sums[from + i] = Arrays.copyOfRange(passSums, values * i, values * (i + 1));
+                }
+                stepsBefore += ((long) pass.length + batchSize - 1) / batchSize * shape.blocks() * models.copies();
                 progress.step(stepsBefore);
             }
         }
-        double loss = settings.protocol().meanLoss(sums, counts, batchSize);
+        double[] losses = Arrays.stream(sums).mapToDouble(sum -> sum[0]).toArray();
+        double loss = settings.protocol().meanLoss(losses, counts, batchSize);
         if (!Double.isFinite(loss)) {
             throw new IOException("the loss on " + settings.name() + " is " + loss);
         }
         List<ChunkLoss> chunkLosses = new ArrayList<>();
+        List<ChunkDivergence> divergences = new ArrayList<>();
         for (int i = 0; i < sums.length; i++) {
-            chunkLosses.add(new ChunkLoss(sums[i] / counts[i], counts[i]));
+            chunkLosses.add(new ChunkLoss(sums[i][0] / counts[i], counts[i]));
+            if (sums[i].length > 1) {
+                divergences.add(new ChunkDivergence(sums[i][1] / counts[i], sums[i][2] / counts[i]));
+            }
         }
         return new Result(
                 loss,
                 Math.exp(loss),
                 chunkLosses,
-                Arrays.stream(counts).asLongStream().sum());
+                Arrays.stream(counts).asLongStream().sum(),
+                divergences);
     }
 
-    /** The sum of the scored losses of each chunk of a pass. */
-    private static double[] sums(
-            LanguageModel model,
-            BlockRunner runner,
-            int[][] pass,
-            int batchSize,
-            OptionalInt unscored,
-            Unfinished unfinished,
-            String name,
-            Progress progress)
-            throws IOException {
-        double[] sums = new double[pass.length];
-        try (HiddenStates states = model.embed(pass, batchSize)) {
-            runner.run(states, ActivationObserver.none(), progress, name, unfinished, Unfinished.Carried.nothing());
-            double[][] losses = model.nextTokenLosses(states, pass);
-            for (int i = 0; i < pass.length; i++) {
-                for (int position = 0; position < losses[i].length; position++) {
-                    if (isScored(pass[i], position, unscored)) {
-                        sums[i] += losses[i][position];
-                    }
+    /** How chunks go through the model together. */
+    private record Pass(Models models, int batchSize, OptionalInt unscored, Unfinished unfinished, String name) {
+        /** Of each chunk the sum of its scored losses; with a reference also of divergences, and of agreements. */
+        double[] sums(int[][] chunks, Progress progress, long stepsBefore) throws IOException {
+            LanguageModel model = models.model();
+            Places places = Places.ofNextTokens(chunks);
+            try (HiddenStates states = run(chunks, models.runner(), name, progress, stepsBefore)) {
+                Predictions predictions = model.predictions(states, places);
+                if (models.reference().isEmpty()) {
+                    return sums(chunks, List.of(predictions::loss));
+                }
+                long half = (long) states.size() * model.config().blocks();
+                try (HiddenStates expected =
+                        run(chunks, models.reference().get(), name + "-reference", progress, stepsBefore + half)) {
+                    Divergence divergence = model.divergence(expected, states, places);
+                    return sums(
+                            chunks,
+                            List.of(
+                                    predictions::loss,
+                                    divergence::divergence,
+                                    place -> divergence.agrees(place) ? 1 : 0));
                 }
             }
         }
-        return sums;
+
+        private HiddenStates run(
+                int[][] chunks, BlockRunner runner, String passName, Progress progress, long stepsBefore)
+                throws IOException {
+            HiddenStates states = models.model().embed(chunks, batchSize);
+            try {
+                runner.run(
+                        states,
+                        ActivationObserver.none(),
+                        shifted(progress, stepsBefore),
+                        passName,
+                        unfinished,
+                        Unfinished.Carried.nothing());
+                return states;
+            } catch (IOException | RuntimeException e) {
+                states.close();
+                throw e;
+            }
+        }
+
+        /** The sums of several values over the scored places of each chunk, chunk by chunk. */
+        private double[] sums(int[][] chunks, List<IntToDoubleFunction> values) {
+            double[] sums = new double[chunks.length * values.size()];
+            int place = 0;
+            for (int chunk = 0; chunk < chunks.length; chunk++) {
+                for (int position = 0; position < chunks[chunk].length - 1; position++, place++) {
+                    if (isScored(chunks[chunk], position, unscored)) {
+                        for (int value = 0; value < values.size(); value++) {
+                            sums[chunk * values.size() + value] +=
+                                    values.get(value).applyAsDouble(place);
+                        }
+                    }
+                }
+            }
+            return sums;
+        }
     }
 
     private static Progress shifted(Progress progress, long before) {

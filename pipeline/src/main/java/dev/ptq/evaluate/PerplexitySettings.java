@@ -14,9 +14,16 @@ import java.util.OptionalInt;
  * @param seqLen tokens in a chunk
  * @param maxSamples chunks from the start that are evaluated; all where absent
  * @param batchSize chunks in a batch; it decides speed, and in protocol {@code lqer} also how losses are averaged
+ * @param divergence whether the predictions of what is measured are compared with those of the model in full precision
  */
 public record PerplexitySettings(
-        String name, Text text, int seqLen, PerplexityProtocol protocol, OptionalInt maxSamples, int batchSize) {
+        String name,
+        Text text,
+        int seqLen,
+        PerplexityProtocol protocol,
+        OptionalInt maxSamples,
+        int batchSize,
+        boolean divergence) {
     /** Reads one table. */
     public static PerplexitySettings read(ConfigTable table) {
         Text text = Text.read(table, Split.TEST);
@@ -36,6 +43,12 @@ public record PerplexitySettings(
                     "max_samples", "expected at least batch_size " + batchSize + ", got " + maxSamples.getAsInt());
         }
         return new PerplexitySettings(
-                name, text, table.integer("seq_len", 2048, 2, 1 << 20), protocol, maxSamples, batchSize);
+                name,
+                text,
+                table.integer("seq_len", 2048, 2, 1 << 20),
+                protocol,
+                maxSamples,
+                batchSize,
+                table.flag("divergence", false));
     }
 }

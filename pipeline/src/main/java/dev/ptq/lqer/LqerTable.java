@@ -119,7 +119,12 @@ final class LqerTable {
         if (ask(key).value() instanceof Long number && number >= min && number <= Integer.MAX_VALUE) {
             return OptionalInt.of(number.intValue());
         }
-        reject(key, "a whole number of at least " + min);
+        boolean tooLarge = ask(key).value() instanceof Long number && number > Integer.MAX_VALUE;
+        reject(
+                key,
+                tooLarge
+                        ? "a whole number from " + min + " to " + Integer.MAX_VALUE
+                        : "a whole number of at least " + min);
         return OptionalInt.empty();
     }
 

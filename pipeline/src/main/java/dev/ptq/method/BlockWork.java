@@ -17,6 +17,7 @@ public final class BlockWork {
     private final ActivationStatistics statistics;
     private final long seed;
     private final Map<String, NDArray> factors = new LinkedHashMap<>();
+    private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
     private final List<LayerReport> reports = new ArrayList<>();
 
     /**
@@ -69,6 +70,20 @@ public final class BlockWork {
     /** The low-rank factors made so far, rounded: {@code <module>.A} and {@code <module>.B}. */
     public Map<String, NDArray> factors() {
         return factors;
+    }
+
+    /** Takes those of the error in the method's metric and of the error itself. */
+    void keepSingularValues(LinearSpec linear, NDArray scaled, NDArray unscaled) {
+        for (NDArray values : List.of(scaled, unscaled)) {
+            values.attach(block.manager());
+        }
+        singularValues.put(linear.module() + ".scaled_error", scaled);
+        singularValues.put(linear.module() + ".error", unscaled);
+    }
+
+    /** All of weight errors, {@code <module>.scaled_error} and {@code <module>.error}, where a method keeps them. */
+    public Map<String, NDArray> singularValues() {
+        return singularValues;
     }
 
     /** A row for each layer that was worked on. */

@@ -29,6 +29,7 @@ import java.util.regex.PatternSyntaxException;
  * @param productA format of {@code x A}; absent: that of activations
  * @param productB format of {@code (x A) B}; absent: that of activations
  * @param pattern full-match regular expression of the weight names that get a path
+ * @param singularValues whether all singular values of the error, and of the error in the metric, are kept
  */
 public record LowRankCorrection(
         Metric metric,
@@ -37,7 +38,8 @@ public record LowRankCorrection(
         Optional<NumberFormat> productA,
         Optional<NumberFormat> productB,
         String pattern,
-        LowRankSolver solver)
+        LowRankSolver solver,
+        boolean singularValues)
         implements Method {
     private static final float SMALLEST_SCALE = 1e-4f;
 
@@ -65,7 +67,10 @@ public record LowRankCorrection(
             table.problem("pattern", "expected a regular expression, got '" + pattern + "': " + e.getDescription());
             pattern = ".*";
         }
-        return new LowRankCorrection(metric, rank, factor, productA, productB, pattern, LowRankSolver.read(table));
+        LowRankSolver solver = LowRankSolver.read(table);
+        // to a solver that looks for the leading ones alone, all of them would be most of the work
+        boolean singularValues = table.flag("singular_values", solver.kind() == LowRankSolver.Kind.EXACT);
+        return new LowRankCorrection(metric, rank, factor, productA, productB, pattern, solver, singularValues);
     }
 
     @Override
@@ -135,6 +140,9 @@ public record LowRankCorrection(
             double after = relative(error.sub(a.matMul(b)), weight);
             a.attach(owner);
             b.attach(owner);
+            if (singularValues) {
+                keepSingularValues(work, spec, error, scale, solution);
+            }
             double seconds = (System.nanoTime() - start) / 1e9;
             work.correct(
                     spec,
@@ -142,6 +150,13 @@ public record LowRankCorrection(
                     b,
                     new BlockWork.LayerReport(name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
         }
+    }
+
+    private void keepSingularValues(
+            BlockWork work, LinearSpec spec, NDArray error, NDArray scale, LowRankSolver.Solution solution) {
+        NDArray scaled = solution.singularValues()
+                .orElseGet(() -> LowRankSolver.singularValues(error.mul(scale.reshape(spec.inFeatures(), 1))));
+        work.keepSingularValues(spec, scaled, metric == Metric.IDENTITY ? scaled : LowRankSolver.singularValues(error));
     }
 
     /** {@code ||error|| / ||weight||}, Frobenius; 0 where the weight is all zeros. */

@@ -10,6 +10,7 @@ import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 
 /**
@@ -49,15 +50,20 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
                 random ? table.integer("oversample", 16, 0, 1024) : 0);
     }
 
-    /** The factors, attached to the manager of the error, and the share of {@code ||S E||²} that they capture. */
+    /**
+     * The factors and the singular values, attached to the manager of the error, and the share of {@code ||S E||²} that
+     * the factors capture.
+     */
     public static final class Solution {
         private final NDArray a;
         private final NDArray b;
+        private final Optional<NDArray> singularValues;
         private final double capturedEnergy;
 
-        Solution(NDArray a, NDArray b, double capturedEnergy) {
+        Solution(NDArray a, NDArray b, Optional<NDArray> singularValues, double capturedEnergy) {
             this.a = a;
             this.b = b;
+            this.singularValues = singularValues;
             this.capturedEnergy = capturedEnergy;
         }
 
@@ -69,6 +75,11 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         /** {@code [rank, outFeatures]}. */
         public NDArray b() {
             return b;
+        }
+
+        /** All of {@code S E}, the largest first, where they were found on the way to the factors. */
+        public Optional<NDArray> singularValues() {
+            return singularValues;
         }
 
         /** From 0 to 1; 1 too where there is no error. */
@@ -110,28 +121,58 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
             double captured = total == 0 ? 1 : Math.min(1, NativeFloats.sumOfSquares(leading.sigma()) / total);
             a.attach(outer);
             b.attach(outer);
-            return new Solution(a, b, captured);
+            leading.all().ifPresent(all -> all.attach(outer));
+            return new Solution(a, b, leading.all(), captured);
         }
     }
 
-    /** {@code [rows, r]}, {@code [r]} and {@code [r, columns]}. */
-    private record Leading(NDArray u, NDArray sigma, NDArray vt) {}
+    /**
+     * All singular values of a matrix, the largest first, attached to its manager. Of a matrix that is large on both
+     * sides they are the roots of the Gram matrix's eigenvalues: below a thousandth of the largest they are noise.
+     */
+    public static NDArray singularValues(NDArray matrix) {
+        NDManager outer = matrix.getManager();
+        long rows = matrix.getShape().get(0);
+        long columns = matrix.getShape().get(1);
+        try (NDManager scratch = outer.newSubManager()) {
+            matrix.tempAttach(scratch);
+            NDArray values = Math.min(rows, columns) <= SMALL
+                    ? Torch.singularValues(matrix.toType(DataType.FLOAT64, false))
+                            .toType(DataType.FLOAT32, false)
+                    : roots(Torch.eigenvalues(gram(rows < columns ? transpose(matrix) : matrix)));
+            values.attach(outer);
+            return values;
+        }
+    }
+
+    /**
+     * {@code [rows, r]}, {@code [r]} and {@code [r, columns]}.
+     *
+     * @param all singular values, where they are known
+     */
+    private record Leading(NDArray u, NDArray sigma, NDArray vt, Optional<NDArray> all) {}
 
     private static Leading transposed(Leading leading) {
-        return new Leading(transpose(leading.vt()), leading.sigma(), transpose(leading.u()));
+        return new Leading(transpose(leading.vt()), leading.sigma(), transpose(leading.u()), leading.all());
     }
 
     /** Leading singular triples of a matrix that is at least as high as wide. */
     private Leading leading(NDArray matrix, int rank, long seed) {
         int columns = (int) matrix.getShape().get(1);
-        NDArray basis = switch (kind) {
-            case EXACT -> leadingEigenvectors(matrix, Math.min(columns, rank + 16));
-            case RANDOMIZED -> subspace(matrix, Math.min(columns, rank + oversample), seed);
-        };
+        Optional<NDArray> all = Optional.empty();
+        NDArray basis;
+        if (kind == Kind.EXACT) {
+            NDList eigen = Torch.eigh(gram(matrix));
+            // ascending order: the leading ones are the last columns
+            basis = eigen.get(1).get(new NDIndex(":, {}:", columns - Math.min(columns, rank + 16)));
+            all = Optional.of(roots(eigen.get(0)));
+        } else {
+            basis = subspace(matrix, Math.min(columns, rank + oversample), seed);
+        }
         // Rayleigh-Ritz on the matrix itself: M V = (U Σ W) with V's columns orthonormal
         NDList parts = Torch.svd(matrix.matMul(basis));
         NDArray vt = parts.get(2).matMul(transpose(basis));
-        return cut(new NDList(parts.get(0), parts.get(1), vt), rank);
+        return cut(new NDList(parts.get(0), parts.get(1), vt), rank, all);
     }
 
     /** A small matrix is decomposed in double, so that rounding the factors starts from their true values. */
@@ -140,21 +181,25 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         for (NDArray part : Torch.svd(matrix.toType(DataType.FLOAT64, false))) {
             parts.add(part.toType(DataType.FLOAT32, false));
         }
-        return cut(parts, rank);
+        return cut(parts, rank, Optional.of(parts.get(1)));
     }
 
-    private static Leading cut(NDList parts, int rank) {
+    private static Leading cut(NDList parts, int rank, Optional<NDArray> all) {
         return new Leading(
                 parts.get(0).get(new NDIndex(":, :{}", rank)),
                 parts.get(1).get(new NDIndex(":{}", rank)),
-                parts.get(2).get(new NDIndex(":{}", rank)));
+                parts.get(2).get(new NDIndex(":{}", rank)),
+                all);
     }
 
-    private static NDArray leadingEigenvectors(NDArray matrix, int count) {
+    private static NDArray gram(NDArray matrix) {
         NDArray turned = transpose(matrix);
-        NDArray gram = Torch.linear(turned, turned);
-        // ascending order: the leading ones are the last columns
-        return Torch.eigh(gram).get(1).get(new NDIndex(":, {}:", gram.getShape().get(0) - count));
+        return Torch.linear(turned, turned);
+    }
+
+    /** Eigenvalues of a Gram matrix, ascending, as singular values; rounding leaves some of the least below zero. */
+    private static NDArray roots(NDArray eigenvalues) {
+        return eigenvalues.maximum(eigenvalues.zerosLike()).sqrt().flip(0);
     }
 
     private NDArray subspace(NDArray matrix, int count, long seed) {

@@ -3,11 +3,9 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
-import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -137,10 +135,22 @@ public final class LanguageModel implements AutoCloseable {
      * @param batchSize chunks in a batch; the last may have fewer
      */
     public HiddenStates embed(int[][] chunks, int batchSize) throws IOException {
+        List<int[][]> batches = new ArrayList<>();
+        for (int from = 0; from < chunks.length; from += batchSize) {
+            batches.add(Arrays.copyOfRange(chunks, from, Math.min(chunks.length, from + batchSize)));
+        }
+        return embed(batches);
+    }
+
+    /**
+     * Looks up the first block's input.
+     *
+     * @param batches token ids, of one length within a batch
+     */
+    public HiddenStates embed(List<int[][]> batches) throws IOException {
         HiddenStates states = new HiddenStates(manager.newSubManager());
         try {
-            for (int from = 0; from < chunks.length; from += batchSize) {
-                int[][] batch = Arrays.copyOfRange(chunks, from, Math.min(chunks.length, from + batchSize));
+            for (int[][] batch : batches) {
                 try (NDManager scratch = manager.newSubManager()) {
                     states.add(architecture.embed(checkpoint, scratch, batch));
                 }
@@ -166,53 +176,43 @@ public final class LanguageModel implements AutoCloseable {
     /** As above, with other limits on the weights and on the logits in memory at a time. */
     double[][] nextTokenLosses(HiddenStates states, int[][] chunks, int headValues, int logitsAtOnce)
             throws IOException {
-        int tokens = chunks[0].length;
-        int vocabulary = config().vocabSize();
-        int width = config().embeddingSize();
-        int tile = Math.max(1, Math.min(vocabulary, headValues / width));
-        int chunksAtOnce = Math.max(1, logitsAtOnce / Math.max(1, tile * (tokens - 1)));
-        double[][] logSums = new double[chunks.length][tokens - 1];
-        double[][] targets = new double[chunks.length][tokens - 1];
+        Predictions predictions = predictions(
+                states, Places.ofNextTokens(chunks), new Head(checkpoint, architecture, headValues, logitsAtOnce));
+        double[][] losses = new double[chunks.length][chunks[0].length - 1];
+        int place = 0;
+        for (double[] chunk : losses) {
+            for (int i = 0; i < chunk.length; i++) {
+                chunk[i] = predictions.loss(place++);
+            }
+        }
+        return losses;
+    }
+
+    /** Scores places in sequences. */
+    public Predictions predictions(HiddenStates states, Places places) throws IOException {
+        return predictions(states, places, head());
+    }
+
+    private Predictions predictions(HiddenStates states, Places places, Head head) throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
-            List<NDArray> finished = finish(scratch, states);
-            for (int from = 0; from < vocabulary; from += tile) {
-                int to = Math.min(vocabulary, from + tile);
-                try (NDManager part = scratch.newSubManager()) {
-                    NDArray head = checkpoint.loadRows(part, architecture.headTensor(), from, to);
-                    int chunk = 0;
-                    for (NDArray batch : finished) {
-                        int inBatch = (int) batch.getShape().get(0);
-                        for (int first = 0; first < inBatch; first += chunksAtOnce) {
-                            int last = Math.min(inBatch, first + chunksAtOnce);
-                            try (NDManager step = part.newSubManager()) {
-                                NDArray inputs = batch.get(step, new NDIndex("{}:{}, :{}", first, last, tokens - 1))
-                                        .reshape(-1, width);
-                                NDArray logits = Torch.linear(inputs, head);
-                                double[] sums = Torch.logSumExp(logits).toDoubleArray();
-                                FloatBuffer values = NativeFloats.window(logits);
-                                for (int row = 0; row < sums.length; row++) {
-                                    int which = chunk + first + row / (tokens - 1);
-                                    int position = row % (tokens - 1);
-                                    logSums[which][position] =
-                                            from == 0 ? sums[row] : logAdd(logSums[which][position], sums[row]);
-                                    int target = chunks[which][position + 1];
-                                    if (target >= from && target < to) {
-                                        targets[which][position] = values.get(row * (to - from) + target - from);
-                                    }
-                                }
-                            }
-                        }
-                        chunk += inBatch;
-                    }
-                }
-            }
+            return head.predictions(scratch, finish(scratch, states), places);
         }
-        for (int i = 0; i < chunks.length; i++) {
-            for (int j = 0; j < tokens - 1; j++) {
-                logSums[i][j] -= targets[i][j];
-            }
+    }
+
+    /**
+     * Compares what this model predicts from the states of two of its variants.
+     *
+     * @param reference the last block's output of the one whose distribution is the measure
+     * @param other likewise, for the same sequences in the same batches
+     */
+    public Divergence divergence(HiddenStates reference, HiddenStates other, Places places) throws IOException {
+        try (NDManager scratch = manager.newSubManager()) {
+            return head().divergence(scratch, finish(scratch, reference), finish(scratch, other), places);
         }
-        return logSums;
+    }
+
+    private Head head() {
+        return new Head(checkpoint, architecture, HEAD_VALUES, LOGITS);
     }
 
     /** Returns the logits of one batch, {@code [batch, tokens, vocabSize]}, attached to the manager of {@code states}. */
@@ -257,12 +257,6 @@ public final class LanguageModel implements AutoCloseable {
             }
         }
         return finished;
-    }
-
-    /** {@code log(exp(a) + exp(b))}. */
-    private static double logAdd(double a, double b) {
-        double larger = Math.max(a, b);
-        return larger + Math.log1p(Math.exp(Math.min(a, b) - larger));
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.ptq.report;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 
@@ -10,6 +11,9 @@ import org.apache.commons.csv.CSVPrinter;
 public final class CsvText {
     /** Text that starts so is a formula to a spreadsheet. */
     private static final String FORMULAS = "=+-@\t\r\n";
+
+    /** Characters that are commands to a terminal. */
+    private static final Pattern COMMANDS = Pattern.compile("[\\p{Cntrl}\u0080-\u009f&&[^\t\r\n]]");
 
     private CsvText() {}
 
@@ -30,7 +34,7 @@ public final class CsvText {
     }
 
     private static String cell(Object value) {
-        String text = value.toString();
+        String text = COMMANDS.matcher(value.toString()).replaceAll(" ");
         boolean formula = !(value instanceof Number) && !text.isEmpty() && FORMULAS.indexOf(text.charAt(0)) >= 0;
         return formula ? "'" + text : text;
     }

@@ -33,6 +33,8 @@ final class JsonObject {
             // without the parser's account of where an object that is cut off has begun
             String reason = e.getOriginalMessage().replaceFirst("(?s) \\(start marker at .*", "");
             throw new IOException(file.getFileName() + ": not valid JSON: " + reason, e);
+        } catch (NumberFormatException e) { // of an exponent beyond an int, which the parser does not wrap
+            throw new IOException(file.getFileName() + ": has a number that is too large", e);
         }
         if (!content.isObject()) {
             throw new IOException(file.getFileName() + ": expected an object");

@@ -6,8 +6,9 @@ import java.util.Set;
 /** What the names of metrics say. */
 final class Measures {
     private static final Set<String> LOWER =
-            Set.of("loss", "ppl", "word_perplexity", "byte_perplexity", "bits_per_byte");
-    private static final Set<String> HIGHER = Set.of("acc", "acc_norm", "exact_match", "f1", "mc1", "mc2");
+            Set.of("loss", "ppl", "perplexity", "word_perplexity", "byte_perplexity", "bits_per_byte", "kl_divergence");
+    private static final Set<String> HIGHER =
+            Set.of("acc", "acc_norm", "acc_bytes", "exact_match", "f1", "mc1", "mc2", "top1_agreement");
 
     /** Which of two values is the better one. */
     enum Better {

@@ -32,6 +32,14 @@ public final class MetricsTable {
                     .append(System.lineSeparator())
                     .append(System.lineSeparator());
         }
+        List<String[]> divergences = divergences(metrics, texts);
+        if (divergences.size() > 1) {
+            text.append(TextTable.render(divergences, Set.of(0))).append(System.lineSeparator());
+        }
+        List<String[]> tasks = tasks(metrics);
+        if (tasks.size() > 1) {
+            text.append(TextTable.render(tasks, Set.of(0, 1))).append(System.lineSeparator());
+        }
         text.append(String.format(Locale.ROOT, "bits per weight: %s%n", number(metrics, "bits_per_weight", "%.3f")));
         return text.toString();
     }
@@ -78,6 +86,66 @@ public final class MetricsTable {
                 if (metrics.containsKey(share)) {
                     rows.add(row(metrics, "loss recovered", share, "%.3f", ""));
                 }
+            }
+        }
+        return rows;
+    }
+
+    /** How the predictions of each variant differ from those in full precision, where that was asked for. */
+    private static List<String[]> divergences(Map<String, Object> metrics, List<String> texts) {
+        List<String[]> rows = new ArrayList<>();
+        rows.add(new String[] {"against full precision", "KL divergence", "top-1 agreement"});
+        for (String name : texts) {
+            for (String variant : List.of("round_to_nearest/", "")) {
+                String key = variant + "perplexity/" + name;
+                if (metrics.get(key + "/top1_agreement") instanceof Number share) {
+                    rows.add(new String[] {
+                        name + ", " + (variant.isEmpty() ? "this run" : "round to nearest"),
+                        number(metrics, key + "/kl_divergence", "%.5f"),
+                        String.format(Locale.ROOT, "%.2f %%", 100 * share.doubleValue())
+                    });
+                }
+            }
+        }
+        return rows;
+    }
+
+    /** A row for each metric of each task or group that was asked for by name. */
+    private static List<String[]> tasks(Map<String, Object> metrics) {
+        List<String[]> rows = new ArrayList<>();
+        rows.add(new String[] {
+            "task",
+            "metric",
+            "full precision",
+            "round to nearest",
+            "this run",
+            "standard error",
+            "flips",
+            "shots",
+            "documents"
+        });
+        for (String task : metrics.keySet()) {
+            if (!task.endsWith("/num_fewshot") || task.indexOf('/') != task.lastIndexOf('/')) {
+                continue;
+            }
+            String name = task.substring(0, task.indexOf('/') + 1);
+            for (String key : metrics.keySet()) {
+                String metric = key.startsWith(name) ? key.substring(name.length()) : "";
+                if (Measures.better(key) == Measures.Better.NEITHER || metric.isEmpty() || metric.indexOf('/') >= 0) {
+                    continue;
+                }
+                boolean accuracy = metric.equals("acc");
+                rows.add(new String[] {
+                    name.substring(0, name.length() - 1),
+                    metric,
+                    number(metrics, "full_precision/" + key, "%.4f"),
+                    number(metrics, "round_to_nearest/" + key, "%.4f"),
+                    number(metrics, key, "%.4f"),
+                    number(metrics, key + "_stderr", "%.4f"),
+                    accuracy ? number(metrics, name + "flips/full_precision", "%.3f") : "-",
+                    number(metrics, task, "%.0f"),
+                    number(metrics, name + "documents", "%.0f")
+                });
             }
         }
         return rows;

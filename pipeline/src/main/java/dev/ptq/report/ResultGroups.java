@@ -38,7 +38,10 @@ public final class ResultGroups {
      * @throws ConfigException if no config has one of them
      */
     public static ResultGroups of(List<ResultRow> rows, List<String> keys) {
-        requireKnown(keys, ResultTable.settings(rows));
+        requireKnown(
+                keys,
+                ResultTable.settings(
+                        rows.stream().filter(row -> row.error().isEmpty()).toList()));
         ResultGroups result = new ResultGroups(List.copyOf(keys));
         Map<List<Object>, List<ResultRow>> unordered = new LinkedHashMap<>();
         for (ResultRow row : rows) {

@@ -13,7 +13,7 @@ import java.util.OptionalLong;
  *
  * @param run its path below the folder that was searched, with slashes
  * @param folder where it was found; that of the sweep for a point that left none
- * @param config as resolved; {@link FlatConfig#none} where there is none
+ * @param config as resolved; what is changed by a sweep for a point that left none; else {@link FlatConfig#none}
  * @param metrics names to numbers, words and booleans; a number has the digits of its file
  * @param seconds of all its stages, also of those that were there before
  * @param state {@link #DONE}, {@link #DAMAGED}, or what the sweep says of its point
@@ -47,6 +47,19 @@ public record ResultRow(
     static ResultRow of(String run, Path folder, Map<String, Object> metrics, String state, String error) {
         return new ResultRow(
                 run, folder, FlatConfig.none(), metrics, OptionalDouble.empty(), OptionalLong.empty(), state, error);
+    }
+
+    /** A point of a sweep without results. */
+    static ResultRow ofFailure(String run, Path folder, FlatConfig settings, String state, String error) {
+        return new ResultRow(
+                run, folder, settings, Map.of(), OptionalDouble.empty(), OptionalLong.empty(), state, error);
+    }
+
+    /** A metric that is a number, and neither NaN nor infinite. */
+    OptionalDouble finite(String metric) {
+        return metrics.get(metric) instanceof Number value && Double.isFinite(value.doubleValue())
+                ? OptionalDouble.of(value.doubleValue())
+                : OptionalDouble.empty();
     }
 
     /** The metrics, then what they cost: bits per weight, seconds, memory. */

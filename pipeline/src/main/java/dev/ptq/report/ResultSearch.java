@@ -1,5 +1,6 @@
 package dev.ptq.report;
 
+import dev.ptq.config.FlatConfig;
 import dev.ptq.config.NaturalOrder;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
@@ -150,11 +151,19 @@ final class ResultSearch {
         Set<String> known = rows.stream().map(ResultRow::run).collect(Collectors.toSet());
         for (Path file : files) {
             Path folder = file.resolveSibling("");
+            FlatConfig like = rows.stream() // the one with the most steps and texts
+                    .sorted(Comparator.comparing(ResultRow::run))
+                    .filter(row -> folder.equals(row.folder().getParent()))
+                    .map(ResultRow::config)
+                    .filter(config -> !config.isEmpty())
+                    .max(Comparator.comparing(config -> config.values().size()))
+                    .orElse(FlatConfig.none());
             try {
                 for (SweepFile.Failure failure : SweepFile.failures(file)) {
                     String run = join(root.name(folder), failure.point());
                     if (known.add(run)) {
-                        rows.add(ResultRow.of(run, folder, Map.of(), failure.state(), failure.error()));
+                        FlatConfig settings = FlatConfig.ofChanges(failure.changes(), like);
+                        rows.add(ResultRow.ofFailure(run, folder, settings, failure.state(), failure.error()));
                     }
                 }
             } catch (IOException e) {

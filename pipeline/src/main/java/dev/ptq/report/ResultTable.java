@@ -5,6 +5,7 @@ import dev.ptq.config.FlatConfig;
 import dev.ptq.config.Spelling;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -49,8 +50,11 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         }
     }
 
+    /** A sweep of ten thousand points has some hundred columns. */
+    private static final int MOST_CELLS = 20_000_000;
+
     private static final String RUN = "run";
-    private static final String STATE = "state";
+    static final String STATE = "state";
     private static final String ERROR = "error";
 
     public ResultTable {
@@ -73,6 +77,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         List<Map<String, Object>> measures =
                 rows.stream().map(ResultRow::measures).toList();
         List<String> names = merged(measures.stream().map(Map::keySet).toList());
+        requireSize(rows.size(), settings.size() + names.size());
         List<Column> columns = new ArrayList<>();
         columns.add(new Column(RUN, Kind.ID));
         settings.forEach(name -> columns.add(new Column(name, Kind.SETTING)));
@@ -97,6 +102,14 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         return new ResultTable(columns, cells);
     }
 
+    /** Files that anyone may have written could ask for more than fits into memory. */
+    private static void requireSize(int rows, int columns) {
+        if ((long) rows * columns > MOST_CELLS) {
+            throw new ConfigException("expected at most " + MOST_CELLS + " cells in a table, got " + rows
+                    + " runs with " + columns + " settings and metrics between them; collect fewer folders at once");
+        }
+    }
+
     /** The configs of the runs that have one. */
     static List<FlatConfig> configs(List<ResultRow> rows) {
         return rows.stream()
@@ -105,10 +118,12 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .toList();
     }
 
-    /** Every key of the configs. */
+    /** Every key of the configs; those of whole ones decide the order. */
     static List<String> settings(List<ResultRow> rows) {
-        return merged(
-                configs(rows).stream().map(config -> config.values().keySet()).toList());
+        return merged(configs(rows).stream()
+                .sorted(Comparator.comparing(config -> !config.isWhole()))
+                .map(config -> config.values().keySet())
+                .toList());
     }
 
     /** All names of several lists; one that not all have follows what it follows in its own list. */

@@ -1,4 +1,4 @@
-/** Results as tables for people and programs. */
+/** Results as tables and as one page, for people and programs. */
 @NullMarked
 package dev.ptq.report;
 

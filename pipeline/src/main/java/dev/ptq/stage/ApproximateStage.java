@@ -26,12 +26,16 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors} and {@code layers.csv}. */
+/**
+ * Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors}, {@code layers.csv}, and
+ * {@code singular_values.safetensors} where a method keeps any.
+ */
 final class ApproximateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(ApproximateStage.class);
 
     static final String NAME = "approximate";
     static final String LOW_RANK = "low_rank.safetensors";
+    private static final String SINGULAR_VALUES = "singular_values.safetensors";
     private static final String ROWS = "layers";
 
     private final Workspace workspace;
@@ -67,7 +71,7 @@ final class ApproximateStage implements Stage {
 
     @Override
     public int version() {
-        return 1;
+        return 2;
     }
 
     @Override
@@ -77,36 +81,29 @@ final class ApproximateStage implements Stage {
                 ? ActivationStatistics.none()
                 : ActivationStatistics.read(calibrated.resolve(CalibrateStage.STATISTICS));
         LanguageModel model = workspace.model();
-        List<List<Object>> rows = new ArrayList<>();
-        Map<String, NDArray> factors = new LinkedHashMap<>();
+        Results results = new Results();
         int blocks = model.config().blocks();
         try (NDManager kept = TensorEngine.newManager();
                 Progress progress = workspace.reporter().start(NAME, blocks, "blocks")) {
             for (int index = 0; index < blocks; index++) {
                 Path done = unfinished.resolve("block-" + index + ".safetensors");
-                if (!restore(done, kept, factors, rows)) {
+                if (!results.restore(done, kept)) {
                     try (Block block = model.load(index)) {
                         BlockWork work = new BlockWork(block, settings.weights(), statistics, settings.seed());
                         for (Method step : settings.steps()) {
                             step.apply(work);
                         }
-                        List<List<Object>> own = work.reports().stream()
-                                .map(ApproximateStage::row)
-                                .toList();
-                        SafetensorsWriter.write(
-                                done,
-                                work.factors(),
-                                Map.of(ROWS, JsonMapper.shared().writeValueAsString(own)));
-                        work.factors().forEach((name, factor) -> {
-                            factor.attach(kept);
-                            factors.put(name, factor);
-                        });
-                        rows.addAll(own);
+                        Results own = Results.of(work);
+                        own.save(done);
+                        results.takeOver(own, kept);
                     }
                 }
                 progress.step(index + 1);
             }
-            SafetensorsWriter.write(output.resolve(LOW_RANK), factors, Map.of());
+            SafetensorsWriter.write(output.resolve(LOW_RANK), results.factors, Map.of());
+            if (!results.singularValues.isEmpty()) {
+                SafetensorsWriter.write(output.resolve(SINGULAR_VALUES), results.singularValues, Map.of());
+            }
         }
         Tables.write(
                 output.resolve("layers.csv"),
@@ -120,28 +117,64 @@ final class ApproximateStage implements Stage {
                         "error_after",
                         "energy_captured",
                         "seconds"),
-                rows);
-        log.info("{}: {} linears in {} blocks", NAME, rows.size(), blocks);
+                results.rows);
+        log.info("{}: {} linears in {} blocks", NAME, results.rows.size(), blocks);
     }
 
-    /** Takes over a block that an earlier process was done with; returns whether there is one that can be read. */
-    private static boolean restore(Path file, NDManager kept, Map<String, NDArray> factors, List<List<Object>> rows) {
-        if (!Files.exists(file)) {
-            return false;
+    /** What the methods made of one block, or of all so far. */
+    private static final class Results {
+        private static final String OF_SINGULAR_VALUES = "singular_values/";
+
+        final Map<String, NDArray> factors = new LinkedHashMap<>();
+        final Map<String, NDArray> singularValues = new LinkedHashMap<>();
+        final List<List<Object>> rows = new ArrayList<>();
+
+        static Results of(BlockWork work) {
+            Results results = new Results();
+            results.factors.putAll(work.factors());
+            results.singularValues.putAll(work.singularValues());
+            work.reports().forEach(report -> results.rows.add(row(report)));
+            return results;
         }
-        try (Safetensors saved = Safetensors.open(file)) {
-            List<List<Object>> own =
-                    JsonMapper.shared().readValue(saved.metadata().getOrDefault(ROWS, ""), new TypeReference<>() {});
-            Map<String, NDArray> loaded = new LinkedHashMap<>();
-            for (String name : saved.entries().keySet()) {
-                loaded.put(name, saved.load(kept, name));
+
+        void save(Path file) throws IOException {
+            Map<String, NDArray> tensors = new LinkedHashMap<>(factors);
+            singularValues.forEach((name, values) -> tensors.put(OF_SINGULAR_VALUES + name, values));
+            SafetensorsWriter.write(
+                    file, tensors, Map.of(ROWS, JsonMapper.shared().writeValueAsString(rows)));
+        }
+
+        /** Takes over a block that an earlier process was done with; returns whether there is one that can be read. */
+        boolean restore(Path file, NDManager kept) {
+            if (!Files.exists(file)) {
+                return false;
             }
-            factors.putAll(loaded);
-            rows.addAll(own);
-            return true;
-        } catch (IOException | JacksonException e) {
-            log.warn("{}: cannot be used, the block is done again: {}", file, e.getMessage());
-            return false;
+            try (Safetensors saved = Safetensors.open(file)) {
+                Results own = new Results();
+                own.rows.addAll(JsonMapper.shared()
+                        .readValue(
+                                saved.metadata().getOrDefault(ROWS, ""), new TypeReference<List<List<Object>>>() {}));
+                for (String name : saved.entries().keySet()) {
+                    if (name.startsWith(OF_SINGULAR_VALUES)) {
+                        own.singularValues.put(name.substring(OF_SINGULAR_VALUES.length()), saved.load(kept, name));
+                    } else {
+                        own.factors.put(name, saved.load(kept, name));
+                    }
+                }
+                takeOver(own, kept);
+                return true;
+            } catch (IOException | JacksonException e) {
+                log.warn("{}: cannot be used, the block is done again: {}", file, e.getMessage());
+                return false;
+            }
+        }
+
+        void takeOver(Results own, NDManager kept) {
+            own.factors.values().forEach(factor -> factor.attach(kept));
+            own.singularValues.values().forEach(values -> values.attach(kept));
+            factors.putAll(own.factors);
+            singularValues.putAll(own.singularValues);
+            rows.addAll(own.rows);
         }
     }
 

@@ -4,21 +4,18 @@ import dev.ptq.data.Text;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
-import dev.ptq.method.LowRankCorrection;
-import dev.ptq.method.Method;
-import dev.ptq.model.Block;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.Linear;
-import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.Unfinished;
 import dev.ptq.run.Stage;
-import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -29,6 +26,8 @@ final class EvaluateStage implements Stage {
 
     static final String NAME = "evaluate";
     static final String SCORES = "scores.json";
+    static final String DIVERGENCE = "kl_divergence";
+    static final String AGREEMENT = "top1_agreement";
 
     private final Workspace workspace;
     private final Variant variant;
@@ -36,31 +35,28 @@ final class EvaluateStage implements Stage {
     private final Settings settings;
 
     private record Settings(
-            Workspace.ModelContent model,
+            VariantSettings variant,
             Workspace.TokenizerContent tokenizer,
-            QuantizationSettings quantization,
-            List<Method> steps,
             Text.Content text,
             int seqLen,
             PerplexityProtocol protocol,
             OptionalInt maxSamples,
-            int batchSize) {}
+            int batchSize,
+            boolean divergence) {}
 
     EvaluateStage(Workspace workspace, Variant variant, PerplexitySettings perplexity) throws IOException {
         this.workspace = workspace;
         this.variant = variant;
         this.perplexity = perplexity;
-        Experiment experiment = workspace.experiment();
         this.settings = new Settings(
-                workspace.modelContent(),
+                VariantSettings.of(workspace, variant),
                 workspace.tokenizerContent(),
-                variant == Variant.FULL_PRECISION ? QuantizationSettings.none() : experiment.quantization(),
-                variant == Variant.QUANTIZED ? experiment.steps() : List.of(),
                 workspace.content(perplexity.text()),
                 perplexity.seqLen(),
                 perplexity.protocol(),
                 perplexity.maxSamples(),
-                perplexity.batchSize());
+                perplexity.batchSize(),
+                perplexity.divergence() && variant != Variant.FULL_PRECISION);
     }
 
     @Override
@@ -74,7 +70,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return settings.steps().isEmpty() ? List.of() : List.of(ApproximateStage.NAME);
+        return settings.variant().inputs();
     }
 
     @Override
@@ -84,35 +80,40 @@ final class EvaluateStage implements Stage {
 
     @Override
     public int version() {
-        return 2;
+        return 3;
     }
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        LanguageModel model = workspace.model();
-        Path approximated = inputs.get(ApproximateStage.NAME);
-        Perplexity.Result result;
-        if (approximated == null) {
-            result = evaluate(model, settings.quantization()::applyTo, unfinished);
-        } else {
-            try (Safetensors factors = Safetensors.open(approximated.resolve(ApproximateStage.LOW_RANK))) {
-                BlockRunner.BlockChange change = block -> {
-                    settings.quantization().applyTo(block);
-                    addLowRank(block, factors);
-                };
-                result = evaluate(model, change, unfinished);
-            }
-        }
+        Perplexity.Result result = settings.variant()
+                .run(
+                        workspace,
+                        inputs,
+                        runner -> evaluate(workspace.model(), runner, workspace.unfinished(unfinished)));
         Map<String, Object> scores = new LinkedHashMap<>();
         scores.put("perplexity", result.perplexity());
         scores.put("loss", result.loss());
+        scores.put("text_sha256", settings.text().sha256());
+        scores.put("tokenizer_sha256", settings.tokenizer().sha256());
         scores.put("protocol", settings.protocol().name().toLowerCase(Locale.ROOT));
         scores.put("seq_len", settings.seqLen());
         scores.put("batch_size", settings.batchSize());
         scores.put("chunks", result.chunks().size());
         scores.put("tokens", result.scoredTokens());
+        result.divergence().ifPresent(mean -> {
+            scores.put(DIVERGENCE, mean.divergence());
+            scores.put(AGREEMENT, mean.agreement());
+        });
         JsonFiles.write(output.resolve(SCORES), scores);
         ChunkTable.write(output, result.chunks());
+        if (settings.divergence()) {
+            List<List<Object>> rows = new ArrayList<>();
+            for (Perplexity.ChunkDivergence chunk : result.divergences()) {
+                boolean scored = !Double.isNaN(chunk.divergence());
+                rows.add(List.of(rows.size(), scored ? chunk.divergence() : "", scored ? chunk.agreement() : ""));
+            }
+            Tables.write(output.resolve("divergences.csv"), List.of("chunk", DIVERGENCE, AGREEMENT), rows);
+        }
         long unscored =
                 result.chunks().stream().filter(chunk -> chunk.tokens() == 0).count();
         log.info(
@@ -123,33 +124,16 @@ final class EvaluateStage implements Stage {
                 unscored == 0 ? "" : ", less " + unscored + " of nothing but padding");
     }
 
-    private Perplexity.Result evaluate(LanguageModel model, BlockRunner.BlockChange change, Path unfinished)
+    private Perplexity.Result evaluate(LanguageModel model, BlockRunner runner, Unfinished unfinished)
             throws IOException {
-        try (BlockRunner runner = new BlockRunner(model, change, workspace.resident())) {
+        try (BlockRunner exact = new BlockRunner(model, BlockRunner.BlockChange.none(), workspace.resident())) {
             return Perplexity.evaluate(
-                    model,
-                    runner,
+                    new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),
                     perplexity,
                     workspace.chunks(perplexity),
                     workspace.tokenizer().padId(),
-                    workspace.unfinished(unfinished),
+                    unfinished,
                     workspace.reporter());
-        }
-    }
-
-    private void addLowRank(Block block, Safetensors factors) throws IOException {
-        for (Linear linear : block.linears()) {
-            String module = linear.spec().module();
-            for (Method step : settings.steps()) {
-                if (step instanceof LowRankCorrection correction && correction.matches(linear.spec())) {
-                    linear.correct(correction.path(
-                            factors.load(block.manager(), module + ".A"),
-                            factors.load(block.manager(), module + ".B"),
-                            settings.quantization()
-                                    .formats(linear.spec().weightName())
-                                    .activation()));
-                }
-            }
         }
     }
 }

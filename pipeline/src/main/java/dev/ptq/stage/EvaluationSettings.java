@@ -2,9 +2,11 @@ package dev.ptq.stage;
 
 import dev.ptq.config.ConfigTable;
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.evaluate.task.TasksSettings;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -12,7 +14,18 @@ import java.util.Set;
  *
  * @param baselines other variants of the model that are measured too
  */
-public record EvaluationSettings(List<Variant> baselines, List<PerplexitySettings> perplexities) {
+public record EvaluationSettings(
+        List<Variant> baselines, List<PerplexitySettings> perplexities, Optional<TasksSettings> tasks) {
+    /** Nothing is measured. */
+    static EvaluationSettings none() {
+        return new EvaluationSettings(List.of(), List.of(), Optional.empty());
+    }
+
+    /** The tasks and groups, in order. */
+    List<String> taskNames() {
+        return tasks.map(TasksSettings::names).orElse(List.of());
+    }
+
     /** Reads {@code [evaluation]}. */
     static EvaluationSettings read(ConfigTable table) {
         List<Variant> baselines = new ArrayList<>();
@@ -35,6 +48,7 @@ public record EvaluationSettings(List<Variant> baselines, List<PerplexitySetting
             }
             perplexities.add(settings);
         }
-        return new EvaluationSettings(baselines, perplexities);
+        return new EvaluationSettings(
+                baselines, perplexities, table.table("tasks").map(TasksSettings::read));
     }
 }

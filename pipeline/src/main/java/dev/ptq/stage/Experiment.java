@@ -95,9 +95,8 @@ public record Experiment(
         QuantizationSettings quantization =
                 quantizationTable.map(QuantizationSettings::read).orElseGet(QuantizationSettings::none);
         Optional<ConfigTable> evaluationTable = root.table("evaluation");
-        EvaluationSettings evaluation = evaluationTable
-                .map(EvaluationSettings::read)
-                .orElseGet(() -> new EvaluationSettings(List.of(), List.of()));
+        EvaluationSettings evaluation =
+                evaluationTable.map(EvaluationSettings::read).orElseGet(EvaluationSettings::none);
 
         for (int i = 0; i < steps.size(); i++) {
             if (!steps.get(i).statistics().isEmpty() && calibration.isEmpty()) {

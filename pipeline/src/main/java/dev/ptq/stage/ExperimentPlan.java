@@ -1,6 +1,8 @@
 package dev.ptq.stage;
 
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.run.Manifest;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Stage;
 import java.io.IOException;
@@ -9,9 +11,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /** The stages of an experiment, and the metrics that their artifacts hold. */
 public final class ExperimentPlan {
@@ -40,6 +44,12 @@ public final class ExperimentPlan {
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             for (Variant variant : experiment.variants()) {
                 stages.add(new EvaluateStage(workspace, variant, perplexity));
+            }
+        }
+        Optional<TasksSettings> tasks = experiment.evaluation().tasks();
+        for (String name : experiment.evaluation().taskNames()) {
+            for (Variant variant : experiment.variants()) {
+                stages.add(new TasksStage(workspace, variant, name, tasks.orElseThrow()));
             }
         }
         return new Plan(stages);
@@ -72,9 +82,18 @@ public final class ExperimentPlan {
                         metrics.put(name + "/" + count, scores.get(count).asLong());
                     }
                 }
+                for (String divergence : List.of(EvaluateStage.DIVERGENCE, EvaluateStage.AGREEMENT)) {
+                    if (scores.has(divergence)) {
+                        metrics.put(
+                                name + "/" + divergence, scores.get(divergence).asDouble());
+                    }
+                }
                 losses.put(variant, scores.get("loss").asDouble());
             }
             metrics.putAll(LossDifferences.metrics(run, perplexity, losses));
+        }
+        for (String task : experiment.evaluation().taskNames()) {
+            metrics.putAll(TaskScores.metrics(run, task, experiment.variants()));
         }
         JsonNode quantize = JsonFiles.read(run.resolve(QuantizeStage.NAME).resolve("metrics.json"));
         quantize.properties()
@@ -82,23 +101,31 @@ public final class ExperimentPlan {
         return metrics;
     }
 
-    /** Writes {@code metrics.json} and {@code evaluate/results.json}, the latter in the harness's layout. */
-    public static void writeResults(Experiment experiment, Path run) throws IOException {
+    /**
+     * Writes {@code metrics.json} and, in the harness's layouts, {@code evaluate/results.json} and, where asked for,
+     * {@code evaluate/harness_results.json}.
+     */
+    public static void writeResults(Experiment experiment, Path run, Manifest manifest) throws IOException {
         Map<String, Object> metrics = metrics(experiment, run);
         JsonFiles.write(run.resolve(METRICS), metrics);
-        Map<String, Object> results = new LinkedHashMap<>();
-        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
-            Map<String, Object> scores = new LinkedHashMap<>();
-            scores.put("alias", perplexity.name());
-            scores.put("token_perplexity,none", metrics.get("perplexity/" + perplexity.name()));
-            scores.put("token_perplexity_stderr,none", "N/A");
-            results.put(perplexity.name(), scores);
+        if (experiment.evaluation().perplexities().isEmpty()
+                && experiment.evaluation().tasks().isEmpty()) {
+            return;
         }
-        if (!results.isEmpty()) {
-            Map<String, Object> content = new LinkedHashMap<>();
-            content.put("results", results);
-            content.put("config", Map.of("model_args", experiment.model().name()));
-            JsonFiles.write(run.resolve(EvaluateStage.NAME).resolve("results.json"), content);
+        ObjectNode content = TaskScores.harness(experiment, run, manifest);
+        ObjectNode results = content.withObject("/results");
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            results.putObject(perplexity.name())
+                    .put("alias", perplexity.name())
+                    .putPOJO("token_perplexity,none", metrics.get("perplexity/" + perplexity.name()))
+                    .put("token_perplexity_stderr,none", "N/A");
+        }
+        Path folder = run.resolve(EvaluateStage.NAME);
+        JsonFiles.write(folder.resolve(TasksStage.RESULTS), content);
+        if (experiment.evaluation().tasks().map(TasksSettings::lqerJson).orElse(false)) {
+            JsonFiles.write(
+                    folder.resolve(TasksStage.LQER_RESULTS),
+                    TaskScores.merged(experiment, run, TasksStage.LQER_RESULTS));
         }
     }
 }

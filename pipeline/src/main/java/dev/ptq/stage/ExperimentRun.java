@@ -3,7 +3,6 @@ package dev.ptq.stage;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.TomlWriter;
-import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.model.ModelFolder;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Finish;
@@ -15,7 +14,6 @@ import dev.ptq.tensor.Parallel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Optional;
 
 /** An experiment under a tag: what can be wrong with that is found first, then it is run. */
@@ -28,7 +26,7 @@ public final class ExperimentRun implements AutoCloseable {
 
     /** What {@link #check} looks at. */
     private record Inputs(
-            ModelFolder model, Optional<CalibrationSettings> calibration, List<PerplexitySettings> perplexities) {}
+            ModelFolder model, Optional<CalibrationSettings> calibration, EvaluationSettings evaluation) {}
 
     private ExperimentRun(Experiment experiment, String tag, Runs runs, Workspace workspace) throws IOException {
         this.experiment = experiment;
@@ -83,9 +81,7 @@ public final class ExperimentRun implements AutoCloseable {
     public Record inputs() {
         boolean calibrates = !experiment.statistics().isEmpty();
         return new Inputs(
-                experiment.model(),
-                experiment.calibration().filter(settings -> calibrates),
-                experiment.evaluation().perplexities());
+                experiment.model(), experiment.calibration().filter(settings -> calibrates), experiment.evaluation());
     }
 
     /**
@@ -122,7 +118,7 @@ public final class ExperimentRun implements AutoCloseable {
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
         return runs.run(tag, plan, force, provenance, (directory, manifest) -> {
             Files.writeString(directory.resolve(ExperimentPlan.RESOLVED), TomlWriter.write(experiment.resolved()));
-            ExperimentPlan.writeResults(experiment, directory);
+            ExperimentPlan.writeResults(experiment, directory, manifest);
             finish.write(directory, manifest);
         });
     }

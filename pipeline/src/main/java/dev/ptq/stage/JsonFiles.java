@@ -3,7 +3,6 @@ package dev.ptq.stage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.SerializationFeature;
@@ -16,7 +15,7 @@ final class JsonFiles {
 
     private JsonFiles() {}
 
-    static void write(Path file, Map<String, Object> content) throws IOException {
+    static void write(Path file, Object content) throws IOException {
         Files.writeString(file, JSON.writeValueAsString(content) + "\n");
     }
 

@@ -177,7 +177,7 @@ public final class Verification implements AutoCloseable {
                         plan,
                         Optional.empty(),
                         provenance,
-                        (directory, made) -> ExperimentPlan.writeResults(experiment, directory));
+                        (directory, made) -> ExperimentPlan.writeResults(experiment, directory, made));
         return compare(metrics, metrics(again.directory()), tolerance);
     }
 

@@ -8,6 +8,13 @@ import dev.ptq.data.Text;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.evaluate.task.Task;
+import dev.ptq.evaluate.task.TaskData;
+import dev.ptq.evaluate.task.TaskEvaluation;
+import dev.ptq.evaluate.task.TaskFolder;
+import dev.ptq.evaluate.task.Tasks;
+import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.evaluate.task.TextEncoding;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
@@ -20,9 +27,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** What the stages of one experiment share: the opened model and tokenizer, their digests, and where progress goes. */
@@ -40,6 +49,9 @@ public final class Workspace implements AutoCloseable {
     private final TokenizerContent tokenizer;
     private final Map<Text, Text.Content> texts = new LinkedHashMap<>();
     private final Map<PerplexitySettings, int[][]> scored = new HashMap<>();
+    private final Map<String, String> taskFiles = new LinkedHashMap<>();
+    private final Map<String, TaskData> taskData = new HashMap<>();
+    private final Map<TasksSettings, TaskEvaluation> tasks = new HashMap<>();
     private final Duration checkpointInterval = checkpointInterval();
     private @Nullable LanguageModel openModel;
     private @Nullable Tokenizer openTokenizer;
@@ -49,6 +61,14 @@ public final class Workspace implements AutoCloseable {
 
     /** What a fingerprint needs to know of a tokenizer. */
     public record TokenizerContent(String sha256) {}
+
+    /**
+     * What a fingerprint needs to know of tasks.
+     *
+     * @param definitions digests of what says how they ask
+     * @param data digests of the files that they ask from
+     */
+    record TaskContent(List<String> definitions, List<String> data) {}
 
     /** Hashes the model's files; opens nothing yet. */
     public Workspace(Experiment experiment, Progress.Reporter reporter) throws IOException {
@@ -89,6 +109,45 @@ public final class Workspace implements AutoCloseable {
         return known;
     }
 
+    /** The digests of tasks; each file is read once. */
+    TaskContent content(TasksSettings settings) throws IOException {
+        TaskData data = taskData(settings);
+        Set<String> definitions = new LinkedHashSet<>();
+        Set<String> files = new LinkedHashSet<>();
+        for (Task task : settings.tasks()) {
+            definitions.add(Tasks.definition(task));
+            List<String> splits = settings.numFewshot() > 0
+                    ? List.of(task.evaluatedSplit(), task.exampleSplit())
+                    : List.of(task.evaluatedSplit());
+            for (String split : splits) {
+                String label = task.folder() + "/" + split;
+                if (!taskFiles.containsKey(label)) {
+                    taskFiles.put(label, data.sha256(task, split));
+                }
+                files.add(taskFiles.get(label));
+            }
+        }
+        return new TaskContent(List.copyOf(definitions), List.copyOf(files));
+    }
+
+    private TaskData taskData(TasksSettings settings) {
+        return taskData.computeIfAbsent(settings.data(), folder -> new TaskFolder(Path.of(folder)));
+    }
+
+    /** The documents of tasks as requests; they are encoded once for all variants of the model. */
+    TaskEvaluation tasks(TasksSettings settings) throws IOException {
+        TaskEvaluation evaluation = tasks.get(settings);
+        if (evaluation == null) {
+            evaluation = TaskEvaluation.prepare(
+                    settings,
+                    taskData(settings),
+                    TextEncoding.of(tokenizer(), settings),
+                    experiment.shape().maxPositions());
+            tasks.put(settings, evaluation);
+        }
+        return evaluation;
+    }
+
     /** Seed, digests, and commits of what is from the hub, for the manifest. */
     public Map<String, Object> sources() {
         Map<String, Object> sources = new LinkedHashMap<>();
@@ -98,6 +157,11 @@ public final class Workspace implements AutoCloseable {
         Map<String, Object> digests = new LinkedHashMap<>();
         texts.forEach((text, content) -> digests.put(text.label(), source(content.sha256(), text.commit())));
         sources.put("texts", digests);
+        if (!taskFiles.isEmpty()) {
+            Map<String, Object> files = new LinkedHashMap<>();
+            taskFiles.forEach((label, sha256) -> files.put(label, Map.of("sha256", sha256)));
+            sources.put("tasks", files);
+        }
         return sources;
     }
 
@@ -145,6 +209,14 @@ public final class Workspace implements AutoCloseable {
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             try {
                 chunks(perplexity);
+            } catch (ConfigException e) {
+                problems.addAll(e.problems());
+            }
+        }
+        for (String name : experiment.evaluation().taskNames()) {
+            try {
+                TasksSettings all = experiment.evaluation().tasks().orElseThrow();
+                tasks(all.with(name, all.data()));
             } catch (ConfigException e) {
                 problems.addAll(e.problems());
             }

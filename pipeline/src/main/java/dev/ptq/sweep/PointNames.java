@@ -2,6 +2,7 @@ package dev.ptq.sweep;
 
 import dev.ptq.config.Assignment;
 import dev.ptq.config.TomlWriter;
+import dev.ptq.run.Manifest;
 import dev.ptq.run.Runs;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -24,6 +25,10 @@ final class PointNames {
     /** Of a name; there is room for a tag before it and {@code .partial} behind it. */
     static final int LONGEST = 100;
 
+    /** Of files: in a sweep's directory they would be in the way, or make it look like a run. */
+    private static final Set<String> TAKEN =
+            Set.of(Sweep.RECORD, Sweep.COPY, Manifest.FILE, "metrics.json", "resolved.toml");
+
     private static final int DIGEST_DIGITS = 8;
     private static final Pattern OTHER_CHARACTERS = Pattern.compile("[^A-Za-z0-9._-]+");
     private static final Pattern INDEX = Pattern.compile("[0-9]+");
@@ -32,8 +37,8 @@ final class PointNames {
 
     /** What is wrong with a name that was given to a point, if anything. */
     static Optional<String> problem(String name) {
-        if (name.equals(Sweep.RECORD) || name.equals(Sweep.COPY)) {
-            return Optional.of("is the name of a file beside the points; take another");
+        if (TAKEN.contains(name.toLowerCase(Locale.ROOT))) {
+            return Optional.of("is the name of a file of a sweep or a run; take another");
         }
         return name.length() > LONGEST
                         || name.contains("/")

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -27,15 +28,21 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
     /** What a system sends that has no memory left, as an exit code. */
     private static final int KILLED = 128 + 9;
 
+    /** What a process is sent to end it, often together with this one: from the keyboard, by a scheduler. */
+    private static final Set<Integer> ENDED = Set.of(128 + 2, 128 + 15);
+
+    private static final int SECONDS_UNTIL_ENDING = 1;
+
     private final Sweep sweep;
     private final List<String> program;
     private final Map<String, String> environment;
     private final Set<Process> running = ConcurrentHashMap.newKeySet();
     private final Thread atExit = new Thread(this::end, "end points");
-    private volatile boolean ending;
+    private final CountDownLatch ending = new CountDownLatch(1);
 
     /**
-     * Gets ready to start processes, which do not outlive this one.
+     * Gets ready to start processes, which do not outlive this one, unless it is killed: then the point at work is
+     * finished, and who runs it again waits for it.
      *
      * @param program the command line up to the subcommand
      * @param environment what is added to that of this process
@@ -55,7 +62,7 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
             String last = forward(process, point.point().name());
             int code = process.waitFor();
             running.remove(process);
-            if (ending) {
+            if (isEnding() || (ENDED.contains(code) && ending.await(SECONDS_UNTIL_ENDING, TimeUnit.SECONDS))) {
                 throw new InterruptedException(point.point().name());
             }
             if (code != 0) {
@@ -81,12 +88,12 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
         }
         ProcessBuilder builder = new ProcessBuilder(command).redirectOutput(ProcessBuilder.Redirect.DISCARD);
         builder.environment().putAll(environment);
-        if (ending) {
+        if (isEnding()) {
             throw new InterruptedException(point.name());
         }
         Process process = builder.start();
         running.add(process);
-        if (ending) { // between the two looks
+        if (isEnding()) { // between the two looks
             process.destroy();
         }
         return process;
@@ -119,8 +126,12 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
         return TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - start) / 1000.0;
     }
 
+    private boolean isEnding() {
+        return ending.getCount() == 0;
+    }
+
     private void end() {
-        ending = true;
+        ending.countDown();
         running.forEach(Process::destroy);
     }
 

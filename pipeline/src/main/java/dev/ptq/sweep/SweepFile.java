@@ -5,6 +5,7 @@ import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Spelling;
 import dev.ptq.config.TomlWriter;
 import java.io.IOException;
+import java.math.BigInteger;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -86,6 +87,9 @@ final class SweepFile {
             points.add(point(names.get(i), drafts.get(i).values()));
         }
         root.table("points").ifPresent(table -> points.addAll(namedPoints(table, taken)));
+        if (points.size() > MOST_POINTS) {
+            root.problem("makes " + points.size() + " points, expected at most " + MOST_POINTS);
+        }
         if (points.isEmpty() && !broken) {
             root.problem("no point is left; expected some of [axes], [[zip]], [[include]] and [points.NAME]");
         }
@@ -164,17 +168,17 @@ final class SweepFile {
     }
 
     private List<Draft> product() {
-        double size = axes.isEmpty() || broken ? 0 : 1;
+        BigInteger size = axes.isEmpty() || broken ? BigInteger.ZERO : BigInteger.ONE;
         for (Axis axis : axes) {
-            size *= axis.rows().size();
+            size = size.multiply(BigInteger.valueOf(axis.rows().size()));
         }
-        if (size > MOST_POINTS) {
-            root.problem(
-                    String.format(Locale.ROOT, "the axes make %.0f points, expected at most %d", size, MOST_POINTS));
+        if (size.compareTo(BigInteger.valueOf(MOST_POINTS)) > 0) {
+            String shown = size.bitLength() < Long.SIZE ? size.toString() : "more than " + Long.MAX_VALUE;
+            root.problem("the axes make " + shown + " points, expected at most " + MOST_POINTS);
             broken = true;
         }
         List<Draft> drafts = new ArrayList<>();
-        if (size > 0 && !broken) {
+        if (size.signum() > 0 && !broken) {
             List<Axis> naming = axes.stream().anyMatch(Axis::varies)
                     ? axes.stream().filter(Axis::varies).toList()
                     : axes;

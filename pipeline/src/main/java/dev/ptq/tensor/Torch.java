@@ -64,6 +64,10 @@ public final class Torch {
                 return torch.linalg_qr(x)
               def eigh(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor]:
                 return torch.linalg_eigh(x)
+              def svdvals(self: __torch__.M, x: Tensor) -> Tensor:
+                return torch.linalg_svdvals(x)
+              def eigvalsh(self: __torch__.M, x: Tensor) -> Tensor:
+                return torch.linalg_eigvalsh(x)
             """;
 
     private static final Torch INSTANCE = new Torch();
@@ -176,6 +180,16 @@ public final class Torch {
     /** Returns eigenvalues, ascending, and eigenvectors, as columns, of a symmetric matrix. */
     public static NDList eigh(NDArray x) {
         return call("eigh", x);
+    }
+
+    /** Returns the singular values of a matrix, descending, without the vectors. */
+    public static NDArray singularValues(NDArray x) {
+        return call("svdvals", x).get(0);
+    }
+
+    /** Returns the eigenvalues of a symmetric matrix, ascending, without the vectors. */
+    public static NDArray eigenvalues(NDArray x) {
+        return call("eigvalsh", x).get(0);
     }
 
     private static NDList call(String method, NDArray... arguments) {

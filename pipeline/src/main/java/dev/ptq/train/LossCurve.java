@@ -147,17 +147,24 @@ public final class LossCurve {
     private static LineChart chart(List<Row> rows) {
         List<Series> series = new ArrayList<>();
         int steps = Math.max(1, rows.size() / TRAINING_POINTS);
-        series.add(new Series(steps == 1 ? "training" : "training, mean of " + steps + " steps", means(rows, steps)));
+        series.add(LineChart.line(
+                steps == 1 ? "training" : "training, mean of " + steps + " steps", 0, means(rows, steps)));
         for (String corpus : corpora(rows)) {
-            series.add(new Series(
+            series.add(LineChart.line(
                     corpus,
+                    series.size(),
                     rows.stream()
                             .filter(row -> row.validationLosses().containsKey(corpus))
                             .map(row -> new Point(
                                     row.tokens(), row.validationLosses().get(corpus)))
                             .toList()));
         }
-        return new LineChart(Axis.linear("tokens"), Axis.logarithmic("loss, nats per token"), series);
+        return new LineChart(
+                "loss by tokens",
+                Axis.linear("tokens"),
+                Axis.logarithmic("loss, nats per token"),
+                series,
+                LineChart.Size.WIDE);
     }
 
     /** Means over so many rows each, at the middle of their tokens; the last is over what is left. */

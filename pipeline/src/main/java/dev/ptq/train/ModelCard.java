@@ -109,15 +109,15 @@ final class ModelCard {
                 ReferenceModel.Texts own = recipe.of(texts, corpus);
                 int[][] chunks = Chunks.oneStream(own.test().rows(), tokenizer, schedule.seqLen());
                 Perplexity.Result result = Perplexity.evaluate(
-                        model,
-                        runner,
+                        new Perplexity.Models(model, runner),
                         new PerplexitySettings(
                                 corpus,
                                 own.test(),
                                 schedule.seqLen(),
                                 PerplexityProtocol.GPTQ,
                                 OptionalInt.empty(),
-                                BATCH),
+                                BATCH,
+                                false),
                         chunks,
                         OptionalInt.empty(),
                         Unfinished.none(),

@@ -6,6 +6,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import dev.ptq.chart.LineChart.Point;
 import dev.ptq.chart.LineChart.Series;
+import dev.ptq.chart.LineChart.Size;
+import java.awt.Color;
 import java.io.IOException;
 import java.io.StringReader;
 import java.util.ArrayList;
@@ -16,6 +18,8 @@ import java.util.stream.Stream;
 import javax.xml.parsers.DocumentBuilderFactory;
 import javax.xml.parsers.ParserConfigurationException;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.w3c.dom.Document;
 import org.w3c.dom.Element;
 import org.xml.sax.InputSource;
@@ -28,34 +32,29 @@ class LineChartTest {
     @Test
     void drawsEverySeriesWithItsName() throws Exception {
         List<Series> series = List.of(
-                series("training", 200),
-                new Series("wiki & \"others\" <é>", List.of(new Point(5, 3), new Point(90, 2))));
-        Document svg = parse(new LineChart(TOKENS, LOSS, series).svg());
-        List<Element> lines = elements(svg, "polyline");
+                series("training", 0, 200),
+                LineChart.line("wiki & \"others\" <é>", 1, List.of(new Point(5, 3, "a <b>"), new Point(90, 2))));
+        Document svg = parse(chart(TOKENS, LOSS, series).svg());
+        List<Element> lines = groups(svg, "series");
         assertThat(lines).hasSize(2);
         for (int i = 0; i < 2; i++) {
-            Element group = (Element) lines.get(i).getParentNode();
-            assertThat(texts(group, "title")).containsExactly(series.get(i).name());
-            assertThat(lines.get(i).getAttribute("points").split(" ", -1))
-                    .hasSize(series.get(i).points().size());
+            assertThat(texts(lines.get(i), "title"))
+                    .containsExactly(series.get(i).name());
+            assertThat(points(lines.get(i))).hasSize(series.get(i).points().size());
         }
         assertThat(texts(svg.getDocumentElement(), "text"))
                 .contains("tokens <so far> & \"all\"", "loss", "training", "wiki & \"others\" <é>", "100", "10");
         // only the short one
-        assertThat(elements(svg, "circle")).hasSize(2);
+        assertThat(groups(svg, "mark")).hasSize(2);
+        assertThat(texts(groups(svg, "mark").get(0), "title")).containsExactly("a <b>");
     }
 
     @Test
     void putsPointsWhereTheirValuesAre() throws Exception {
         List<Point> points = List.of(new Point(0, 1), new Point(1, 10), new Point(2, 100));
-        Document svg =
-                parse(new LineChart(Axis.linear("x"), Axis.logarithmic("y"), List.of(new Series("s", points))).svg());
-        List<double[]> drawn = Stream.of(
-                        elements(svg, "polyline").get(0).getAttribute("points").split(" ", -1))
-                .map(point -> Stream.of(point.split(",", -1))
-                        .mapToDouble(Double::parseDouble)
-                        .toArray())
-                .toList();
+        Document svg = parse(chart(Axis.linear("x"), Axis.logarithmic("y"), List.of(LineChart.line("s", 0, points)))
+                .svg());
+        List<double[]> drawn = points(groups(svg, "series").get(0));
         // the middle one is in the middle, to the tenth that is written; y grows downwards
         for (int axis = 0; axis < 2; axis++) {
             assertThat(drawn.get(1)[axis]).isCloseTo((drawn.get(0)[axis] + drawn.get(2)[axis]) / 2, within(0.1));
@@ -65,36 +64,97 @@ class LineChartTest {
     }
 
     @Test
-    void keepsAllTextWithinTheDrawing() throws Exception {
-        List<Series> many =
-                IntStream.range(0, 20).mapToObj(i -> series("series " + i, 3)).toList();
-        Document svg = parse(new LineChart(TOKENS, LOSS, many).svg());
-        double height = Double.parseDouble(svg.getDocumentElement().getAttribute("height"));
-        for (Element text : elements(svg, "text")) {
-            if (text.hasAttribute("y")) {
-                assertThat(Double.parseDouble(text.getAttribute("y"))).isBetween(10.0, height - 5);
+    void marksAreWhereTheLineIs() throws Exception {
+        List<Point> points = List.of(new Point(3, 1), new Point(1, 10), new Point(2, 100));
+        Document svg = parse(chart(Axis.linear("x"), Axis.linear("y"), List.of(LineChart.line("s", 0, points)))
+                .svg());
+        List<double[]> line = points(groups(svg, "series").get(0));
+        List<Element> marks = groups(svg, "mark");
+        assertThat(marks).hasSize(3);
+        for (int i = 0; i < 3; i++) {
+            double[] circle =
+                    numbers(((Element) marks.get(i).getElementsByTagName("path").item(0)).getAttribute("d"));
+            for (int axis = 0; axis < 2; axis++) {
+                int odd = axis;
+                double[] values = IntStream.range(0, circle.length)
+                        .filter(at -> at % 2 == odd)
+                        .mapToDouble(at -> circle[at])
+                        .sorted()
+                        .toArray();
+                assertThat((values[0] + values[values.length - 1]) / 2).isCloseTo(line.get(i)[axis], within(0.1));
             }
         }
     }
 
     @Test
-    void tellsManySeriesApart() throws Exception {
-        List<Series> many =
-                IntStream.range(0, 20).mapToObj(i -> series("series " + i, 3)).toList();
-        List<String> looks = new ArrayList<>();
-        for (Element line : elements(parse(new LineChart(TOKENS, LOSS, many).svg()), "polyline")) {
-            Element group = (Element) line.getParentNode();
-            looks.add(group.getAttribute("stroke") + group.getAttribute("stroke-dasharray"));
+    void anAxisNamesTheMarksAndShowsTheValuesItIsGiven() throws Exception {
+        Axis ranks = Axis.logarithmic("rank").marking(List.of(8.0, 16.0, 32.0));
+        Axis shared = Axis.linear("y").showing(0, 500);
+        Document svg =
+                parse(chart(ranks, shared, List.of(LineChart.line("s", 0, List.of(new Point(8, 3), new Point(32, 4)))))
+                        .svg());
+        assertThat(texts(svg.getDocumentElement(), "text"))
+                .contains("8", "16", "32", "500")
+                .doesNotContain("10", "20");
+    }
+
+    @ParameterizedTest
+    @EnumSource(Size.class)
+    void keepsEverythingWithinTheDrawing(Size size) throws Exception {
+        List<Series> many = IntStream.range(0, size == Size.SMALL ? 2 : 20)
+                .mapToObj(i -> series("series " + i, i, 3))
+                .toList();
+        Document svg = parse(new LineChart("t", TOKENS, LOSS, many, size).svg());
+        double width = Double.parseDouble(svg.getDocumentElement().getAttribute("width"));
+        double height = Double.parseDouble(svg.getDocumentElement().getAttribute("height"));
+        for (Element text : elements(svg, "text")) {
+            assertThat(Double.parseDouble(text.getAttribute("x"))).isBetween(0.0, width);
+            assertThat(Double.parseDouble(text.getAttribute("y"))).isBetween(8.0, height);
         }
+        for (Element line : groups(svg, "series")) {
+            for (double[] point : points(line)) {
+                assertThat(point[0]).isBetween(0.0, width);
+                assertThat(point[1]).isBetween(0.0, height);
+            }
+        }
+        assertThat(texts(svg.getDocumentElement(), "text").contains("series 1")).isEqualTo(size != Size.SMALL);
+    }
+
+    @Test
+    void tellsManySeriesApart() throws Exception {
+        List<Series> many = IntStream.range(0, 20)
+                .mapToObj(i -> series("series " + i, i, 3))
+                .toList();
+        List<String> looks = groups(parse(chart(TOKENS, LOSS, many).svg()), "series").stream()
+                .map(group -> ((Element) group.getElementsByTagName("g").item(0)).getAttribute("style"))
+                .toList();
         assertThat(looks).hasSize(20).doesNotHaveDuplicates();
+    }
+
+    @Test
+    void textThatXmlCannotHaveIsLeftOut() throws Exception {
+        String hostile = "a\u0000b\uFFFF\uD800</text><script>alert(1)</script>&'\"" + "x".repeat(10_000);
+        Document svg = parse(new LineChart(
+                        hostile,
+                        Axis.linear(hostile),
+                        Axis.linear("y"),
+                        List.of(LineChart.line(hostile, 0, List.of(new Point(1, 1, hostile)))),
+                        Size.MEDIUM)
+                .svg());
+        assertThat(elements(svg, "script")).isEmpty();
+        assertThat(texts(svg.getDocumentElement(), "title"))
+                .hasSize(3)
+                .allMatch(title -> title.startsWith("a b  </text><script>alert(1)</script>"))
+                .allMatch(title -> title.length() == 300);
     }
 
     /** Contrast ratios of the Web Content Accessibility Guidelines, which ask for 3 of what is drawn. */
     @Test
     void standsOutFromLightAndDark() {
-        List<String> colors = new ArrayList<>(LineDrawing.COLORS);
-        colors.add(LineDrawing.TEXT_COLOR);
-        for (String color : colors) {
+        List<Color> colors = new ArrayList<>(Drawing.COLORS);
+        colors.add(Drawing.TEXT);
+        for (Color each : colors) {
+            String color = String.format(Locale.ROOT, "#%06x", each.getRGB() & 0xFFFFFF);
             assertThat(contrast("#ffffff", color)).as(color).isGreaterThan(3.7);
             assertThat(contrast(color, "#0d1117")).as(color).isGreaterThan(3.7);
         }
@@ -102,7 +162,7 @@ class LineChartTest {
 
     @Test
     void drawsTheSameInEveryLocale() {
-        LineChart chart = new LineChart(TOKENS, LOSS, List.of(series("s", 20)));
+        LineChart chart = chart(TOKENS, LOSS, List.of(series("s", 0, 20)));
         String here = chart.svg();
         Locale before = Locale.getDefault();
         try {
@@ -116,22 +176,49 @@ class LineChartTest {
     @Test
     void refusesWhatItCannotDraw() {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> new LineChart(TOKENS, LOSS, List.of(new Series("s", List.of()))))
+                .isThrownBy(() -> chart(TOKENS, LOSS, List.of(LineChart.line("s", 0, List.of()))))
                 .withMessage("a chart needs at least one point");
         for (double wrong : new double[] {Double.NaN, Double.POSITIVE_INFINITY, 0, -1}) {
             assertThatIllegalArgumentException()
                     .isThrownBy(() ->
-                            new LineChart(TOKENS, LOSS, List.of(new Series("s", List.of(new Point(1, wrong))))))
+                            chart(TOKENS, LOSS, List.of(LineChart.line("s", 0, List.of(new Point(1, wrong))))))
                     .withMessage("s: " + wrong + " is not on the axis \"loss\"");
         }
     }
 
-    private static Series series(String name, int points) {
-        return new Series(
+    private static LineChart chart(Axis x, Axis y, List<Series> series) {
+        return new LineChart("title", x, y, series, Size.WIDE);
+    }
+
+    private static Series series(String name, int color, int points) {
+        return LineChart.line(
                 name,
+                color,
                 IntStream.range(0, points)
                         .mapToObj(i -> new Point(i, 9.0 / (i + 1)))
                         .toList());
+    }
+
+    /** What stands for series or for points. */
+    private static List<Element> groups(Document svg, String name) {
+        return elements(svg, "g").stream()
+                .filter(group -> group.getAttribute("class").equals(name))
+                .toList();
+    }
+
+    /** The corners of the path in a group. */
+    private static List<double[]> points(Element group) {
+        String path = ((Element) group.getElementsByTagName("path").item(0)).getAttribute("d");
+        double[] numbers = numbers(path);
+        return IntStream.range(0, numbers.length / 2)
+                .mapToObj(i -> new double[] {numbers[2 * i], numbers[2 * i + 1]})
+                .toList();
+    }
+
+    private static double[] numbers(String path) {
+        return Stream.of(path.replaceAll("[A-Z]", " ").strip().split("[ ,]+", -1))
+                .mapToDouble(Double::parseDouble)
+                .toArray();
     }
 
     private static double contrast(String lighter, String darker) {

@@ -3,6 +3,7 @@ package dev.ptq.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
 import dev.ptq.model.ModelFolder;
@@ -103,7 +104,10 @@ class CommandsTest {
                 .startsWith("reference ");
         Outcome wrong = tiny.execute("list", "method");
         assertThat(wrong.code()).isEqualTo(2);
-        assertThat(wrong.err()).contains("methods, formats, models, datasets");
+        assertThat(wrong.err()).contains("methods, formats, models, datasets, tasks");
+        assertThat(tiny.execute("list", "tasks").out().lines().map(line -> line.split(" +", -1)[0]))
+                .containsExactlyElementsOf(Tasks.descriptions().keySet())
+                .contains("arc_easy", "mmlu");
     }
 
     @Test
@@ -138,6 +142,7 @@ class CommandsTest {
                 "sample: --prompt, --model, --online, --tokens, --temperature, --top-p, --seed",
                 "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",
                 "verify: RUN, --tolerance, --results, --keep, --online",
+                "compare: RUN_A, RUN_B, --results, --all-flips",
                 "cache: list, explain, prune",
                 "fetch: NAME, --dataset, --config, --split",
                 "list: WHAT"

@@ -1,14 +1,20 @@
 package dev.ptq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.model.SyntheticModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 class ImportLqerCommandTest {
     private static final String LQER = """
@@ -101,11 +107,93 @@ class ImportLqerCommandTest {
         assertThat(tiny.execute("import-lqer", "DIR/lqer.toml", "--out", "DIR/lqer.toml")
                         .err())
                 .endsWith("DIR/lqer.toml: expected another file than the one that is read\n");
+        assertThat(tiny.execute("import-lqer", "DIR/lqer.toml", "--out", "DIR"))
+                .isEqualTo(refused(
+                        "DIR/lqer.toml:19:5: l_config.linear.rank = 5: approximate.approximator has 4, which counts"
+                                + " here\nDIR: expected a file to write, found a folder"));
+        assertThat(tiny.execute("import-lqer", "DIR/lqer.toml", "--profile:max_length=99999999999"))
+                .isEqualTo(
+                        refused("--profile:max_length=99999999999: profile.max_length: expected a whole number from 2"
+                                + " to 2147483647, got 99999999999"));
         lqer("[evaluate]\n    low_rank_dict = \":ast:{'a'\"\n");
         assertThat(tiny.execute("import-lqer", "DIR/lqer.toml"))
                 .isEqualTo(refused("DIR/lqer.toml:2:5: evaluate.low_rank_dict: expected a colon at character 5 of the"
                         + " Python literal, got its end"));
         assertThat(tiny.execute("import-lqer").code()).isEqualTo(2);
+    }
+
+    /** What other people would have written: an expression, and what stands instead of all that it matches. */
+    private static Stream<Arguments> styles() {
+        String section = "(?ms)^\\[NAME\\b.*?(?=^\\[|\\z)";
+        return Stream.of(
+                arguments(" = ", "="),
+                arguments("(?m)^ +", ""),
+                arguments("\n", "\r\n"),
+                arguments("\\A", "\ufeff"),
+                arguments("= \"([^\"'\n]*)\"", "= '$1'"),
+                arguments("rank = 4", "rank = \":ast:4\""),
+                arguments("(\\[[0-9]+, [0-9]+\\])", "\":ast: ($1) \""),
+                arguments("num_samples = 4", "num_samples = \"NA\"\nseed = 1\nextra.x = \":ast:(None, 0x10, 'a',)\""),
+                arguments("width = 3,", "width = 3, exponent_width = 8, exponent_bias = \":ast:None\","),
+                arguments("disable_lqer = false", "disable_lqer = \":ast:True\""),
+                arguments("(?m)^ *w_quantizer = (.*block_fp.*)$", "default = $1"),
+                arguments("lqer-act", "lqer_svd"),
+                arguments(section.replace("NAME", "profile"), ""),
+                arguments(section.replace("NAME", "approximate"), ""),
+                arguments(section.replace("NAME", "l_config"), ""),
+                arguments(section.replace("NAME", "q_config"), ""),
+                arguments(section.replace("NAME", "evaluate"), ""));
+    }
+
+    @ParameterizedTest
+    @MethodSource("styles")
+    void whateverItsStyleTheConfigIsValid(String regex, String replacement) throws IOException {
+        String file = LQER.replaceAll(regex, replacement);
+        assertThat(file).isNotEqualTo(LQER);
+        lqer(file);
+
+        Outcome imported = tiny.execute("import-lqer", "DIR/lqer.toml", "--model", "DIR/llama");
+        assertThat(imported.code()).as(imported.err()).isZero();
+        tiny.config(imported.out());
+        Outcome valid = tiny.execute(
+                imported.out().contains("[calibration]")
+                        ? new String[] {
+                            "validate",
+                            "DIR/config.toml",
+                            "--set",
+                            "calibration.dataset=DIR/text.txt",
+                            "--set",
+                            "calibration.seq_len=24",
+                            "--set",
+                            "calibration.num_samples=4"
+                        }
+                        : new String[] {"validate", "DIR/config.toml"});
+        assertThat(valid.err()).isEmpty();
+        assertThat(valid.code()).isZero();
+    }
+
+    /** The names of OPT's weights, its product {@code bmm} and the biases of all its linears. */
+    @Test
+    void aFileForOptRuns() throws IOException {
+        SyntheticModel.opt()
+                .vocabulary(259)
+                .positions(64)
+                .heads(4, 4)
+                .tokenizer()
+                .write(folder.resolve("opt"));
+        lqer(LQER.replace("example-org/tiny", "example-org/opt-125m")
+                .replace(
+                        "model\\.layers\\.[0-9]+\\..*_proj",
+                        "model\\.decoder\\.layers\\.[0-9]+\\.(self_attn\\..*_proj|fc[12])")
+                .replace("matmul", "bmm")
+                .replace("rank = 5", "rank = 4"));
+        Outcome imported = tiny.execute("import-lqer", "DIR/lqer.toml", "--model", "DIR/opt");
+        assertThat(imported.err()).isEmpty();
+
+        Outcome run = tiny.run(imported.out(), "opt");
+
+        assertThat(run.code()).as(run.err()).isZero();
+        assertThat(tiny.rows("opt/approximate/layers.csv")).hasSize(12).containsKey("model.decoder.layers.1.fc2");
     }
 
     private static Outcome refused(String problems) {

@@ -6,6 +6,7 @@ import dev.ptq.model.SyntheticModel;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
@@ -105,6 +106,11 @@ class KillTest {
         assertThat(process.exitValue()).as(() -> log(number)).isZero();
         assertThat(results.resolve("run/metrics.json"))
                 .hasSameBinaryContentAs(folder.resolve("straight/run/metrics.json"));
+        for (String file : List.of("low_rank.safetensors", "singular_values.safetensors")) {
+            assertThat(results.resolve("run/approximate").resolve(file))
+                    .hasSameBinaryContentAs(
+                            folder.resolve("straight/run/approximate").resolve(file));
+        }
         try (Stream<Path> left = Files.walk(results)) {
             assertThat(left.map(path -> path.getFileName().toString()))
                     .noneMatch(name -> name.contains(".partial") || name.contains(".unfinished"));

@@ -7,19 +7,24 @@ import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.model.SyntheticModel;
+import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import org.slf4j.LoggerFactory;
 
@@ -76,6 +81,7 @@ class RunCommandTest {
                             "log.txt",
                             "calibrate/statistics.safetensors",
                             "approximate/low_rank.safetensors",
+                            "approximate/singular_values.safetensors",
                             "approximate/layers.csv",
                             "quantize/layers.csv",
                             "quantize/metrics.json",
@@ -120,6 +126,90 @@ class RunCommandTest {
                         .path("sources")
                         .propertyNames())
                 .contains("seed", "model", "tokenizer");
+    }
+
+    /** Against what the other files say of the same errors. */
+    @Test
+    void keepsTheSingularValuesOfEveryError() throws IOException {
+        tiny.run(TinyExperiment.CONFIG, "first");
+
+        Map<String, String> rows = tiny.rows("first/approximate/layers.csv");
+        try (Safetensors weights = Safetensors.open(folder.resolve("llama/model.safetensors"));
+                Safetensors values = Safetensors.open(tiny.result("first/approximate/singular_values.safetensors"))) {
+            assertThat(values.entries()).hasSize(2 * 14);
+            for (Map.Entry<String, String> row : rows.entrySet()) {
+                String[] cells = row.getValue().split(",", -1);
+                float[] scaled = values.floats(row.getKey() + ".scaled_error");
+                float[] unscaled = values.floats(row.getKey() + ".error");
+                double weight = energy(weights.floats(row.getKey() + ".weight"), Integer.MAX_VALUE);
+                double error = energy(unscaled, Integer.MAX_VALUE);
+                assertThat(scaled)
+                        .hasSameSizeAs(unscaled)
+                        .hasSize(Math.min(Integer.parseInt(cells[2]), Integer.parseInt(cells[3])));
+                assertThat(Math.sqrt(error / weight))
+                        .as(row.getKey())
+                        .isCloseTo(Double.parseDouble(cells[5]), within(1e-5));
+                assertThat(energy(scaled, 4) / energy(scaled, Integer.MAX_VALUE))
+                        .as(row.getKey())
+                        .isCloseTo(Double.parseDouble(cells[7]), within(1e-5));
+            }
+        }
+    }
+
+    private static double energy(float[] values, int count) {
+        return IntStream.range(0, Math.min(count, values.length))
+                .mapToDouble(i -> (double) values[i] * values[i])
+                .sum();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "singular_values=false, false",
+        "solver=randomized, false",
+        "solver=randomized singular_values=true, true",
+        "method=lqer, true"
+    })
+    void singularValuesAreKeptWhereTheyAreAskedFor(String settings, boolean kept) throws IOException {
+        List<String> options = new ArrayList<>();
+        for (String setting : settings.split(" ", -1)) {
+            options.add("--set");
+            options.add("approximation.0." + setting);
+        }
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "first", options.toArray(String[]::new));
+
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        assertThat(Files.exists(tiny.result("first/approximate/singular_values.safetensors")))
+                .isEqualTo(kept);
+        assertThat(tiny.result("first/resolved.toml")).content().contains("singular_values = " + kept);
+    }
+
+    @Test
+    void comparesPredictionsWithThoseInFullPrecision() throws IOException {
+        String[] asked = {"--set", "evaluation.perplexity.tales.divergence=true"};
+        tiny.run(TinyExperiment.CONFIG, "plain");
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "asked", asked);
+        tiny.run(
+                TinyExperiment.CONFIG.replaceFirst("(?s)\\[\\[approximation.*\\[evaluation]", "[evaluation]"),
+                "exact",
+                asked);
+
+        assertThat(outcome.out()).contains("against full precision", "tales, this run", "tales, round to nearest");
+        Map<String, Double> metrics = tiny.metrics("asked");
+        assertThat(metrics.get("perplexity/tales"))
+                .isEqualTo(tiny.metrics("plain").get("perplexity/tales"));
+        for (String variant : new String[] {"", "round_to_nearest/"}) {
+            String name = variant + "perplexity/tales/";
+            assertThat(metrics.get(name + "kl_divergence")).isBetween(1e-5, 1.0);
+            assertThat(metrics.get(name + "top1_agreement")).isBetween(0.3, 0.999);
+        }
+        assertThat(tiny.metrics("exact"))
+                .containsEntry("perplexity/tales/kl_divergence", 0.0)
+                .containsEntry("perplexity/tales/top1_agreement", 1.0);
+        assertThat(metrics).doesNotContainKey("full_precision/perplexity/tales/kl_divergence");
+        assertThat(tiny.rows("asked/evaluate/quantized/tales/divergences.csv")).hasSize(6);
+        assertThat(tiny.stages("asked", "fingerprint").get("evaluate/full_precision/tales"))
+                .isEqualTo(tiny.stages("plain", "fingerprint").get("evaluate/full_precision/tales"));
     }
 
     @Test

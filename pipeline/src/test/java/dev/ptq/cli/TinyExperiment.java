@@ -46,6 +46,14 @@ final class TinyExperiment {
             batch_size = 4
             """;
 
+    /** Tasks beside the text, see {@link #writeTasks}. */
+    static final String TASKS = """
+            [evaluation.tasks]
+            names = ["arc_easy", "copa"]
+            data = "DIR/tasks"
+            batch_size = 3
+            """;
+
     private static final List<String> WORDS = List.of(
             "heron", "lamp", "quiet", "seven", "orchard", "sings", "under", "glass", "the", "a", "moves", ".\n");
 
@@ -68,6 +76,26 @@ final class TinyExperiment {
             text.append(WORDS.get(random.nextInt(WORDS.size()))).append(' ');
         }
         Files.writeString(folder.resolve("text.txt"), text);
+    }
+
+    /** Makes up the documents of {@link #TASKS}. */
+    void writeTasks() throws IOException {
+        StringBuilder arc = new StringBuilder();
+        StringBuilder copa = new StringBuilder();
+        for (int i = 0; i < 12; i++) {
+            arc.append(
+                    "{\"id\": \"%d\", \"question\": \"Is %d odd?\", \"choices\": {\"text\": [\"yes\", \"no\", \"so %d\"],"
+                            .formatted(i, i, i));
+            arc.append(" \"label\": [\"A\", \"B\", \"C\"]}, \"answerKey\": \"%s\"}%n".formatted("ABC".charAt(i % 3)));
+            copa.append("{\"premise\": \"It fell %d.\", \"choice1\": \"It rose.\", \"choice2\": \"I am %d.\", "
+                    .formatted(i, i));
+            copa.append("\"question\": \"cause\", \"idx\": %d, \"label\": %d}%n".formatted(i, i % 2));
+        }
+        Files.writeString(folder.resolve("llama/tokenizer_config.json"), "{\"eos_token\": \"</s>\"}");
+        Files.createDirectories(folder.resolve("tasks/arc_easy"));
+        Files.createDirectories(folder.resolve("tasks/copa"));
+        Files.writeString(folder.resolve("tasks/arc_easy/test.jsonl"), arc);
+        Files.writeString(folder.resolve("tasks/copa/validation.jsonl"), copa);
     }
 
     /** Writes an experiment file; {@code DIR} in it is this folder. */

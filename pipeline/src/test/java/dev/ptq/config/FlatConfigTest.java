@@ -172,4 +172,95 @@ class FlatConfigTest {
         assertThat(FlatConfig.none().isEmpty()).isTrue();
         assertThat(flat("a = 1").isEmpty()).isFalse();
     }
+
+    private static List<String> changes(FlatConfig like, String... changes) {
+        FlatConfig config = FlatConfig.ofChanges(List.of(changes), like);
+        assertThat(config.isWhole()).isFalse();
+        return config.values().entrySet().stream()
+                .map(each -> each.getKey() + "=" + each.getValue())
+                .toList();
+    }
+
+    @Test
+    void changesAreAllThatIsKnown() {
+        assertThat(changes(
+                        FlatConfig.none(),
+                        "seed=3",
+                        "quantization.weight={ format = \"int\", bits = 4 }",
+                        "seed=4",
+                        "quantization.weight.bits=5",
+                        "approximation.0.rank=8",
+                        "model.path=a/b",
+                        "calibration = []"))
+                .containsExactly(
+                        "seed=4",
+                        "quantization.weight.format=int",
+                        "quantization.weight.bits=5",
+                        "approximation.0.rank=8",
+                        "model.path=a/b",
+                        "calibration=[]");
+    }
+
+    @Test
+    void changesByPlaceHaveTheNamesOfAConfigLikeIt() {
+        FlatConfig like = flat("""
+                [[approximation]]
+                method = "l2qer"
+                [[approximation]]
+                method = "lqer"
+                [[evaluation.perplexity]]
+                name = "tales"
+                [[quantization.override]]
+                pattern = "a"
+                """);
+        assertThat(changes(
+                        like,
+                        "approximation.1.rank=8",
+                        "approximation.2.rank=9",
+                        "approximation.99999999999999999999.rank=9",
+                        "evaluation.perplexity.0.factor.bits=4",
+                        "quantization.override.0.pattern=b"))
+                .containsExactly(
+                        "approximation.lqer.rank=8",
+                        "approximation.2.rank=9",
+                        "approximation.99999999999999999999.rank=9",
+                        "evaluation.perplexity.tales.factor.bits=4",
+                        "quantization.override.0.pattern=b");
+        assertThat(changes(like, "approximation.1.method=gptq", "approximation.1.rank=8"))
+                .containsExactlyInAnyOrder(
+                        "approximation.gptq.method=gptq", "approximation.gptq.rank=8", "approximation=l2qer, gptq");
+        assertThat(changes(like, "approximation.0.rank=8", "approximation.1.method=l2qer", "approximation.1.rank=9"))
+                .containsExactlyInAnyOrder(
+                        "approximation.l2qer.rank=8",
+                        "approximation.1.method=l2qer",
+                        "approximation.1.rank=9",
+                        "approximation=l2qer, l2qer");
+        assertThat(changes(like, "approximation.0.rank=8", "approximation.l2qer.rank=9"))
+                .containsExactlyInAnyOrder("approximation.0.rank=8", "approximation.l2qer.rank=9");
+        assertThat(changes(like, "approximation=[{ method = \"lqer\", rank = 2 }]"))
+                .containsExactly("approximation=lqer", "approximation.lqer.method=lqer", "approximation.lqer.rank=2");
+    }
+
+    @Test
+    void whatIsNoChangeIsPassedOver() {
+        assertThat(changes(flat("a = 1"), "", "=", "a", "a=[", "a=1\nb=2", "c=1", "c.d=2"))
+                .containsExactly("c=1");
+        String deep = "seed=" + "[".repeat(20_000) + "]".repeat(20_000);
+        assertThat(changes(FlatConfig.none(), deep)).isEmpty();
+    }
+
+    @Test
+    void changesOfAConfigCountWithTheValuesTheyHave() {
+        FlatConfig four = flat("seed = 1\na.x = 4\nb.y = 1");
+        FlatConfig eight = flat("seed = 1\na.x = 8\nb.y = 1");
+
+        assertThat(FlatConfig.differences(List.of(four, FlatConfig.ofChanges(List.of("a.x=4", "seed=1"), four))))
+                .isEmpty();
+        assertThat(FlatConfig.differences(List.of(four, eight, FlatConfig.ofChanges(List.of("a.x=4", "seed=2"), four))))
+                .containsExactly("a.x", "seed");
+        assertThat(FlatConfig.differences(List.of(
+                        FlatConfig.ofChanges(List.of("a.x=4", "seed=2"), FlatConfig.none()),
+                        FlatConfig.ofChanges(List.of("a.x=5", "seed=2"), FlatConfig.none()))))
+                .containsExactly("a.x");
+    }
 }

@@ -200,8 +200,20 @@ class OverridesTest {
     @Test
     void doNotTurnATableIntoAList() {
         assertThat(problems("", List.of("approximation.l2qer.rank=64"), config -> config.tables("approximation")))
-                .containsExactly("--set approximation.l2qer.rank=64: approximation:"
-                        + " expected a list of tables, got a table");
+                .containsExactly("--set approximation.l2qer.rank=64: approximation: the config has no"
+                        + " [[approximation]] to change; add one to it, or set the list as a whole");
+        assertThat(problems(
+                        "[evaluation]",
+                        List.of("evaluation.perplexity.0.seq_len=64"),
+                        config -> config.requiredTable("evaluation").tables("perplexity")))
+                .containsExactly("--set evaluation.perplexity.0.seq_len=64: evaluation.perplexity: the config has no"
+                        + " [[evaluation.perplexity]] to change; add one to it, or set the list as a whole");
+        assertThat(problems(
+                        "[approximation]\nrank = 3",
+                        List.of("approximation.rank=64"),
+                        config -> config.tables("approximation")))
+                .containsExactly(
+                        "w4.toml:1:1: approximation: expected a list of tables, got a table; write [[approximation]]");
     }
 
     private static ConfigTable parse(String toml, String... overrides) {

@@ -99,6 +99,20 @@ class TokenizerTest {
     }
 
     @Test
+    void knowsTheStartToken() throws IOException {
+        try (Tokenizer tokenizer = open("{\"bos_token\": {\"content\": \"<s>\"}}")) {
+            assertThat(tokenizer.startId()).hasValue(1);
+            assertThat(tokenizer.startText()).isEqualTo("<s>");
+        }
+        for (String none : new String[] {"{}", "{\"bos_token\": null}", ""}) {
+            try (Tokenizer tokenizer = open(none)) {
+                assertThat(tokenizer.startId()).isEmpty();
+                assertThat(tokenizer.startText()).isEmpty();
+            }
+        }
+    }
+
+    @Test
     void specialTokensHaveNoText() throws IOException {
         try (Tokenizer tokenizer = open("")) {
             assertThat(tokenizer.decode(new int[] {1, 3 + 'a', 0, 3 + 'b', 2})).isEqualTo("ab");

@@ -178,7 +178,8 @@ class PerplexityProtocolTest {
                         2048,
                         PerplexityProtocol.GPTQ,
                         OptionalInt.empty(),
-                        4));
+                        4,
+                        false));
     }
 
     @Test
@@ -197,7 +198,7 @@ class PerplexityProtocolTest {
 
     private static PerplexitySettings settings(Path text, PerplexityProtocol protocol, int seqLen, int batchSize) {
         TextFile file = new TextFile(text.toString(), TextFile.Layout.DOCUMENT, "");
-        return new PerplexitySettings("text", file, seqLen, protocol, OptionalInt.empty(), batchSize);
+        return new PerplexitySettings("text", file, seqLen, protocol, OptionalInt.empty(), batchSize, false);
     }
 
     private static Perplexity.Result evaluate(
@@ -211,6 +212,11 @@ class PerplexityProtocolTest {
         PerplexitySettings settings = settings(text, protocol, 8, batchSize);
         int[][] chunks = Perplexity.chunks(settings, tokenizer, 16);
         return Perplexity.evaluate(
-                model, runner, settings, chunks, tokenizer.padId(), Unfinished.none(), Progress.Reporter.none());
+                new Perplexity.Models(model, runner),
+                settings,
+                chunks,
+                tokenizer.padId(),
+                Unfinished.none(),
+                Progress.Reporter.none());
     }
 }

@@ -17,6 +17,7 @@ import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.List;
 import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
@@ -74,6 +75,8 @@ class LowRankSolverTest {
                 assertThat(solution.capturedEnergy())
                         .as(name)
                         .isCloseTo(energy(values, 0, rank) / energy(values, 0, values.length), within(1e-5));
+                float[] all = solution.singularValues().orElseThrow().toFloatArray();
+                assertThat(doubles(all)).as(name).containsExactly(values, within(1e-5 * values[0]));
                 compareRounded(one, solution, tensors, weights);
                 compared++;
             }
@@ -182,6 +185,36 @@ class LowRankSolverTest {
         assertThat(randomized).isBetween(0.995 * exact, exact * (1 + 1e-5));
     }
 
+    @ParameterizedTest
+    @CsvSource({"24, 40", "40, 24", "1, 7", "700, 600", "600, 700", "700, 20"})
+    void allSingularValuesAreThoseOfAFullDecomposition(int in, int out) {
+        NDArray error = noise(23, in, out);
+        NDArray scale = lognormal(24, in);
+        NDArray scaled = error.mul(scale.reshape(in, 1));
+        double[] expected = doubles(Torch.svd(scaled).get(1).toFloatArray());
+
+        double[] byTheSolver = doubles(
+                EXACT.solve(error, scale, 1, 0).singularValues().orElseThrow().toFloatArray());
+        double[] alone = doubles(LowRankSolver.singularValues(scaled).toFloatArray());
+
+        // what a Gram matrix in float32 keeps of them
+        double tolerance = Math.min(in, out) <= 512 ? 1e-5 * expected[0] : 1e-3 * expected[0];
+        assertThat(byTheSolver).containsExactly(expected, within(tolerance)).isSortedAccordingTo(descending());
+        assertThat(alone).containsExactly(expected, within(tolerance)).isSortedAccordingTo(descending());
+        assertThat(energy(alone, 0, alone.length))
+                .isCloseTo(energy(expected, 0, expected.length), within(1e-4 * energy(expected, 0, expected.length)));
+    }
+
+    private static Comparator<Double> descending() {
+        return Comparator.reverseOrder();
+    }
+
+    @Test
+    void theRandomizedSolverKnowsTheLeadingOnesOnly() {
+        assertThat(RANDOMIZED.solve(noise(25, 30, 20), ones(30), 4, 0).singularValues())
+                .isEmpty();
+    }
+
     @Test
     void theSameSeedGivesTheSameFactors() {
         NDArray error = noise(13, 40, 30);
@@ -204,6 +237,9 @@ class LowRankSolverTest {
             assertThat(NativeFloats.allFinite(solution.a())).isTrue();
             assertThat(NativeFloats.allFinite(solution.b())).isTrue();
             assertThat(product(solution)).containsOnly(0f);
+            assertThat(LowRankSolver.singularValues(error).toFloatArray())
+                    .hasSize(Math.min(shape[0], shape[1]))
+                    .containsOnly(0f);
             assertThat(solution.capturedEnergy()).isEqualTo(1);
         }
     }

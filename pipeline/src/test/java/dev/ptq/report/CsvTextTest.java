@@ -27,6 +27,11 @@ class CsvTextTest {
     }
 
     @Test
+    void aTerminalIsToldNothing() {
+        assertThat(csv("a\u001b[31mb\u0000c\u009b1", "a\tb")).isEqualTo("a [31mb c 1,a\tb\n");
+    }
+
+    @Test
     void textIsQuotedWhereItMustBe() {
         assertThat(csv("a,b", "say \"a\"", "two\nlines", List.of(1L, 16L), true))
                 .isEqualTo("\"a,b\",\"say \"\"a\"\"\",\"two\nlines\",\"[1, 16]\",true\n");

@@ -31,6 +31,51 @@ class MetricsTableTest {
     }
 
     @Test
+    void showsTasksThatWereAskedForByName() {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        metrics.put("full_precision/mmlu/acc", 0.5);
+        metrics.put("full_precision/mmlu/num_fewshot", 5);
+        metrics.put("mmlu/acc", 0.45678);
+        metrics.put("mmlu/acc_stderr", 0.0101);
+        metrics.put("mmlu/documents", 14042);
+        metrics.put("mmlu/num_fewshot", 5);
+        metrics.put("mmlu_stem/acc", 0.4);
+        metrics.put("mmlu_stem/documents", 3000);
+        metrics.put("mmlu/flips/full_precision", 0.123);
+        metrics.put("wikitext/word_perplexity", 12.25);
+        metrics.put("wikitext/documents", 62);
+        metrics.put("wikitext/num_fewshot", 0);
+        metrics.put("bits_per_weight", 4.5);
+
+        assertThat(MetricsTable.render(metrics).lines())
+                .containsExactly(
+                        "task      metric           full precision  round to nearest  this run  standard error  flips  shots"
+                                + "  documents",
+                        "mmlu      acc                      0.5000                 -    0.4568          0.0101  0.123      5"
+                                + "      14042",
+                        "wikitext  word_perplexity               -                 -   12.2500               -      -      0"
+                                + "         62",
+                        "",
+                        "bits per weight: 4.500");
+    }
+
+    @Test
+    void showsHowPredictionsDifferFromFullPrecision() {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        metrics.put("round_to_nearest/perplexity/a/kl_divergence", 0.0123456);
+        metrics.put("round_to_nearest/perplexity/a/top1_agreement", 0.91234);
+        metrics.put("perplexity/a", 5.5);
+        metrics.put("perplexity/a/kl_divergence", 0.004);
+        metrics.put("perplexity/a/top1_agreement", 1.0);
+
+        assertThat(MetricsTable.render(metrics).lines())
+                .containsSubsequence(
+                        "against full precision  KL divergence  top-1 agreement",
+                        "a, round to nearest           0.01235          91.23 %",
+                        "a, this run                   0.00400         100.00 %");
+    }
+
+    @Test
     void showsWhatSeparatesTheVariantsWithIntervals() {
         Map<String, Object> metrics = new LinkedHashMap<>();
         for (String text : new String[] {"europarl", "wikitext2", "short"}) {

@@ -8,6 +8,8 @@ import dev.ptq.report.ResultTable.Column;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -120,5 +122,25 @@ class ResultTableTest {
                         List.of("x", "z", "a", "q"),
                         List.of())))
                 .containsExactly("x", "a", "q", "b", "c", "y", "z");
+    }
+
+    @Test
+    void aTableThatIsTooLargeIsRefused() throws IOException {
+        Path wide = folder.resolve("wide");
+        StringBuilder metrics = new StringBuilder("{\"m\": 1");
+        IntStream.range(0, 20_000)
+                .forEach(i -> metrics.append(", \"m").append(i).append("\": ").append(i));
+        RunFolders.write(wide.resolve("run"), "seed = 0\n", metrics.append('}').toString());
+        assertThat(ResultTable.of(Results.read(List.of(wide)).rows()).columns()).hasSize(20_006);
+        String points = IntStream.range(0, 1000)
+                .mapToObj(i -> "{\"name\": \"p" + i + "\", \"state\": \"failed\"}")
+                .collect(Collectors.joining(", ", "{\"points\": [", "]}"));
+        RunFolders.write(wide.resolve("sweep.json"), points);
+        List<ResultRow> many = Results.read(List.of(wide)).rows();
+
+        assertThatThrownBy(() -> ResultTable.of(many))
+                .isInstanceOf(ConfigException.class)
+                .hasMessage("expected at most 20000000 cells in a table, got 1001 runs with 20003 settings and metrics"
+                        + " between them; collect fewer folders at once");
     }
 }

@@ -150,6 +150,21 @@ class ResultsTest {
     }
 
     @Test
+    void numbersThatAreTooLargeAreDamage() throws IOException {
+        RunFolders.write(folder.resolve("a"), SEED, "{\"m\": 1e99999999999999}");
+        RunFolders.write(folder.resolve("b"), SEED, "{\"m\": 1" + "0".repeat(2000) + "}");
+        RunFolders.write(folder.resolve("c"), SEED, "{\"m\": 1e400}");
+
+        assertThat(read().rows())
+                .extracting(ResultRow::error)
+                .satisfiesExactly(
+                        error -> assertThat(error).isEqualTo("metrics.json: has a number that is too large"),
+                        error -> assertThat(error)
+                                .startsWith("metrics.json: not valid JSON: Number value length (2001)"),
+                        error -> assertThat(error).isEmpty());
+    }
+
+    @Test
     void whatIsTooLargeIsNotRead() throws IOException {
         Path run = RunFolders.write(folder.resolve("a"), SEED, "{}");
         try (RandomAccessFile sparse =
@@ -298,6 +313,45 @@ class ResultsTest {
                         "t/sweep.json: expected a list of points",
                         "s/rank-16: rank: at most 8 more",
                         "s/rank-32: failed, no reason given");
+    }
+
+    @Test
+    void pointsThatFailedHaveTheSettingsThatTheSweepGaveThem() throws IOException {
+        String whole =
+                "seed = 5\n[[approximation]]\nmethod = \"l2qer\"\nrank = 2\n[weight]\nbits = 4\nblock = [1, 16]\n";
+        RunFolders.write(folder.resolve("s/rank-2"), whole, "{}");
+        RunFolders.write(folder.resolve("s/rank-3"), whole.replace("rank = 2", "rank = 3"), "{}");
+        RunFolders.write(folder.resolve("s/a-plain"), "seed = 5\n[weight]\nbits = 4\nblock = [1, 16]\n", "{}");
+        RunFolders.write(folder.resolve("s/sweep.json"), """
+                {"set": ["seed=5", 7, "weight.bits = 3"], "points": [
+                  {"name": "a", "state": "failed", "set": {"approximation.0.rank": 8, "weight": {"bits": 4}}},
+                  {"name": "b", "state": "failed", "set": {"approximation.0.rank": 8.5, "x": [true, "t", null], "y": null}},
+                  {"name": "c", "state": "failed", "set": {"a = b": 1, "seed": 1e400, "n": 99999999999999999999}},
+                  {"name": "d", "state": "failed", "set": "approximation.0.rank=8"},
+                  {"name": "e", "state": "failed"}]}
+                """);
+        Results results = read();
+
+        assertThat(results.rows())
+                .extracting(row -> row.run() + " " + row.config().values())
+                .startsWith(
+                        "s/a {seed=5, weight.bits=4, approximation.l2qer.rank=8}",
+                        "s/a-plain {seed=5, weight.bits=4, weight.block=[1, 16]}",
+                        "s/b {seed=5, weight.bits=3, approximation.l2qer.rank=8.5, x=[true, t]}",
+                        "s/c {seed=Infinity, weight.bits=3, n=1.0E20}",
+                        "s/d {seed=5, weight.bits=3}",
+                        "s/e {seed=5, weight.bits=3}");
+        assertThat(CsvText.of(ResultTable.of(results.rows())).lines().map(line -> line.replaceAll(",failed,.*", "")))
+                .containsExactly(
+                        "run,seed,approximation,approximation.l2qer.rank,weight.bits,seconds,peak_memory_bytes,state,error",
+                        "s/a,5,,8,4,,",
+                        "s/a-plain,5,,,4,0.3,1048576,done,",
+                        "s/b,5,,8.5,3,,",
+                        "s/c,Infinity,,,3,,",
+                        "s/d,5,,,3,,",
+                        "s/e,5,,,3,,",
+                        "s/rank-2,5,l2qer,2,4,0.3,1048576,done,",
+                        "s/rank-3,5,l2qer,3,4,0.3,1048576,done,");
     }
 
     @Test

@@ -141,8 +141,7 @@ class GoldenExperimentTest {
                 int[][] ids =
                         Perplexity.chunks(perplexity, tokenizer, model.config().maxPositions());
                 List<Perplexity.ChunkLoss> chunks = Perplexity.evaluate(
-                                model,
-                                runner,
+                                new Perplexity.Models(model, runner),
                                 perplexity,
                                 ids,
                                 tokenizer.padId(),

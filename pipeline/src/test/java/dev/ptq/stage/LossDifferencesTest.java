@@ -164,7 +164,7 @@ class LossDifferencesTest {
 
     private Map<String, Double> metrics(PerplexityProtocol protocol) throws IOException {
         TextFile text = new TextFile("t.txt", TextFile.Layout.DOCUMENT, "");
-        PerplexitySettings settings = new PerplexitySettings("t", text, 8, protocol, OptionalInt.empty(), 2);
+        PerplexitySettings settings = new PerplexitySettings("t", text, 8, protocol, OptionalInt.empty(), 2, false);
         Map<String, Double> metrics = new LinkedHashMap<>();
         LossDifferences.metrics(run, settings, losses)
                 .forEach((name, value) -> metrics.put(name, ((Number) value).doubleValue()));

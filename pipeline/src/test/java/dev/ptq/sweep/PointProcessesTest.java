@@ -102,6 +102,35 @@ class PointProcessesTest {
                 .isEmpty();
     }
 
+    /** From the keyboard an interrupt reaches both; the point's process may be gone first. */
+    @Test
+    void aPointThatIsEndedTogetherWithTheProgramIsNoFailure() throws Exception {
+        Path file = Files.writeString(folder.resolve("s.toml"), "points.p = {}");
+        Sweep sweep = Sweep.read(file, Path.of("base.toml"), List.of(), folder.resolve("results"), "t");
+        CheckedPoint point = new CheckedPoint(sweep.points().get(0), "f", Optional.empty());
+        Path gone = folder.resolve("gone");
+        for (String signal : List.of("INT", "TERM")) {
+            Files.deleteIfExists(gone);
+            String script = "touch " + gone + "; kill -" + signal + " $$";
+            FutureTask<Outcome> outcome;
+            try (PointProcesses processes = new PointProcesses(sweep, List.of("sh", "-c", script, "sh"), Map.of())) {
+                outcome = new FutureTask<>(() -> processes.run(point));
+                new Thread(outcome).start();
+                while (!Files.exists(gone)) {
+                    Thread.sleep(20);
+                }
+                Thread.sleep(100);
+            }
+            assertThatThrownBy(outcome::get).hasCauseInstanceOf(InterruptedException.class);
+        }
+    }
+
+    @Test
+    void aPointThatIsEndedAloneIsAFailure() throws Exception {
+        assertThat(error("kill -INT $$")).isEqualTo("ended with code 130");
+        assertThat(error("kill -TERM $$")).isEqualTo("ended with code 143");
+    }
+
     @Test
     void aProgramThatCannotBeStartedIsAFailure() throws Exception {
         Path file = Files.writeString(folder.resolve("s.toml"), "points.p = {}");

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -330,7 +331,10 @@ class SweepFileTest {
                         "s.toml:6:1: points.a-1: there is a point of that name already",
                         "s.toml:7:1: points.A-3: there is a point of that name already",
                         "s.toml:9:1: points.X: there is a point of that name already",
-                        "s.toml:10:1: points.\"sweep.json\": is the name of a file beside the points; take another");
+                        "s.toml:10:1: points.\"sweep.json\": is the name of a file of a sweep or a run; take another");
+        assertThat(problems("points.'SWEEP.toml' = {}\npoints.'manifest.json' = {}\npoints.'metrics.json' = {}\n"))
+                .hasSize(3)
+                .allMatch(problem -> problem.endsWith("is the name of a file of a sweep or a run; take another"));
         assertThat(problems("[points.x]\n[points.x]"))
                 .singleElement()
                 .asString()
@@ -345,6 +349,24 @@ class SweepFileTest {
         String ten = " = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n";
         assertThat(problems("[axes]\na" + ten + "b" + ten + "c" + ten + "d" + ten + "e = [1, 2]"))
                 .containsExactly("s.toml:1:1: the axes make 20000 points, expected at most 10000");
+        String thousand = " = ["
+                + String.join(
+                        ", ", IntStream.range(0, 1000).mapToObj(String::valueOf).toList()) + "]\n";
+        assertThat(problems("[axes]\na" + thousand + "b" + thousand + "c" + thousand))
+                .containsExactly("s.toml:1:1: the axes make 1000000000 points, expected at most 10000");
+        assertThat(problems("[axes]\n"
+                        + String.join(
+                                "",
+                                IntStream.range(0, 120)
+                                        .mapToObj(i -> "k" + i + thousand)
+                                        .toList())))
+                .containsExactly(
+                        "s.toml:1:1: the axes make more than 9223372036854775807 points, expected at most 10000");
+        StringBuilder named = new StringBuilder("axes.seed = [1]\n");
+        IntStream.range(0, 10_000)
+                .forEach(i -> named.append("points.p").append(i).append(" = {}\n"));
+        assertThat(problems(named.toString()))
+                .containsExactly("s.toml:1:1: makes 10001 points, expected at most 10000");
         assertThat(problems("[axes]")).contains("s.toml:1:1: axes: expected at least one key with a list of values");
     }
 }

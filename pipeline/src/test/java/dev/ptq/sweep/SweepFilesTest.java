@@ -47,7 +47,8 @@ class SweepFilesTest {
         "lqer_svd, reference-w4a8-lqer, 9, rank-8_bits-2, rank-32_bits-4",
         "lqer_svd, reference-w4a8-l2qer, 9, rank-8_bits-2, rank-32_bits-4",
         "baseline_no_lqer, reference-w4a8-plain, 3, bits-2, bits-4",
-        "baseline_no_lqer, reference-w4a8-l2qer, 3, bits-2, bits-4"
+        "baseline_no_lqer, reference-w4a8-l2qer, 3, bits-2, bits-4",
+        "reference, reference-w4a8-l2qer, 12, method-lqer_rank-8_bits-2, method-l2qer_rank-32_bits-4"
     })
     void canBePlanned(String name, String config, int count, String first, String last) throws IOException {
         SyntheticModel.llama()
@@ -71,7 +72,8 @@ class SweepFilesTest {
     @Test
     void areAllPlanned() throws IOException {
         assertThat(names())
-                .containsExactly("baseline_no_lqer", "lqer_act", "lqer_act_int", "lqer_act_w_only", "lqer_svd");
+                .containsExactly(
+                        "baseline_no_lqer", "lqer_act", "lqer_act_int", "lqer_act_w_only", "lqer_svd", "reference");
     }
 
     @ParameterizedTest

@@ -52,13 +52,16 @@ class LossCurveTest {
         Document svg = DocumentBuilderFactory.newInstance()
                 .newDocumentBuilder()
                 .parse(folder.resolve(LossCurve.CHART).toFile());
-        NodeList lines = svg.getElementsByTagName("polyline");
+        NodeList groups = svg.getElementsByTagName("g");
         List<String> names = new ArrayList<>();
         List<Integer> points = new ArrayList<>();
-        for (int i = 0; i < lines.getLength(); i++) {
-            Element line = (Element) lines.item(i);
-            names.add(line.getParentNode().getFirstChild().getNextSibling().getTextContent());
-            points.add(line.getAttribute("points").split(" ", -1).length);
+        for (int i = 0; i < groups.getLength(); i++) {
+            Element group = (Element) groups.item(i);
+            if (group.getAttribute("class").equals("series")) {
+                names.add(group.getElementsByTagName("title").item(0).getTextContent());
+                Element path = (Element) group.getElementsByTagName("path").item(0);
+                points.add(path.getAttribute("d").split("[ML]", -1).length - 1);
+            }
         }
         assertThat(names).containsExactly("training, mean of 8 steps", "stories", "wikitext");
         assertThat(points).containsExactly(125, 10, 10);

@@ -16,6 +16,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -42,6 +43,26 @@ class ShippedModelTest {
         assertThat(ModelConfig.read(shipped)).isEqualTo(RECIPE.shape().config());
         assertThat(LossCurve.read(shipped.resolve("loss.csv")))
                 .hasSize(RECIPE.schedule().steps());
+    }
+
+    /** The width of letters on this machine decides where the plot begins, so it is what is drawn that is compared. */
+    @Test
+    void theChartShowsTheTable() throws IOException {
+        LossCurve.write(folder, LossCurve.read(shipped.resolve(LossCurve.TABLE)));
+
+        assertThat(drawn(shipped.resolve(LossCurve.CHART)))
+                .hasSizeGreaterThan(10)
+                .isEqualTo(drawn(folder.resolve(LossCurve.CHART)));
+    }
+
+    /** Every text, and of every path how many corners it has. */
+    private static List<String> drawn(Path chart) throws IOException {
+        return Pattern.compile(">([^<>]+)</t|d='([^']+)'")
+                .matcher(Files.readString(chart))
+                .results()
+                .map(found ->
+                        found.group(1) != null ? found.group(1) : found.group(2).replaceAll("[^A-Z]", ""))
+                .toList();
     }
 
     @Test

@@ -1,0 +1,46 @@
+package dev.ptq.cli;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.report.Results;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/** What commands that look at runs read, and where they write. */
+final class FoundRuns {
+    private FoundRuns() {}
+
+    /** What is wrong with a folder of runs. */
+    static Optional<String> problem(Path folder) {
+        return Files.isDirectory(folder) ? Optional.empty() : Optional.of(folder + ": no such folder");
+    }
+
+    /** What is wrong with a file to be written. */
+    static Optional<String> outputProblem(Path file) {
+        if (Files.isDirectory(file)) {
+            return Optional.of(file + ": expected a file to write, found a folder");
+        }
+        return Files.isDirectory(file.toAbsolutePath().resolveSibling(""))
+                ? Optional.empty()
+                : Optional.of(file + ": there is no such folder to write it to");
+    }
+
+    /**
+     * Reads the runs; what cannot be read is said.
+     *
+     * @throws ConfigException if there is none
+     */
+    static Results read(List<Path> folders, PrintWriter err) throws IOException {
+        Results results = Results.read(folders);
+        results.warnings().forEach(warning -> err.println("warning: " + warning));
+        if (results.rows().isEmpty()) {
+            throw new ConfigException(folders.stream()
+                    .map(folder -> folder + ": no runs in it; a run is a folder with manifest.json and metrics.json")
+                    .toList());
+        }
+        return results;
+    }
+}

@@ -1,0 +1,32 @@
+package dev.ptq.evaluate.task;
+
+import java.util.List;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * A document as it is put to a model.
+ *
+ * @param id the number in the order of evaluation, from 0
+ * @param place the file and line, for messages
+ * @param fields those that the task derives among them
+ * @param asked in the order of the choices
+ * @param choices as accuracies take their lengths
+ * @param gold the index of the right one; 0 where there are no choices
+ * @param target the right answer in results
+ * @param counted the text whose words and bytes a perplexity is taken over
+ */
+record Document(
+        Task task,
+        int id,
+        String place,
+        ObjectNode fields,
+        List<Asked> asked,
+        List<String> choices,
+        int gold,
+        String target,
+        String counted) {
+    /** How messages call it. */
+    String label() {
+        return place + ": " + task.name() + ", document " + id;
+    }
+}

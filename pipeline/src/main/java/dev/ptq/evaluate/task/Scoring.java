@@ -1,0 +1,179 @@
+package dev.ptq.evaluate.task;
+
+import dev.ptq.evaluate.Score;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
+import tools.jackson.databind.node.ObjectNode;
+
+/** A way to put a document to a model and to judge its answer. */
+enum Scoring {
+    /** Several answers to one question. */
+    MULTIPLE_CHOICE("multiple_choice") {
+        @Override
+        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
+            String context = before + wording.question().text(fields);
+            return choices.stream()
+                    .map(choice -> new Asked(context, wording.delimiter() + choice))
+                    .toList();
+        }
+
+        @Override
+        String example(Wording wording, ObjectNode fields, String right) {
+            return wording.question().text(fields) + wording.delimiter() + right;
+        }
+
+        @Override
+        String target(Wording wording, ObjectNode fields, String right, int gold) {
+            return wording.answerIsText() ? right : String.valueOf(gold);
+        }
+    },
+    /** Several contexts of one continuation. */
+    CHOICE_OF_CONTEXT("multiple_choice") {
+        @Override
+        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
+            String continuation = wording.delimiter() + wording.target().text(fields);
+            return choices.stream()
+                    .map(choice -> new Asked(before + choice, continuation))
+                    .toList();
+        }
+
+        @Override
+        String example(Wording wording, ObjectNode fields, String right) {
+            return right + wording.delimiter() + wording.target().text(fields);
+        }
+
+        @Override
+        String target(Wording wording, ObjectNode fields, String right, int gold) {
+            return wording.target().text(fields);
+        }
+    },
+    /** One text that should follow; it brings its own space. */
+    CONTINUATION("loglikelihood") {
+        @Override
+        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
+            return List.of(new Asked(
+                    before + wording.question().text(fields), wording.target().text(fields)));
+        }
+
+        @Override
+        String example(Wording wording, ObjectNode fields, String right) {
+            return wording.question().text(fields)
+                    + wording.delimiter()
+                    + wording.target().text(fields);
+        }
+
+        @Override
+        String target(Wording wording, ObjectNode fields, String right, int gold) {
+            return wording.target().text(fields);
+        }
+    },
+    /** A whole text, window by window. */
+    ROLLING("loglikelihood_rolling") {
+        @Override
+        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
+            return List.of(new Asked("", wording.target().text(fields)));
+        }
+
+        @Override
+        String example(Wording wording, ObjectNode fields, String right) {
+            throw new IllegalStateException("a whole text has no examples");
+        }
+
+        @Override
+        String target(Wording wording, ObjectNode fields, String right, int gold) {
+            return wording.target().text(fields);
+        }
+    };
+
+    private final String outputType;
+
+    Scoring(String outputType) {
+        this.outputType = outputType;
+    }
+
+    /** The harness's word for it. */
+    String outputType() {
+        return outputType;
+    }
+
+    boolean hasChoices() {
+        return this == MULTIPLE_CHOICE || this == CHOICE_OF_CONTEXT;
+    }
+
+    /**
+     * What the model is asked.
+     *
+     * @param before the description and the examples
+     */
+    abstract List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices);
+
+    /**
+     * A document with its answer, as an example.
+     *
+     * @param right the right choice
+     */
+    abstract String example(Wording wording, ObjectNode fields, String right);
+
+    /** The right answer in results. */
+    abstract String target(Wording wording, ObjectNode fields, String right, int gold);
+
+    /** The texts of a request as results have them. */
+    List<String> arguments(Asked asked) {
+        return this == ROLLING ? List.of(asked.continuation()) : List.of(asked.context(), asked.continuation());
+    }
+
+    /** The scores of a document's requests as scores of what was asked: a whole text has its windows' sum. */
+    List<Score> scores(List<Score> requests) {
+        if (this != ROLLING) {
+            return List.copyOf(requests);
+        }
+        return List.of(
+                new Score(requests.stream().mapToDouble(Score::logLikelihood).sum(), false));
+    }
+
+    /** What a metric says of one document. */
+    double item(Metric metric, Document document, List<Score> scores) {
+        return switch (metric) {
+            case ACC ->
+                hasChoices()
+                        ? accuracy(document, scores, choice -> 1)
+                        : scores.get(0).greedy() ? 1 : 0;
+            case ACC_NORM -> accuracy(document, scores, PythonText::characters);
+            case ACC_BYTES -> accuracy(document, scores, Scoring::bytes);
+            case PERPLEXITY, WORD_PERPLEXITY, BYTE_PERPLEXITY, BITS_PER_BYTE ->
+                scores.get(0).logLikelihood();
+        };
+    }
+
+    /** What an item is divided by. */
+    static double weight(Metric metric, Document document) {
+        return switch (metric) {
+            case WORD_PERPLEXITY -> PythonText.words(document.counted());
+            case BYTE_PERPLEXITY, BITS_PER_BYTE -> bytes(document.counted());
+            case ACC, ACC_NORM, ACC_BYTES, PERPLEXITY -> 1;
+        };
+    }
+
+    private static double bytes(String text) {
+        return text.getBytes(StandardCharsets.UTF_8).length;
+    }
+
+    /** Whether the choice with the highest log-likelihood for its length, the first of them, is the right one. */
+    private static double accuracy(Document document, List<Score> scores, ToDoubleFunction<String> length) {
+        double[] values = IntStream.range(0, scores.size())
+                .mapToDouble(i -> scores.get(i).logLikelihood()
+                        / length.applyAsDouble(document.choices().get(i)))
+                .toArray();
+        return best(values) == document.gold() ? 1 : 0;
+    }
+
+    private static int best(double[] values) {
+        int best = 0;
+        for (int i = 1; i < values.length; i++) {
+            best = values[i] > values[best] ? i : best;
+        }
+        return best;
+    }
+}

@@ -1,0 +1,11 @@
+package dev.ptq.evaluate.task;
+
+import java.util.List;
+
+/** Tasks whose documents are averaged as if they were of one task. */
+record TaskGroup(String name, String version, List<TaskNode> members) implements TaskNode {
+    @Override
+    public List<Task> tasks() {
+        return members.stream().flatMap(member -> member.tasks().stream()).toList();
+    }
+}

@@ -1,0 +1,12 @@
+package dev.ptq.evaluate.task;
+
+import java.util.List;
+
+/** A task, or a group of them that has metrics of its own. */
+public sealed interface TaskNode permits Task, TaskGroup {
+    /** The name in configs and results. */
+    String name();
+
+    /** The tasks that it comes to, in order. */
+    List<Task> tasks();
+}

@@ -1,0 +1,158 @@
+package dev.ptq.evaluate.task;
+
+import dev.ptq.data.Digests;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import tools.jackson.databind.node.ObjectNode;
+
+/** What the tasks of a run came to. */
+public final class TaskResults {
+    private final TasksSettings settings;
+    private final List<Measured> measured;
+
+    private TaskResults(TasksSettings settings, List<Measured> measured) {
+        this.settings = settings;
+        this.measured = measured;
+    }
+
+    /**
+     * Takes the metrics.
+     *
+     * @param answered the documents of all tasks, task by task
+     * @throws IOException if a metric is not a number
+     */
+    static TaskResults of(TasksSettings settings, List<TaskEvaluation.EncodedTask> tasks, List<Answered> answered)
+            throws IOException {
+        List<Measured> byTask = new ArrayList<>();
+        int from = 0;
+        for (TaskEvaluation.EncodedTask task : tasks) {
+            List<Answered> own = answered.subList(from, from + task.documents());
+            StringBuilder hashes = new StringBuilder();
+            own.forEach(one -> hashes.append(Sample.hashes(one.document()).joined()));
+            byTask.add(Measured.of(task, own, settings.bootstrap(), Digests.hexOfText(hashes.toString())));
+            from += task.documents();
+        }
+        Iterator<Measured> next = byTask.iterator();
+        List<Measured> measured = new ArrayList<>();
+        settings.nodes().forEach(node -> measured.add(measured(node, next)));
+        return new TaskResults(settings, measured);
+    }
+
+    private static Measured measured(TaskNode node, Iterator<Measured> tasks) {
+        if (!(node instanceof TaskGroup group)) {
+            return tasks.next();
+        }
+        List<Measured> members = new ArrayList<>();
+        group.members().forEach(member -> members.add(measured(member, tasks)));
+        return Measured.of(group, members);
+    }
+
+    TasksSettings settings() {
+        return settings;
+    }
+
+    /** In the order of the settings. */
+    List<Measured> measured() {
+        return measured;
+    }
+
+    /** Tasks and groups with all that is in groups, each group before its members. */
+    List<Measured> all() {
+        List<Measured> all = new ArrayList<>();
+        measured.forEach(one -> one.collect(all));
+        return all;
+    }
+
+    /** Flat names to numbers and words: {@code arc_easy/acc}, {@code arc_easy/acc_stderr}, {@code arc_easy/version}. */
+    public Map<String, Object> metrics() {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        for (Measured one : measured) {
+            addMetrics(one, metrics);
+            addConditions(one, metrics);
+            List<Measured> all = new ArrayList<>();
+            one.members().forEach(member -> member.collect(all));
+            all.forEach(member -> addMetrics(member, metrics));
+        }
+        return metrics;
+    }
+
+    private void addMetrics(Measured one, Map<String, Object> metrics) {
+        String name = one.node().name() + "/";
+        one.values().forEach((metric, value) -> {
+            String label = name + metric.label(settings.profile());
+            metrics.put(label, value.value());
+            value.error().ifPresent(error -> metrics.put(label + "_stderr", error));
+        });
+        metrics.put(name + "documents", one.documents());
+        if (one.truncated() > 0) {
+            metrics.put(name + "truncated", one.truncated());
+        }
+        if (one.encodedAlone() > 0) {
+            metrics.put(name + "encoded_alone", one.encodedAlone());
+        }
+    }
+
+    /** Under what conditions: rows of a table may be compared if these are equal. */
+    private void addConditions(Measured one, Map<String, Object> metrics) {
+        String name = one.node().name() + "/";
+        metrics.put(name + "num_fewshot", settings.numFewshot());
+        settings.limit().ifPresent(limit -> metrics.put(name + "limit", limit));
+        metrics.put(name + "version", version(one.node()));
+        metrics.put(name + "profile", settings.profile().label());
+        if (!settings.quirks().isEmpty()) {
+            metrics.put(
+                    name + "quirks",
+                    String.join(
+                            " ", settings.quirks().stream().map(Quirk::label).toList()));
+        }
+    }
+
+    static Object version(TaskNode node) {
+        return node instanceof TaskGroup group ? group.version() : ((Task) node).version();
+    }
+
+    /** The metrics of what was asked for by name, in one line. */
+    public String headline() {
+        List<String> parts = new ArrayList<>();
+        for (Measured one : measured) {
+            one.values()
+                    .forEach((metric, value) -> parts.add(String.format(
+                            Locale.ROOT,
+                            "%s %s %.4f",
+                            one.node().name(),
+                            metric.label(settings.profile()),
+                            value.value())));
+            parts.add(one.documents() + " documents");
+        }
+        return String.join(", ", parts);
+    }
+
+    /** The table of the harness, as Markdown. */
+    public String table() {
+        return HarnessTable.render(this);
+    }
+
+    /**
+     * A result file in the harness's layout.
+     *
+     * @param config goes into its {@code config}: the model's name, its type and such
+     * @param identity goes beside: date, versions, tokens of the tokenizer and such
+     */
+    public ObjectNode harness(ObjectNode config, ObjectNode identity) {
+        return HarnessJson.of(this, config, identity);
+    }
+
+    /**
+     * A result file in the layout that LQER's tools read.
+     *
+     * @param model its name
+     */
+    public ObjectNode lqer(String model) {
+        return LqerJson.of(this, model);
+    }
+}

@@ -1,0 +1,224 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+
+/** Logits of chosen positions, a part of the vocabulary and some rows at a time; they are never all in memory. */
+final class Head {
+    private final Checkpoint checkpoint;
+    private final Architecture architecture;
+    private final int weightsAtOnce;
+    private final int logitsAtOnce;
+
+    /**
+     * Makes a head.
+     *
+     * @param weightsAtOnce weights held at a time, in values
+     * @param logitsAtOnce likewise
+     */
+    Head(Checkpoint checkpoint, Architecture architecture, int weightsAtOnce, int logitsAtOnce) {
+        this.checkpoint = checkpoint;
+        this.architecture = architecture;
+        this.weightsAtOnce = weightsAtOnce;
+        this.logitsAtOnce = logitsAtOnce;
+    }
+
+    /** Some logits of one or several models at the same places. */
+    private interface Consumer {
+        /**
+         * Takes them.
+         *
+         * @param row the first
+         * @param token the first id
+         * @param logits of each model, {@code [rows, tokens]}; gone afterwards
+         */
+        void accept(int row, int token, List<NDArray> logits);
+    }
+
+    /**
+     * Scores places.
+     *
+     * @param finished what the head takes, batches of {@code [batch, tokens, width]}
+     */
+    Predictions predictions(NDManager manager, List<NDArray> finished, Places places) throws IOException {
+        LogSums logSums = new LogSums(places.rows());
+        double[] targets = new double[places.count()];
+        Maxima maxima = new Maxima(places.rows());
+        scan(manager, List.of(finished), places, (row, token, logits) -> {
+            NDArray values = logits.get(0);
+            logSums.add(row, values);
+            maxima.add(row, token, values);
+            int width = (int) values.getShape().get(1);
+            FloatBuffer window = NativeFloats.window(values);
+            for (int i = 0; i < values.getShape().get(0); i++) {
+                for (int place = places.firstPlace(row + i); place < places.firstPlace(row + i + 1); place++) {
+                    int target = places.token(place) - token;
+                    if (target >= 0 && target < width) {
+                        targets[place] = window.get(i * width + target);
+                    }
+                }
+            }
+        });
+        boolean[] likeliest = new boolean[places.count()];
+        for (int row = 0; row < places.rows(); row++) {
+            for (int place = places.firstPlace(row); place < places.firstPlace(row + 1); place++) {
+                targets[place] = logSums.of(row) - targets[place];
+                likeliest[place] = maxima.token(row) == places.token(place);
+            }
+        }
+        return new Predictions(targets, likeliest);
+    }
+
+    /**
+     * Compares what two models predict.
+     *
+     * @param reference of the one whose distribution is the first of the divergence
+     */
+    Divergence divergence(NDManager manager, List<NDArray> reference, List<NDArray> other, Places places)
+            throws IOException {
+        LogSums first = new LogSums(places.rows());
+        LogSums second = new LogSums(places.rows());
+        Maxima firstMaxima = new Maxima(places.rows());
+        Maxima secondMaxima = new Maxima(places.rows());
+        // the mean over the first distribution of how its logits exceed the other's, as far as seen
+        double[] excess = new double[places.rows()];
+        scan(manager, List.of(reference, other), places, (row, token, logits) -> {
+            double[] means = logits.get(0)
+                    .softmax(-1)
+                    .mul(logits.get(0).sub(logits.get(1)))
+                    .sum(new int[] {-1})
+                    .toType(DataType.FLOAT64, false)
+                    .toDoubleArray();
+            double[] before = first.copy(row, means.length);
+            double[] added = first.add(row, logits.get(0));
+            second.add(row, logits.get(1));
+            firstMaxima.add(row, token, logits.get(0));
+            secondMaxima.add(row, token, logits.get(1));
+            for (int i = 0; i < means.length; i++) {
+                double all = first.of(row + i);
+                excess[row + i] = excess[row + i] * Math.exp(before[i] - all) + means[i] * Math.exp(added[i] - all);
+            }
+        });
+        double[] divergences = new double[places.rows()];
+        boolean[] agree = new boolean[places.rows()];
+        for (int row = 0; row < divergences.length; row++) {
+            divergences[row] = Math.max(0, excess[row] - first.of(row) + second.of(row));
+            agree[row] = firstMaxima.token(row) == secondMaxima.token(row);
+        }
+        return new Divergence(divergences, agree);
+    }
+
+    private void scan(NDManager manager, List<List<NDArray>> models, Places places, Consumer consumer)
+            throws IOException {
+        int vocabulary = architecture.config().vocabSize();
+        int width = architecture.config().embeddingSize();
+        int tile = Math.max(1, Math.min(vocabulary, weightsAtOnce / width));
+        int rowsAtOnce = Math.max(1, logitsAtOnce / tile);
+        for (int token = 0; token < vocabulary; token += tile) {
+            try (NDManager part = manager.newSubManager()) {
+                NDArray head =
+                        checkpoint.loadRows(part, architecture.headTensor(), token, Math.min(vocabulary, token + tile));
+                int sequence = 0;
+                int row = 0;
+                for (int batch = 0; batch < models.get(0).size(); batch++) {
+                    NDArray states = models.get(0).get(batch);
+                    int next = sequence + (int) states.getShape().get(0);
+                    int tokens = (int) states.getShape().get(1);
+                    while (row < places.rows() && places.sequence(row) < next) {
+                        int from = row;
+                        while (row < places.rows() && places.sequence(row) < next && row < from + rowsAtOnce) {
+                            row++;
+                        }
+                        int[] indices = new int[row - from];
+                        for (int i = from; i < row; i++) {
+                            indices[i - from] = (places.sequence(i) - sequence) * tokens + places.position(i);
+                        }
+                        try (NDManager step = part.newSubManager()) {
+                            NDArray rows = NativeFloats.indices(step, indices, indices.length);
+                            List<NDArray> logits = new ArrayList<>();
+                            for (List<NDArray> model : models) {
+                                NDArray flat = model.get(batch).reshape(-1, width);
+                                flat.attach(step);
+                                logits.add(Torch.linear(Torch.embedding(flat, rows), head));
+                            }
+                            consumer.accept(from, token, logits);
+                        }
+                    }
+                    sequence = next;
+                }
+            }
+        }
+    }
+
+    /** {@code log Σ exp} of each row, over the tokens seen so far. */
+    private static final class LogSums {
+        private final double[] sums;
+
+        LogSums(int rows) {
+            sums = new double[rows];
+            Arrays.fill(sums, Double.NEGATIVE_INFINITY);
+        }
+
+        /** Returns the sums of what is added. */
+        double[] add(int row, NDArray logits) {
+            double[] added = Torch.logSumExp(logits).toDoubleArray();
+            for (int i = 0; i < added.length; i++) {
+                sums[row + i] = logAdd(sums[row + i], added[i]);
+            }
+            return added;
+        }
+
+        double of(int row) {
+            return sums[row];
+        }
+
+        double[] copy(int row, int count) {
+            return Arrays.copyOfRange(sums, row, row + count);
+        }
+
+        /** {@code log(exp(a) + exp(b))}. */
+        private static double logAdd(double a, double b) {
+            double larger = Math.max(a, b);
+            return Math.min(a, b) == Double.NEGATIVE_INFINITY
+                    ? larger
+                    : larger + Math.log1p(Math.exp(Math.min(a, b) - larger));
+        }
+    }
+
+    /** The likeliest token of each row among those seen so far, the lowest id where several are. */
+    private static final class Maxima {
+        private final float[] values;
+        private final int[] tokens;
+
+        Maxima(int rows) {
+            values = new float[rows];
+            tokens = new int[rows];
+            Arrays.fill(values, Float.NEGATIVE_INFINITY);
+        }
+
+        void add(int row, int token, NDArray logits) {
+            long[] indices = logits.argMax(-1).toLongArray();
+            FloatBuffer window = NativeFloats.window(logits);
+            int width = (int) logits.getShape().get(1);
+            for (int i = 0; i < indices.length; i++) {
+                float value = window.get(i * width + (int) indices[i]);
+                if (value > values[row + i]) {
+                    values[row + i] = value;
+                    tokens[row + i] = token + (int) indices[i];
+                }
+            }
+        }
+
+        int token(int row) {
+            return tokens[row];
+        }
+    }
+}

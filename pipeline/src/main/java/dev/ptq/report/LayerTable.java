@@ -1,0 +1,57 @@
+package dev.ptq.report;
+
+import dev.ptq.run.SmallFile;
+import java.io.IOException;
+import java.io.StringReader;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.commons.csv.CSVFormat;
+import org.apache.commons.csv.CSVParser;
+import org.apache.commons.csv.CSVRecord;
+
+/** {@code layers.csv} of a stage: a number for each linear. */
+final class LayerTable {
+    static final String FILE = "layers.csv";
+
+    private static final String MODULE = "module";
+    private static final int MOST_BYTES = 4 << 20;
+
+    private LayerTable() {}
+
+    /**
+     * Reads one column, in the order of the file; linears outside of blocks are left out.
+     *
+     * @param stage the folder of the file in the run's
+     * @return nothing if there is no such file
+     */
+    static Map<Linear, Double> column(Path run, String stage, String column) throws IOException {
+        Path folder = run.resolve(stage);
+        Path file = folder.resolve(FILE);
+        Map<Linear, Double> values = new LinkedHashMap<>();
+        if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) || !Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
+            return values;
+        }
+        CSVFormat format = CSVFormat.DEFAULT
+                .builder()
+                .setHeader()
+                .setSkipHeaderRecord(true)
+                .get();
+        String text = new String(SmallFile.read(file, stage + "/" + FILE, MOST_BYTES), StandardCharsets.UTF_8);
+        try (CSVParser parser = CSVParser.parse(new StringReader(text), format)) {
+            for (CSVRecord row : parser) {
+                Optional<Linear> linear = Linear.of(row.get(MODULE));
+                double value = Double.parseDouble(row.get(column));
+                linear.ifPresent(found -> values.put(found, value));
+            }
+        } catch (UncheckedIOException | IllegalArgumentException | IllegalStateException e) {
+            throw new IOException(stage + "/" + FILE + ": expected a table of module and " + column, e);
+        }
+        return values;
+    }
+}

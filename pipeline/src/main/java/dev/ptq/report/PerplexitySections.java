@@ -1,0 +1,258 @@
+package dev.ptq.report;
+
+import dev.ptq.chart.Axis;
+import dev.ptq.chart.ChartStyles;
+import dev.ptq.chart.LineChart;
+import dev.ptq.chart.LineChart.Line;
+import dev.ptq.chart.LineChart.Look;
+import dev.ptq.chart.LineChart.Point;
+import dev.ptq.chart.LineChart.Series;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.OptionalDouble;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.DoubleStream;
+
+/** Perplexity against what it costs, a chart for each text. */
+final class PerplexitySections {
+    private static final String PERPLEXITY = "perplexity/";
+    private static final int MOST_TEXTS = 12;
+    private static final int MOST_MARKS = 12;
+
+    /** Series of runs; the rest is one more. */
+    private static final int MOST_FAMILIES = 13;
+
+    private static final String OTHERS = "others";
+
+    /** From this ratio on, equal distances are equal ratios: a broken model would flatten all others. */
+    private static final double WIDE = 8;
+
+    private final List<ResultRow> rows;
+    private final String text;
+    private final List<Series> series = new ArrayList<>();
+
+    /** A run in a chart. */
+    private record Place(ResultRow row, double x, double perplexity) {
+        Point point(String cost) {
+            return new Point(
+                    x,
+                    perplexity,
+                    String.format(Locale.ROOT, "%s: perplexity %.4g, " + cost, row.run(), perplexity, x));
+        }
+    }
+
+    private PerplexitySections(List<ResultRow> rows, String text) {
+        this.rows = rows;
+        this.text = text;
+    }
+
+    static ReportSection overBits(List<ResultRow> rows, RunFamilies families, ChartStyles styles) {
+        String id = "bits";
+        String title = "Perplexity and bits per weight";
+        Html html = new Html();
+        html.element(
+                "p",
+                "Bits per weight count the linears with their low-rank factors. The line joins the runs that no other"
+                        + " run beats in both (Pareto front).",
+                "class",
+                "note");
+        return section(id, title, rows, html, text -> new PerplexitySections(rows, text).overBits(families, styles));
+    }
+
+    static ReportSection overRank(List<ResultRow> rows, RunFamilies families, ChartStyles styles) {
+        String id = "rank";
+        String title = "Perplexity and rank";
+        Html html = new Html();
+        html.element(
+                "p",
+                "A line for each group of runs that differ in the rank of their correction only. Dotted: rounding to"
+                        + " nearest, without a correction. Dashed: full precision.",
+                "class",
+                "note");
+        return section(id, title, rows, html, text -> new PerplexitySections(rows, text).overRank(families, styles));
+    }
+
+    /** Each text's part is empty where no run has both values. */
+    private static ReportSection section(
+            String id, String title, List<ResultRow> rows, Html html, Function<String, String> part) {
+        List<String> texts = texts(rows);
+        String parts = texts.stream().limit(MOST_TEXTS).map(part).collect(Collectors.joining());
+        if (parts.isEmpty()) {
+            return ReportSection.empty(
+                    id,
+                    title,
+                    "No chart: no run has a perplexity and " + (id.equals("rank") ? "a rank." : "its bits."));
+        }
+        html.open("div", "class", "charts").raw(parts).close();
+        if (texts.size() > MOST_TEXTS) {
+            html.element("p", (texts.size() - MOST_TEXTS) + " more texts have no chart here.", "class", "note");
+        }
+        return new ReportSection(id, title, html);
+    }
+
+    private static List<String> texts(List<ResultRow> rows) {
+        return ResultTable.merged(rows.stream()
+                .map(row -> row.metrics().keySet().stream()
+                        .filter(key -> key.startsWith(PERPLEXITY) && key.indexOf('/', PERPLEXITY.length()) < 0)
+                        .map(key -> key.substring(PERPLEXITY.length()))
+                        .toList())
+                .toList());
+    }
+
+    private List<Place> places(Function<ResultRow, OptionalDouble> x) {
+        List<Place> places = new ArrayList<>();
+        for (ResultRow row : rows) {
+            OptionalDouble perplexity = number(row, PERPLEXITY + text);
+            OptionalDouble place = x.apply(row);
+            if (perplexity.isPresent() && place.isPresent()) {
+                places.add(new Place(row, place.getAsDouble(), perplexity.getAsDouble()));
+            }
+        }
+        return places;
+    }
+
+    /** A metric that any axis can show. */
+    private static OptionalDouble number(ResultRow row, String name) {
+        OptionalDouble value = row.finite(name);
+        return value.isPresent() && value.getAsDouble() > 0 ? value : OptionalDouble.empty();
+    }
+
+    private String overBits(RunFamilies families, ChartStyles styles) {
+        List<Place> places = places(row -> number(row, ResultRow.BITS_PER_WEIGHT));
+        if (places.isEmpty()) {
+            return "";
+        }
+        List<Place> front = front(places);
+        if (front.size() > 1) {
+            series.add(new Series(
+                    "Pareto front",
+                    front.stream()
+                            .map(place -> new Point(place.x(), place.perplexity()))
+                            .toList(),
+                    Look.line(-1, Line.SOLID)));
+        }
+        addFullPrecision(places);
+        int color = 0;
+        for (Map.Entry<String, List<Place>> family :
+                byFamily(places, families::kind).entrySet()) {
+            List<Point> points = family.getValue().stream()
+                    .map(place -> place.point("%.4g bits per weight"))
+                    .toList();
+            series.add(new Series(family.getKey(), points, Look.points(color++)));
+        }
+        LineChart chart = new LineChart(
+                text + ": perplexity and bits per weight",
+                Axis.linear("bits per weight"),
+                perplexityAxis(),
+                series,
+                LineChart.Size.MEDIUM);
+        Html html = figure(chart, styles);
+        String names = front.stream().map(place -> place.row().run()).limit(20).collect(Collectors.joining(", "));
+        html.element("p", "Front: " + Html.cut(names, 1000), "class", "note");
+        return html.close().toString();
+    }
+
+    /** What no other is better than in one and at least as good as in the other, by rising cost. */
+    private static List<Place> front(List<Place> places) {
+        List<Place> front = new ArrayList<>();
+        double best = Double.POSITIVE_INFINITY;
+        for (Place place : places.stream()
+                .sorted(Comparator.comparingDouble(Place::x).thenComparingDouble(Place::perplexity))
+                .toList()) {
+            if (place.perplexity() < best) {
+                front.add(place);
+                best = place.perplexity();
+            }
+        }
+        return front;
+    }
+
+    private String overRank(RunFamilies families, ChartStyles styles) {
+        List<Place> places =
+                places(row -> RunFamilies.rank(row).map(OptionalDouble::of).orElseGet(OptionalDouble::empty));
+        if (places.isEmpty()) {
+            return "";
+        }
+        List<Double> ranks = places.stream().map(Place::x).distinct().sorted().toList();
+        double[] ends = {ranks.get(0), ranks.get(ranks.size() - 1)};
+        addFullPrecision(places);
+        places.stream()
+                .flatMapToDouble(place -> number(place.row(), "round_to_nearest/" + PERPLEXITY + text).stream())
+                .distinct()
+                .limit(MOST_MARKS)
+                .forEach(value -> series.add(level("round to nearest", value, ends, Line.DOTTED)));
+        int color = 0;
+        for (Map.Entry<String, List<Place>> family :
+                byFamily(places, families::allButRank).entrySet()) {
+            List<Point> points = family.getValue().stream()
+                    .sorted(Comparator.comparingDouble(Place::x))
+                    .map(place -> place.point("rank %.0f"))
+                    .toList();
+            Line line = family.getKey().equals(OTHERS) ? Line.NONE : Line.SOLID;
+            series.add(new Series(family.getKey(), points, new Look(color++, line, true, true)));
+        }
+        Axis axis = Axis.logarithmic("rank");
+        LineChart chart = new LineChart(
+                text + ": perplexity and rank",
+                ranks.size() <= MOST_MARKS ? axis.marking(ranks) : axis,
+                perplexityAxis(),
+                series,
+                LineChart.Size.MEDIUM);
+        return figure(chart, styles).close().toString();
+    }
+
+    private Html figure(LineChart chart, ChartStyles styles) {
+        Html html = new Html();
+        html.open("figure").element("figcaption", Html.cut(text, 100));
+        return html.open("div", "class", "chart").raw(styles.embed(chart)).close();
+    }
+
+    /** A line at the perplexity of full precision, if the runs agree in it. */
+    private void addFullPrecision(List<Place> places) {
+        double[] values = places.stream()
+                .flatMapToDouble(place -> number(place.row(), "full_precision/" + PERPLEXITY + text).stream())
+                .distinct()
+                .toArray();
+        if (values.length == 1) {
+            double[] ends = {
+                places.stream().mapToDouble(Place::x).min().orElseThrow(),
+                places.stream().mapToDouble(Place::x).max().orElseThrow()
+            };
+            series.add(level("full precision", values[0], ends, Line.DASHED));
+        }
+    }
+
+    private static Series level(String name, double value, double[] ends, Line line) {
+        Look look = Look.line(-1, line);
+        return new Series(
+                String.format(Locale.ROOT, "%s %.4g", name, value),
+                DoubleStream.of(ends).mapToObj(x -> new Point(x, value)).toList(),
+                line == Line.DOTTED ? look.unnamed() : look);
+    }
+
+    private static Map<String, List<Place>> byFamily(List<Place> places, Function<ResultRow, String> family) {
+        Map<String, List<Place>> families = new LinkedHashMap<>();
+        for (Place place : places) {
+            String name = family.apply(place.row());
+            boolean shown = families.containsKey(name) || families.size() < MOST_FAMILIES;
+            families.computeIfAbsent(shown ? name : OTHERS, each -> new ArrayList<>())
+                    .add(place);
+        }
+        return families;
+    }
+
+    private Axis perplexityAxis() {
+        double[] values = series.stream()
+                .flatMap(each -> each.points().stream())
+                .mapToDouble(Point::y)
+                .sorted()
+                .toArray();
+        boolean wide = values[values.length - 1] / values[0] > WIDE;
+        return wide ? Axis.logarithmic("perplexity") : Axis.linear("perplexity");
+    }
+}

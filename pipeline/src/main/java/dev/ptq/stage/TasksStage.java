@@ -1,0 +1,119 @@
+package dev.ptq.stage;
+
+import dev.ptq.evaluate.ModelScorer;
+import dev.ptq.evaluate.task.TaskResults;
+import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.run.Stage;
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
+
+/**
+ * Scores one variant of the model on one task or group: {@code metrics.json}, {@code results.json} in the harness's
+ * layout, and a line for each document in {@code samples_TASK.jsonl}.
+ */
+final class TasksStage implements Stage {
+    private static final Logger log = LoggerFactory.getLogger(TasksStage.class);
+
+    static final String METRICS = "metrics.json";
+    static final String RESULTS = "results.json";
+    static final String LQER_RESULTS = "harness_results.json";
+    static final String SAMPLES = "samples_";
+
+    private final Workspace workspace;
+    private final Variant variant;
+    private final String task;
+    private final TasksSettings tasks;
+    private final Settings settings;
+
+    /**
+     * What decides the scores.
+     *
+     * @param tasks without the folder of their data
+     * @param definitions digests of what says how the tasks ask
+     * @param data digests of the files
+     */
+    private record Settings(
+            VariantSettings variant,
+            Workspace.TokenizerContent tokenizer,
+            TasksSettings tasks,
+            List<String> definitions,
+            List<String> data) {}
+
+    TasksStage(Workspace workspace, Variant variant, String task, TasksSettings all) throws IOException {
+        this.workspace = workspace;
+        this.variant = variant;
+        this.task = task;
+        this.tasks = all.with(task, all.data());
+        Workspace.TaskContent content = workspace.content(tasks);
+        this.settings = new Settings(
+                VariantSettings.of(workspace, variant),
+                workspace.tokenizerContent(),
+                tasks.with(task, ""),
+                content.definitions(),
+                content.data());
+    }
+
+    @Override
+    public String name() {
+        return directory(variant, task);
+    }
+
+    static String directory(Variant variant, String task) {
+        return EvaluateStage.NAME + "/" + variant.label() + "/tasks/" + task;
+    }
+
+    @Override
+    public List<String> inputs() {
+        return settings.variant().inputs();
+    }
+
+    @Override
+    public Record settings() {
+        return settings;
+    }
+
+    @Override
+    public int version() {
+        return 1;
+    }
+
+    @Override
+    public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
+        TaskResults results = settings.variant()
+                .run(
+                        workspace,
+                        inputs,
+                        runner -> workspace
+                                .tasks(tasks)
+                                .run(
+                                        new ModelScorer(
+                                                workspace.model(),
+                                                runner,
+                                                tasks.batchSize(),
+                                                workspace.unfinished(unfinished),
+                                                workspace.reporter()),
+                                        unfinished));
+        JsonFiles.write(output.resolve(METRICS), results.metrics());
+        ObjectNode none = JsonMapper.shared().createObjectNode();
+        JsonFiles.write(output.resolve(RESULTS), results.harness(none, none));
+        if (tasks.lqerJson()) {
+            JsonFiles.write(
+                    output.resolve(LQER_RESULTS),
+                    results.lqer(workspace.experiment().model().name()));
+        }
+        try (DirectoryStream<Path> samples = Files.newDirectoryStream(unfinished, SAMPLES + "*")) {
+            for (Path file : samples) {
+                Files.copy(file, output.resolve(file.getFileName()));
+            }
+        }
+        log.info("{}: {}", name(), results.headline());
+    }
+}

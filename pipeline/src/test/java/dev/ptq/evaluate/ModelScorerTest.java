@@ -1,0 +1,244 @@
+package dev.ptq.evaluate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.AttentionFormats;
+import dev.ptq.model.BlockRunner;
+import dev.ptq.model.BlockRunner.BlockChange;
+import dev.ptq.model.Divergence;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.LinearFormats;
+import dev.ptq.model.Places;
+import dev.ptq.model.SyntheticModel;
+import dev.ptq.model.Unfinished;
+import dev.ptq.progress.Progress;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Optional;
+import java.util.Random;
+import java.util.SplittableRandom;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ModelScorerTest {
+    private static final int VOCABULARY = 97;
+    /** What the order of float32 sums may change in a log-likelihood of up to twenty tokens. */
+    private static final double ROUNDING = 1e-4;
+
+    @TempDir
+    static Path folder;
+
+    @TempDir
+    Path unfinished;
+
+    @BeforeAll
+    static void makeModel() throws IOException {
+        SyntheticModel.llama().heads(4, 2).positions(64).write(folder);
+    }
+
+    /** Requests of all lengths, some with the same input, some twice, some all context but one token. */
+    private static List<Request> requests() {
+        SplittableRandom random = new SplittableRandom(3);
+        List<Request> requests = new ArrayList<>();
+        for (int length = 2; length < 40; length++) {
+            int[] ids = random.ints(length, 0, VOCABULARY).toArray();
+            requests.add(new Request(ids, 1 + random.nextInt(Math.min(20, length - 1))));
+            if (length % 3 == 0) {
+                int[] other = ids.clone();
+                other[length - 1] = (ids[length - 1] + 1) % VOCABULARY;
+                requests.add(new Request(other, 1));
+                requests.add(new Request(ids.clone(), length - 1 > 20 ? 20 : length - 1));
+            }
+            if (length % 5 == 0) {
+                requests.add(new Request(random.ints(length, 0, VOCABULARY).toArray(), 1));
+            }
+        }
+        return requests;
+    }
+
+    private static List<Score> score(BlockChange change, int batchSize, List<Request> requests, Unfinished kept)
+            throws IOException {
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockRunner runner = new BlockRunner(model, change, true)) {
+            return new ModelScorer(model, runner, batchSize, kept, Progress.Reporter.none()).score("all", requests);
+        }
+    }
+
+    /** The scores by the definition: one request at a time, all logits, sums in double. */
+    private static List<Score> alone(BlockChange change, List<Request> requests) throws IOException {
+        List<Score> scores = new ArrayList<>();
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockRunner runner = new BlockRunner(model, change, true)) {
+            for (Request request : requests) {
+                int[] ids = request.ids();
+                double[][] logits = logits(model, runner, Arrays.copyOf(ids, ids.length - 1));
+                double sum = 0;
+                boolean greedy = true;
+                for (int target = ids.length - request.scored(); target < ids.length; target++) {
+                    double[] row = logits[target - 1];
+                    sum += row[ids[target]] - logSumExp(row);
+                    greedy &= argMax(row) == ids[target];
+                }
+                scores.add(new Score(sum, greedy));
+            }
+        }
+        return scores;
+    }
+
+    private static double[][] logits(LanguageModel model, BlockRunner runner, int[] input) throws IOException {
+        try (HiddenStates states = model.embed(new int[][] {input}, 1)) {
+            runner.run(states, ActivationObserver.none(), silence());
+            try (NDArray logits = model.logits(states, 0)) {
+                float[] values = logits.toFloatArray();
+                double[][] rows = new double[input.length][VOCABULARY];
+                for (int i = 0; i < values.length; i++) {
+                    rows[i / VOCABULARY][i % VOCABULARY] = values[i];
+                }
+                return rows;
+            }
+        }
+    }
+
+    private static Progress silence() {
+        return Progress.Reporter.none().start("", 1, "");
+    }
+
+    private static double logSumExp(double[] row) {
+        double max =
+                IntStream.range(0, row.length).mapToDouble(i -> row[i]).max().orElseThrow();
+        double sum = 0;
+        for (double value : row) {
+            sum += Math.exp(value - max);
+        }
+        return max + Math.log(sum);
+    }
+
+    private static int argMax(double[] row) {
+        int best = 0;
+        for (int i = 1; i < row.length; i++) {
+            best = row[i] > row[best] ? i : best;
+        }
+        return best;
+    }
+
+    /** As LQER rounds: keys share exponents over 16 neighbouring tokens, so a score could depend on padding. */
+    private static BlockChange eightBits() {
+        NumberFormat format = new BlockFloatFormat(8, List.of(1, 16), 8, 127);
+        return block -> {
+            block.linears().forEach(linear -> linear.quantize(new LinearFormats(format, format, format)));
+            block.quantizeAttention(new AttentionFormats(format, format));
+        };
+    }
+
+    private static void assertSame(List<Score> scores, List<Score> expected) {
+        assertThat(scores).hasSameSizeAs(expected);
+        for (int i = 0; i < scores.size(); i++) {
+            assertThat(scores.get(i).logLikelihood())
+                    .as("request %s", i)
+                    .isCloseTo(expected.get(i).logLikelihood(), within(ROUNDING));
+            assertThat(scores.get(i).greedy())
+                    .as("request %s", i)
+                    .isEqualTo(expected.get(i).greedy());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3, 64})
+    void scoresAreThoseOfEachRequestAlone(int batchSize) throws IOException {
+        List<Request> requests = requests();
+        assertSame(
+                score(BlockChange.none(), batchSize, requests, Unfinished.none()), alone(BlockChange.none(), requests));
+    }
+
+    @Test
+    void formatsOverSeveralTokensSeeNoPadding() throws IOException {
+        List<Request> requests = requests();
+        List<Score> expected = alone(eightBits(), requests);
+        assertThat(expected.get(30).logLikelihood())
+                .isNotCloseTo(alone(BlockChange.none(), requests).get(30).logLikelihood(), within(10 * ROUNDING));
+        assertSame(score(eightBits(), 16, requests, Unfinished.none()), expected);
+    }
+
+    @Test
+    void orderDoesNotMatter() throws IOException {
+        List<Request> requests = requests();
+        List<Score> expected = score(BlockChange.none(), 4, requests, Unfinished.none());
+        List<Integer> order =
+                new ArrayList<>(IntStream.range(0, requests.size()).boxed().toList());
+        Collections.shuffle(order, new Random(5));
+        List<Score> scores =
+                score(BlockChange.none(), 4, order.stream().map(requests::get).toList(), Unfinished.none());
+        assertThat(scores).isEqualTo(order.stream().map(expected::get).toList());
+    }
+
+    @Test
+    void whatWasScoredIsNotScoredAgain() throws IOException {
+        Unfinished kept = new Unfinished(Optional.of(unfinished), Duration.ZERO);
+        List<Score> first = score(BlockChange.none(), 4, requests(), kept);
+        BlockChange never = block -> {
+            throw new IOException("computed again");
+        };
+        assertThat(score(never, 4, requests(), kept)).isEqualTo(first);
+        assertThat(Files.exists(unfinished.resolve("all.safetensors"))).isFalse();
+    }
+
+    @Test
+    void nothingIsAskedOfNothing() throws IOException {
+        assertThat(score(BlockChange.none(), 4, List.of(), Unfinished.none())).isEmpty();
+    }
+
+    @Test
+    void divergenceIsThatOfTheDistributions() throws IOException {
+        SplittableRandom random = new SplittableRandom(1);
+        int[][] chunks = new int[3][];
+        for (int i = 0; i < chunks.length; i++) {
+            chunks[i] = random.ints(12, 0, VOCABULARY).toArray();
+        }
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockRunner exact = new BlockRunner(model, BlockChange.none(), true);
+                BlockRunner rounded = new BlockRunner(model, eightBits(), true);
+                HiddenStates first = model.embed(chunks, 2);
+                HiddenStates second = model.embed(chunks, 2)) {
+            exact.run(first, ActivationObserver.none(), silence());
+            rounded.run(second, ActivationObserver.none(), silence());
+            Divergence divergence = model.divergence(first, second, Places.ofNextTokens(chunks));
+            Divergence none = model.divergence(first, first, Places.ofNextTokens(chunks));
+            assertThat(divergence.count()).isEqualTo(33);
+            double sum = 0;
+            for (int chunk = 0; chunk < 3; chunk++) {
+                double[][] p = logits(model, exact, chunks[chunk]);
+                double[][] q = logits(model, rounded, chunks[chunk]);
+                for (int position = 0; position < 11; position++) {
+                    double expected = 0;
+                    for (int token = 0; token < VOCABULARY; token++) {
+                        double logP = p[position][token] - logSumExp(p[position]);
+                        expected += Math.exp(logP) * (logP - q[position][token] + logSumExp(q[position]));
+                    }
+                    assertThat(divergence.divergence(11 * chunk + position)).isCloseTo(expected, within(1e-6));
+                    assertThat(divergence.agrees(11 * chunk + position))
+                            .isEqualTo(argMax(p[position]) == argMax(q[position]));
+                    assertThat(none.divergence(11 * chunk + position)).isCloseTo(0, within(1e-12));
+                    assertThat(none.agrees(11 * chunk + position)).isTrue();
+                    sum += expected;
+                }
+            }
+            assertThat(sum).isGreaterThan(1e-3);
+        }
+    }
+}
