@@ -1,12 +1,17 @@
 package dev.ptq.cli;
 
+import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigException;
+import dev.ptq.hub.Hub;
+import dev.ptq.stage.Downloads;
 import dev.ptq.stage.Experiment;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** What every command on an experiment file takes beside the file. */
@@ -26,9 +31,21 @@ final class ExperimentOptions {
             description = "where runs and finished stages are kept (default: ${DEFAULT-VALUE})")
     Path results;
 
+    @Mixin
+    OnlineOption online;
+
     Experiment read(Path config) throws IOException {
         requireFile(config);
+        fetch(config, List.of());
         return Experiment.read(config, overrides);
+    }
+
+    /** Fetches what the experiment needs, if that is wanted. */
+    void fetch(Path config, List<Assignment> assignments) throws IOException {
+        Optional<Hub> hub = online.hub();
+        if (hub.isPresent()) {
+            new Downloads(hub.get()).fetch(config, overrides, assignments);
+        }
     }
 
     static void requireFile(Path file) {

@@ -56,6 +56,9 @@ final class ListCommand implements Callable<Integer> {
     private static Map<String, String> models() {
         Map<String, String> lines = new LinkedHashMap<>(ModelFolder.shipped());
         lines.put("PATH", "a Hugging Face model folder: config.json, safetensors (one file or shards), tokenizer.json");
+        lines.put(
+                "OWNER/NAME",
+                "such a folder on the Hugging Face hub, also OWNER/NAME@REVISION; see `ptq fetch --help`");
         lines.put("  llama", "grouped heads, rotary positions with default, linear or llama3 scaling, optional biases");
         lines.put("  opt", "learned positions, LayerNorm before or after, ReLU, project_in and project_out");
         return lines;
@@ -70,7 +73,11 @@ final class ListCommand implements Callable<Integer> {
             lines.put("  " + corpus.label(), corpus.description());
         }
         lines.put("FILE.txt", "a text; layout = \"document\" (one row), \"lines\" or \"wikitext\"");
-        lines.put("FILE.jsonl", "one row per line; field = \"text\" names the key that holds it");
+        lines.put(
+                "FILE",
+                "rows in .parquet, .jsonl or .json, also .gz; field = \"text\" names the key that holds the text");
+        lines.put("FOLDER", "such files, laid out as on the hub; split = \"test\", config where it holds several");
+        lines.put("OWNER/NAME", "the same on the Hugging Face hub, also OWNER/NAME@REVISION; see `ptq fetch --help`");
         return lines;
     }
 }

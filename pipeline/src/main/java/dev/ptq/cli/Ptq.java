@@ -29,6 +29,7 @@ import picocli.CommandLine.Command;
             CollectCommand.class,
             ReportCommand.class,
             ImportLqerCommand.class,
+            FetchCommand.class,
             ListCommand.class,
             CacheCommand.class,
             VerifyCommand.class,

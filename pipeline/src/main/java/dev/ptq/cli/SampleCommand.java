@@ -4,6 +4,7 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.TextSampler;
 import dev.ptq.evaluate.TokenChoice;
+import dev.ptq.hub.Hub;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.LanguageModel;
@@ -14,8 +15,10 @@ import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
@@ -37,7 +40,8 @@ final class SampleCommand implements Callable<Integer> {
             names = "--model",
             paramLabel = "MODEL",
             defaultValue = "reference",
-            description = "a name of `ptq list models` or a model folder (default: ${DEFAULT-VALUE})")
+            description =
+                    "a name of `ptq list models`, a model folder, or owner/name on the hub (default: ${DEFAULT-VALUE})")
     String model;
 
     @Option(
@@ -68,6 +72,9 @@ final class SampleCommand implements Callable<Integer> {
             defaultValue = "0",
             description = "another seed, another text (default: ${DEFAULT-VALUE})")
     long seed;
+
+    @Mixin
+    OnlineOption online;
 
     @Override
     public Integer call() throws IOException {
@@ -119,6 +126,10 @@ final class SampleCommand implements Callable<Integer> {
 
     private ModelFolder resolved() throws IOException {
         try {
+            Optional<Hub> hub = online.hub();
+            if (hub.isPresent()) {
+                ModelFolder.fetchIfAbsent(model, hub.get());
+            }
             return ModelFolder.resolve(model);
         } catch (ConfigException e) {
             throw new ConfigException("--model: " + e.getMessage());

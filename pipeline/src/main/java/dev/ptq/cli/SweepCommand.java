@@ -2,6 +2,7 @@ package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.sweep.CheckedPoint;
+import dev.ptq.sweep.Point;
 import dev.ptq.sweep.PointProcesses;
 import dev.ptq.sweep.PointRecord;
 import dev.ptq.sweep.Sweep;
@@ -80,6 +81,9 @@ final class SweepCommand implements Callable<Integer> {
         ExperimentOptions.requireFile(file);
         ExperimentOptions.requireFile(config);
         Sweep sweep = Sweep.read(file, config, options.overrides, options.results, tag);
+        for (Point point : sweep.points()) { // here, so that no two points fetch the same
+            options.fetch(config, point.assignments());
+        }
         List<CheckedPoint> points = sweep.check();
         return dryRun ? list(points) : run(sweep, points);
     }

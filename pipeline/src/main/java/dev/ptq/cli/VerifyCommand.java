@@ -3,6 +3,7 @@ package dev.ptq.cli;
 import dev.ptq.config.ConfigException;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.TemporaryResults;
+import dev.ptq.stage.Downloads;
 import dev.ptq.stage.Verification;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -12,6 +13,7 @@ import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.ExitCode;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -49,14 +51,19 @@ final class VerifyCommand implements Callable<Integer> {
     @Option(names = "--keep", description = "keep the temporary results folder, and say where it is")
     boolean keep;
 
+    @Mixin
+    OnlineOption online;
+
     @Override
     public Integer call() throws IOException {
         if (!(tolerance >= 0 && tolerance <= Double.MAX_VALUE)) {
             throw new ConfigException("--tolerance: expected a number of at least 0, got " + tolerance);
         }
         PrintWriter out = spec.commandLine().getOut();
-        try (Verification verification =
-                        Verification.of(RunDirectory.of(run, results), Progress.Reporter.forTerminal());
+        try (Verification verification = Verification.of(
+                        RunDirectory.of(run, results),
+                        Progress.Reporter.forTerminal(),
+                        online.hub().map(Downloads::new));
                 TemporaryResults temporary = TemporaryResults.create(keep)) {
             List<String> sources = verification.changedSources();
             sources.forEach(change -> out.println(shown(change)));

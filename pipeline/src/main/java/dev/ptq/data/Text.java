@@ -6,16 +6,20 @@ import java.util.List;
 import java.util.Optional;
 
 /** A text and how it falls into rows, the units that perplexity protocols join. */
-public sealed interface Text permits TextFile, CorpusText {
+public sealed interface Text permits TextFile, CorpusText, DatasetText {
     /**
      * Reads the keys of {@code table} that name a text.
      *
-     * @param defaultSplit of a corpus, if the table names none
+     * @param defaultSplit of a corpus or data set, if the table names none
      */
     static Text read(ConfigTable table, Split defaultSplit) {
         String dataset = table.string("dataset");
         Optional<Corpus> corpus = Corpus.named(dataset);
-        return corpus.isPresent() ? CorpusText.read(table, corpus.get(), defaultSplit) : TextFile.read(table, dataset);
+        if (corpus.isPresent()) {
+            return CorpusText.read(table, corpus.get(), defaultSplit);
+        }
+        boolean file = Rows.hasEnding(dataset) && !DatasetText.isFolder(dataset);
+        return file ? TextFile.read(table, dataset) : DatasetText.read(table, dataset, defaultSplit);
     }
 
     /** The name that metrics carry unless the config gives another. */
@@ -23,6 +27,11 @@ public sealed interface Text permits TextFile, CorpusText {
 
     /** What messages call it. */
     String label();
+
+    /** The commit on the hub that it was fetched from. */
+    default Optional<String> commit() {
+        return Optional.empty();
+    }
 
     /** Hashes the text. */
     Content content() throws IOException;
@@ -35,7 +44,7 @@ public sealed interface Text permits TextFile, CorpusText {
     List<String> rows() throws IOException;
 
     /** What a fingerprint needs to know of a text. */
-    sealed interface Content permits TextFile.Content, CorpusText.Content {
+    sealed interface Content permits TextFile.Content, CorpusText.Content, DatasetText.Content {
         String sha256();
     }
 }

@@ -4,20 +4,21 @@ import dev.ptq.config.ConfigTable;
 import java.io.IOException;
 import java.nio.charset.CharacterCodingException;
 import java.nio.file.Files;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import tools.jackson.databind.JsonNode;
 
 /**
  * A file of text.
  *
- * @param path of a {@code .txt} or {@code .jsonl} file
- * @param layout how a text file falls into rows; a JSONL file has one in each line
- * @param field of a JSONL line that holds the text
+ * @param path of a file of {@link Rows}
+ * @param layout how a text file falls into rows; other files have rows of their own
+ * @param field of a row that holds the text; empty for a text file
  */
 public record TextFile(String path, Layout layout, String field) implements Text {
     /** How a text file falls into rows. */
@@ -34,21 +35,12 @@ public record TextFile(String path, Layout layout, String field) implements Text
     }
 
     static TextFile read(ConfigTable table, String path) {
-        boolean json = path.endsWith(".jsonl");
-        if (!json && !path.endsWith(".txt")) {
-            List<String> corpora =
-                    Arrays.stream(Corpus.values()).map(Corpus::label).sorted().toList();
-            table.unknownName(
-                    "dataset", "a corpus, one of " + corpora + ", or the path of a .txt or .jsonl file", corpora);
-            // whoever meant a corpus may have written it
-            table.optionalString("split");
-        } else {
-            if (!Files.isRegularFile(Path.of(path))) {
-                table.problem("dataset", "no such file: \"" + path + "\" (paths start at the current directory)");
-            }
-            table.refuse("split", "a file has no splits, only a corpus has; remove it");
+        if (!isFile(path)) {
+            table.problem("dataset", "no such file: \"" + path + "\" (paths start at the current directory)");
         }
-        if (json) {
+        table.refuse("split", "a file has no splits; remove it");
+        table.refuse("config", "a file is one data set; remove it");
+        if (!path.endsWith(".txt")) {
             return new TextFile(path, Layout.LINES, table.string("field", "text"));
         }
         Map<String, Layout> layouts = new LinkedHashMap<>();
@@ -61,10 +53,22 @@ public record TextFile(String path, Layout layout, String field) implements Text
     /** The file's name without its ending. */
     @Override
     public String name() {
-        Path last = Path.of(path).getFileName();
-        String file = last == null ? path : last.toString();
+        String file = lastPart(path);
         int dot = file.lastIndexOf('.');
         return dot > 0 ? file.substring(0, dot) : file;
+    }
+
+    /** What stands after the last separator of what may be a path. */
+    static String lastPart(String path) {
+        return path.replaceFirst("[/\\\\]+$", "").replaceFirst("(?s).*[/\\\\]", "");
+    }
+
+    private static boolean isFile(String path) {
+        try {
+            return Files.isRegularFile(Path.of(path));
+        } catch (InvalidPathException e) {
+            return false;
+        }
     }
 
     @Override
@@ -83,7 +87,7 @@ public record TextFile(String path, Layout layout, String field) implements Text
     @Override
     public List<String> rows() throws IOException {
         if (!field.isEmpty()) {
-            return jsonRows();
+            return texts(Rows.read(Path.of(path), field), field);
         }
         String text;
         try {
@@ -102,12 +106,16 @@ public record TextFile(String path, Layout layout, String field) implements Text
         };
     }
 
-    private List<String> jsonRows() throws IOException {
+    /** The texts in a field of rows. */
+    static List<String> texts(List<Row> rows, String field) throws IOException {
         List<String> texts = new ArrayList<>();
-        for (Row row : Rows.read(Path.of(path))) {
+        for (Row row : rows) {
             JsonNode text = row.fields().path(field);
             if (!text.isString()) {
-                throw new IOException(row.place() + ": expected a text under \"" + field + "\", got " + row.fields());
+                throw new IOException(row.place() + ": expected a text under \"" + field + "\", "
+                        + (text.isMissingNode()
+                                ? "found only " + row.fields().propertyNames()
+                                : "got " + text.getNodeType().name().toLowerCase(Locale.ROOT)));
             }
             texts.add(text.asString());
         }

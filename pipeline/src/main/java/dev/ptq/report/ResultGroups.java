@@ -2,6 +2,7 @@ package dev.ptq.report;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.FlatConfig;
+import dev.ptq.config.NaturalOrder;
 import dev.ptq.config.Spelling;
 import dev.ptq.report.ResultTable.Column;
 import dev.ptq.report.ResultTable.Kind;

@@ -1,6 +1,7 @@
 package dev.ptq.report;
 
 import dev.ptq.config.FlatConfig;
+import dev.ptq.config.NaturalOrder;
 import java.io.IOException;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileVisitResult;

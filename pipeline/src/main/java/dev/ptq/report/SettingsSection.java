@@ -1,6 +1,7 @@
 package dev.ptq.report;
 
 import dev.ptq.config.FlatConfig;
+import dev.ptq.config.NaturalOrder;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;

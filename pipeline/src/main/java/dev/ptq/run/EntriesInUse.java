@@ -1,5 +1,6 @@
 package dev.ptq.run;
 
+import dev.ptq.lock.LockFile;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;

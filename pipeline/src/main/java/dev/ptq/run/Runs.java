@@ -1,5 +1,6 @@
 package dev.ptq.run;
 
+import dev.ptq.lock.LockFile;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;

@@ -58,13 +58,19 @@ public final class Verification implements AutoCloseable {
     /**
      * Reads what a run says of itself, and plans it anew.
      *
+     * @param downloads fetches what it needs from the hub, if that may be asked
+     *
      * @throws IOException naming the file that is absent or damaged
      */
-    public static Verification of(Path run, Progress.Reporter reporter) throws IOException {
+    public static Verification of(Path run, Progress.Reporter reporter, Optional<Downloads> downloads)
+            throws IOException {
         Manifest manifest = Manifest.read(run);
         Map<String, Object> metrics = metrics(run);
         Path config = run.resolve(ExperimentPlan.RESOLVED);
         SmallFile.read(config);
+        if (downloads.isPresent()) {
+            downloads.get().fetch(config, List.of(), List.of());
+        }
         Experiment experiment = Experiment.read(config, List.of());
         Workspace workspace = new Workspace(experiment, reporter);
         try {

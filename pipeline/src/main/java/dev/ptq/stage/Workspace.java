@@ -150,14 +150,14 @@ public final class Workspace implements AutoCloseable {
         return evaluation;
     }
 
-    /** Seed and digests, for the manifest. */
+    /** Seed, digests, and commits of what is from the hub, for the manifest. */
     public Map<String, Object> sources() {
         Map<String, Object> sources = new LinkedHashMap<>();
         sources.put("seed", experiment.seed());
-        sources.put("model", Map.of("sha256", model.sha256()));
+        sources.put("model", source(model.sha256(), experiment.model().commit()));
         sources.put("tokenizer", Map.of("sha256", tokenizer.sha256()));
         Map<String, Object> digests = new LinkedHashMap<>();
-        texts.forEach((text, content) -> digests.put(text.label(), Map.of("sha256", content.sha256())));
+        texts.forEach((text, content) -> digests.put(text.label(), source(content.sha256(), text.commit())));
         sources.put("texts", digests);
         if (!taskFiles.isEmpty()) {
             Map<String, Object> files = new LinkedHashMap<>();
@@ -165,6 +165,12 @@ public final class Workspace implements AutoCloseable {
             sources.put("tasks", files);
         }
         return sources;
+    }
+
+    private static Map<String, Object> source(String sha256, Optional<String> commit) {
+        Map<String, Object> source = new LinkedHashMap<>(Map.of("sha256", sha256));
+        commit.ifPresent(found -> source.put("commit", found));
+        return source;
     }
 
     /** What a stage keeps of unfinished work in a folder, and how often. */

@@ -97,9 +97,17 @@ class BadInputTest {
                 TinyExperiment.CONFIG
                         .replaceFirst("DIR/text.txt\"", "DIR/text.txt\"\nsplit = \"train\"")
                         .replaceFirst("(?s)(.*)DIR/text.txt\"", "$1wordnt\"\nsplit = \"test\""),
-                "DIR/config.toml:6:1: calibration.split: a file has no splits, only a corpus has; remove it",
+                "DIR/config.toml:6:1: calibration.split: a file has no splits; remove it",
                 "DIR/config.toml:22:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
-                        + " wordnet], or the path of a .txt or .jsonl file, got \"wordnt\"; did you mean \"wordnet\"?");
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a folder of such files,"
+                        + " or owner/name on the hub, got \"wordnt\"; did you mean \"wordnet\"?");
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replaceFirst(
+                        "(?s)(.*name = )\"tales\"\ndataset = \"DIR/text.txt\"", "$1\"tales\"\ndataset = \"\""),
+                "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a"
+                        + " folder of such files, or owner/name on the hub, got \"\"");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceFirst("DIR/text.txt\"", "dickens\"\nlayout = \"lines\"\nsplit = \"all\""),
@@ -191,19 +199,19 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "DIR/absent"),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
-                        + " Hugging Face model folder, got \"DIR/absent\" (paths start at the current directory)");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
+                        + " of a Hugging Face model folder, or owner/name on the hub, got \"DIR/absent\" (paths start at the current directory)");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "refrence"),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
-                        + " Hugging Face model folder, got \"refrence\" (paths start at the current directory); did you"
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
+                        + " of a Hugging Face model folder, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you"
                         + " mean \"reference\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", ""),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference) or the path of a"
-                        + " Hugging Face model folder, got \"\" (paths start at the current directory)");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
+                        + " of a Hugging Face model folder, or owner/name on the hub, got \"\" (paths start at the current directory)");
         Files.createDirectory(folder.resolve("empty"));
         assertRefused(
                 2,
@@ -337,7 +345,7 @@ class BadInputTest {
         assertRefused(
                 1,
                 TinyExperiment.CONFIG.replace("text.txt", "rows.jsonl"),
-                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", got {\"tale\":\"b\"}");
+                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", found only [tale]");
     }
 
     @ParameterizedTest

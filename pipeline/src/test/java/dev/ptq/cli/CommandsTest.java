@@ -136,14 +136,15 @@ class CommandsTest {
             delimiter = ':',
             value = {
                 "run: CONFIG, TAG, --set, --results, --force",
-                "validate: CONFIG, --set, --results",
+                "validate: CONFIG, --set, --results, --online",
                 "sweep: SWEEP, CONFIG, TAG, --set, --results, --dry-run, --jobs, --fail-fast, --keep-going",
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
-                "sample: --prompt, --model, --tokens, --temperature, --top-p, --seed",
+                "sample: --prompt, --model, --online, --tokens, --temperature, --top-p, --seed",
                 "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",
-                "verify: RUN, --tolerance, --results, --keep",
+                "verify: RUN, --tolerance, --results, --keep, --online",
                 "compare: RUN_A, RUN_B, --results, --all-flips",
                 "cache: list, explain, prune",
+                "fetch: NAME, --dataset, --config, --split",
                 "list: WHAT"
             })
     void helpNamesEveryParameter(String command, String parameters) {

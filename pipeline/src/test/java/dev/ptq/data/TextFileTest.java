@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -54,17 +55,18 @@ class TextFileTest {
 
     @Test
     void namesTheLineWithoutTheField() throws IOException {
-        for (String line : List.of("{\"body\":\"b\"}", "{\"text\":3}")) {
-            Path file = write("rows.jsonl", "\n{\"text\": \"a\"}\n" + line);
+        Map<String, String> reasons = Map.of(
+                "{\"body\": \"b\", \"id\": 1}", "expected a text under \"text\", found only [body, id]",
+                "{\"text\": 3}", "expected a text under \"text\", got number",
+                "{\"text\": null}", "expected a text under \"text\", got null",
+                "[]", "expected an object");
+        for (Map.Entry<String, String> each : reasons.entrySet()) {
+            Path file = write("rows.jsonl", "\n{\"text\": \"a\"}\n" + each.getKey());
 
             assertThatIOException()
                     .isThrownBy(() -> new TextFile(file.toString(), Layout.LINES, "text").rows())
-                    .withMessage(file + ":3: expected a text under \"text\", got " + line);
+                    .withMessage(file + ":3: " + each.getValue());
         }
-        Path file = write("rows.jsonl", "[]");
-        assertThatIOException()
-                .isThrownBy(() -> new TextFile(file.toString(), Layout.LINES, "text").rows())
-                .withMessage(file + ":1: expected an object");
     }
 
     @Test
@@ -98,17 +100,20 @@ class TextFileTest {
         assertProblem(
                 "dataset = 'no.txt'",
                 "x:1:1: dataset: no such file: \"no.txt\" (paths start at the current" + " directory)");
-        String expected = "a corpus, one of [dickens, europarl, wordnet], or the path of a .txt or .jsonl file";
+        String expected = "a corpus, one of [dickens, europarl, wordnet], a file that ends in one of [.parquet, .jsonl,"
+                + " .json, .jsonl.gz, .json.gz, .txt], a folder of such files, or owner/name on the hub";
         assertProblem("dataset = 'a.csv'", "x:1:1: dataset: expected " + expected + ", got \"a.csv\"");
         assertProblem("dataset = '" + other + "'", "x:1:1: dataset: expected " + expected + ", got \"" + other + "\"");
         assertProblem("dataset = ''", "x:1:1: dataset: expected " + expected + ", got \"\"");
         assertProblem(
                 "dataset = 'europal'\nsplit = 'test'",
                 "x:1:1: dataset: expected " + expected + ", got \"europal\"; did you mean \"europarl\"?");
-        assertProblem("dataset = 3", "x:1:1: dataset: expected a string, got 3");
         assertProblem(
-                "dataset = '" + text + "'\nsplit = 'test'",
-                "x:2:1: split: a file has no splits, only a corpus has; remove it");
+                "dataset = \"a\\u0000.txt\"",
+                "x:1:1: dataset: no such file: \"a\0.txt\" (paths start at the current directory)");
+        assertProblem("dataset = \"a\\u0000\"", "x:1:1: dataset: expected " + expected + ", got \"a\\u0000\"");
+        assertProblem("dataset = 3", "x:1:1: dataset: expected a string, got 3");
+        assertProblem("dataset = '" + text + "'\nsplit = 'test'", "x:2:1: split: a file has no splits; remove it");
         assertProblem(
                 "dataset = '" + text + "'\nlayout = 'line'",
                 "x:2:1: layout: expected one of [document, lines, wikitext], got \"line\"; did you mean \"lines\"?");

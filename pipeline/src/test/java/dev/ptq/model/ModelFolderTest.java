@@ -169,9 +169,9 @@ class ModelFolderTest {
     void saysWhatItExpects(String name) {
         assertThatThrownBy(() -> ModelFolder.resolve(name))
                 .isInstanceOf(ConfigException.class)
-                .hasMessage(
-                        "expected the name of a shipped model (reference) or the path of a Hugging Face model folder,"
-                                + " got \"" + name + "\" (paths start at the current directory)");
+                .hasMessage("expected the name of a shipped model (reference), the path"
+                        + " of a Hugging Face model folder, or owner/name on the hub, got \"" + name
+                        + "\" (paths start at the current directory)");
     }
 
     @ParameterizedTest

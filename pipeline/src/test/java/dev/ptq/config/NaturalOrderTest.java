@@ -1,4 +1,4 @@
-package dev.ptq.report;
+package dev.ptq.config;
 
 import static org.assertj.core.api.Assertions.assertThat;
 

@@ -1,4 +1,4 @@
-package dev.ptq.report;
+package dev.ptq.config;
 
 import java.math.BigDecimal;
 import java.util.ArrayList;
@@ -11,8 +11,8 @@ import java.util.regex.Pattern;
  * Names as people sort them: {@code rank-8} before {@code rank-16}, {@code damping-0.05} before {@code damping-0.1}. A
  * folder is followed by what is in it.
  */
-final class NaturalOrder implements Comparator<String> {
-    static final NaturalOrder INSTANCE = new NaturalOrder();
+public final class NaturalOrder implements Comparator<String> {
+    public static final NaturalOrder INSTANCE = new NaturalOrder();
 
     private static final Pattern PART = Pattern.compile("(?<number>[0-9]+(\\.[0-9]+)?)|[^0-9]+");
 

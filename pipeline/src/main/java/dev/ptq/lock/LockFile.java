@@ -1,4 +1,4 @@
-package dev.ptq.run;
+package dev.ptq.lock;
 
 import java.io.IOException;
 import java.nio.channels.FileChannel;
@@ -20,20 +20,20 @@ import org.slf4j.LoggerFactory;
  * <p>The system locks files for processes, not threads, so a semaphore per file comes first. Lock files are empty, and
  * only who holds the lock may delete one: who waited for it sees that, and takes the lock of the file that is there now.
  */
-record LockFile(Path folder, String name) {
+public record LockFile(Path folder, String name) {
     /** How the names of lock files end. */
-    static final String ENDING = ".lock";
+    public static final String ENDING = ".lock";
 
     private static final Logger log = LoggerFactory.getLogger(LockFile.class);
     private static final Map<Path, Semaphore> THREADS = new ConcurrentHashMap<>();
 
     /** What is done under a lock. */
-    interface Work<T> {
+    public interface Work<T> {
         T run() throws IOException;
     }
 
     /** Works under the lock, after waiting for it if need be. */
-    <T> T hold(Work<T> work) throws IOException {
+    public <T> T hold(Work<T> work) throws IOException {
         Path file = file();
         Semaphore threads = threads(file);
         if (!threads.tryAcquire()) {
@@ -48,7 +48,7 @@ record LockFile(Path folder, String name) {
     }
 
     /** Works under the lock if nobody holds it now, else does nothing and returns nothing. */
-    <T> Optional<T> ifFree(Work<T> work) throws IOException {
+    public <T> Optional<T> ifFree(Work<T> work) throws IOException {
         Path file = file();
         Semaphore threads = threads(file);
         if (!threads.tryAcquire()) {
@@ -62,12 +62,12 @@ record LockFile(Path folder, String name) {
     }
 
     /** Whether nobody holds the lock now. Leaves no lock file where there was none. */
-    boolean isFree() throws IOException {
+    public boolean isFree() throws IOException {
         return !Files.exists(file()) || ifFree(() -> true).isPresent();
     }
 
     /** Deletes the lock file; only for work under the lock. */
-    void delete() throws IOException {
+    public void delete() throws IOException {
         Files.deleteIfExists(file());
     }
 
