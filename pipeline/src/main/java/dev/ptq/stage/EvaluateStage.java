@@ -5,8 +5,10 @@ import dev.ptq.evaluate.OmniquantStream;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.method.Method;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.Unfinished;
 import dev.ptq.run.Stage;
 import java.io.IOException;
@@ -33,11 +35,14 @@ final class EvaluateStage implements Stage {
     private final Workspace workspace;
     private final Variant variant;
     private final PerplexitySettings perplexity;
+    private final VariantSettings variantSettings;
     private final Settings settings;
 
     private record Settings(
-            VariantSettings variant,
+            Workspace.ModelContent model,
             Workspace.TokenizerContent tokenizer,
+            QuantizationSettings quantization,
+            List<Method> steps,
             Text.Content text,
             int seqLen,
             PerplexityProtocol protocol,
@@ -50,9 +55,12 @@ final class EvaluateStage implements Stage {
         this.workspace = workspace;
         this.variant = variant;
         this.perplexity = perplexity;
+        this.variantSettings = VariantSettings.of(workspace, variant);
         this.settings = new Settings(
-                VariantSettings.of(workspace, variant),
+                variantSettings.model(),
                 workspace.tokenizerContent(),
+                variantSettings.quantization(),
+                variantSettings.steps(),
                 workspace.content(perplexity.text()),
                 perplexity.seqLen(),
                 perplexity.protocol(),
@@ -73,7 +81,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return settings.variant().inputs();
+        return variantSettings.inputs();
     }
 
     @Override
@@ -88,11 +96,8 @@ final class EvaluateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        Perplexity.Result result = settings.variant()
-                .run(
-                        workspace,
-                        inputs,
-                        runner -> evaluate(workspace.model(), runner, workspace.unfinished(unfinished)));
+        Perplexity.Result result = variantSettings.run(
+                workspace, inputs, runner -> evaluate(workspace.model(), runner, workspace.unfinished(unfinished)));
         Map<String, Object> scores = new LinkedHashMap<>();
         scores.put("perplexity", result.perplexity());
         scores.put("loss", result.loss());

@@ -3,6 +3,8 @@ package dev.ptq.stage;
 import dev.ptq.evaluate.ModelScorer;
 import dev.ptq.evaluate.task.TaskResults;
 import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.method.Method;
+import dev.ptq.model.QuantizationSettings;
 import dev.ptq.run.Stage;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
@@ -31,6 +33,7 @@ final class TasksStage implements Stage {
     private final Variant variant;
     private final String task;
     private final TasksSettings tasks;
+    private final VariantSettings variantSettings;
     private final Settings settings;
 
     /**
@@ -41,8 +44,10 @@ final class TasksStage implements Stage {
      * @param data digests of the files
      */
     private record Settings(
-            VariantSettings variant,
+            Workspace.ModelContent model,
             Workspace.TokenizerContent tokenizer,
+            QuantizationSettings quantization,
+            List<Method> steps,
             TasksSettings tasks,
             List<String> definitions,
             List<String> data) {}
@@ -53,9 +58,12 @@ final class TasksStage implements Stage {
         this.task = task;
         this.tasks = all.with(task, all.data());
         Workspace.TaskContent content = workspace.content(tasks);
+        this.variantSettings = VariantSettings.of(workspace, variant);
         this.settings = new Settings(
-                VariantSettings.of(workspace, variant),
+                variantSettings.model(),
                 workspace.tokenizerContent(),
+                variantSettings.quantization(),
+                variantSettings.steps(),
                 tasks.with(task, ""),
                 content.definitions(),
                 content.data());
@@ -72,7 +80,7 @@ final class TasksStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return settings.variant().inputs();
+        return variantSettings.inputs();
     }
 
     @Override
@@ -87,20 +95,19 @@ final class TasksStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        TaskResults results = settings.variant()
-                .run(
-                        workspace,
-                        inputs,
-                        runner -> workspace
-                                .tasks(tasks)
-                                .run(
-                                        new ModelScorer(
-                                                workspace.model(),
-                                                runner,
-                                                tasks.batchSize(),
-                                                workspace.unfinished(unfinished),
-                                                workspace.reporter()),
-                                        unfinished));
+        TaskResults results = variantSettings.run(
+                workspace,
+                inputs,
+                runner -> workspace
+                        .tasks(tasks)
+                        .run(
+                                new ModelScorer(
+                                        workspace.model(),
+                                        runner,
+                                        tasks.batchSize(),
+                                        workspace.unfinished(unfinished),
+                                        workspace.reporter()),
+                                unfinished));
         JsonFiles.write(output.resolve(METRICS), results.metrics());
         ObjectNode none = JsonMapper.shared().createObjectNode();
         JsonFiles.write(output.resolve(RESULTS), results.harness(none, none));

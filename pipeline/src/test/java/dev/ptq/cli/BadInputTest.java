@@ -82,12 +82,12 @@ class BadInputTest {
                 "DIR/config.toml:20:1: evaluation.perplexity.0.name: expected letters, digits, - and _, got \"a/b\"",
                 "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: no such file: \"DIR/absent.txt\" (paths start at"
                         + " the current directory)",
-                "DIR/config.toml:22:1: evaluation.perplexity.0.protocol: expected one of [gptq, lqer], got \"qptq\"; did"
+                "DIR/config.toml:22:1: evaluation.perplexity.0.protocol: expected one of [gptq, lqer, omniquant, rolling], got \"qptq\"; did"
                         + " you mean \"gptq\"?",
                 "DIR/config.toml:23:1: evaluation.perplexity.0.seq_len: expected at most the model's 64 positions, got"
                         + " 128",
                 "DIR/config.toml:24:1: evaluation.perplexity.0.extra: unknown key; expected one of [dataset, layout,"
-                        + " name, batch_size, protocol, max_samples, seq_len]");
+                        + " name, batch_size, protocol, max_samples, divergence, seq_len]");
     }
 
     @Test
