@@ -45,6 +45,7 @@ final class ValidateCommand implements Callable<Integer> {
             Map<String, StageRecord> cached = new Runs(options.results).cached(plan);
             out.print(TomlWriter.write(experiment.resolved()));
             out.println();
+            ExperimentPlan.unused(experiment).forEach(line -> out.println("# " + line));
             plan.fingerprints().forEach((stage, fingerprint) -> {
                 StageRecord made = cached.get(stage);
                 String state = made == null ? "to run" : "made " + made.started();

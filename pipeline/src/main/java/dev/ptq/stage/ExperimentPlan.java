@@ -12,15 +12,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /** The stages of an experiment, and the metrics that their artifacts hold. */
 public final class ExperimentPlan {
-    private static final Logger log = LoggerFactory.getLogger(ExperimentPlan.class);
-
     /** The name of the file in a run directory. */
     static final String METRICS = "metrics.json";
 
@@ -39,8 +35,6 @@ public final class ExperimentPlan {
         List<Stage> stages = new ArrayList<>();
         if (experiment.calibration().isPresent() && !experiment.statistics().isEmpty()) {
             stages.add(new CalibrateStage(workspace, experiment.calibration().get()));
-        } else if (experiment.calibration().isPresent()) {
-            log.info("no step needs statistics: [calibration] is not used");
         }
         if (!experiment.steps().isEmpty()) {
             stages.add(new ApproximateStage(workspace));
@@ -58,6 +52,13 @@ public final class ExperimentPlan {
             }
         }
         return new Plan(stages);
+    }
+
+    /** What of an experiment has no effect, one line each. */
+    public static List<String> unused(Experiment experiment) {
+        return experiment.calibration().isPresent() && experiment.statistics().isEmpty()
+                ? List.of("no step needs statistics: [calibration] is not used")
+                : List.of();
     }
 
     /** What it means that a setting of a stage differs, where its key does not tell. */

@@ -15,9 +15,13 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** An experiment under a tag: what can be wrong with that is found first, then it is run. */
 public final class ExperimentRun implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(ExperimentRun.class);
+
     private final Experiment experiment;
     private final String tag;
     private final Runs runs;
@@ -115,6 +119,7 @@ public final class ExperimentRun implements AutoCloseable {
      * @param finish adds files beside the config and the metrics
      */
     public Run run(Optional<String> force, String version, String commit, Finish finish) throws IOException {
+        ExperimentPlan.unused(experiment).forEach(log::info);
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
         return runs.run(tag, plan, force, provenance, (directory, manifest) -> {
             Files.writeString(directory.resolve(ExperimentPlan.RESOLVED), TomlWriter.write(experiment.resolved()));

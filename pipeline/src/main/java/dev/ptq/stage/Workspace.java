@@ -9,7 +9,6 @@ import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.ModelScorer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
-import dev.ptq.evaluate.task.Task;
 import dev.ptq.evaluate.task.TaskData;
 import dev.ptq.evaluate.task.TaskEvaluation;
 import dev.ptq.evaluate.task.TaskFolder;
@@ -28,11 +27,9 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** What the stages of one experiment share: the opened model and tokenizer, their digests, and where progress goes. */
@@ -50,7 +47,7 @@ public final class Workspace implements AutoCloseable {
     private final TokenizerContent tokenizer;
     private final Map<Text, Text.Content> texts = new LinkedHashMap<>();
     private final Map<PerplexitySettings, int[][]> scored = new HashMap<>();
-    private final Map<String, String> taskFiles = new LinkedHashMap<>();
+    private final Map<String, List<String>> taskFiles = new LinkedHashMap<>();
     private final Map<String, TaskData> taskData = new HashMap<>();
     private final Map<TasksSettings, TaskEvaluation> tasks = new HashMap<>();
     private final Duration checkpointInterval = checkpointInterval();
@@ -110,25 +107,13 @@ public final class Workspace implements AutoCloseable {
         return known;
     }
 
-    /** The digests of tasks; each file is read once. */
+    /** The digests of tasks. */
     TaskContent content(TasksSettings settings) throws IOException {
-        TaskData data = taskData(settings);
-        Set<String> definitions = new LinkedHashSet<>();
-        Set<String> files = new LinkedHashSet<>();
-        for (Task task : settings.tasks()) {
-            definitions.add(Tasks.definition(task));
-            List<String> splits = settings.numFewshot() > 0
-                    ? List.of(task.evaluatedSplit(), task.exampleSplit())
-                    : List.of(task.evaluatedSplit());
-            for (String split : splits) {
-                String label = task.folder() + "/" + split;
-                if (!taskFiles.containsKey(label)) {
-                    taskFiles.put(label, data.sha256(task, split));
-                }
-                files.add(taskFiles.get(label));
-            }
-        }
-        return new TaskContent(List.copyOf(definitions), List.copyOf(files));
+        List<String> definitions =
+                settings.tasks().stream().map(Tasks::definition).distinct().toList();
+        List<String> data = TaskEvaluation.digests(settings, taskData(settings));
+        taskFiles.put(String.join(" ", settings.names()), data);
+        return new TaskContent(definitions, data);
     }
 
     private TaskData taskData(TasksSettings settings) {

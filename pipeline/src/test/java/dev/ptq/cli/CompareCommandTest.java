@@ -21,7 +21,7 @@ class CompareCommandTest {
     @BeforeEach
     void run() throws IOException {
         tiny = new TinyExperiment(folder);
-        tiny.writeTasks();
+        TinyExperiment.writeTasks(folder);
         String config = TinyExperiment.CONFIG + TinyExperiment.TASKS;
         assertThat(tiny.run(config, "first").err()).isEmpty();
         assertThat(tiny.run(config, "second", "--set", "quantization.weight.bits=2")

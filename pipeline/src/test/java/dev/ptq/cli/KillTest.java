@@ -44,7 +44,8 @@ class KillTest {
             dataset = "wordnet"
             seq_len = 128
             max_samples = 24
-            """;
+            divergence = true
+            """ + TinyExperiment.TASKS;
 
     @TempDir
     private Path folder;
@@ -79,6 +80,7 @@ class KillTest {
                 .tokenizer()
                 .write(folder.resolve("llama"));
         Path config = Files.writeString(folder.resolve("config.toml"), CONFIG.replace("DIR", folder.toString()));
+        TinyExperiment.writeTasks(folder);
         long began = System.nanoTime();
         assertThat(start(config, "straight").waitFor()).isZero();
         long whole = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began);
@@ -106,10 +108,13 @@ class KillTest {
         assertThat(process.exitValue()).as(() -> log(number)).isZero();
         assertThat(results.resolve("run/metrics.json"))
                 .hasSameBinaryContentAs(folder.resolve("straight/run/metrics.json"));
-        for (String file : List.of("low_rank.safetensors", "singular_values.safetensors")) {
-            assertThat(results.resolve("run/approximate").resolve(file))
-                    .hasSameBinaryContentAs(
-                            folder.resolve("straight/run/approximate").resolve(file));
+        for (String file : List.of(
+                "approximate/low_rank.safetensors",
+                "approximate/singular_values.safetensors",
+                "evaluate/quantized/tasks/arc_easy/samples_arc_easy.jsonl",
+                "evaluate/quantized/tasks/copa/samples_copa.jsonl")) {
+            assertThat(results.resolve("run").resolve(file))
+                    .hasSameBinaryContentAs(folder.resolve("straight/run").resolve(file));
         }
         try (Stream<Path> left = Files.walk(results)) {
             assertThat(left.map(path -> path.getFileName().toString()))

@@ -78,8 +78,8 @@ final class TinyExperiment {
         Files.writeString(folder.resolve("text.txt"), text);
     }
 
-    /** Makes up the documents of {@link #TASKS}. */
-    void writeTasks() throws IOException {
+    /** Makes up the documents of {@link #TASKS} in a folder that has a model. */
+    static void writeTasks(Path folder) throws IOException {
         StringBuilder arc = new StringBuilder();
         StringBuilder copa = new StringBuilder();
         for (int i = 0; i < 12; i++) {
