@@ -31,7 +31,26 @@ public final class BlockPass implements AutoCloseable {
      * @throws IOException naming the block, if it makes a value that is NaN or infinite
      */
     public void advance(Block block, HiddenStates states, int index, ActivationObserver observer) throws IOException {
-        NDArray batch = states.batch(index);
+        states.replace(index, output(block, states.batch(index), observer));
+    }
+
+    /** Puts what a block makes of every batch in its place. */
+    public void advance(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
+        for (int i = 0; i < states.size(); i++) {
+            advance(block, states, i, observer);
+        }
+    }
+
+    /** Returns what a block makes of all batches; they stay as they are. */
+    public HiddenStates outputs(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
+        HiddenStates outputs = new HiddenStates(model.manager().newSubManager());
+        for (int i = 0; i < states.size(); i++) {
+            outputs.add(output(block, states.batch(i), observer));
+        }
+        return outputs;
+    }
+
+    private NDArray output(Block block, NDArray batch, ActivationObserver observer) throws IOException {
         try (NDManager scratch = model.manager().newSubManager()) {
             batch.tempAttach(scratch);
             NDArray next = forward(block, batch, observer);
@@ -39,15 +58,8 @@ public final class BlockPass implements AutoCloseable {
                 throw new IOException("block " + block.index()
                         + " makes a value that is NaN or infinite; a number format of its operands is out of range");
             }
-            next.attach(states.manager());
-            states.replace(index, next);
-        }
-    }
-
-    /** Puts what a block makes of every batch in its place. */
-    public void advance(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
-        for (int i = 0; i < states.size(); i++) {
-            advance(block, states, i, observer);
+            next.attach(model.manager());
+            return next;
         }
     }
 
