@@ -128,7 +128,8 @@ final class AffineMap implements EquivalentTransform {
             case VALUE_OUT -> {
                 String producer = edge.producer();
                 NDArray bias = tensors.get(producer + BIAS);
-                NDArray shifted = bias == null ? offset == null ? null : offset.neg() : offset == null ? bias : bias.sub(offset);
+                NDArray shifted =
+                        bias == null ? offset == null ? null : offset.neg() : offset == null ? bias : bias.sub(offset);
                 if (shifted != null) {
                     NDArray rows = shifted.reshape(heads.kvHeads(), 1, size);
                     tensors.put(producer + BIAS, rows.matMul(inverse).reshape(-1));
@@ -154,8 +155,7 @@ final class AffineMap implements EquivalentTransform {
         }
     }
 
-    private void behindNorm(
-            Map<String, NDArray> tensors, NDArray m, NDArray inverse, @Nullable NDArray offset) {
+    private void behindNorm(Map<String, NDArray> tensors, NDArray m, NDArray inverse, @Nullable NDArray offset) {
         NDArray back = m.reshape(size, size).transpose(1, 0);
         String norm = edge.producer();
         if (offset != null) {

@@ -10,7 +10,6 @@ import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.tensor.AdamW;
-import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -183,9 +182,7 @@ final class BlockReconstruction implements AutoCloseable {
         SplittableRandom random = new SplittableRandom(work.seed());
         int perEpoch = training.epochs() > 0 ? training.stepsPerEpoch(samples.size()) : steps;
         int epochs = steps / perEpoch;
-        int lookEvery = training.epochs() > 0
-                ? Math.max(1, epochs / LOOKS) * perEpoch
-                : Math.max(1, steps / LOOKS);
+        int lookEvery = training.epochs() > 0 ? Math.max(1, epochs / LOOKS) * perEpoch : Math.max(1, steps / LOOKS);
         int[] order = {};
         for (int step = 0; step < steps; step++) {
             if (step % perEpoch == 0) {
@@ -278,7 +275,8 @@ final class BlockReconstruction implements AutoCloseable {
         NDArray loss = Torch.meanSquaredError(output, target);
         switch (training.loss()) {
             case SQUARED -> {}
-            case SQUARED_SUM_OF_TOKENS -> loss = loss.mul(scalar(scratch, input.getShape().get(1)));
+            case SQUARED_SUM_OF_TOKENS ->
+                loss = loss.mul(scalar(scratch, input.getShape().get(1)));
             case SQUARED_AND_COSINE -> {
                 NDArray cosine = Torch.meanCosine(output, target).abs().maximum(scalar(scratch, 1e-6));
                 loss = loss.sub(cosine.log().mul(scalar(scratch, training.cosineWeight())));

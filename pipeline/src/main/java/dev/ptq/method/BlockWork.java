@@ -97,11 +97,7 @@ public final class BlockWork {
      * @param samples that the block is trained on, and statistics retaken with; absent where no step asks for them
      */
     public BlockWork(
-            Setting setting,
-            Block block,
-            ActivationStatistics statistics,
-            Optional<BlockSamples> samples,
-            long seed) {
+            Setting setting, Block block, ActivationStatistics statistics, Optional<BlockSamples> samples, long seed) {
         this.setting = setting;
         this.block = block;
         this.owner = block.manager();

@@ -72,8 +72,7 @@ final class ChannelScaling implements EquivalentTransform {
                 edge.consumers().forEach(consumer -> takeUp(tensors, consumer, factor, offset));
             }
             case VALUE_OUT -> {
-                tensors.computeIfPresent(
-                        edge.producer() + WEIGHT, (name, weight) -> weight.div(factor.reshape(-1, 1)));
+                tensors.computeIfPresent(edge.producer() + WEIGHT, (name, weight) -> weight.div(factor.reshape(-1, 1)));
                 unshift(tensors, factor, offset);
                 NDArray wide = heads.perQueryChannel(factor);
                 NDArray wideOffset = offset == null ? null : heads.perQueryChannel(offset);

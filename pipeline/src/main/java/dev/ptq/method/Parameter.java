@@ -1,12 +1,13 @@
 package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.types.DataType;
 import dev.ptq.tensor.NativeFloats;
 
 /** A tensor that training moves. Not a record, since it holds a tensor. */
 final class Parameter {
     private final String name;
-    private final NDArray tensor;
+    private NDArray tensor;
     private final double rate;
 
     /**
@@ -32,6 +33,13 @@ final class Parameter {
 
     double rate() {
         return rate;
+    }
+
+    /** Puts the same values in another type, float64 for checks against differences. */
+    void convert(DataType type) {
+        NDArray converted = tensor.toType(type, true);
+        tensor.close();
+        tensor = converted;
     }
 
     /** Returns a copy of the values. */

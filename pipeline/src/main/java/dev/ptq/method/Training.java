@@ -69,7 +69,17 @@ record Training(
         boolean shuffle = table.flag("shuffle", false);
         boolean augmented = table.flag("augmented_loss", false);
         return new Training(
-                epochs, 0, batchSize, shuffle, false, loss, cosineWeight, augmented, true, onNonFinite(table), start(table));
+                epochs,
+                0,
+                batchSize,
+                shuffle,
+                false,
+                loss,
+                cosineWeight,
+                augmented,
+                true,
+                onNonFinite(table),
+                start(table));
     }
 
     /** Reads the keys of a method that counts iterations. */

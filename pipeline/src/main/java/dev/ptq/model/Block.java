@@ -10,6 +10,7 @@ import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
@@ -91,27 +92,36 @@ public final class Block implements AutoCloseable {
     }
 
     /**
+     * Takes other tensors, by the names of {@link #tensors}; those that are not named stay. Beside those there may be
+     * biases of linears that had none, a bias of an RMSNorm, {@code input_layernorm.bias}, and a matrix {@code
+     * input_layernorm.matrix}, {@code [hiddenSize, hiddenSize]}, that a norm's output, a row per token, is multiplied by.
+     *
+     * @param onGrid the linears whose weights are on the grids of their formats already
+     */
+    public void replace(Map<String, NDArray> tensors, Predicate<LinearSpec> onGrid) {
+        linears.forEach((name, linear) -> linear.replace(
+                present(tensors.getOrDefault(name + WEIGHT, linear.weight()), name),
+                tensors.getOrDefault(name + BIAS, linear.bias()),
+                onGrid.test(linear.spec())));
+        tensors.forEach((name, tensor) -> {
+            if (!linears.containsKey(name.substring(0, name.lastIndexOf('.')))) {
+                norms.put(name, tensor);
+            }
+        });
+    }
+
+    /**
      * Returns a block of the same layers, with the same formats of what flows through it, and other tensors. These stay
      * their owner's; closing the new block leaves them, and this one, as they are.
      *
-     * @param tensors as {@link #tensors} has them. Beside those there may be biases of linears that had none, a bias of
-     *     an RMSNorm, {@code input_layernorm.bias}, and a matrix {@code input_layernorm.matrix}, {@code [hiddenSize,
-     *     hiddenSize]}, that a norm's output, a row per token, is multiplied by
+     * @param tensors as for {@link #replace}
      * @param onGrid whether the weights of linears are on the grids of their formats already
      */
     public Block with(Map<String, NDArray> tensors, boolean onGrid) {
         Block other = new Block(index, manager.newSubManager());
-        linears.forEach((name, linear) -> {
-            Linear own = new Linear(linear.spec(), linear.weight(), null);
-            own.replace(present(tensors.get(name + WEIGHT), name + WEIGHT), tensors.get(name + BIAS), onGrid);
-            own.likeOperandsOf(linear);
-            other.add(own);
-        });
-        tensors.forEach((name, tensor) -> {
-            if (!linears.containsKey(name.substring(0, name.lastIndexOf('.')))) {
-                other.addNorm(name, tensor);
-            }
-        });
+        linears.values().forEach(linear -> other.add(linear.copy()));
+        other.norms.putAll(norms);
+        other.replace(tensors, linear -> onGrid);
         other.attention = attention;
         other.differentiable = differentiable;
         return other;

@@ -54,11 +54,14 @@ public final class Linear {
         rounded = onGrid;
     }
 
-    /** Takes the formats of {@code other}'s operands and its low-rank path. */
-    void likeOperandsOf(Linear other) {
-        activation = other.activation;
-        lowRank = other.lowRank;
-        differentiable = other.differentiable;
+    /** Returns a layer with the same tensors and formats. */
+    Linear copy() {
+        Linear copy = new Linear(spec, weight, bias);
+        copy.activation = activation;
+        copy.lowRank = lowRank;
+        copy.rounded = rounded;
+        copy.differentiable = differentiable;
+        return copy;
     }
 
     /** The format that inputs are rounded to. */
