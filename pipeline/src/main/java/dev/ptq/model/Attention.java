@@ -49,13 +49,13 @@ final class Attention {
         long tokens = query.getShape().get(2);
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
-        NDArray q = rounded(formats.left(), query, Operand.ACTIVATION)
+        NDArray q = rounded(formats.query(), query, Operand.ACTIVATION)
                 .reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
-        NDArray k = rounded(formats.right(), key, Operand.KEY).reshape(batch, kvHeads, 1, tokens, headDim);
-        NDArray v = rounded(formats.right(), value, Operand.VALUE).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray k = rounded(formats.key(), key, Operand.KEY).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray v = rounded(formats.value(), value, Operand.VALUE).reshape(batch, kvHeads, 1, tokens, headDim);
         NDArray divisor = query.getManager().full(new Shape(), scoreDivisor, DataType.FLOAT32);
         NDArray probabilities =
-                rounded(formats.left(), Torch.attentionProbabilities(q, k, mask, divisor), Operand.ACTIVATION);
+                rounded(formats.probability(), Torch.attentionProbabilities(q, k, mask, divisor), Operand.ACTIVATION);
         return join(probabilities.matMul(v).reshape(batch, heads, tokens, headDim));
     }
 
@@ -88,11 +88,11 @@ final class Attention {
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
         long group = heads / kvHeads;
-        NDArray q = formats.left()
+        NDArray q = formats.query()
                 .fakeQuantize(query, Operand.ACTIVATION)
                 .reshape(batch * kvHeads, group * tokens, headDim);
-        NDArray k = formats.right().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
-        NDArray v = formats.right().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
+        NDArray k = formats.key().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
+        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
 
         long all = batch * kvHeads;
         long step = Math.max(1, Math.min(all, SCORES / (group * tokens * tokens)));
@@ -109,7 +109,7 @@ final class Attention {
                 Shape perHead = new Shape(scores.getShape().get(0) * group, tokens, tokens);
                 scores.reshape(perHead).addi(mask);
                 NDArray probabilities = scores.softmax(-1);
-                formats.left().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
+                formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
                 NDArray mixed = probabilities.matMul(v.get(scratch, part));
                 mixed.attach(outer);
                 parts.add(mixed);

@@ -72,7 +72,9 @@ class EquivalentTransformTest {
                     Map<String, NDArray> transformed = new LinkedHashMap<>(tensors);
                     transform.apply(transformed);
                     assertThat(transformed).as("%s changes tensors", edge).isNotEqualTo(tensors);
-                    assertThat(difference(before, pass.forward(block.with(transformed, false), states.batch(0), (b, s, x) -> {})))
+                    assertThat(difference(
+                                    before,
+                                    pass.forward(block.with(transformed, false), states.batch(0), (b, s, x) -> {})))
                             .as("%s of %s", transform.parameters().get(0).name(), name)
                             .isLessThan(TOLERANCE);
                     tried++;
@@ -101,7 +103,8 @@ class EquivalentTransformTest {
                     scramble(transform, which + edge.hashCode());
                     transform.apply(tensors);
                 }
-                assertThat(difference(before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
+                assertThat(difference(
+                                before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
                         .isLessThan(4 * TOLERANCE);
             }
         }
@@ -125,15 +128,28 @@ class EquivalentTransformTest {
                 scramble(transform, 3);
                 Map<String, NDArray> tensors = block.tensors();
                 transform.apply(tensors);
-                assertThat(difference(before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
+                assertThat(difference(
+                                before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
                         .isGreaterThan(1e-3);
             }
         }
     }
 
+    static Stream<Arguments> smallModels() {
+        return Stream.of(
+                Arguments.of(
+                        "llama",
+                        SyntheticModel.llama()
+                                .sizes(8, 12)
+                                .heads(4, 2)
+                                .headDim(4)
+                                .biases(true, true)),
+                Arguments.of("OPT", SyntheticModel.opt().sizes(8, 12).heads(2, 2)));
+    }
+
     /** The gradient of a random linear form of all tensors, in every parameter. */
     @ParameterizedTest(name = "{0}")
-    @MethodSource("models")
+    @MethodSource("smallModels")
     void gradients(String name, SyntheticModel synthetic) throws IOException {
         synthetic.write(folder);
         try (LanguageModel model = LanguageModel.open(folder);
@@ -149,8 +165,7 @@ class EquivalentTransformTest {
                     List<NDArray> variables = transform.parameters().stream()
                             .map(Parameter::tensor)
                             .toList();
-                    GradientCheck.check(
-                            manager, variables, scratch -> form(scratch, wide, transform, variables), 1e-6);
+                    GradientCheck.check(manager, variables, scratch -> form(scratch, wide, transform, variables), 1e-6);
                 }
             }
         }
@@ -180,17 +195,14 @@ class EquivalentTransformTest {
             NDManager manager, Block block, Edge edge, HeadLayout heads, boolean exact) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         int keys = heads.kvHeads() * heads.headDim();
-        int hidden = (int) block.tensors().get("q_proj.weight").getShape().get(1);
-        int middle = (int) block.tensors()
-                .get(edge.consumers().get(0) + ".weight")
-                .getShape()
-                .get(1);
+        int hidden = columns(block, "q_proj");
+        int middle = columns(block, edge.consumers().get(0));
         switch (edge.kind()) {
             case ATTENTION_IN, MLP_IN -> {
                 transforms.add(scaling(manager, edge, heads, hidden, false));
                 transforms.add(scaling(manager, edge, heads, hidden, true));
-                transforms.add(new AffineMap(
-                        manager, edge, heads, ones(manager, hidden), ones(manager, hidden), 0.5, 0.1, 1));
+                transforms.add(
+                        new AffineMap(manager, edge, heads, ones(manager, hidden), ones(manager, hidden), 0.5, 0.1, 1));
             }
             case MLP_MID -> transforms.add(scaling(manager, edge, heads, middle, false));
             case VALUE_OUT -> {
@@ -232,9 +244,17 @@ class EquivalentTransformTest {
         return transforms;
     }
 
+    private static int columns(Block block, String linear) {
+        return block.linears().stream()
+                .map(found -> found.spec())
+                .filter(spec -> spec.shortName().equals(linear))
+                .findFirst()
+                .orElseThrow()
+                .inFeatures();
+    }
+
     private static ChannelScaling scaling(NDManager manager, Edge edge, HeadLayout heads, int channels, boolean shift) {
-        return new ChannelScaling(
-                edge, heads, ones(manager, channels), shift ? ones(manager, channels) : null, 0.1, 1);
+        return new ChannelScaling(edge, heads, ones(manager, channels), shift ? ones(manager, channels) : null, 0.1, 1);
     }
 
     private static NDArray ones(NDManager manager, long... shape) {
