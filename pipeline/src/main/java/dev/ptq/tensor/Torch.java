@@ -22,6 +22,25 @@ import java.util.zip.ZipOutputStream;
  * automatic differentiation; {@link #differentiableLinear} is for that.
  */
 public final class Torch {
+    /** The smallest step of integers in a {@link Integers#PLAIN} range, relative to its larger end. */
+    public static final float LEAST_STEP = 0x1p-20f;
+
+    /** What the range of integers is, given the least and the largest value. */
+    public enum Integers {
+        /** From minus the larger magnitude to the larger magnitude, without a zero point. */
+        SYMMETRIC(0),
+        /** From the least value or 0 to the largest or 0. */
+        WITH_ZERO(1),
+        /** From the least value to the largest. */
+        PLAIN(2);
+
+        private final float number;
+
+        Integers(float number) {
+            this.number = number;
+        }
+    }
+
     private static final String CODE = """
             class M(Module):
               __parameters__ = []
@@ -58,6 +77,37 @@ public final class Torch {
                 return torch.cross_entropy_loss(x, i)
               def dropout(self: __torch__.M, x: Tensor, p: Tensor) -> Tensor:
                 return torch.dropout(x, float(p), True)
+              def contiguous(self: __torch__.M, x: Tensor) -> Tensor:
+                return torch.contiguous(x)
+              def integers_by_divisor(self: __torch__.M, x: Tensor, d: Tensor, s: Tensor, z: Tensor, k: Tensor) -> Tensor:
+                y = torch.div(x, d)
+                f = torch.detach(y)
+                c = torch.add_(y, torch.sub_(torch.round(f), f))
+                a = torch.sub(torch.select(k, 0, 0), z)
+                b = torch.sub(torch.select(k, 0, 1), z)
+                return torch.mul(torch.clamp(c, a, b), s)
+              def integers_in_range(self: __torch__.M, x: Tensor, u: Tensor, l: Tensor, k: Tensor) -> Tensor:
+                t = torch.select(k, 0, 1)
+                n = int(torch.select(k, 0, 2))
+                h = torch.mul(torch.amax(x, [-1], True), u)
+                g = torch.mul(torch.amin(x, [-1], True), l)
+                if torch.eq(n, 0):
+                  s = torch.div(torch.maximum(torch.abs(h), torch.abs(g)), t)
+                  s = torch.add(s, torch.eq(s, 0))
+                  z = torch.sub(t, t)
+                else:
+                  if torch.eq(n, 1):
+                    h = torch.clamp_min(h, 0)
+                    g = torch.clamp_max(g, 0)
+                    s = torch.div(torch.sub(h, g), t)
+                  else:
+                    m = torch.mul(torch.maximum(torch.abs(h), torch.abs(g)), LEAST_STEP)
+                    s = torch.maximum(torch.div(torch.sub(h, g), t), torch.detach(m))
+                  s = torch.add(s, torch.eq(s, 0))
+                  z = torch.round(torch.detach(torch.div(torch.neg(g), s)))
+                  if torch.eq(n, 1):
+                    z = torch.minimum(torch.clamp_min(z, 0), t)
+                return self.integers_by_divisor(x, s, s, z, k)
               def svd(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
                 return torch.linalg_svd(x, False)
               def qr(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor]:
@@ -68,7 +118,7 @@ public final class Torch {
                 return torch.linalg_svdvals(x)
               def eigvalsh(self: __torch__.M, x: Tensor) -> Tensor:
                 return torch.linalg_eigvalsh(x)
-            """;
+            """.replace("LEAST_STEP", Double.toString(Torch.LEAST_STEP));
 
     private static final Torch INSTANCE = new Torch();
 
@@ -165,6 +215,41 @@ public final class Torch {
     /** Returns {@code x} with a random share {@code rate} (a scalar tensor) of its values zero, the others scaled up. */
     public static NDArray dropout(NDArray x, NDArray rate) {
         return call("dropout", x, rate).get(0);
+    }
+
+    /** Returns the values row by row in memory of their own, where they are not already. */
+    public static NDArray contiguous(NDArray x) {
+        return call("contiguous", x).get(0);
+    }
+
+    /**
+     * Returns {@code scale (clamp(round(x / divisor) + zeroPoint) - zeroPoint)}, float32 or float64. Rounding has
+     * derivative one, clamping that of its values: zero outside.
+     *
+     * @param divisor broadcast to {@code x}, as are scale and zero point
+     * @param codes as {@link #codes} gives them
+     */
+    public static NDArray integersByDivisor(
+            NDArray x, NDArray divisor, NDArray scale, NDArray zeroPoint, NDArray codes) {
+        return call("integers_by_divisor", x, divisor, scale, zeroPoint, codes).get(0);
+    }
+
+    /**
+     * Returns {@code x} rounded to integers whose scale and zero point follow from the range of each line of the last
+     * axis, its upper end times {@code upper} and its lower end times {@code lower}. The derivative reaches the extreme
+     * values through the scale; the zero point passes none.
+     *
+     * @param upper {@code [..., 1]}, or a scalar
+     * @param lower likewise
+     * @param codes as {@link #codes} gives them
+     */
+    public static NDArray integersInRange(NDArray x, NDArray upper, NDArray lower, NDArray codes) {
+        return call("integers_in_range", x, upper, lower, codes).get(0);
+    }
+
+    /** Describes integers to the functions above. */
+    public static NDArray codes(NDManager manager, float lowest, float highest, Integers range) {
+        return NativeFloats.of(manager, new float[] {lowest, highest, range.number}, 3);
     }
 
     /** Returns the reduced singular value decomposition {@code U, S, Vᵀ} of a matrix. */
