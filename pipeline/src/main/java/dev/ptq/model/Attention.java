@@ -68,11 +68,11 @@ final class Attention {
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
         long group = heads / kvHeads;
-        NDArray q = formats.left()
+        NDArray q = formats.query()
                 .fakeQuantize(query, Operand.ACTIVATION)
                 .reshape(batch * kvHeads, group * tokens, headDim);
-        NDArray k = formats.right().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
-        NDArray v = formats.right().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
+        NDArray k = formats.key().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
+        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
 
         long all = batch * kvHeads;
         long step = Math.max(1, Math.min(all, SCORES / (group * tokens * tokens)));
@@ -89,7 +89,7 @@ final class Attention {
                 Shape perHead = new Shape(scores.getShape().get(0) * group, tokens, tokens);
                 scores.reshape(perHead).addi(mask);
                 NDArray probabilities = scores.softmax(-1);
-                formats.left().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
+                formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
                 NDArray mixed = probabilities.matMul(v.get(scratch, part));
                 mixed.attach(outer);
                 parts.add(mixed);

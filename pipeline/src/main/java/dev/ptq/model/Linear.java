@@ -13,6 +13,7 @@ public final class Linear {
     private final NDArray weight;
     private final @Nullable NDArray bias;
     private NumberFormat activation = new NoFormat();
+    private NumberFormat output = new NoFormat();
     private @Nullable LowRank lowRank;
     private boolean differentiable;
 
@@ -42,13 +43,14 @@ public final class Linear {
         return activation;
     }
 
-    /** Rounds weight and bias in place and sets the format of inputs. */
+    /** Rounds weight and bias in place and sets the formats of inputs and outputs. */
     public void quantize(LinearFormats formats) {
         formats.weight().fakeQuantizeInPlace(weight, Operand.WEIGHT);
         if (bias != null) {
             formats.bias().fakeQuantizeInPlace(bias, Operand.BIAS);
         }
         activation = formats.activation();
+        output = formats.output();
     }
 
     /** Sets the path whose output is added. */
@@ -61,13 +63,16 @@ public final class Linear {
         differentiable = true;
     }
 
-    /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}. */
+    /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}; its output is rounded here. */
     public NDArray forward(NDArray input) {
         if (differentiable) {
             NDArray product = Torch.differentiableLinear(input, weight);
-            return bias == null ? product : product.add(bias);
+            return output.differentiable(bias == null ? product : product.add(bias), Operand.ACTIVATION);
         }
-        NDArray output = bias == null ? Torch.linear(input, weight) : Torch.linear(input, weight, bias);
-        return lowRank == null ? output : output.addi(lowRank.forward(input));
+        NDArray result = bias == null ? Torch.linear(input, weight) : Torch.linear(input, weight, bias);
+        if (lowRank != null) {
+            result.addi(lowRank.forward(input));
+        }
+        return output.fakeQuantizeInPlace(result, Operand.ACTIVATION);
     }
 }
