@@ -2,11 +2,18 @@ package dev.ptq.calibrate;
 
 import ai.djl.ndarray.NDArray;
 
-/** Sums up the activations of one input site, batch by batch. */
-interface Accumulator {
+/** Sums up the activations of one input site, batch by batch. A value that is NaN stays one in the result. */
+interface Accumulator extends AutoCloseable {
     /** Takes in one batch, {@code [batch, tokens, features]}. */
     void add(NDArray input);
 
-    /** The statistic of all batches so far, {@code [features]}. */
-    float[] result();
+    /**
+     * Writes a row of the statistic of all batches so far to {@code target}, which has a place for each feature; a
+     * statistic that is no matrix has one row.
+     */
+    void row(int row, float[] target);
+
+    /** Releases native memory, of those that have any. */
+    @Override
+    default void close() {}
 }

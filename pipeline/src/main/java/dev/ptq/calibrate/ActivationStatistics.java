@@ -5,33 +5,42 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.Site;
-import dev.ptq.model.Unfinished;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Safetensors;
-import dev.ptq.tensor.SafetensorsWriter;
-import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
- * Statistics of the inputs of a model's linears, one per input site, kept in a safetensors file under names such as
- * {@code blocks.0.attn_in.max_batch_mean_abs}.
+ * Statistics of the inputs of linears, one per input site, under names such as
+ * {@code blocks.0.attn_in.max_batch_mean_abs}. Those of a {@link StatisticsFile} are in memory but for the matrices, which
+ * stay there until they are asked for.
  */
 public final class ActivationStatistics {
     private final Map<String, float[]> values;
+    private final Optional<Path> matrices;
 
-    private ActivationStatistics(Map<String, float[]> values) {
+    private ActivationStatistics(Map<String, float[]> values, Optional<Path> matrices) {
         this.values = values;
+        this.matrices = matrices;
     }
 
-    /** Watches a full-precision pass; see {@link #finished}. */
-    public static final class Collector implements ActivationObserver, Unfinished.Carried {
+    /** Watches a pass, or one block of it, and keeps everything in memory; see {@link #finished}. */
+    public static final class Collector implements ActivationObserver, AutoCloseable {
+        /** What a sum is of. */
+        private record Key(int block, Site site, Statistic statistic, int features) {}
+
+        /** Takes in a finished statistic, row by row. */
+        interface Target {
+            void row(String name, int row, float[] values) throws IOException;
+        }
+
         private final Set<Statistic> wanted;
-        private final Map<String, float[]> restored = new LinkedHashMap<>();
-        private final Map<String, Accumulator> accumulators = new LinkedHashMap<>();
+        private final Map<Key, Accumulator> accumulators = new LinkedHashMap<>();
 
         /** Starts with nothing seen. */
         public Collector(Set<Statistic> wanted) {
@@ -40,71 +49,120 @@ public final class ActivationStatistics {
 
         @Override
         public void observe(int block, Site site, NDArray input) {
+            int features = Tokens.features(input);
             for (Statistic statistic : wanted) {
                 accumulators
-                        .computeIfAbsent(key(block, site, statistic), key -> statistic.start())
+                        .computeIfAbsent(new Key(block, site, statistic, features), key -> statistic.start(features))
                         .add(input);
             }
         }
 
-        /** Returns the statistics of what was seen. */
+        /** Returns the statistics of what was seen so far. */
         public ActivationStatistics finished() {
-            return new ActivationStatistics(save());
+            Map<String, float[]> values = new LinkedHashMap<>();
+            accumulators.forEach((key, accumulator) -> {
+                int rows = key.statistic().isMatrix() ? key.features() : 1;
+                float[] all = new float[Math.multiplyExact(rows, key.features())];
+                float[] row = new float[key.features()];
+                for (int i = 0; i < rows; i++) {
+                    accumulator.row(i, row);
+                    System.arraycopy(row, 0, all, i * row.length, row.length);
+                }
+                values.put(name(key.block(), key.site(), key.statistic()), all);
+            });
+            return new ActivationStatistics(values, Optional.empty());
         }
 
-        @Override
-        public Map<String, float[]> save() {
-            Map<String, float[]> values = new LinkedHashMap<>(restored);
-            accumulators.forEach((key, accumulator) -> values.put(key, accumulator.result()));
-            return values;
+        /** Hands over the statistics of what was seen, and has then seen nothing. */
+        void moveTo(Target target) throws IOException {
+            for (Map.Entry<Key, Accumulator> entry : accumulators.entrySet()) {
+                Key key = entry.getKey();
+                float[] row = new float[key.features()];
+                for (int i = 0; i < (key.statistic().isMatrix() ? row.length : 1); i++) {
+                    entry.getValue().row(i, row);
+                    target.row(name(key.block(), key.site(), key.statistic()), i, row);
+                }
+            }
+            close();
         }
 
-        /** A block that was done before has its final statistics: nothing is added to them. */
+        /** Forgets what was seen and releases its memory. */
         @Override
-        public void restore(Map<String, float[]> saved) {
-            restored.putAll(saved);
+        public void close() {
+            accumulators.values().forEach(Accumulator::close);
+            accumulators.clear();
         }
     }
 
     /** No statistics: what a pass without calibration has. */
     public static ActivationStatistics none() {
-        return new ActivationStatistics(Map.of());
+        return new ActivationStatistics(Map.of(), Optional.empty());
     }
 
-    /** Reads a file that {@link #write} wrote. */
+    /** Reads a {@link StatisticsFile} that is finished. */
     public static ActivationStatistics read(Path file) throws IOException {
         Map<String, float[]> values = new LinkedHashMap<>();
         try (Safetensors tensors = Safetensors.open(file)) {
-            for (String name : tensors.entries().keySet()) {
-                values.put(name, tensors.floats(name));
+            for (Safetensors.Entry tensor : tensors.entries().values()) {
+                if (tensor.shape().size() == 1) {
+                    values.put(tensor.name(), tensors.floats(tensor.name()));
+                }
             }
         }
-        return new ActivationStatistics(values);
-    }
-
-    /** Writes a safetensors file. */
-    public void write(Path file) throws IOException {
-        try (NDManager manager = TensorEngine.newManager()) {
-            Map<String, NDArray> tensors = new LinkedHashMap<>();
-            values.forEach((name, array) -> tensors.put(name, NativeFloats.of(manager, array, array.length)));
-            SafetensorsWriter.write(file, tensors, Map.of());
-        }
+        return new ActivationStatistics(values, Optional.of(file));
     }
 
     /**
      * The statistic of a linear's input, {@code [inFeatures]}.
      *
-     * @throws IllegalArgumentException if it was not collected
+     * @throws IllegalArgumentException if it was not collected, or is a matrix
      */
     public float[] of(LinearSpec linear, Statistic statistic) {
-        float[] found = values.get(key(linear.block(), linear.site(), statistic));
-        if (found == null) {
-            throw new IllegalArgumentException(statistic.label() + " of " + linear.module() + " was not collected");
+        if (statistic.isMatrix()) {
+            throw new IllegalArgumentException(statistic.label() + " is a matrix");
         }
-        return found.clone();
+        return inMemory(linear, statistic).clone();
     }
 
-    private static String key(int block, Site site, Statistic statistic) {
+    /**
+     * A matrix of a linear's input, {@code [inFeatures, inFeatures]}, float32, attached to {@code manager}.
+     *
+     * @throws IllegalArgumentException if it was not collected, or is no matrix
+     */
+    public NDArray matrix(NDManager manager, LinearSpec linear, Statistic statistic) throws IOException {
+        if (!statistic.isMatrix()) {
+            throw new IllegalArgumentException(statistic.label() + " is no matrix");
+        }
+        long[] shape = statistic.shape(linear.inFeatures());
+        if (matrices.isEmpty()) {
+            return NativeFloats.of(manager, inMemory(linear, statistic), shape);
+        }
+        try (Safetensors tensors = Safetensors.open(matrices.get())) {
+            String name = name(linear.block(), linear.site(), statistic);
+            if (!tensors.entries().containsKey(name)) {
+                throw notCollected(linear, statistic);
+            }
+            if (!tensors.shape(name).equals(Arrays.stream(shape).boxed().toList())) {
+                throw new IOException(tensors.file() + ": tensor " + name + " has shape " + tensors.shape(name)
+                        + ", expected " + Arrays.toString(shape));
+            }
+            return tensors.load(manager, name);
+        }
+    }
+
+    private float[] inMemory(LinearSpec linear, Statistic statistic) {
+        float[] found = values.get(name(linear.block(), linear.site(), statistic));
+        if (found == null) {
+            throw notCollected(linear, statistic);
+        }
+        return found;
+    }
+
+    private static IllegalArgumentException notCollected(LinearSpec linear, Statistic statistic) {
+        return new IllegalArgumentException(statistic.label() + " of " + linear.module() + " was not collected");
+    }
+
+    static String name(int block, Site site, Statistic statistic) {
         return "blocks." + block + "." + site.label() + "." + statistic.label();
     }
 }

@@ -11,10 +11,9 @@ final class MaxBatchMeanAbs implements Accumulator {
 
     @Override
     public void add(NDArray input) {
-        long features = input.getShape().get(input.getShape().dimension() - 1);
         float[] means;
         try (NDArray magnitudes = input.abs();
-                NDArray tokens = magnitudes.reshape(-1, features);
+                NDArray tokens = magnitudes.reshape(-1, Tokens.features(input));
                 NDArray mean = tokens.mean(new int[] {0})) {
             means = mean.toFloatArray();
         }
@@ -27,7 +26,7 @@ final class MaxBatchMeanAbs implements Accumulator {
     }
 
     @Override
-    public float[] result() {
-        return maxima.clone();
+    public void row(int row, float[] target) {
+        System.arraycopy(maxima, 0, target, 0, target.length);
     }
 }

@@ -1,13 +1,26 @@
 package dev.ptq.calibrate;
 
+import java.util.Arrays;
+
 /** The statistics of activations there are: each a file that accumulates it, and its lines here. */
 public enum Statistic {
-    MAX_BATCH_MEAN_ABS("max_batch_mean_abs");
+    /** The largest batch mean of magnitudes. */
+    MAX_BATCH_MEAN_ABS("max_batch_mean_abs", 1),
+    /** The largest magnitude. */
+    ABS_MAX("abs_max", 1),
+    /** A moving average over sequences of the middle between the extremes. */
+    MID_RANGE("mid_range", 1),
+    /** The mean square. */
+    SECOND_MOMENT("second_moment", 1),
+    /** The mean products of all pairs of features, a matrix. */
+    AUTOCORRELATION("autocorrelation", 2);
 
     private final String label;
+    private final int dimensions;
 
-    Statistic(String label) {
+    Statistic(String label, int dimensions) {
         this.label = label;
+        this.dimensions = dimensions;
     }
 
     /** The name in files. */
@@ -15,9 +28,25 @@ public enum Statistic {
         return label;
     }
 
-    Accumulator start() {
+    /** Whether it has a value for each pair of features, not for each feature. */
+    public boolean isMatrix() {
+        return dimensions == 2;
+    }
+
+    /** Its shape for an input of so many features. */
+    public long[] shape(int features) {
+        long[] shape = new long[dimensions];
+        Arrays.fill(shape, features);
+        return shape;
+    }
+
+    Accumulator start(int features) {
         return switch (this) {
             case MAX_BATCH_MEAN_ABS -> new MaxBatchMeanAbs();
+            case ABS_MAX -> new AbsMax(features);
+            case MID_RANGE -> new MidRange(features);
+            case SECOND_MOMENT -> new SecondMoment(features);
+            case AUTOCORRELATION -> new Autocorrelation(features);
         };
     }
 }

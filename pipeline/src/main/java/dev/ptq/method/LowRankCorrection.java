@@ -8,9 +8,12 @@ import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
+import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
 import java.util.Arrays;
 import java.util.List;
@@ -84,7 +87,8 @@ public record LowRankCorrection(
     }
 
     @Override
-    public void check(List<LinearSpec> linears, ConfigTable table) {
+    public void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
+        List<LinearSpec> linears = LanguageModel.linears(shape);
         List<LinearSpec> matched = linears.stream().filter(this::matches).toList();
         if (matched.isEmpty()) {
             table.problem(
@@ -129,9 +133,7 @@ public record LowRankCorrection(
         try (NDManager scratch = owner.newSubManager()) {
             NDArray weight = linear.weight();
             weight.tempAttach(scratch);
-            NDArray quantized =
-                    work.quantization().formats(spec.weightName()).weight().fakeQuantize(weight, Operand.WEIGHT);
-            NDArray error = weight.sub(quantized).transpose(1, 0);
+            NDArray error = weight.sub(work.quantizedWeight(linear)).transpose(1, 0);
             NDArray scale = NativeFloats.of(scratch, scale(work, spec), spec.inFeatures());
             LowRankSolver.Solution solution = solver.solve(error, scale, rank, work.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);

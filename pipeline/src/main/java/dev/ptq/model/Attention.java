@@ -5,7 +5,9 @@ import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
@@ -36,11 +38,29 @@ final class Attention {
         return NativeFloats.of(manager, mask, tokens, tokens);
     }
 
-    /**
-     * As {@link #attend} in full precision with scores over {@code √headDim}, as one operator that gradients pass.
-     */
-    static NDArray fused(NDArray query, NDArray key, NDArray value) {
-        return join(Torch.causalAttention(query, key, value));
+    /** As {@link #attend}, of operators that gradients pass; in full precision with scores over √headDim one fused one. */
+    static NDArray differentiable(
+            NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {
+        if (formats.equals(AttentionFormats.none()) && scoreDivisor != 1) {
+            return join(Torch.causalAttention(query, key, value));
+        }
+        long batch = query.getShape().get(0);
+        long heads = query.getShape().get(1);
+        long tokens = query.getShape().get(2);
+        long headDim = query.getShape().get(3);
+        long kvHeads = key.getShape().get(1);
+        NDArray q = rounded(formats.left(), query, Operand.ACTIVATION)
+                .reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
+        NDArray k = rounded(formats.right(), key, Operand.KEY).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray v = rounded(formats.right(), value, Operand.VALUE).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray divisor = query.getManager().full(new Shape(), scoreDivisor, DataType.FLOAT32);
+        NDArray probabilities =
+                rounded(formats.left(), Torch.attentionProbabilities(q, k, mask, divisor), Operand.ACTIVATION);
+        return join(probabilities.matMul(v).reshape(batch, heads, tokens, headDim));
+    }
+
+    private static NDArray rounded(NumberFormat format, NDArray values, Operand operand) {
+        return format.isNone() ? values : format.differentiable(values, operand);
     }
 
     /** Joins {@code [batch, heads, tokens, headDim]} to {@code [batch, tokens, heads · headDim]}. */

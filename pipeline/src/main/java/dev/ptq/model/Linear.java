@@ -10,11 +10,12 @@ import org.jspecify.annotations.Nullable;
 /** A linear layer of a loaded block: {@code y = x Wᵀ + b}, with the formats of its operands and its low-rank path. */
 public final class Linear {
     private final LinearSpec spec;
-    private final NDArray weight;
-    private final @Nullable NDArray bias;
+    private NDArray weight;
+    private @Nullable NDArray bias;
     private NumberFormat activation = new NoFormat();
     private NumberFormat output = new NoFormat();
     private @Nullable LowRank lowRank;
+    private boolean rounded;
     private boolean differentiable;
 
     /**
@@ -38,6 +39,32 @@ public final class Linear {
         return weight;
     }
 
+    /** The bias as it is now, {@code [outFeatures]}. */
+    public @Nullable NDArray bias() {
+        return bias;
+    }
+
+    /**
+     * Takes other tensors of the same shapes.
+     *
+     * @param onGrid whether the weight is on the grid of its format already: {@link #quantize} then leaves it
+     */
+    public void replace(NDArray newWeight, @Nullable NDArray newBias, boolean onGrid) {
+        weight = newWeight;
+        bias = newBias;
+        rounded = onGrid;
+    }
+
+    /** Returns a layer with the same tensors and formats. */
+    Linear copy() {
+        Linear copy = new Linear(spec, weight, bias);
+        copy.activation = activation;
+        copy.lowRank = lowRank;
+        copy.rounded = rounded;
+        copy.differentiable = differentiable;
+        return copy;
+    }
+
     /** The format that inputs are rounded to. */
     NumberFormat activation() {
         return activation;
@@ -45,10 +72,17 @@ public final class Linear {
 
     /** Rounds weight and bias in place and sets the formats of inputs and outputs. */
     public void quantize(LinearFormats formats) {
-        formats.weight().fakeQuantizeInPlace(weight, Operand.WEIGHT);
+        if (!rounded) {
+            formats.weight().fakeQuantizeInPlace(weight, Operand.WEIGHT);
+        }
         if (bias != null) {
             formats.bias().fakeQuantizeInPlace(bias, Operand.BIAS);
         }
+        roundOperands(formats);
+    }
+
+    /** Sets the formats of what flows through the layer, and leaves weight and bias. */
+    public void roundOperands(LinearFormats formats) {
         activation = formats.activation();
         output = formats.output();
     }
@@ -58,7 +92,7 @@ public final class Linear {
         lowRank = path;
     }
 
-    /** Lets gradients flow through the layer, to its input and its weight. */
+    /** Lets gradients flow through the layer, to its input, its weight and its bias. */
     void makeDifferentiable() {
         differentiable = true;
     }

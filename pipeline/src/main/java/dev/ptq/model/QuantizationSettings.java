@@ -158,4 +158,12 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         }
         block.quantizeAttention(attention);
     }
+
+    /** Sets the formats of what flows through a block, and leaves its weights and biases. */
+    public void roundOperands(Block block) {
+        for (Linear each : block.linears()) {
+            each.roundOperands(formats(each.spec().weightName()));
+        }
+        block.quantizeAttention(attention);
+    }
 }

@@ -37,10 +37,14 @@ public record Unfinished(Optional<Path> folder, Duration between) {
     /** What a pass gathers beside the hidden states. */
     public interface Carried {
         /** What was gathered by the blocks that are done. */
-        Map<String, float[]> save();
+        Map<String, float[]> save() throws IOException;
 
-        /** Takes it back. */
-        void restore(Map<String, float[]> saved);
+        /**
+         * Takes it back.
+         *
+         * @throws IOException if that cannot be: the pass then starts anew
+         */
+        void restore(Map<String, float[]> saved) throws IOException;
 
         /** Nothing. */
         static Carried nothing() {
@@ -98,10 +102,10 @@ public record Unfinished(Optional<Path> folder, Duration between) {
                         gathered.put(name.substring(CARRIED.length()), tensors.floats(name));
                     }
                 }
+                carried.restore(gathered);
                 for (int i = 0; i < batches.size(); i++) {
                     states.replace(i, batches.get(i));
                 }
-                carried.restore(gathered);
                 log.info("goes on after block {}", done - 1);
                 return done;
             } catch (IOException | NumberFormatException e) {

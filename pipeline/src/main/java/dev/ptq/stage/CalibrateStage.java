@@ -1,8 +1,8 @@
 package dev.ptq.stage;
 
-import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.StatisticsFile;
 import dev.ptq.data.Text;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
@@ -10,6 +10,7 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.List;
@@ -74,16 +75,18 @@ final class CalibrateStage implements Stage {
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
         int[][] samples = workspace.calibrationSamples(calibration);
-        ActivationStatistics.Collector collector =
-                new ActivationStatistics.Collector(EnumSet.copyOf(settings.statistics()));
-        try (BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
+        Path file = unfinished.resolve(STATISTICS);
+        try (StatisticsFile statistics = new StatisticsFile(
+                        file, LanguageModel.linears(model.config()), EnumSet.copyOf(settings.statistics()));
+                BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
                 HiddenStates states = model.embed(samples, calibration.batchSize());
                 Progress progress = workspace
                         .reporter()
                         .start(NAME, (long) states.size() * model.config().blocks(), "block passes")) {
-            runner.run(states, collector, progress, NAME, workspace.unfinished(unfinished), collector);
+            runner.run(states, statistics, progress, NAME, workspace.unfinished(unfinished), statistics);
+            statistics.finish();
         }
-        collector.finished().write(output.resolve(STATISTICS));
+        Files.move(file, output.resolve(STATISTICS));
         log.info("{}: {} samples of {} tokens", NAME, samples.length, calibration.seqLen());
     }
 }

@@ -47,7 +47,10 @@ public final class SafetensorsWriter {
                     StandardOpenOption.CREATE,
                     StandardOpenOption.TRUNCATE_EXISTING,
                     StandardOpenOption.WRITE)) {
-                writeFully(channel, header(tensors, type, metadata));
+                Map<String, long[]> shapes = new LinkedHashMap<>();
+                tensors.forEach(
+                        (name, tensor) -> shapes.put(name, tensor.getShape().getShape()));
+                writeFully(channel, header(shapes, type, metadata));
                 for (NDArray tensor : tensors.values()) {
                     writeValues(channel, NativeFloats.window(tensor), type);
                 }
@@ -58,17 +61,17 @@ public final class SafetensorsWriter {
         }
     }
 
-    private static ByteBuffer header(Map<String, NDArray> tensors, StoredType type, Map<String, String> metadata) {
+    static ByteBuffer header(Map<String, long[]> shapes, StoredType type, Map<String, String> metadata) {
         Map<String, Object> header = new LinkedHashMap<>();
         if (!metadata.isEmpty()) {
             header.put("__metadata__", metadata);
         }
         long offset = 0;
-        for (Map.Entry<String, NDArray> tensor : tensors.entrySet()) {
-            long end = offset + tensor.getValue().size() * type.bytes();
+        for (Map.Entry<String, long[]> tensor : shapes.entrySet()) {
+            long end = offset + Arrays.stream(tensor.getValue()).reduce(1, Math::multiplyExact) * type.bytes();
             Map<String, Object> fields = new LinkedHashMap<>();
             fields.put("dtype", type.name());
-            fields.put("shape", tensor.getValue().getShape().getShape());
+            fields.put("shape", tensor.getValue());
             fields.put("data_offsets", List.of(offset, end));
             header.put(tensor.getKey(), fields);
             offset = end;

@@ -3,6 +3,7 @@ package dev.ptq.tensor;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.pytorch.engine.PtNDManager;
 import ai.djl.pytorch.engine.PtSymbolBlock;
 import ai.djl.pytorch.jni.IValueUtils;
@@ -71,6 +72,18 @@ public final class Torch {
                 a = torch.repeat_interleave(k, n, 1)
                 b = torch.repeat_interleave(v, n, 1)
                 return torch.scaled_dot_product_attention(q, a, b, None, 0., True)
+              def attention_probabilities(self: __torch__.M, q: Tensor, k: Tensor, m: Tensor, d: Tensor) -> Tensor:
+                s = torch.div(torch.matmul(q, torch.transpose(k, -2, -1)), d)
+                return torch.softmax(torch.add(s, m), -1)
+              def mean_squared_error(self: __torch__.M, y: Tensor, t: Tensor) -> Tensor:
+                d = torch.sub(y, t)
+                return torch.mean(torch.mul(d, d))
+              def mean_cosine(self: __torch__.M, y: Tensor, t: Tensor) -> Tensor:
+                return torch.mean(torch.cosine_similarity(y, t, -1, 9.9999999999999995e-09))
+              def small_linear(self: __torch__.M, x: Tensor, w: Tensor) -> Tensor:
+                return torch.linear(x, w)
+              def inverse(self: __torch__.M, x: Tensor) -> Tensor:
+                return torch.to(torch.linalg_inv(torch.to(x, 7)), ops.prim.dtype(x))
               def embedding(self: __torch__.M, w: Tensor, i: Tensor) -> Tensor:
                 return torch.embedding(w, i)
               def cross_entropy(self: __torch__.M, x: Tensor, i: Tensor) -> Tensor:
@@ -150,9 +163,11 @@ public final class Torch {
         return call("linear_bias", x, weight, bias).get(0);
     }
 
-    /** As {@link #linear(NDArray, NDArray)}, with gradients for both; the factors must be contiguous. */
+    /** As {@link #linear(NDArray, NDArray)}, with gradients for both, in float64 too; the factors must be contiguous. */
     public static NDArray differentiableLinear(NDArray x, NDArray weight) {
-        return call("differentiable_linear", x, weight).get(0);
+        // below this size the way to oneDNN's layout and back costs more than its product saves
+        boolean small = weight.size() < 1 << 16 || weight.getDataType() != DataType.FLOAT32;
+        return call(small ? "small_linear" : "differentiable_linear", x, weight).get(0);
     }
 
     /** Returns {@code log Σ exp(x)} over the last axis, computed and returned in float64. */
@@ -195,6 +210,33 @@ public final class Torch {
      */
     public static NDArray causalAttention(NDArray query, NDArray key, NDArray value) {
         return call("attention", query, key, value).get(0);
+    }
+
+    /**
+     * Returns causal attention's probabilities, {@code softmax(q kᵀ / divisor + mask)}.
+     *
+     * @param query {@code [..., tokens, headDim]}
+     * @param key likewise, or with dimensions of 1 that serve all
+     * @param mask {@code [tokens, tokens]}
+     * @param divisor a scalar tensor
+     */
+    public static NDArray attentionProbabilities(NDArray query, NDArray key, NDArray mask, NDArray divisor) {
+        return call("attention_probabilities", query, key, mask, divisor).get(0);
+    }
+
+    /** Returns {@code mean((x - target)²)}, a scalar. */
+    public static NDArray meanSquaredError(NDArray x, NDArray target) {
+        return call("mean_squared_error", x, target).get(0);
+    }
+
+    /** Returns the mean over all but the last axis of the cosine between {@code x} and {@code target}, a scalar. */
+    public static NDArray meanCosine(NDArray x, NDArray target) {
+        return call("mean_cosine", x, target).get(0);
+    }
+
+    /** Returns the inverses of square matrices, {@code [..., n, n]}, computed in float64, in the type of {@code x}. */
+    public static NDArray inverse(NDArray x) {
+        return call("inverse", x).get(0);
     }
 
     /** Returns the rows of {@code table} at int64 {@code indices}, which must own their memory. */

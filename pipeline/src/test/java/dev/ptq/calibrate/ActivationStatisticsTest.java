@@ -2,45 +2,214 @@ package dev.ptq.calibrate;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.djl.ndarray.NDManager;
+import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.Site;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ActivationStatisticsTest {
     private static final LinearSpec FIRST = new LinearSpec(0, "m", Site.MLP_IN, 3, 2, false);
+    private static final LinearSpec TWIN = new LinearSpec(0, "n", Site.MLP_IN, 5, 2, false);
+    private static final LinearSpec SECOND = new LinearSpec(1, "o", Site.MLP_IN, 3, 2, false);
+    private static final List<LinearSpec> LINEARS = List.of(FIRST, TWIN, SECOND);
+    private static final Set<Statistic> ALL = EnumSet.allOf(Statistic.class);
+
+    private final NDManager manager = TensorEngine.newManager();
+
+    @TempDir
+    private Path folder;
+
+    private Path file;
+
+    @BeforeEach
+    void name() {
+        file = folder.resolve("statistics.safetensors");
+    }
+
+    @AfterEach
+    void close() {
+        manager.close();
+    }
+
+    private void observeFirst(ActivationObserver observer) {
+        observer.observe(0, Site.MLP_IN, NativeFloats.of(manager, new float[] {1, -1, -3, 1, 2, 0, 2, -2}, 2, 2, 2));
+        observer.observe(0, Site.MLP_IN, NativeFloats.of(manager, new float[] {0.5f, -5}, 1, 1, 2));
+    }
+
+    private void observeSecond(ActivationObserver observer) {
+        observer.observe(1, Site.MLP_IN, NativeFloats.of(manager, new float[] {9, -9}, 1, 1, 2));
+    }
 
     /** Batch means of magnitudes are (2, 1) and (0.5, 5); a mean over both would be smaller. */
     @Test
-    void takesTheLargestBatchMeanOfMagnitudesAndSurvivesItsFile(@TempDir Path folder) throws IOException {
-        Set<Statistic> wanted = Set.of(Statistic.MAX_BATCH_MEAN_ABS);
-        ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted);
-        try (NDManager manager = TensorEngine.newManager()) {
-            collector.observe(
-                    0, Site.MLP_IN, NativeFloats.of(manager, new float[] {1, -1, -3, 1, 2, 0, 2, -2}, 2, 2, 2));
-            collector.observe(0, Site.MLP_IN, NativeFloats.of(manager, new float[] {0.5f, -5}, 1, 1, 2));
-            collector.observe(1, Site.MLP_IN, NativeFloats.of(manager, new float[] {9, 9}, 1, 1, 2));
+    void takesTheLargestBatchMeanOfMagnitudesAndSurvivesItsFile() throws IOException {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+            observeFirst(statistics);
+            observeSecond(statistics);
+            statistics.finish();
         }
-        Path file = folder.resolve("statistics.safetensors");
-        collector.finished().write(file);
         ActivationStatistics read = ActivationStatistics.read(file);
 
         assertThat(read.of(FIRST, Statistic.MAX_BATCH_MEAN_ABS)).containsExactly(2, 5);
         read.of(FIRST, Statistic.MAX_BATCH_MEAN_ABS)[0] = 7;
-        assertThat(read.of(FIRST, Statistic.MAX_BATCH_MEAN_ABS)).containsExactly(2, 5);
+        assertThat(read.of(TWIN, Statistic.MAX_BATCH_MEAN_ABS)).containsExactly(2, 5);
     }
 
     @Test
-    void namesTheLayerThatWasNotSeen() {
+    void theFileHoldsWhatIsGatheredInMemory() throws IOException {
+        ActivationStatistics kept;
+        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(ALL)) {
+            observeFirst(collector);
+            observeSecond(collector);
+            kept = collector.finished();
+        }
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+            observeFirst(statistics);
+            observeSecond(statistics);
+            statistics.finish();
+        }
+        assertSame(ActivationStatistics.read(file), kept);
+        assertThat(kept.matrix(manager, SECOND, Statistic.AUTOCORRELATION).toFloatArray())
+                .containsExactly(81, -81, -81, 81);
+        try (Safetensors tensors = Safetensors.open(file)) {
+            assertThat(tensors.entries().keySet())
+                    .hasSize(10)
+                    .contains("blocks.0.mlp_in.second_moment", "blocks.1.mlp_in.autocorrelation");
+            assertThat(tensors.shape("blocks.1.mlp_in.autocorrelation")).containsExactly(2L, 2L);
+        }
+    }
+
+    private void assertSame(ActivationStatistics found, ActivationStatistics expected) throws IOException {
+        for (LinearSpec linear : LINEARS) {
+            for (Statistic statistic : ALL) {
+                if (statistic.isMatrix()) {
+                    assertThat(found.matrix(manager, linear, statistic).toFloatArray())
+                            .as("%s of %s", statistic, linear)
+                            .isEqualTo(
+                                    expected.matrix(manager, linear, statistic).toFloatArray());
+                } else {
+                    assertThat(found.of(linear, statistic))
+                            .as("%s of %s", statistic, linear)
+                            .isEqualTo(expected.of(linear, statistic));
+                }
+            }
+        }
+    }
+
+    /** A process that is killed after the first block leaves its statistics, and half of the second's do no harm. */
+    @Test
+    void anotherProcessGoesOnAfterTheBlocksThatAreDone() throws IOException {
+        Map<String, float[]> saved;
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, ALL)) {
+            observeFirst(killed);
+            saved = killed.save();
+            observeFirst((block, site, input) -> killed.observe(1, site, input));
+        }
+        try (StatisticsFile next = new StatisticsFile(file, LINEARS, ALL)) {
+            next.restore(saved);
+            observeSecond(next);
+            next.finish();
+        }
+        ActivationStatistics found = ActivationStatistics.read(file);
+        Path straight = folder.resolve("straight.safetensors");
+        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, ALL)) {
+            observeFirst(whole);
+            observeSecond(whole);
+            whole.finish();
+        }
+        assertSame(found, ActivationStatistics.read(straight));
+        assertThat(file).hasSameBinaryContentAs(straight);
+    }
+
+    @Test
+    void doesNotGoOnWithoutTheStatisticsOfTheBlocksThatAreDone() throws IOException {
+        Map<String, float[]> saved;
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, ALL)) {
+            observeFirst(killed);
+            saved = killed.save();
+        }
+        byte[] whole = Files.readAllBytes(file);
+        for (byte[] broken : List.of(new byte[0], java.util.Arrays.copyOf(whole, whole.length - 1), new byte[999])) {
+            Files.write(file, broken);
+            try (StatisticsFile next = new StatisticsFile(file, LINEARS, ALL)) {
+                assertThatThrownBy(() -> next.restore(saved))
+                        .isInstanceOf(IOException.class)
+                        .hasMessage(file + ": the statistics of the blocks that were done are gone");
+                observeFirst(next);
+                observeSecond(next);
+                next.finish();
+            }
+            assertThat(ActivationStatistics.read(file).of(FIRST, Statistic.ABS_MAX))
+                    .containsExactly(3, 5);
+        }
+    }
+
+    @Test
+    void aPassThatMissedABlockOrSawOneTwiceIsADefect() throws IOException {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+            observeFirst(statistics);
+            assertThatThrownBy(statistics::finish)
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasMessage("blocks.1.mlp_in.max_batch_mean_abs was not seen");
+            observeSecond(statistics);
+            observeFirst(statistics);
+            assertThatThrownBy(statistics::finish)
+                    .isInstanceOf(IllegalStateException.class)
+                    .hasMessage("blocks.0.mlp_in.max_batch_mean_abs was seen to its end before");
+        }
+    }
+
+    @Test
+    void namesTheLayerThatWasNotSeen() throws IOException {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.MAX_BATCH_MEAN_ABS))
                 .withMessage("max_batch_mean_abs of m was not collected");
+        try (StatisticsFile statistics = new StatisticsFile(file, List.of(FIRST), EnumSet.of(Statistic.ABS_MAX))) {
+            observeFirst(statistics);
+            statistics.finish();
+        }
+        ActivationStatistics read = ActivationStatistics.read(file);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> read.matrix(manager, FIRST, Statistic.AUTOCORRELATION))
+                .withMessage("autocorrelation of m was not collected");
+    }
+
+    @Test
+    void vectorsAndMatricesAreAskedForAsSuch() {
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.AUTOCORRELATION))
+                .withMessage("autocorrelation is a matrix");
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> ActivationStatistics.none().matrix(manager, FIRST, Statistic.ABS_MAX))
+                .withMessage("abs_max is no matrix");
+    }
+
+    @Test
+    void refusesAMatrixOfAnotherShape() throws IOException {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+            observeFirst(statistics);
+            observeSecond(statistics);
+            statistics.finish();
+        }
+        LinearSpec wider = new LinearSpec(0, "m", Site.MLP_IN, 3, 4, false);
+        assertThatThrownBy(() -> ActivationStatistics.read(file).matrix(manager, wider, Statistic.AUTOCORRELATION))
+                .isInstanceOf(IOException.class)
+                .hasMessage(file + ": tensor blocks.0.mlp_in.autocorrelation has shape [2, 2], expected [4, 4]");
     }
 }

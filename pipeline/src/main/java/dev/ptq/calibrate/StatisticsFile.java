@@ -1,0 +1,103 @@
+package dev.ptq.calibrate;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.Site;
+import dev.ptq.model.Unfinished;
+import dev.ptq.tensor.SafetensorsSlots;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Watches a pass through a model, block after block, and writes the statistics of each block to a safetensors file when
+ * the next one begins: memory follows one block. A pass that goes on from where a killed one was finds its blocks there.
+ */
+public final class StatisticsFile implements ActivationObserver, Unfinished.Carried, AutoCloseable {
+    private static final float[] WRITTEN = {1};
+
+    private final SafetensorsSlots slots;
+    private final ActivationStatistics.Collector collector;
+    private final Set<String> written = new HashSet<>();
+    private int block;
+
+    /**
+     * Opens the file of a pass that was killed, or begins one.
+     *
+     * @param linears of the whole model
+     */
+    public StatisticsFile(Path file, List<LinearSpec> linears, Set<Statistic> wanted) throws IOException {
+        Map<String, long[]> shapes = new LinkedHashMap<>();
+        for (LinearSpec linear : linears) {
+            for (Statistic statistic : wanted) {
+                shapes.put(
+                        ActivationStatistics.name(linear.block(), linear.site(), statistic),
+                        statistic.shape(linear.inFeatures()));
+            }
+        }
+        slots = SafetensorsSlots.open(file, shapes);
+        collector = new ActivationStatistics.Collector(wanted);
+    }
+
+    @Override
+    public void observe(int block, Site site, NDArray input) {
+        if (block != this.block) {
+            try {
+                writeBlock();
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            }
+            this.block = block;
+        }
+        collector.observe(block, site, input);
+    }
+
+    private void writeBlock() throws IOException {
+        collector.moveTo((name, row, values) -> {
+            if (row == 0 && !written.add(name)) {
+                throw new IllegalStateException(name + " was seen to its end before");
+            }
+            slots.write(name, (long) row * values.length, values);
+        });
+    }
+
+    /** Completes the file; what it holds can then be read by {@link ActivationStatistics#read}. */
+    public void finish() throws IOException {
+        writeBlock();
+        for (String name : slots.names()) {
+            if (!written.contains(name)) {
+                throw new IllegalStateException(name + " was not seen");
+            }
+        }
+    }
+
+    /** The names of what is in the file. */
+    @Override
+    public Map<String, float[]> save() throws IOException {
+        writeBlock();
+        slots.force();
+        Map<String, float[]> names = new LinkedHashMap<>();
+        written.forEach(name -> names.put(name, WRITTEN));
+        return names;
+    }
+
+    @Override
+    public void restore(Map<String, float[]> saved) throws IOException {
+        if (slots.isNew()) {
+            throw new IOException(slots.file() + ": the statistics of the blocks that were done are gone");
+        }
+        written.addAll(saved.keySet());
+    }
+
+    @Override
+    public void close() throws IOException {
+        collector.close();
+        slots.close();
+    }
+}

@@ -1,0 +1,192 @@
+package dev.ptq.calibrate;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.calibrate.ActivationStatistics.Collector;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.Site;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.TensorEngine;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Each statistic against its definition in plain loops. */
+class StatisticTest {
+    private final NDManager manager = TensorEngine.newManager();
+
+    @AfterEach
+    void close() {
+        manager.close();
+    }
+
+    private static LinearSpec linear(int features) {
+        return new LinearSpec(0, "m", Site.MLP_MID, 1, features, false);
+    }
+
+    /** {@code [sequences][tokens][features]}, features of different means and sizes. */
+    private static float[][][] activations(int sequences, int tokens, int features) {
+        SplittableRandom random = new SplittableRandom(sequences * 31L + tokens * 7L + features);
+        float[][][] activations = new float[sequences][tokens][features];
+        for (float[][] sequence : activations) {
+            for (float[] token : sequence) {
+                for (int i = 0; i < features; i++) {
+                    token[i] = (float) ((1 + i % 5) * (random.nextGaussian() + i % 3 - 1));
+                }
+            }
+        }
+        return activations;
+    }
+
+    /** Observed in batches of so many sequences; the last may be smaller. */
+    private ActivationStatistics observed(float[][][] activations, int batch) {
+        int tokens = activations[0].length;
+        int features = activations[0][0].length;
+        try (Collector collector = new Collector(EnumSet.allOf(Statistic.class))) {
+            for (int from = 0; from < activations.length; from += batch) {
+                int to = Math.min(activations.length, from + batch);
+                float[] values = new float[(to - from) * tokens * features];
+                int at = 0;
+                for (float[][] sequence : Arrays.copyOfRange(activations, from, to)) {
+                    for (float[] token : sequence) {
+                        System.arraycopy(token, 0, values, at, features);
+                        at += features;
+                    }
+                }
+                NDArray input = NativeFloats.of(manager, values, to - from, tokens, features);
+                collector.observe(0, Site.MLP_MID, input);
+                assertThat(input.toFloatArray()).as("the input").isEqualTo(values);
+            }
+            return collector.finished();
+        }
+    }
+
+    private float[] result(ActivationStatistics statistics, Statistic statistic, int features) throws IOException {
+        return statistic.isMatrix()
+                ? statistics.matrix(manager, linear(features), statistic).toFloatArray()
+                : statistics.of(linear(features), statistic);
+    }
+
+    /** The last two have features in several panels of the matrix; one site has a single token. */
+    @ParameterizedTest
+    @CsvSource({"5, 7, 3", "1, 1, 4", "3, 1, 1", "2, 9, 700", "2, 3, 1100"})
+    void equalsItsDefinition(int sequences, int tokens, int features) throws IOException {
+        float[][][] activations = activations(sequences, tokens, features);
+        ActivationStatistics statistics = observed(activations, 2);
+        double[] absMax = new double[features];
+        double[] squares = new double[features];
+        double[] middle = new double[features];
+        double[][] products = new double[features][features];
+        for (int s = 0; s < sequences; s++) {
+            for (int i = 0; i < features; i++) {
+                double lowest = Double.POSITIVE_INFINITY;
+                double highest = Double.NEGATIVE_INFINITY;
+                for (float[] token : activations[s]) {
+                    absMax[i] = Math.max(absMax[i], Math.abs(token[i]));
+                    squares[i] += (double) token[i] * token[i] / (sequences * tokens);
+                    lowest = Math.min(lowest, token[i]);
+                    highest = Math.max(highest, token[i]);
+                    for (int j = 0; j < features; j++) {
+                        products[i][j] += (double) token[i] * token[j] / (sequences * tokens);
+                    }
+                }
+                double own = (lowest + highest) / 2;
+                middle[i] = s == 0 ? own : 0.99 * middle[i] + 0.01 * own;
+            }
+        }
+        assertClose(result(statistics, Statistic.ABS_MAX, features), absMax, 0);
+        assertClose(result(statistics, Statistic.SECOND_MOMENT, features), squares, 1e-6);
+        assertClose(result(statistics, Statistic.MID_RANGE, features), middle, 1e-6);
+        float[] matrix = result(statistics, Statistic.AUTOCORRELATION, features);
+        for (int i = 0; i < features; i++) {
+            assertClose(Arrays.copyOfRange(matrix, i * features, (i + 1) * features), products[i], 1e-5);
+            for (int j = 0; j < i; j++) {
+                assertThat(matrix[i * features + j]).isEqualTo(matrix[j * features + i]);
+            }
+        }
+    }
+
+    /** To the last bit; the magnitudes' batch mean is defined by batches. */
+    @ParameterizedTest
+    @EnumSource(
+            value = Statistic.class,
+            names = {"ABS_MAX", "MID_RANGE", "SECOND_MOMENT", "AUTOCORRELATION"})
+    void doesNotDependOnWhereBatchesAreCut(Statistic statistic) throws IOException {
+        float[][][] activations = activations(12, 16, 40);
+        float[] one = result(observed(activations, 12), statistic, 40);
+        for (int batch : new int[] {1, 4, 5}) {
+            assertThat(result(observed(activations, batch), statistic, 40))
+                    .as("batches of %d", batch)
+                    .isEqualTo(one);
+        }
+    }
+
+    /** The middle is that of a sequence: one long one has another. */
+    @Test
+    void theMidRangeIsTakenBySequence() throws IOException {
+        float[][][] two = {{{1}, {3}}, {{10}, {20}}};
+        float[][][] one = {{{1}, {3}, {10}, {20}}};
+        assertThat(result(observed(two, 2), Statistic.MID_RANGE, 1)[0]).isCloseTo(2.13f, within(1e-6f));
+        assertThat(result(observed(one, 2), Statistic.MID_RANGE, 1)[0]).isEqualTo(10.5f);
+    }
+
+    @ParameterizedTest
+    @EnumSource(Statistic.class)
+    void aValueThatIsNotANumberStaysOne(Statistic statistic) throws IOException {
+        for (int bad : new int[] {0, 3, 5}) {
+            float[][][] activations = activations(6, 4, 5);
+            activations[bad][1][2] = Float.NaN;
+            float[] found = result(observed(activations, 2), statistic, 5);
+            for (int i = 0; i < found.length; i++) {
+                boolean touched = (statistic.isMatrix() && i / 5 == 2) || i % 5 == 2;
+                assertThat(Float.isNaN(found[i]))
+                        .as("%d of sequence %d", i, bad)
+                        .isEqualTo(touched);
+            }
+        }
+    }
+
+    /** A view, as slices and transposes are, has the statistics of its copy. */
+    @ParameterizedTest
+    @ValueSource(ints = {3, 600})
+    void takesViewsAsTheyLook(int features) throws IOException {
+        SplittableRandom random = new SplittableRandom(1);
+        float[] values = new float[2 * features * 4];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        NDArray view = NativeFloats.of(manager, values, 2, features, 4).transpose(0, 2, 1);
+        NDArray copy = NativeFloats.of(manager, view.toFloatArray(), 2, 4, features);
+        for (Statistic statistic : Statistic.values()) {
+            try (Collector ofView = new Collector(EnumSet.of(statistic));
+                    Collector ofCopy = new Collector(EnumSet.of(statistic))) {
+                ofView.observe(0, Site.MLP_MID, view);
+                ofCopy.observe(0, Site.MLP_MID, copy);
+                float[] expected = result(ofCopy.finished(), statistic, features);
+                float[] found = result(ofView.finished(), statistic, features);
+                assertThat(found).as(statistic.label()).hasSameSizeAs(expected);
+                for (int i = 0; i < found.length; i++) {
+                    assertThat(found[i]).as("%s %d", statistic, i).isCloseTo(expected[i], within(1e-5f));
+                }
+            }
+        }
+    }
+
+    private static void assertClose(float[] found, double[] expected, double tolerance) {
+        assertThat(found).hasSameSizeAs(expected);
+        double largest = Arrays.stream(expected).map(Math::abs).max().orElse(0);
+        for (int i = 0; i < found.length; i++) {
+            assertThat((double) found[i]).as("value %d", i).isCloseTo(expected[i], within(tolerance * largest));
+        }
+    }
+}
