@@ -49,13 +49,13 @@ final class Attention {
         long tokens = query.getShape().get(2);
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
-        NDArray q = rounded(formats.left(), query, Operand.ACTIVATION)
+        NDArray q = rounded(formats.query(), query, Operand.ACTIVATION)
                 .reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
-        NDArray k = rounded(formats.right(), key, Operand.KEY).reshape(batch, kvHeads, 1, tokens, headDim);
-        NDArray v = rounded(formats.right(), value, Operand.VALUE).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray k = rounded(formats.key(), key, Operand.KEY).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray v = rounded(formats.value(), value, Operand.VALUE).reshape(batch, kvHeads, 1, tokens, headDim);
         NDArray divisor = query.getManager().full(new Shape(), scoreDivisor, DataType.FLOAT32);
         NDArray probabilities =
-                rounded(formats.left(), Torch.attentionProbabilities(q, k, mask, divisor), Operand.ACTIVATION);
+                rounded(formats.probability(), Torch.attentionProbabilities(q, k, mask, divisor), Operand.ACTIVATION);
         return join(probabilities.matMul(v).reshape(batch, heads, tokens, headDim));
     }
 
