@@ -3,10 +3,12 @@ package dev.ptq.format;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.tensor.Torch;
 
 /** A tensor laid out so that the values that share a scale are its last axis, and back; differentiable. */
 final class Groups {
     private final Shape shape;
+    private final Shape matrices;
     private final boolean transposed;
     private final boolean whole;
     private final long columns;
@@ -16,9 +18,10 @@ final class Groups {
     Groups(IntegerFormat format, Shape shape, Operand operand) {
         this.shape = shape;
         int dimensions = shape.dimension();
+        matrices = dimensions < 2 ? new Shape(1, shape.size()) : shape;
         whole = format.granularity() == IntegerFormat.Granularity.TENSOR;
-        transposed = operand.channelsAreColumns() && dimensions >= 2 && !whole;
-        columns = dimensions == 0 ? 1 : shape.get(transposed ? dimensions - 2 : dimensions - 1);
+        transposed = operand.channelsAreColumns() && !whole;
+        columns = matrices.get(matrices.dimension() - (transposed ? 2 : 1));
         size = format.granularity() == IntegerFormat.Granularity.GROUP
                 ? Math.max(1, Math.min(format.groupSize(), columns))
                 : columns;
@@ -32,12 +35,13 @@ final class Groups {
 
     /** Lays out a tensor of the shape itself. */
     NDArray of(NDArray values) {
-        int dimensions = shape.dimension();
+        int last = matrices.dimension() - 1;
         if (whole) {
-            long matrix = dimensions < 2 ? shape.size() : shape.get(dimensions - 1) * shape.get(dimensions - 2);
+            long matrix = matrices.get(last) * matrices.get(last - 1);
             return values.reshape(shape.size() / matrix, matrix);
         }
-        return dimensions == 0 ? values.reshape(1) : inGroups(transposed ? swapped(values) : values);
+        NDArray rows = values.reshape(matrices);
+        return inGroups(transposed ? swapped(rows) : rows);
     }
 
     /** Lays out a matrix that is broadcast to a weight of the shape. */
@@ -65,16 +69,19 @@ final class Groups {
         return full.reshape(own.slice(0, last).add(across).add(size));
     }
 
-    /** Brings what became of {@link #of} back to the shape. */
+    /** Brings what became of {@link #of} back to the shape, contiguous. */
     NDArray restored(NDArray grouped) {
-        if (whole || across == 1) {
-            return transposed ? swapped(grouped) : grouped.reshape(shape);
+        if (whole) {
+            return grouped.reshape(shape);
         }
-        Shape rows = transposed ? swapped(shape) : shape;
-        int last = rows.dimension() - 1;
-        NDArray full = grouped.reshape(rows.slice(0, last).add(across * size));
-        NDArray cut = across * size == columns ? full : full.get(new NDIndex("..., :{}", columns));
-        return transposed ? swapped(cut) : cut;
+        NDArray rows = grouped;
+        if (across > 1) {
+            Shape padded = transposed ? swapped(matrices) : matrices;
+            int last = padded.dimension() - 1;
+            NDArray full = grouped.reshape(padded.slice(0, last).add(across * size));
+            rows = across * size == columns ? full : Torch.contiguous(full.get(new NDIndex("..., :{}", columns)));
+        }
+        return (transposed ? Torch.contiguous(swapped(rows)) : rows).reshape(shape);
     }
 
     private static NDArray swapped(NDArray values) {

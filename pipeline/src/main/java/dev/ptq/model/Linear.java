@@ -59,6 +59,7 @@ public final class Linear {
     Linear copy() {
         Linear copy = new Linear(spec, weight, bias);
         copy.activation = activation;
+        copy.output = output;
         copy.lowRank = lowRank;
         copy.rounded = rounded;
         copy.differentiable = differentiable;

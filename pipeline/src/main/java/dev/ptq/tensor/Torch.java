@@ -90,6 +90,8 @@ public final class Torch {
                 return torch.cross_entropy_loss(x, i)
               def dropout(self: __torch__.M, x: Tensor, p: Tensor) -> Tensor:
                 return torch.dropout(x, float(p), True)
+              def contiguous(self: __torch__.M, x: Tensor) -> Tensor:
+                return torch.contiguous(x)
               def integers_by_divisor(self: __torch__.M, x: Tensor, d: Tensor, s: Tensor, z: Tensor, k: Tensor) -> Tensor:
                 y = torch.div(x, d)
                 f = torch.detach(y)
@@ -255,6 +257,11 @@ public final class Torch {
     /** Returns {@code x} with a random share {@code rate} (a scalar tensor) of its values zero, the others scaled up. */
     public static NDArray dropout(NDArray x, NDArray rate) {
         return call("dropout", x, rate).get(0);
+    }
+
+    /** Returns the values row by row in memory of their own, where they are not already. */
+    public static NDArray contiguous(NDArray x) {
+        return call("contiguous", x).get(0);
     }
 
     /**
