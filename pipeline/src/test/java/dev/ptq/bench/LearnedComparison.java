@@ -1,9 +1,9 @@
 package dev.ptq.bench;
 
 import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Run;
@@ -91,7 +91,9 @@ final class LearnedComparison {
                     row.get("seconds").asDouble(),
                     outcome.seconds);
         }
-        out.printf("%n%d rows compared, %d missed, %d of methods and variants that ptq does not offer.%n", compared, missed, left);
+        out.printf(
+                "%n%d rows compared, %d missed, %d of methods and variants that ptq does not offer.%n",
+                compared, missed, left);
     }
 
     /** Of one row: the perplexity, and the seconds of the approximate stage. */
@@ -106,11 +108,12 @@ final class LearnedComparison {
             prepared.check(Optional.empty());
             Run run = prepared.run(Optional.empty(), "comparison", "", (directory, manifest) -> {});
             Map<String, Object> metrics = ExperimentPlan.metrics(experiment, run.directory());
-            double seconds = 0;
-            Path done = run.directory().resolve("approximate/done.json");
-            if (Files.exists(done)) {
-                seconds = JsonMapper.shared().readTree(done).path("seconds").asDouble();
-            }
+            double seconds = JsonMapper.shared()
+                    .readTree(run.directory().resolve("manifest.json"))
+                    .path("stages")
+                    .path("approximate")
+                    .path("seconds")
+                    .asDouble(0);
             return new Outcome(((Number) metrics.get("perplexity/tinystories")).doubleValue(), seconds);
         }
     }
@@ -174,9 +177,7 @@ final class LearnedComparison {
                     protocol = "gptq"
                     max_samples = 128
                     """.formatted(
-                            model,
-                            shared.resolve("data/tinystories/calib.txt"),
-                            shared.resolve("data/tinystories/test.txt"));
+                    model, shared.resolve("data/tinystories/calib.txt"), shared.resolve("data/tinystories/test.txt"));
         }
 
         /** The largest difference of losses between seeds or orders of samples that the file shows. */
@@ -214,7 +215,8 @@ final class LearnedComparison {
                 case "QERA" -> Optional.of(qera(settings));
                 case "llmc" ->
                     row.get("id").asString().contains("rtn")
-                            ? Optional.of(integers("weight", settings.get("weight").get("bit").asInt(), "channel", ""))
+                            ? Optional.of(integers(
+                                    "weight", settings.get("weight").get("bit").asInt(), "channel", ""))
                             : Optional.empty();
                 default -> throw new IllegalArgumentException("no such repository: " + row.get("repo"));
             };
@@ -262,7 +264,8 @@ final class LearnedComparison {
 
         /** Of the draw of batches, and of the order of samples where a row has another than the file's. */
         static int seed(JsonNode settings) {
-            return settings.path("seed").asInt(settings.path("calibration_order_seed").asInt(0));
+            return settings.path("seed")
+                    .asInt(settings.path("calibration_order_seed").asInt(0));
         }
 
         private static String training(JsonNode settings) {
