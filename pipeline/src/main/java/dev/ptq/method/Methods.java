@@ -23,6 +23,17 @@ public final class Methods {
                 new Entry(
                         "the same, weighted by mean activation magnitudes (L2QER, ICML 2024); needs calibration",
                         table -> LowRankCorrection.read(table, LowRankCorrection.Metric.MEAN_ABS)));
+        ENTRIES.put(
+                "qera_approx",
+                new Entry(
+                        "the same, weighted by mean squares of activations (QERA, ICLR 2025); needs calibration",
+                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.SECOND_MOMENT)));
+        ENTRIES.put(
+                "qera_exact",
+                new Entry(
+                        "the least expected error of the output, from the activations' autocorrelation (QERA, ICLR"
+                                + " 2025); needs calibration",
+                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.AUTOCORRELATION)));
     }
 
     private Methods() {}
