@@ -3,6 +3,7 @@ package dev.ptq.format;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.format.IntegerFormat.Range;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,7 +33,8 @@ public final class Formats {
         KINDS.put(
                 "int",
                 new Kind(
-                        "affine integers, scale taken from the data: bits, granularity, group_size, symmetric, range",
+                        "affine integers, scale taken from the data: bits, granularity, group_size, symmetric,"
+                                + " include_zero, range",
                         Formats::integer));
         KINDS.put(
                 "mxint",
@@ -87,8 +89,27 @@ public final class Formats {
         Granularity granularity = table.choice("granularity", granularities, preset);
         int groupSize = granularity == Granularity.GROUP ? table.integer("group_size", 128, 1, Integer.MAX_VALUE) : 0;
         boolean symmetric = table.flag("symmetric", use != Use.ACTIVATION);
-        table.choice("range", Map.of("minmax", true), "minmax");
-        return new IntegerFormat(bits, granularity, groupSize, symmetric);
+        Range range = table.choice("range", Map.of("minmax", Range.MINMAX, "mse", Range.MSE), "minmax");
+        if (range == Range.MSE && use != Use.WEIGHT) {
+            table.problem("range", "\"mse\" is for weights: it takes hundreds of passes over the values");
+            range = Range.MINMAX;
+        }
+        if (range == Range.MSE && bits > IntegerFormat.MOST_SEARCHED_BITS) {
+            table.problem(
+                    "range",
+                    "\"mse\" is for up to " + IntegerFormat.MOST_SEARCHED_BITS + " bits, there are " + bits
+                            + "; leave it out");
+            range = Range.MINMAX;
+        }
+        boolean includeZero = table.flag("include_zero", true);
+        if (!includeZero && (symmetric || range == Range.MSE)) {
+            table.problem(
+                    "include_zero",
+                    "a range always contains 0 with " + (symmetric ? "symmetric = true" : "range = \"mse\"")
+                            + "; leave it out");
+            includeZero = true;
+        }
+        return new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, range);
     }
 
     private static NumberFormat blockFloat(ConfigTable table) {

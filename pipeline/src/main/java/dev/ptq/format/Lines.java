@@ -47,4 +47,23 @@ final class Lines {
         }
         return Math.max(Math.max(a, b), Math.max(c, d));
     }
+
+    /** The largest of several values with either sign, NaN above all. */
+    static float largest(float[] values, int from, int to) {
+        float a = Float.NEGATIVE_INFINITY;
+        float b = a;
+        float c = a;
+        float d = a;
+        int i = from;
+        for (; i + 3 < to; i += 4) {
+            a = Math.max(a, values[i]);
+            b = Math.max(b, values[i + 1]);
+            c = Math.max(c, values[i + 2]);
+            d = Math.max(d, values[i + 3]);
+        }
+        for (; i < to; i++) {
+            a = Math.max(a, values[i]);
+        }
+        return Math.max(Math.max(a, b), Math.max(c, d));
+    }
 }

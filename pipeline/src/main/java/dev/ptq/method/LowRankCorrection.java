@@ -9,9 +9,12 @@ import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
+import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
 import java.util.List;
@@ -99,7 +102,8 @@ public record LowRankCorrection(
     }
 
     @Override
-    public void check(List<LinearSpec> linears, ConfigTable table) {
+    public void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
+        List<LinearSpec> linears = LanguageModel.linears(shape);
         List<LinearSpec> matched = linears.stream().filter(this::matches).toList();
         if (matched.isEmpty()) {
             table.problem(
@@ -152,9 +156,7 @@ public record LowRankCorrection(
         try (NDManager scratch = owner.newSubManager()) {
             NDArray weight = linear.weight();
             weight.tempAttach(scratch);
-            NDArray quantized =
-                    work.quantization().formats(spec.weightName()).weight().fakeQuantize(weight, Operand.WEIGHT);
-            NDArray error = weight.sub(quantized).transpose(1, 0);
+            NDArray error = weight.sub(work.quantizedWeight(linear)).transpose(1, 0);
             NDArray weights = weights(work, spec, scratch);
             LowRankSolver.Solution solution = isSquared()
                     ? solver.solveSquared(error, weights, rank, work.seed(spec))

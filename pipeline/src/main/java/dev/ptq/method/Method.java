@@ -2,9 +2,10 @@ package dev.ptq.method;
 
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
-import dev.ptq.model.LinearSpec;
+import dev.ptq.model.Edge;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
-import java.util.List;
 import java.util.Set;
 
 /**
@@ -17,9 +18,29 @@ public interface Method {
     /** What calibration must collect for it. */
     Set<Statistic> statistics();
 
-    /** Reports to {@code table} what does not fit a model with these linears. */
-    void check(List<LinearSpec> linears, ConfigTable table);
+    /** Reports to {@code table} what does not fit a model of this shape, or these formats. */
+    void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table);
 
     /** Works on one block. */
     void apply(BlockWork work) throws IOException;
+
+    /** The edges whose channels it rescales, which changes weights on both sides and what flows between. */
+    default Set<Edge.Kind> transforms() {
+        return Set.of();
+    }
+
+    /** Whether it decides how weights are rounded. */
+    default boolean rounds() {
+        return false;
+    }
+
+    /** Steps of training in each block, for this many samples; 0 where nothing is trained. */
+    default int trainingSteps(int samples) {
+        return 0;
+    }
+
+    /** Whether it is trained on the calibration samples themselves. */
+    default boolean learns() {
+        return false;
+    }
 }

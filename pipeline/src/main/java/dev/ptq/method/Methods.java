@@ -34,6 +34,39 @@ public final class Methods {
                         "the least expected error of the output, from the activations' autocorrelation (QERA, ICLR"
                                 + " 2025); needs calibration",
                         table -> LowRankCorrection.read(table, LowRankCorrection.Metric.AUTOCORRELATION)));
+        ENTRIES.put(
+                "smoothquant",
+                new Entry(
+                        "outliers of activations moved into weights in closed form (SmoothQuant, ICML 2023); needs"
+                                + " calibration",
+                        SmoothQuant::read));
+        ENTRIES.put(
+                "omniquant",
+                new Entry(
+                        "learned ranges of weights, learned factors and shifts of channels (OmniQuant, ICLR 2024);"
+                                + " trains on calibration",
+                        OmniQuant::read));
+        ENTRIES.put(
+                "affinequant",
+                new Entry(
+                        "the same with invertible matrices for factors (AffineQuant, ICLR 2024); trains on calibration",
+                        AffineQuant::read));
+        ENTRIES.put(
+                "flexround",
+                new Entry(
+                        "a learned divisor for each weight (FlexRound, ICML 2023); trains on calibration",
+                        table -> FlexRound.read(table, false)));
+        ENTRIES.put(
+                "lrq",
+                new Entry(
+                        "the same with divisors of low rank (LRQ, NAACL 2025); trains on calibration",
+                        table -> FlexRound.read(table, true)));
+        ENTRIES.put(
+                "lrquant",
+                new Entry(
+                        "as omniquant, with a loss that looks at directions too (LRQuant, ACL 2024); trains on"
+                                + " calibration",
+                        LrQuant::read));
     }
 
     private Methods() {}

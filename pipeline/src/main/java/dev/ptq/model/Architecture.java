@@ -15,6 +15,9 @@ interface Architecture {
     /** The linears of a block in the order of the computation. */
     List<LinearSpec> linears(int block);
 
+    /** Where channels can be rescaled, in the order of the computation; the same in every block. */
+    List<Edge> edges();
+
     /** The other tensors of a block: name in the checkpoint to shape. */
     Map<String, List<Long>> norms(int block);
 

@@ -5,7 +5,9 @@ import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
@@ -36,11 +38,29 @@ final class Attention {
         return NativeFloats.of(manager, mask, tokens, tokens);
     }
 
-    /**
-     * As {@link #attend} in full precision with scores over {@code √headDim}, as one operator that gradients pass.
-     */
-    static NDArray fused(NDArray query, NDArray key, NDArray value) {
-        return join(Torch.causalAttention(query, key, value));
+    /** As {@link #attend}, of operators that gradients pass; in full precision with scores over √headDim one fused one. */
+    static NDArray differentiable(
+            NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {
+        if (formats.equals(AttentionFormats.none()) && scoreDivisor != 1) {
+            return join(Torch.causalAttention(query, key, value));
+        }
+        long batch = query.getShape().get(0);
+        long heads = query.getShape().get(1);
+        long tokens = query.getShape().get(2);
+        long headDim = query.getShape().get(3);
+        long kvHeads = key.getShape().get(1);
+        NDArray q = rounded(formats.query(), query, Operand.ACTIVATION)
+                .reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
+        NDArray k = rounded(formats.key(), key, Operand.KEY).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray v = rounded(formats.value(), value, Operand.VALUE).reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray divisor = query.getManager().full(new Shape(), scoreDivisor, DataType.FLOAT32);
+        NDArray probabilities =
+                rounded(formats.probability(), Torch.attentionProbabilities(q, k, mask, divisor), Operand.ACTIVATION);
+        return join(probabilities.matMul(v).reshape(batch, heads, tokens, headDim));
+    }
+
+    private static NDArray rounded(NumberFormat format, NDArray values, Operand operand) {
+        return format.isNone() ? values : format.differentiable(values, operand);
     }
 
     /** Joins {@code [batch, heads, tokens, headDim]} to {@code [batch, tokens, heads · headDim]}. */
@@ -68,11 +88,11 @@ final class Attention {
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
         long group = heads / kvHeads;
-        NDArray q = formats.left()
+        NDArray q = formats.query()
                 .fakeQuantize(query, Operand.ACTIVATION)
                 .reshape(batch * kvHeads, group * tokens, headDim);
-        NDArray k = formats.right().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
-        NDArray v = formats.right().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
+        NDArray k = formats.key().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
+        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
 
         long all = batch * kvHeads;
         long step = Math.max(1, Math.min(all, SCORES / (group * tokens * tokens)));
@@ -89,7 +109,7 @@ final class Attention {
                 Shape perHead = new Shape(scores.getShape().get(0) * group, tokens, tokens);
                 scores.reshape(perHead).addi(mask);
                 NDArray probabilities = scores.softmax(-1);
-                formats.left().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
+                formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
                 NDArray mixed = probabilities.matMul(v.get(scratch, part));
                 mixed.attach(outer);
                 parts.add(mixed);

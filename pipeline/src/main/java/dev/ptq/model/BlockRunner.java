@@ -1,13 +1,9 @@
 package dev.ptq.model;
 
-import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDManager;
 import dev.ptq.progress.Progress;
-import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
 import java.util.HashMap;
 import java.util.Map;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Takes hidden states through the model block by block: each block is loaded, changed as asked, applied to every batch,
@@ -19,7 +15,7 @@ public final class BlockRunner implements AutoCloseable {
     private final BlockChange change;
     private final boolean resident;
     private final Map<Integer, Block> kept = new HashMap<>();
-    private @Nullable SequenceConstants constants;
+    private final BlockPass pass;
 
     /** What is done to a block in full precision before it is applied. */
     @FunctionalInterface
@@ -41,6 +37,7 @@ public final class BlockRunner implements AutoCloseable {
         this.model = model;
         this.change = change;
         this.resident = resident;
+        this.pass = new BlockPass(model);
     }
 
     /**
@@ -68,13 +65,13 @@ public final class BlockRunner implements AutoCloseable {
             Unfinished unfinished,
             Unfinished.Carried carried)
             throws IOException {
-        Unfinished.Pass pass = unfinished.pass(name, carried);
+        Unfinished.Pass saved = unfinished.pass(name, carried);
         int blocks = model.config().blocks();
-        for (int index = pass.resume(states); index < blocks; index++) {
+        for (int index = saved.resume(states); index < blocks; index++) {
             Block block = block(index);
             try {
                 for (int i = 0; i < states.size(); i++) {
-                    advance(block, states, i, observer);
+                    pass.advance(block, states, i, observer);
                     progress.step((long) index * states.size() + i + 1);
                 }
             } finally {
@@ -82,7 +79,7 @@ public final class BlockRunner implements AutoCloseable {
                     block.close();
                 }
             }
-            pass.blockDone(index, states);
+            saved.blockDone(index, states);
         }
     }
 
@@ -104,36 +101,9 @@ public final class BlockRunner implements AutoCloseable {
         return block;
     }
 
-    private void advance(Block block, HiddenStates states, int index, ActivationObserver observer) throws IOException {
-        NDArray batch = states.batch(index);
-        SequenceConstants sequence = constants((int) batch.getShape().get(1));
-        try (NDManager scratch = model.manager().newSubManager()) {
-            batch.tempAttach(scratch);
-            NDArray next = model.architecture().forward(block, batch, sequence, observer);
-            if (!NativeFloats.allFinite(next)) {
-                throw new IOException("block " + block.index()
-                        + " makes a value that is NaN or infinite; a number format of its operands is out of range");
-            }
-            next.attach(states.manager());
-            states.replace(index, next);
-        }
-    }
-
-    private SequenceConstants constants(int tokens) {
-        if (constants == null || constants.tokens() != tokens) {
-            if (constants != null) {
-                constants.close();
-            }
-            constants = new SequenceConstants(model.manager(), model.config(), tokens);
-        }
-        return constants;
-    }
-
     @Override
     public void close() {
         kept.values().forEach(Block::close);
-        if (constants != null) {
-            constants.close();
-        }
+        pass.close();
     }
 }

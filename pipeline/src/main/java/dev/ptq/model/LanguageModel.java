@@ -68,10 +68,7 @@ public final class LanguageModel implements AutoCloseable {
 
     /** The linears of all blocks that a model of this shape has, in order; no checkpoint is opened. */
     public static List<LinearSpec> linears(ModelConfig config) {
-        Architecture architecture = switch (config.family()) {
-            case LLAMA -> new Llama(config);
-            case OPT -> new Opt(config, "model.decoder.");
-        };
+        Architecture architecture = architecture(config);
         List<LinearSpec> linears = new ArrayList<>();
         for (int block = 0; block < config.blocks(); block++) {
             linears.addAll(architecture.linears(block));
@@ -79,15 +76,23 @@ public final class LanguageModel implements AutoCloseable {
         return linears;
     }
 
-    private static Architecture architecture(ModelConfig config, Checkpoint checkpoint) {
+    /** Where the channels of a block of a model of this shape can be rescaled. */
+    public static List<Edge> edges(ModelConfig config) {
+        return architecture(config).edges();
+    }
+
+    private static Architecture architecture(ModelConfig config) {
         return switch (config.family()) {
             case LLAMA -> new Llama(config);
-            // the first releases of OPT lack the outer "model."
-            case OPT ->
-                new Opt(
-                        config,
-                        checkpoint.names().contains("decoder.embed_tokens.weight") ? "decoder." : "model.decoder.");
+            case OPT -> new Opt(config, "model.decoder.");
         };
+    }
+
+    private static Architecture architecture(ModelConfig config, Checkpoint checkpoint) {
+        // the first releases of OPT lack the outer "model."
+        return checkpoint.names().contains("decoder.embed_tokens.weight")
+                ? new Opt(config, "decoder.")
+                : architecture(config);
     }
 
     /** The model's shape. */

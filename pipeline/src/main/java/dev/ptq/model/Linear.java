@@ -10,10 +10,12 @@ import org.jspecify.annotations.Nullable;
 /** A linear layer of a loaded block: {@code y = x Wᵀ + b}, with the formats of its operands and its low-rank path. */
 public final class Linear {
     private final LinearSpec spec;
-    private final NDArray weight;
-    private final @Nullable NDArray bias;
+    private NDArray weight;
+    private @Nullable NDArray bias;
     private NumberFormat activation = new NoFormat();
+    private NumberFormat output = new NoFormat();
     private @Nullable LowRank lowRank;
+    private boolean rounded;
     private boolean differentiable;
 
     /**
@@ -37,18 +39,53 @@ public final class Linear {
         return weight;
     }
 
+    /** The bias as it is now, {@code [outFeatures]}. */
+    public @Nullable NDArray bias() {
+        return bias;
+    }
+
+    /**
+     * Takes other tensors of the same shapes.
+     *
+     * @param onGrid whether the weight is on the grid of its format already: {@link #quantize} then leaves it
+     */
+    public void replace(NDArray newWeight, @Nullable NDArray newBias, boolean onGrid) {
+        weight = newWeight;
+        bias = newBias;
+        rounded = onGrid;
+    }
+
+    /** Returns a layer with the same tensors and formats. */
+    Linear copy() {
+        Linear copy = new Linear(spec, weight, bias);
+        copy.activation = activation;
+        copy.output = output;
+        copy.lowRank = lowRank;
+        copy.rounded = rounded;
+        copy.differentiable = differentiable;
+        return copy;
+    }
+
     /** The format that inputs are rounded to. */
     NumberFormat activation() {
         return activation;
     }
 
-    /** Rounds weight and bias in place and sets the format of inputs. */
+    /** Rounds weight and bias in place and sets the formats of inputs and outputs. */
     public void quantize(LinearFormats formats) {
-        formats.weight().fakeQuantizeInPlace(weight, Operand.WEIGHT);
+        if (!rounded) {
+            formats.weight().fakeQuantizeInPlace(weight, Operand.WEIGHT);
+        }
         if (bias != null) {
             formats.bias().fakeQuantizeInPlace(bias, Operand.BIAS);
         }
+        roundOperands(formats);
+    }
+
+    /** Sets the formats of what flows through the layer, and leaves weight and bias. */
+    public void roundOperands(LinearFormats formats) {
         activation = formats.activation();
+        output = formats.output();
     }
 
     /** Sets the path whose output is added. */
@@ -56,18 +93,21 @@ public final class Linear {
         lowRank = path;
     }
 
-    /** Lets gradients flow through the layer, to its input and its weight. */
+    /** Lets gradients flow through the layer, to its input, its weight and its bias. */
     void makeDifferentiable() {
         differentiable = true;
     }
 
-    /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}. */
+    /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}; its output is rounded here. */
     public NDArray forward(NDArray input) {
         if (differentiable) {
             NDArray product = Torch.differentiableLinear(input, weight);
-            return bias == null ? product : product.add(bias);
+            return output.differentiable(bias == null ? product : product.add(bias), Operand.ACTIVATION);
         }
-        NDArray output = bias == null ? Torch.linear(input, weight) : Torch.linear(input, weight, bias);
-        return lowRank == null ? output : output.addi(lowRank.forward(input));
+        NDArray result = bias == null ? Torch.linear(input, weight) : Torch.linear(input, weight, bias);
+        if (lowRank != null) {
+            result.addi(lowRank.forward(input));
+        }
+        return output.fakeQuantizeInPlace(result, Operand.ACTIVATION);
     }
 }

@@ -1,6 +1,21 @@
 package dev.ptq.model;
 
+import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 
-/** The formats of one linear layer's operands. */
-public record LinearFormats(NumberFormat weight, NumberFormat activation, NumberFormat bias) {}
+/**
+ * The formats of one linear layer's operands.
+ *
+ * @param output of what the layer gives, bias and low-rank path included, before anything else happens to it
+ */
+public record LinearFormats(NumberFormat weight, NumberFormat activation, NumberFormat bias, NumberFormat output) {
+    /** Formats of the operands alone. */
+    public LinearFormats(NumberFormat weight, NumberFormat activation, NumberFormat bias) {
+        this(weight, activation, bias, new NoFormat());
+    }
+
+    /** Full precision. */
+    public static LinearFormats none() {
+        return new LinearFormats(new NoFormat(), new NoFormat(), new NoFormat());
+    }
+}

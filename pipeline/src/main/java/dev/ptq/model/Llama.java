@@ -37,6 +37,16 @@ record Llama(ModelConfig config) implements Architecture {
     }
 
     @Override
+    public List<Edge> edges() {
+        return List.of(
+                new Edge(Edge.Kind.ATTENTION_IN, "input_layernorm", List.of("q_proj", "k_proj", "v_proj")),
+                new Edge(Edge.Kind.VALUE_OUT, "v_proj", List.of("o_proj")),
+                new Edge(Edge.Kind.QUERY_KEY, "k_proj", List.of("q_proj")),
+                new Edge(Edge.Kind.MLP_IN, "post_attention_layernorm", List.of("up_proj", "gate_proj")),
+                new Edge(Edge.Kind.MLP_MID, "up_proj", List.of("down_proj")));
+    }
+
+    @Override
     public Map<String, List<Long>> norms(int block) {
         List<Long> shape = Architecture.shape(config.hiddenSize());
         return Map.of(
@@ -68,25 +78,20 @@ record Llama(ModelConfig config) implements Architecture {
 
     @Override
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
-        NDArray normed = norm(hidden, block.norm("input_layernorm.weight"));
+        NDArray normed = norm(hidden, block, "input_layernorm");
         List<NDArray> projected = block.project(Site.ATTENTION_IN, normed, observer, "q_proj", "k_proj", "v_proj");
         NDArray queries =
                 Torch.rotate(Attention.split(projected.get(0), config.heads()), constants.cos(), constants.sin());
         NDArray keys =
                 Torch.rotate(Attention.split(projected.get(1), config.kvHeads()), constants.cos(), constants.sin());
         NDArray values = Attention.split(projected.get(2), config.kvHeads());
+        float divisor = (float) Math.sqrt(config.headDim());
         NDArray mixed = block.differentiable()
-                ? Attention.fused(queries, keys, values)
-                : Attention.attend(
-                        queries,
-                        keys,
-                        values,
-                        (float) Math.sqrt(config.headDim()),
-                        constants.mask(),
-                        block.attention());
+                ? Attention.differentiable(queries, keys, values, divisor, constants.mask(), block.attention())
+                : Attention.attend(queries, keys, values, divisor, constants.mask(), block.attention());
         NDArray attended = hidden.add(block.dropped(
                 block.project(Site.ATTENTION_OUT, mixed, observer, "o_proj").get(0)));
-        NDArray middle = norm(attended, block.norm("post_attention_layernorm.weight"));
+        NDArray middle = norm(attended, block, "post_attention_layernorm");
         List<NDArray> gateAndUp = block.project(Site.MLP_IN, middle, observer, "gate_proj", "up_proj");
         NDArray gated = Torch.siluTimes(gateAndUp.get(0), gateAndUp.get(1));
         NDArray output = block.dropped(
@@ -97,6 +102,12 @@ record Llama(ModelConfig config) implements Architecture {
     @Override
     public NDArray finish(NDArray hidden, Function<String, NDArray> outer) {
         return norm(hidden, outer.apply(FINAL_NORM));
+    }
+
+    private NDArray norm(NDArray hidden, Block block, String name) {
+        NDArray normed = norm(hidden, block.norm(name + ".weight"));
+        NDArray shift = block.optionalNorm(name + ".bias");
+        return block.behindNorm(name, shift == null ? normed : normed.add(shift));
     }
 
     private NDArray norm(NDArray hidden, NDArray weight) {

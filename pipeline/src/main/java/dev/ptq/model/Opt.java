@@ -2,6 +2,8 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
@@ -34,6 +36,22 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
                 new LinearSpec(block, attention + "out_proj", Site.ATTENTION_OUT, hidden, hidden, bias),
                 new LinearSpec(block, layer(block) + "fc1", Site.MLP_IN, middle, hidden, config.mlpBias()),
                 new LinearSpec(block, layer(block) + "fc2", Site.MLP_MID, hidden, middle, config.mlpBias()));
+    }
+
+    @Override
+    public List<Edge> edges() {
+        List<Edge> edges = new ArrayList<>();
+        // a norm that comes after its sum feeds the residual stream too
+        if (config.normFirst()) {
+            edges.add(new Edge(Edge.Kind.ATTENTION_IN, "self_attn_layer_norm", List.of("q_proj", "k_proj", "v_proj")));
+        }
+        edges.add(new Edge(Edge.Kind.VALUE_OUT, "v_proj", List.of("out_proj")));
+        edges.add(new Edge(Edge.Kind.QUERY_KEY, "k_proj", List.of("q_proj")));
+        if (config.normFirst()) {
+            edges.add(new Edge(Edge.Kind.MLP_IN, "final_layer_norm", List.of("fc1")));
+        }
+        edges.add(new Edge(Edge.Kind.MLP_MID, "fc1", List.of("fc2")));
+        return edges;
     }
 
     @Override
@@ -88,13 +106,18 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
         NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : hidden.duplicate();
         List<NDArray> projected = block.project(Site.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
         // here the query is scaled before it is rounded, unlike llama's scores
-        NDArray query = projected.get(0).muli((float) (1 / Math.sqrt(config.headDim())));
+        float scale = (float) (1 / Math.sqrt(config.headDim()));
+        NDArray query = block.differentiable()
+                ? projected.get(0).mul(hidden.getManager().full(new Shape(), scale, DataType.FLOAT32))
+                : projected.get(0).muli(scale);
         List<NDArray> heads = new ArrayList<>();
         for (NDArray part : List.of(query, projected.get(1), projected.get(2))) {
             heads.add(Attention.split(part, config.heads()));
         }
-        NDArray mixed =
-                Attention.attend(heads.get(0), heads.get(1), heads.get(2), 1, constants.mask(), block.attention());
+        NDArray mixed = block.differentiable()
+                ? Attention.differentiable(
+                        heads.get(0), heads.get(1), heads.get(2), 1, constants.mask(), block.attention())
+                : Attention.attend(heads.get(0), heads.get(1), heads.get(2), 1, constants.mask(), block.attention());
         NDArray attended = hidden.add(
                 block.project(Site.ATTENTION_OUT, mixed, observer, "out_proj").get(0));
         if (!config.normFirst()) {
@@ -124,7 +147,8 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
     }
 
     private static NDArray norm(NDArray values, Block block, String name) {
-        return Torch.layerNorm(values, block.norm(name + ".weight"), block.norm(name + ".bias"));
+        return block.behindNorm(
+                name, Torch.layerNorm(values, block.norm(name + ".weight"), block.norm(name + ".bias")));
     }
 
     private String layer(int block) {

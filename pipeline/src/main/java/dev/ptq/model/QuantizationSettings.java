@@ -27,7 +27,8 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
             String pattern,
             Optional<NumberFormat> weight,
             Optional<NumberFormat> activation,
-            Optional<NumberFormat> bias) {}
+            Optional<NumberFormat> bias,
+            Optional<NumberFormat> output) {}
 
     public QuantizationSettings {
         overrides = List.copyOf(overrides);
@@ -35,8 +36,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     /** Full precision. */
     public static QuantizationSettings none() {
-        NumberFormat none = new NoFormat();
-        return new QuantizationSettings(new LinearFormats(none, none, none), AttentionFormats.none(), List.of());
+        return new QuantizationSettings(LinearFormats.none(), AttentionFormats.none(), List.of());
     }
 
     /** Reads {@code [quantization]}. */
@@ -46,16 +46,26 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         NumberFormat activation =
                 format(table, "activation", Formats.Use.ACTIVATION).orElse(none);
         NumberFormat bias = format(table, "bias", Formats.Use.BIAS).orElseGet(() -> biasBeside(activation));
+        NumberFormat output = format(table, "output", Formats.Use.ACTIVATION).orElse(none);
         AttentionFormats attention = table.table("attention")
-                .map(t -> new AttentionFormats(
-                        format(t, "left", Formats.Use.ACTIVATION).orElse(none),
-                        format(t, "right", Formats.Use.ACTIVATION).orElse(none)))
+                .map(QuantizationSettings::readAttention)
                 .orElseGet(AttentionFormats::none);
         List<FormatOverride> overrides = new ArrayList<>();
         for (ConfigTable override : table.tables("override")) {
             overrides.add(readOverride(override));
         }
-        return new QuantizationSettings(new LinearFormats(weight, activation, bias), attention, overrides);
+        return new QuantizationSettings(new LinearFormats(weight, activation, bias, output), attention, overrides);
+    }
+
+    /** An operand of its own goes before the side of the products that it is on. */
+    private static AttentionFormats readAttention(ConfigTable table) {
+        NumberFormat left = format(table, "left", Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
+        NumberFormat right = format(table, "right", Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
+        return new AttentionFormats(
+                format(table, "query", Formats.Use.ACTIVATION).orElse(left),
+                format(table, "key", Formats.Use.ACTIVATION).orElse(right),
+                format(table, "value", Formats.Use.ACTIVATION).orElse(right),
+                format(table, "probability", Formats.Use.ACTIVATION).orElse(left));
     }
 
     private static Optional<NumberFormat> format(ConfigTable table, String key, Formats.Use use) {
@@ -74,11 +84,13 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
                 pattern,
                 format(table, "weight", Formats.Use.WEIGHT),
                 format(table, "activation", Formats.Use.ACTIVATION),
-                format(table, "bias", Formats.Use.BIAS));
+                format(table, "bias", Formats.Use.BIAS),
+                format(table, "output", Formats.Use.ACTIVATION));
         if (override.weight().isEmpty()
                 && override.activation().isEmpty()
-                && override.bias().isEmpty()) {
-            table.problem("expected a weight, activation or bias format, got none of them");
+                && override.bias().isEmpty()
+                && override.output().isEmpty()) {
+            table.problem("expected a weight, activation, bias or output format, got none of them");
         }
         return override;
     }
@@ -111,14 +123,16 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         NumberFormat weight = linear.weight();
         NumberFormat activation = linear.activation();
         NumberFormat bias = linear.bias();
+        NumberFormat output = linear.output();
         for (FormatOverride override : overrides) {
             if (weightName.matches(override.pattern())) {
                 weight = override.weight().orElse(weight);
                 activation = override.activation().orElse(activation);
                 bias = override.bias().orElse(bias);
+                output = override.output().orElse(output);
             }
         }
-        return new LinearFormats(weight, activation, bias);
+        return new LinearFormats(weight, activation, bias, output);
     }
 
     /** Only what decides the quantized weights. */
@@ -126,8 +140,8 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         NumberFormat none = new NoFormat();
         List<FormatOverride> kept = overrides.stream()
                 .filter(override -> override.weight().isPresent())
-                .map(override ->
-                        new FormatOverride(override.pattern(), override.weight(), Optional.empty(), Optional.empty()))
+                .map(override -> new FormatOverride(
+                        override.pattern(), override.weight(), Optional.empty(), Optional.empty(), Optional.empty()))
                 .toList();
         return new QuantizationSettings(new LinearFormats(linear.weight(), none, none), AttentionFormats.none(), kept);
     }
@@ -141,6 +155,14 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     public void applyTo(Block block) {
         for (Linear each : block.linears()) {
             each.quantize(formats(each.spec().weightName()));
+        }
+        block.quantizeAttention(attention);
+    }
+
+    /** Sets the formats of what flows through a block, and leaves its weights and biases. */
+    public void roundOperands(Block block) {
+        for (Linear each : block.linears()) {
+            each.roundOperands(formats(each.spec().weightName()));
         }
         block.quantizeAttention(attention);
     }

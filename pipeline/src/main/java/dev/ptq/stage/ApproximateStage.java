@@ -3,6 +3,9 @@ package dev.ptq.stage;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.data.Text;
+import dev.ptq.method.BlockSamples;
 import dev.ptq.method.BlockWork;
 import dev.ptq.method.Method;
 import dev.ptq.model.Block;
@@ -19,7 +22,9 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
@@ -27,31 +32,55 @@ import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors}, {@code layers.csv}, and
- * {@code singular_values.safetensors} where a method keeps any.
+ * Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors}, {@code layers.csv}, {@code
+ * singular_values.safetensors} where a method keeps any, and for each block that a method changed or trained a file in
+ * {@code weights} and in {@code parameters}.
  */
 final class ApproximateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(ApproximateStage.class);
 
     static final String NAME = "approximate";
-    static final String LOW_RANK = "low_rank.safetensors";
     private static final String SINGULAR_VALUES = "singular_values.safetensors";
     private static final String ROWS = "layers";
+    private static final String WEIGHTS_TOO = "weights";
+    private static final String PARAMETERS_TOO = "parameters";
 
     private final Workspace workspace;
     private final Settings settings;
 
     private record Settings(
-            Workspace.ModelContent model, QuantizationSettings weights, List<Method> steps, long seed) {}
+            Workspace.ModelContent model,
+            QuantizationSettings formats,
+            List<Method> steps,
+            long seed,
+            Optional<Samples> samples) {}
 
-    ApproximateStage(Workspace workspace) {
+    /** The samples that blocks are trained on. */
+    private record Samples(
+            Workspace.TokenizerContent tokenizer, Text.Content text, int numSamples, int seqLen, int batchSize) {}
+
+    ApproximateStage(Workspace workspace) throws IOException {
         this.workspace = workspace;
         Experiment experiment = workspace.experiment();
+        boolean learns = experiment.steps().stream().anyMatch(Method::learns);
         this.settings = new Settings(
                 workspace.modelContent(),
-                experiment.quantization().weightsOnly(),
+                learns ? experiment.quantization() : experiment.quantization().weightsOnly(),
                 experiment.steps(),
-                experiment.seed());
+                experiment.seed(),
+                experiment.needsSamples()
+                        ? Optional.of(
+                                samples(workspace, experiment.calibration().orElseThrow()))
+                        : Optional.empty());
+    }
+
+    private static Samples samples(Workspace workspace, CalibrationSettings calibration) throws IOException {
+        return new Samples(
+                workspace.tokenizerContent(),
+                workspace.content(calibration.text()),
+                calibration.numSamples(),
+                calibration.seqLen(),
+                calibration.batchSize());
     }
 
     @Override
@@ -80,49 +109,158 @@ final class ApproximateStage implements Stage {
         ActivationStatistics statistics = calibrated == null
                 ? ActivationStatistics.none()
                 : ActivationStatistics.read(calibrated.resolve(CalibrateStage.STATISTICS));
+        Experiment experiment = workspace.experiment();
+        BlockWork.Setting setting =
+                new BlockWork.Setting(experiment.shape(), settings.formats(), experiment.statistics());
         LanguageModel model = workspace.model();
         Results results = new Results();
         int blocks = model.config().blocks();
+        Optional<BlockSamples> samples = blockSamples(model);
+        int training = settings.samples()
+                .map(given -> settings.steps().stream()
+                        .mapToInt(step -> step.trainingSteps(given.numSamples()))
+                        .sum())
+                .orElse(0);
+        int perBlock = training + 1;
         try (NDManager kept = TensorEngine.newManager();
-                Progress progress = workspace.reporter().start(NAME, blocks, "blocks")) {
+                Progress progress = workspace
+                        .reporter()
+                        .start(NAME, (long) blocks * perBlock, training == 0 ? "blocks" : "training steps")) {
             for (int index = 0; index < blocks; index++) {
-                Path done = unfinished.resolve("block-" + index + ".safetensors");
-                if (!results.restore(done, kept)) {
-                    try (Block block = model.load(index)) {
-                        BlockWork work = new BlockWork(block, settings.weights(), statistics, settings.seed());
+                BlockFiles files = new BlockFiles(unfinished, index);
+                try (Block block = model.load(index)) {
+                    if (samples.isPresent()) {
+                        samples.get().enter(block);
+                    }
+                    if (!results.restore(files, kept)) {
+                        BlockWork work = new BlockWork(setting, block, statistics, samples, settings.seed());
+                        work.onStep(new StepCount(progress, (long) index * perBlock));
                         for (Method step : settings.steps()) {
                             step.apply(work);
                         }
+                        logTraining(work);
                         Results own = Results.of(work);
-                        own.save(done);
+                        own.save(files, work);
                         results.takeOver(own, kept);
                     }
                 }
-                progress.step(index + 1);
+                if (samples.isPresent() && index + 1 < blocks) {
+                    leave(model, samples.get(), files);
+                }
+                progress.step((long) (index + 1) * perBlock);
             }
-            SafetensorsWriter.write(output.resolve(LOW_RANK), results.factors, Map.of());
+            SafetensorsWriter.write(output.resolve(Approximated.LOW_RANK), results.factors, Map.of());
             if (!results.singularValues.isEmpty()) {
                 SafetensorsWriter.write(output.resolve(SINGULAR_VALUES), results.singularValues, Map.of());
             }
+        } finally {
+            samples.ifPresent(BlockSamples::close);
         }
-        Tables.write(
-                output.resolve("layers.csv"),
-                List.of(
-                        "module",
-                        "method",
-                        "out_features",
-                        "in_features",
-                        "rank",
-                        "error_before",
-                        "error_after",
-                        "energy_captured",
-                        "seconds"),
-                results.rows);
-        log.info("{}: {} linears in {} blocks", NAME, results.rows.size(), blocks);
+        Tables.write(output.resolve("layers.csv"), Results.COLUMNS, results.rows);
+        for (int index = 0; index < blocks; index++) {
+            new BlockFiles(unfinished, index).moveTo(output);
+        }
+        log.info("{}: {} rows of {} blocks", NAME, results.rows.size(), blocks);
     }
 
-    /** What the methods made of one block, or of all so far. */
+    private Optional<BlockSamples> blockSamples(LanguageModel model) throws IOException {
+        if (settings.samples().isEmpty()) {
+            return Optional.empty();
+        }
+        CalibrationSettings calibration = workspace.experiment().calibration().orElseThrow();
+        return Optional.of(new BlockSamples(model, workspace.calibrationSamples(calibration), calibration.batchSize()));
+    }
+
+    /** Takes the quantized path through a block exactly as it will run. */
+    private void leave(LanguageModel model, BlockSamples samples, BlockFiles files) throws IOException {
+        try (Block block = model.load(files.index);
+                Safetensors factors = Safetensors.open(files.done)) {
+            Approximated.apply(block, workspace.experiment().quantization(), settings.steps(), factors, files.weights);
+            samples.leave(block);
+        }
+    }
+
+    private static void logTraining(BlockWork work) {
+        for (BlockWork.BlockReport report : work.blockReports()) {
+            log.info(
+                    "block {}: {}: loss {} rounded to nearest, {} at the start, {} after step {} of {}, {} s",
+                    report.block(),
+                    report.method(),
+                    significant(report.nearestLoss()),
+                    significant(report.initialLoss()),
+                    significant(report.finalLoss()),
+                    report.bestStep(),
+                    report.steps(),
+                    String.format(Locale.ROOT, "%.1f", report.seconds()));
+        }
+    }
+
+    private static String significant(double loss) {
+        return String.format(Locale.ROOT, "%.4g", loss);
+    }
+
+    /** Tells progress of each step of training. */
+    private static final class StepCount implements Runnable {
+        private final Progress progress;
+        private long done;
+
+        StepCount(Progress progress, long before) {
+            this.progress = progress;
+            this.done = before;
+        }
+
+        @Override
+        public void run() {
+            done++;
+            progress.step(done);
+        }
+    }
+
+    /** Where the work on one block is kept. */
+    private static final class BlockFiles {
+        private final int index;
+        private final Path done;
+        private final Path weights;
+        private final Path parameters;
+
+        BlockFiles(Path folder, int index) {
+            this.index = index;
+            done = folder.resolve(Approximated.blockFile(index));
+            weights = folder.resolve("weights-" + index + ".safetensors");
+            parameters = folder.resolve("parameters-" + index + ".safetensors");
+        }
+
+        void moveTo(Path output) throws IOException {
+            move(weights, output.resolve(Approximated.WEIGHTS));
+            move(parameters, output.resolve(Approximated.PARAMETERS));
+        }
+
+        private void move(Path file, Path folder) throws IOException {
+            if (Files.exists(file)) {
+                Files.createDirectories(folder);
+                Files.move(file, folder.resolve(Approximated.blockFile(index)));
+            }
+        }
+    }
+
+    /** What the methods made of one block, or of all so far; tensors as large as the model stay in files. */
     private static final class Results {
+        static final List<String> COLUMNS = List.of(
+                "module",
+                "method",
+                "out_features",
+                "in_features",
+                "rank",
+                "error_before",
+                "error_after",
+                "energy_captured",
+                "seconds",
+                "loss_rtn",
+                "loss_initial",
+                "loss_final",
+                "best_step",
+                "steps");
+
         private static final String OF_SINGULAR_VALUES = "singular_values/";
 
         final Map<String, NDArray> factors = new LinkedHashMap<>();
@@ -133,23 +271,47 @@ final class ApproximateStage implements Stage {
             Results results = new Results();
             results.factors.putAll(work.factors());
             results.singularValues.putAll(work.singularValues());
-            work.reports().forEach(report -> results.rows.add(row(report)));
+            work.blockReports().forEach(report -> results.rows.add(row(report)));
+            work.layerReports().forEach(report -> results.rows.add(row(report)));
             return results;
         }
 
-        void save(Path file) throws IOException {
+        /** Writes the file that says the block is done last. */
+        void save(BlockFiles files, BlockWork work) throws IOException {
+            Map<String, NDArray> changed = work.changed();
+            if (!changed.isEmpty()) {
+                SafetensorsWriter.write(
+                        files.weights,
+                        changed,
+                        Map.of(
+                                Approximated.ROUNDING_ERRORS,
+                                JsonMapper.shared().writeValueAsString(work.roundingErrors())));
+            }
+            if (!work.parameters().isEmpty()) {
+                SafetensorsWriter.write(files.parameters, work.parameters(), Map.of());
+            }
             Map<String, NDArray> tensors = new LinkedHashMap<>(factors);
             singularValues.forEach((name, values) -> tensors.put(OF_SINGULAR_VALUES + name, values));
             SafetensorsWriter.write(
-                    file, tensors, Map.of(ROWS, JsonMapper.shared().writeValueAsString(rows)));
+                    files.done,
+                    tensors,
+                    Map.of(
+                            ROWS,
+                            JsonMapper.shared().writeValueAsString(rows),
+                            WEIGHTS_TOO,
+                            String.valueOf(!changed.isEmpty()),
+                            PARAMETERS_TOO,
+                            String.valueOf(!work.parameters().isEmpty())));
         }
 
         /** Takes over a block that an earlier process was done with; returns whether there is one that can be read. */
-        boolean restore(Path file, NDManager kept) {
-            if (!Files.exists(file)) {
+        boolean restore(BlockFiles files, NDManager kept) {
+            if (!Files.exists(files.done)) {
                 return false;
             }
-            try (Safetensors saved = Safetensors.open(file)) {
+            try (Safetensors saved = Safetensors.open(files.done)) {
+                require(saved, WEIGHTS_TOO, files.weights);
+                require(saved, PARAMETERS_TOO, files.parameters);
                 Results own = new Results();
                 own.rows.addAll(JsonMapper.shared()
                         .readValue(
@@ -164,8 +326,14 @@ final class ApproximateStage implements Stage {
                 takeOver(own, kept);
                 return true;
             } catch (IOException | JacksonException e) {
-                log.warn("{}: cannot be used, the block is done again: {}", file, e.getMessage());
+                log.warn("{}: cannot be used, the block is done again: {}", files.done, e.getMessage());
                 return false;
+            }
+        }
+
+        private static void require(Safetensors saved, String key, Path file) throws IOException {
+            if (Boolean.parseBoolean(saved.metadata().get(key))) {
+                Safetensors.open(file).close();
             }
         }
 
@@ -176,18 +344,41 @@ final class ApproximateStage implements Stage {
             singularValues.putAll(own.singularValues);
             rows.addAll(own.rows);
         }
-    }
 
-    private static List<Object> row(BlockWork.LayerReport report) {
-        return List.of(
-                report.linear().module(),
-                report.method(),
-                report.linear().outFeatures(),
-                report.linear().inFeatures(),
-                report.rank(),
-                report.errorBefore(),
-                report.errorAfter(),
-                report.capturedEnergy(),
-                report.seconds());
+        private static List<Object> row(BlockWork.LayerReport report) {
+            return List.of(
+                    report.linear().module(),
+                    report.method(),
+                    report.linear().outFeatures(),
+                    report.linear().inFeatures(),
+                    report.rank(),
+                    report.errorBefore(),
+                    report.errorAfter(),
+                    report.capturedEnergy(),
+                    report.seconds(),
+                    "",
+                    "",
+                    "",
+                    "",
+                    "");
+        }
+
+        private static List<Object> row(BlockWork.BlockReport report) {
+            return List.of(
+                    "blocks." + report.block(),
+                    report.method(),
+                    "",
+                    "",
+                    "",
+                    "",
+                    "",
+                    "",
+                    report.seconds(),
+                    report.nearestLoss(),
+                    report.initialLoss(),
+                    report.finalLoss(),
+                    report.bestStep(),
+                    report.steps());
+        }
     }
 }

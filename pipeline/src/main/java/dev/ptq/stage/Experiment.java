@@ -10,6 +10,7 @@ import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
 import dev.ptq.method.Methods;
+import dev.ptq.model.Edge;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
@@ -18,6 +19,7 @@ import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -25,6 +27,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An experiment file as values, checked as far as it can be without opening a checkpoint.
@@ -99,19 +102,24 @@ public record Experiment(
                 evaluationTable.map(EvaluationSettings::read).orElseGet(EvaluationSettings::none);
 
         for (int i = 0; i < steps.size(); i++) {
-            if (!steps.get(i).statistics().isEmpty() && calibration.isEmpty()) {
+            Method step = steps.get(i);
+            if (calibration.isEmpty() && (step.learns() || !step.statistics().isEmpty())) {
                 stepTables
                         .get(i)
-                        .problem("method", steps.get(i).name() + " needs statistics: add a [calibration] section");
+                        .problem(
+                                "method",
+                                step.name() + (step.learns() ? " trains on samples" : " needs statistics")
+                                        + ": add a [calibration] section");
             }
         }
         if (shape.isPresent()) {
             ModelConfig model = shape.get();
             List<LinearSpec> linears = LanguageModel.linears(model);
             for (int i = 0; i < steps.size(); i++) {
-                steps.get(i).check(linears, stepTables.get(i));
+                steps.get(i).check(model, quantization, stepTables.get(i));
             }
             checkOneCorrectionEach(linears, steps, stepTables);
+            checkOrder(steps, stepTables);
             quantizationTable.ifPresent(table -> quantization.check(linears, table));
             calibration.ifPresent(settings -> root.table("calibration")
                     .ifPresent(table -> checkLength(table, settings.seqLen(), model.maxPositions())));
@@ -161,6 +169,44 @@ public record Experiment(
         }
     }
 
+    /**
+     * Steps transform, then round, then correct what rounding left. A weight is rounded once, and an edge transformed
+     * once: a second step would start from something else than its method says.
+     */
+    private static void checkOrder(List<Method> steps, List<ConfigTable> tables) {
+        Map<Edge.Kind, Method> transformed = new EnumMap<>(Edge.Kind.class);
+        @Nullable Method rounding = null;
+        @Nullable Method correction = null;
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            ConfigTable table = tables.get(i);
+            boolean changesWeights = step.rounds() || !step.transforms().isEmpty();
+            if (changesWeights && correction != null) {
+                table.problem(
+                        "method",
+                        step.name() + " changes weights whose error " + correction.name()
+                                + " has corrected already; put it before that step");
+            } else if (changesWeights && rounding != null) {
+                table.problem(
+                        "method",
+                        step.name() + " comes after " + rounding.name()
+                                + ", which has rounded the weights already; "
+                                + (step.rounds() ? "keep one of the two" : "put it before that step"));
+            }
+            for (Edge.Kind edge : step.transforms()) {
+                Method earlier = transformed.putIfAbsent(edge, step);
+                if (earlier != null) {
+                    table.problem(
+                            "edges",
+                            "edge " + edge.label() + " is transformed by " + earlier.name()
+                                    + " already; leave it out in one of the two");
+                }
+            }
+            rounding = step.rounds() ? step : rounding;
+            correction = step instanceof LowRankCorrection ? step : correction;
+        }
+    }
+
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
             return Optional.of(ModelFolder.resolve(path));
@@ -190,6 +236,18 @@ public record Experiment(
     /** What calibration must collect. */
     public Set<Statistic> statistics() {
         return steps.stream().flatMap(step -> step.statistics().stream()).collect(Collectors.toSet());
+    }
+
+    /** Whether the calibration samples themselves go through the model beside the methods, not statistics alone. */
+    public boolean needsSamples() {
+        boolean changed = false;
+        for (Method step : steps) {
+            if (step.learns() || (changed && !step.statistics().isEmpty())) {
+                return true;
+            }
+            changed |= !step.transforms().isEmpty();
+        }
+        return false;
     }
 
     /** The variants that are measured, the experiment itself last. */

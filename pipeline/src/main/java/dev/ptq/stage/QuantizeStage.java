@@ -66,6 +66,7 @@ final class QuantizeStage implements Stage {
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
+        Path approximated = inputs.get(ApproximateStage.NAME);
         List<List<Object>> rows = new ArrayList<>();
         double bits = 0;
         double weights = 0;
@@ -74,6 +75,10 @@ final class QuantizeStage implements Stage {
         try (Progress progress = workspace.reporter().start(NAME, blocks, "blocks")) {
             for (int index = 0; index < blocks; index++) {
                 try (Block block = model.load(index)) {
+                    Map<String, Double> known = approximated == null
+                            ? Map.of()
+                            : Approximated.replaceTensors(block, Approximated.weights(approximated, index));
+                    bits += normMatrixBits(block);
                     for (Linear linear : block.linears()) {
                         LinearSpec spec = linear.spec();
                         NumberFormat format =
@@ -81,7 +86,8 @@ final class QuantizeStage implements Stage {
                         double weightBits =
                                 format.storageBits(new Shape(spec.outFeatures(), spec.inFeatures()), Operand.WEIGHT);
                         double lowRankBits = lowRankBits(spec);
-                        double error = relativeError(linear.weight(), format);
+                        Double roundingError = known.get(spec.module());
+                        double error = roundingError == null ? relativeError(linear.weight(), format) : roundingError;
                         bits += weightBits + lowRankBits;
                         weights += spec.size();
                         errors += error;
@@ -110,6 +116,14 @@ final class QuantizeStage implements Stage {
                 rows.size(),
                 String.format(Locale.ROOT, "%.3f", bits / weights),
                 String.format(Locale.ROOT, "%.4f", errors / rows.size()));
+    }
+
+    /** What matrices behind norms add, which stay in float32. */
+    private static double normMatrixBits(Block block) {
+        return block.tensors().entrySet().stream()
+                .filter(entry -> entry.getKey().endsWith(".matrix"))
+                .mapToDouble(entry -> (double) Float.SIZE * entry.getValue().size())
+                .sum();
     }
 
     /** What the low-rank path of a linear adds. */

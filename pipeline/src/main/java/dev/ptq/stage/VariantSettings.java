@@ -1,12 +1,8 @@
 package dev.ptq.stage;
 
-import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
-import dev.ptq.model.Block;
 import dev.ptq.model.BlockRunner;
-import dev.ptq.model.Linear;
 import dev.ptq.model.QuantizationSettings;
-import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -43,32 +39,14 @@ record VariantSettings(Workspace.ModelContent model, QuantizationSettings quanti
         if (approximated == null) {
             return run(workspace, quantization::applyTo, work);
         }
-        try (Safetensors factors = Safetensors.open(approximated.resolve(ApproximateStage.LOW_RANK))) {
-            BlockRunner.BlockChange change = block -> {
-                quantization.applyTo(block);
-                addLowRank(block, factors);
-            };
-            return run(workspace, change, work);
+        try (Approximated made = new Approximated(approximated, quantization, steps)) {
+            return run(workspace, made::applyTo, work);
         }
     }
 
     private static <T> T run(Workspace workspace, BlockRunner.BlockChange change, Work<T> work) throws IOException {
         try (BlockRunner runner = new BlockRunner(workspace.model(), change, workspace.resident())) {
             return work.with(runner);
-        }
-    }
-
-    private void addLowRank(Block block, Safetensors factors) throws IOException {
-        for (Linear linear : block.linears()) {
-            String module = linear.spec().module();
-            for (Method step : steps) {
-                if (step instanceof LowRankCorrection correction && correction.matches(linear.spec())) {
-                    linear.correct(correction.path(
-                            factors.load(block.manager(), module + ".A"),
-                            factors.load(block.manager(), module + ".B"),
-                            quantization.formats(linear.spec().weightName()).activation()));
-                }
-            }
         }
     }
 }

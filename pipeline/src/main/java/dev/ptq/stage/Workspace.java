@@ -187,7 +187,8 @@ public final class Workspace implements AutoCloseable {
         model();
         List<String> problems = new ArrayList<>();
         try {
-            if (experiment.calibration().isPresent() && !experiment.statistics().isEmpty()) {
+            if (experiment.calibration().isPresent()
+                    && (experiment.needsSamples() || !experiment.statistics().isEmpty())) {
                 calibrationSamples(experiment.calibration().get());
             }
         } catch (ConfigException e) {

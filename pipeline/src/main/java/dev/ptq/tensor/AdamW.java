@@ -26,7 +26,7 @@ public final class AdamW {
      */
     public record Settings(double beta1, double beta2, double epsilon) {}
 
-    private record Slot(NDArray parameter, double weightDecay, NDArray mean, NDArray square) {}
+    private record Slot(NDArray parameter, double rate, double weightDecay, NDArray mean, NDArray square) {}
 
     /** One worker's copies of a tile: Java's compiler vectorizes loops over arrays, not over buffers. */
     private static final class Tile {
@@ -49,10 +49,20 @@ public final class AdamW {
      * @param manager that owns the moments
      */
     public void add(String name, NDArray parameter, double weightDecay, NDManager manager) {
+        add(name, parameter, 1, weightDecay, manager);
+    }
+
+    /**
+     * Adds a parameter with a learning rate of its own.
+     *
+     * @param rate that a step's learning rate is multiplied by
+     */
+    public void add(String name, NDArray parameter, double rate, double weightDecay, NDManager manager) {
         slots.put(
                 name,
                 new Slot(
                         parameter,
+                        rate,
                         weightDecay,
                         manager.zeros(parameter.getShape()),
                         manager.zeros(parameter.getShape())));
@@ -97,10 +107,11 @@ public final class AdamW {
      */
     public void step(double learningRate, double gradientFactor) {
         steps++;
-        float stepSize = (float) (learningRate / (1 - Math.pow(settings.beta1(), steps)));
         float squareFactor = (float) (1 / Math.sqrt(1 - Math.pow(settings.beta2(), steps)));
         for (Slot slot : slots.values()) {
-            float keep = (float) (1 - learningRate * slot.weightDecay());
+            double rate = learningRate * slot.rate();
+            float stepSize = (float) (rate / (1 - Math.pow(settings.beta1(), steps)));
+            float keep = (float) (1 - rate * slot.weightDecay());
             try (NDArray gradient = slot.parameter().getGradient()) {
                 move(slot, gradient, (float) gradientFactor, stepSize, squareFactor, keep);
             }

@@ -3,6 +3,7 @@ package dev.ptq.tensor;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.pytorch.engine.PtNDManager;
 import ai.djl.pytorch.engine.PtSymbolBlock;
 import ai.djl.pytorch.jni.IValueUtils;
@@ -22,6 +23,25 @@ import java.util.zip.ZipOutputStream;
  * automatic differentiation; {@link #differentiableLinear} is for that.
  */
 public final class Torch {
+    /** The smallest step of integers in a {@link Integers#PLAIN} range, relative to its larger end. */
+    public static final float LEAST_STEP = 0x1p-20f;
+
+    /** What the range of integers is, given the least and the largest value. */
+    public enum Integers {
+        /** From minus the larger magnitude to the larger magnitude, without a zero point. */
+        SYMMETRIC(0),
+        /** From the least value or 0 to the largest or 0. */
+        WITH_ZERO(1),
+        /** From the least value to the largest. */
+        PLAIN(2);
+
+        private final float number;
+
+        Integers(float number) {
+            this.number = number;
+        }
+    }
+
     private static final String CODE = """
             class M(Module):
               __parameters__ = []
@@ -52,12 +72,55 @@ public final class Torch {
                 a = torch.repeat_interleave(k, n, 1)
                 b = torch.repeat_interleave(v, n, 1)
                 return torch.scaled_dot_product_attention(q, a, b, None, 0., True)
+              def attention_probabilities(self: __torch__.M, q: Tensor, k: Tensor, m: Tensor, d: Tensor) -> Tensor:
+                s = torch.div(torch.matmul(q, torch.transpose(k, -2, -1)), d)
+                return torch.softmax(torch.add(s, m), -1)
+              def mean_squared_error(self: __torch__.M, y: Tensor, t: Tensor) -> Tensor:
+                d = torch.sub(y, t)
+                return torch.mean(torch.mul(d, d))
+              def mean_cosine(self: __torch__.M, y: Tensor, t: Tensor) -> Tensor:
+                return torch.mean(torch.cosine_similarity(y, t, -1, 9.9999999999999995e-09))
+              def small_linear(self: __torch__.M, x: Tensor, w: Tensor) -> Tensor:
+                return torch.linear(x, w)
+              def inverse(self: __torch__.M, x: Tensor) -> Tensor:
+                return torch.to(torch.linalg_inv(torch.to(x, 7)), ops.prim.dtype(x))
               def embedding(self: __torch__.M, w: Tensor, i: Tensor) -> Tensor:
                 return torch.embedding(w, i)
               def cross_entropy(self: __torch__.M, x: Tensor, i: Tensor) -> Tensor:
                 return torch.cross_entropy_loss(x, i)
               def dropout(self: __torch__.M, x: Tensor, p: Tensor) -> Tensor:
                 return torch.dropout(x, float(p), True)
+              def contiguous(self: __torch__.M, x: Tensor) -> Tensor:
+                return torch.contiguous(x)
+              def integers_by_divisor(self: __torch__.M, x: Tensor, d: Tensor, s: Tensor, z: Tensor, k: Tensor) -> Tensor:
+                y = torch.div(x, d)
+                f = torch.detach(y)
+                c = torch.add_(y, torch.sub_(torch.round(f), f))
+                a = torch.sub(torch.select(k, 0, 0), z)
+                b = torch.sub(torch.select(k, 0, 1), z)
+                return torch.mul(torch.clamp(c, a, b), s)
+              def integers_in_range(self: __torch__.M, x: Tensor, u: Tensor, l: Tensor, k: Tensor) -> Tensor:
+                t = torch.select(k, 0, 1)
+                n = int(torch.select(k, 0, 2))
+                h = torch.mul(torch.amax(x, [-1], True), u)
+                g = torch.mul(torch.amin(x, [-1], True), l)
+                if torch.eq(n, 0):
+                  s = torch.div(torch.maximum(torch.abs(h), torch.abs(g)), t)
+                  s = torch.add(s, torch.eq(s, 0))
+                  z = torch.sub(t, t)
+                else:
+                  if torch.eq(n, 1):
+                    h = torch.clamp_min(h, 0)
+                    g = torch.clamp_max(g, 0)
+                    s = torch.div(torch.sub(h, g), t)
+                  else:
+                    m = torch.mul(torch.maximum(torch.abs(h), torch.abs(g)), LEAST_STEP)
+                    s = torch.maximum(torch.div(torch.sub(h, g), t), torch.detach(m))
+                  s = torch.add(s, torch.eq(s, 0))
+                  z = torch.round(torch.detach(torch.div(torch.neg(g), s)))
+                  if torch.eq(n, 1):
+                    z = torch.minimum(torch.clamp_min(z, 0), t)
+                return self.integers_by_divisor(x, s, s, z, k)
               def svd(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
                 return torch.linalg_svd(x, False)
               def qr(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor]:
@@ -68,7 +131,7 @@ public final class Torch {
                 return torch.linalg_svdvals(x)
               def eigvalsh(self: __torch__.M, x: Tensor) -> Tensor:
                 return torch.linalg_eigvalsh(x)
-            """;
+            """.replace("LEAST_STEP", Double.toString(Torch.LEAST_STEP));
 
     private static final Torch INSTANCE = new Torch();
 
@@ -100,9 +163,11 @@ public final class Torch {
         return call("linear_bias", x, weight, bias).get(0);
     }
 
-    /** As {@link #linear(NDArray, NDArray)}, with gradients for both; the factors must be contiguous. */
+    /** As {@link #linear(NDArray, NDArray)}, with gradients for both, in float64 too; the factors must be contiguous. */
     public static NDArray differentiableLinear(NDArray x, NDArray weight) {
-        return call("differentiable_linear", x, weight).get(0);
+        // below this size the way to oneDNN's layout and back costs more than its product saves
+        boolean small = weight.size() < 1 << 16 || weight.getDataType() != DataType.FLOAT32;
+        return call(small ? "small_linear" : "differentiable_linear", x, weight).get(0);
     }
 
     /** Returns {@code log Σ exp(x)} over the last axis, computed and returned in float64. */
@@ -147,6 +212,33 @@ public final class Torch {
         return call("attention", query, key, value).get(0);
     }
 
+    /**
+     * Returns causal attention's probabilities, {@code softmax(q kᵀ / divisor + mask)}.
+     *
+     * @param query {@code [..., tokens, headDim]}
+     * @param key likewise, or with dimensions of 1 that serve all
+     * @param mask {@code [tokens, tokens]}
+     * @param divisor a scalar tensor
+     */
+    public static NDArray attentionProbabilities(NDArray query, NDArray key, NDArray mask, NDArray divisor) {
+        return call("attention_probabilities", query, key, mask, divisor).get(0);
+    }
+
+    /** Returns {@code mean((x - target)²)}, a scalar. */
+    public static NDArray meanSquaredError(NDArray x, NDArray target) {
+        return call("mean_squared_error", x, target).get(0);
+    }
+
+    /** Returns the mean over all but the last axis of the cosine between {@code x} and {@code target}, a scalar. */
+    public static NDArray meanCosine(NDArray x, NDArray target) {
+        return call("mean_cosine", x, target).get(0);
+    }
+
+    /** Returns the inverses of square matrices, {@code [..., n, n]}, computed in float64, in the type of {@code x}. */
+    public static NDArray inverse(NDArray x) {
+        return call("inverse", x).get(0);
+    }
+
     /** Returns the rows of {@code table} at int64 {@code indices}, which must own their memory. */
     public static NDArray embedding(NDArray table, NDArray indices) {
         return call("embedding", table, indices).get(0);
@@ -165,6 +257,41 @@ public final class Torch {
     /** Returns {@code x} with a random share {@code rate} (a scalar tensor) of its values zero, the others scaled up. */
     public static NDArray dropout(NDArray x, NDArray rate) {
         return call("dropout", x, rate).get(0);
+    }
+
+    /** Returns the values row by row in memory of their own, where they are not already. */
+    public static NDArray contiguous(NDArray x) {
+        return call("contiguous", x).get(0);
+    }
+
+    /**
+     * Returns {@code scale (clamp(round(x / divisor) + zeroPoint) - zeroPoint)}, float32 or float64. Rounding has
+     * derivative one, clamping that of its values: zero outside.
+     *
+     * @param divisor broadcast to {@code x}, as are scale and zero point
+     * @param codes as {@link #codes} gives them
+     */
+    public static NDArray integersByDivisor(
+            NDArray x, NDArray divisor, NDArray scale, NDArray zeroPoint, NDArray codes) {
+        return call("integers_by_divisor", x, divisor, scale, zeroPoint, codes).get(0);
+    }
+
+    /**
+     * Returns {@code x} rounded to integers whose scale and zero point follow from the range of each line of the last
+     * axis, its upper end times {@code upper} and its lower end times {@code lower}. The derivative reaches the extreme
+     * values through the scale; the zero point passes none.
+     *
+     * @param upper {@code [..., 1]}, or a scalar
+     * @param lower likewise
+     * @param codes as {@link #codes} gives them
+     */
+    public static NDArray integersInRange(NDArray x, NDArray upper, NDArray lower, NDArray codes) {
+        return call("integers_in_range", x, upper, lower, codes).get(0);
+    }
+
+    /** Describes integers to the functions above. */
+    public static NDArray codes(NDManager manager, float lowest, float highest, Integers range) {
+        return NativeFloats.of(manager, new float[] {lowest, highest, range.number}, 3);
     }
 
     /** Returns the reduced singular value decomposition {@code U, S, Vᵀ} of a matrix. */

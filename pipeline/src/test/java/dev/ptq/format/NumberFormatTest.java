@@ -58,7 +58,16 @@ class NumberFormatTest {
                 formats.add(new IntegerFormat(bits, Granularity.GROUP, 5, symmetric));
             }
         }
+        for (int bits : new int[] {2, 4, 8, 16}) {
+            formats.add(plain(bits, Granularity.TENSOR, 0));
+            formats.add(plain(bits, Granularity.TOKEN, 0));
+            formats.add(plain(bits, Granularity.GROUP, 5));
+        }
         return formats.stream();
+    }
+
+    private static IntegerFormat plain(int bits, Granularity granularity, int groupSize) {
+        return new IntegerFormat(bits, granularity, groupSize, false, false, IntegerFormat.Range.MINMAX);
     }
 
     private static BlockFloatFormat blockFloat(int bits, int rows, int columns) {
@@ -268,15 +277,15 @@ class NumberFormatTest {
     }
 
     @Test
-    void aClampedIntegerPassesOnlyThroughScaleAndZeroPoint() {
+    void aClampedIntegerPassesOnlyThroughTheScale() {
         // range -3 to 3 in 3 steps of 2, zero point round(1.5) = 2: 3 has code 4, which is clamped to 3
         NDArray values = NativeFloats.of(manager, new float[] {-3, 3, 0.4f}, 1, 3);
         IntegerFormat format = new IntegerFormat(2, Granularity.CHANNEL, 0, false);
         assertThat(format.differentiable(values, Operand.WEIGHT).toFloatArray()).containsExactly(-4, 2, 0);
         float[] gradient = gradient(format, values, new float[] {0, 1, 0});
-        // of s (3 - z) with s = (high - low) / 3 and z = -low / s + 1/2 held fixed
-        assertThat(gradient[0]).isCloseTo(1 / 6f, within(1e-5f));
-        assertThat(gradient[1]).isCloseTo(5 / 6f, within(1e-5f));
+        // of s (3 - z) with s = (high - low) / 3 and z = 2
+        assertThat(gradient[0]).isCloseTo(-1 / 3f, within(1e-5f));
+        assertThat(gradient[1]).isCloseTo(1 / 3f, within(1e-5f));
         assertThat(gradient[2]).isZero();
     }
 
@@ -305,6 +314,9 @@ class NumberFormatTest {
                 .isEqualTo(200 * 4 + 10 * 16);
         assertThat(integer(Granularity.CHANNEL, 0, false).storageBits(shape, Operand.WEIGHT))
                 .isEqualTo(200 * 4 + 10 * 20);
+        // one that may lie beyond the codes has 16
+        assertThat(plain(4, Granularity.CHANNEL, 0).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 10 * 32);
         assertThat(integer(Granularity.CHANNEL, 0, true).storageBits(shape, Operand.FACTOR))
                 .isEqualTo(200 * 4 + 20 * 16);
         assertThat(integer(Granularity.GROUP, 8, true).storageBits(shape, Operand.WEIGHT))

@@ -1,0 +1,96 @@
+package dev.ptq.format;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.tensor.Torch;
+
+/** A tensor laid out so that the values that share a scale are its last axis, and back; differentiable. */
+final class Groups {
+    private final Shape shape;
+    private final Shape matrices;
+    private final boolean transposed;
+    private final boolean whole;
+    private final long columns;
+    private final long size;
+    private final long across;
+
+    Groups(IntegerFormat format, Shape shape, Operand operand) {
+        this.shape = shape;
+        int dimensions = shape.dimension();
+        matrices = dimensions < 2 ? new Shape(1, shape.size()) : shape;
+        whole = format.granularity() == IntegerFormat.Granularity.TENSOR;
+        transposed = operand.channelsAreColumns() && !whole;
+        columns = matrices.get(matrices.dimension() - (transposed ? 2 : 1));
+        size = format.granularity() == IntegerFormat.Granularity.GROUP
+                ? Math.max(1, Math.min(format.groupSize(), columns))
+                : columns;
+        across = (columns + size - 1) / size;
+    }
+
+    /** The shape of something that {@code groups} have one of each, beside {@link #of}. */
+    Shape shared(Shape groups) {
+        return whole || across == 1 ? groups : groups.add(1);
+    }
+
+    /** Lays out a tensor of the shape itself. */
+    NDArray of(NDArray values) {
+        int last = matrices.dimension() - 1;
+        if (whole) {
+            long matrix = matrices.get(last) * matrices.get(last - 1);
+            return values.reshape(shape.size() / matrix, matrix);
+        }
+        NDArray rows = values.reshape(matrices);
+        return inGroups(transposed ? swapped(rows) : rows);
+    }
+
+    /** Lays out a matrix that is broadcast to a weight of the shape. */
+    NDArray ofBroadcast(NDArray values) {
+        Shape own = values.getShape();
+        if (own.dimension() == 0 || own.get(own.dimension() - 1) == columns) {
+            return own.dimension() == 0 ? values : inGroups(values);
+        }
+        return values.reshape(own.add(1));
+    }
+
+    private NDArray inGroups(NDArray rows) {
+        if (across == 1) {
+            return rows;
+        }
+        Shape own = rows.getShape();
+        int last = own.dimension() - 1;
+        long missing = across * size - columns;
+        NDArray full = rows;
+        if (missing > 0) {
+            // the last value again, so that the range of its group stays
+            NDArray end = rows.get(new NDIndex("..., {}:", columns - 1));
+            full = rows.concat(end.broadcast(own.slice(0, last).add(missing)), last);
+        }
+        return full.reshape(own.slice(0, last).add(across).add(size));
+    }
+
+    /** Brings what became of {@link #of} back to the shape, contiguous. */
+    NDArray restored(NDArray grouped) {
+        if (whole) {
+            return grouped.reshape(shape);
+        }
+        NDArray rows = grouped;
+        if (across > 1) {
+            Shape padded = transposed ? swapped(matrices) : matrices;
+            int last = padded.dimension() - 1;
+            NDArray full = grouped.reshape(padded.slice(0, last).add(across * size));
+            rows = across * size == columns ? full : Torch.contiguous(full.get(new NDIndex("..., :{}", columns)));
+        }
+        return (transposed ? Torch.contiguous(swapped(rows)) : rows).reshape(shape);
+    }
+
+    private static NDArray swapped(NDArray values) {
+        return values.swapAxes(
+                values.getShape().dimension() - 2, values.getShape().dimension() - 1);
+    }
+
+    private static Shape swapped(Shape shape) {
+        int dimensions = shape.dimension();
+        return shape.slice(0, dimensions - 2).add(shape.get(dimensions - 1)).add(shape.get(dimensions - 2));
+    }
+}

@@ -1,0 +1,196 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.model.Edge;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Torch;
+import java.nio.FloatBuffer;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * An invertible matrix on an edge, one for each head in attention, and perhaps a shift: what flows, as a row, is {@code
+ * (x - shift) M⁻¹}, and a consumer's weight becomes {@code W Mᵀ}. {@code M} is the learned matrix times a mask that lets
+ * in one more diagonal on both sides as epochs pass, each value beside the main diagonal weakened by a stability factor.
+ * Rows stay strictly diagonally dominant, so that {@code M} has an inverse. Source: AffineQuant (ICLR 2024).
+ */
+final class AffineMap implements EquivalentTransform {
+    private static final String WEIGHT = ".weight";
+    private static final String BIAS = ".bias";
+    /** Where a row's other values grew too large, they are shrunk to this share of the one on the diagonal. */
+    private static final float DOMINATED = 0.99f;
+
+    private final Edge edge;
+    private final HeadLayout heads;
+    private final float stability;
+    private final float floor;
+    private final Parameter matrix;
+    private final @Nullable Parameter shift;
+    private final NDArray mask;
+    private final int size;
+
+    /**
+     * Starts from a diagonal.
+     *
+     * @param manager that owns parameters and mask
+     * @param diagonal {@code [matrices, size]}, or {@code [size]} behind a norm
+     * @param shift {@code [channels]}
+     * @param stability factor of what is beside the diagonal
+     * @param floor that training keeps the diagonal above
+     */
+    AffineMap(
+            NDManager manager,
+            Edge edge,
+            HeadLayout heads,
+            NDArray diagonal,
+            @Nullable NDArray shift,
+            double stability,
+            double floor,
+            double rate) {
+        this.edge = edge;
+        this.heads = heads;
+        this.stability = (float) stability;
+        this.floor = (float) floor;
+        size = (int) diagonal.getShape().get(diagonal.getShape().dimension() - 1);
+        int matrices = (int) (diagonal.size() / size);
+        float[] start = new float[matrices * size * size];
+        float[] values = diagonal.toFloatArray();
+        for (int i = 0; i < values.length; i++) {
+            start[i * size + i % size] = values[i];
+        }
+        String label = edge.kind().label();
+        matrix = new Parameter(label + ".matrix", NativeFloats.of(manager, start, matrices, size, size), rate);
+        this.shift = shift == null ? null : new Parameter(label + ".shift", shift, rate);
+        mask = NativeFloats.create(manager, matrix.tensor().getShape());
+        open(size);
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+        return Stream.of(matrix, shift).filter(Objects::nonNull).toList();
+    }
+
+    /** What is not open yet has no gradient and stays zero, so a mask that is all open gives the same matrix. */
+    @Override
+    public void startEpoch(int epoch, int epochs) {
+        open(epochs < 2 ? 1 : (size - 1) * epoch / (epochs - 1) + 1);
+    }
+
+    private void open(int diagonals) {
+        FloatBuffer window = NativeFloats.writableWindow(mask);
+        for (int i = 0; i < window.capacity(); i++) {
+            int distance = Math.abs(i / size % size - i % size);
+            window.put(i, distance == 0 ? 1 : distance < diagonals ? stability : 0);
+        }
+    }
+
+    @Override
+    public void project() {
+        FloatBuffer window = NativeFloats.writableWindow(matrix.tensor());
+        float[] row = new float[size];
+        for (int at = 0; at < window.capacity(); at += size) {
+            window.get(at, row);
+            if (dominate(row, at / size % size)) {
+                window.put(at, row);
+            }
+        }
+    }
+
+    /** Returns whether it had to change a row so that its diagonal value dominates. */
+    private boolean dominate(float[] row, int diagonal) {
+        float before = row[diagonal];
+        row[diagonal] = Math.max(before, floor);
+        double others = 0;
+        for (int i = 0; i < size; i++) {
+            others += i == diagonal ? 0 : Math.abs(row[i]) * stability;
+        }
+        if (others < row[diagonal]) {
+            return row[diagonal] != before;
+        }
+        float shrink = (float) (DOMINATED * row[diagonal] / others);
+        for (int i = 0; i < size; i++) {
+            row[i] = i == diagonal ? row[i] : row[i] * shrink;
+        }
+        return true;
+    }
+
+    @Override
+    public void apply(Map<String, NDArray> tensors) {
+        NDArray m = matrix.tensor().mul(mask);
+        NDArray inverse = Torch.inverse(m);
+        NDArray offset = shift == null ? null : shift.tensor();
+        switch (edge.kind()) {
+            case ATTENTION_IN, MLP_IN -> behindNorm(tensors, m, inverse, offset);
+            case VALUE_OUT -> {
+                String producer = edge.producer();
+                NDArray bias = tensors.get(producer + BIAS);
+                NDArray shifted =
+                        bias == null ? offset == null ? null : offset.neg() : offset == null ? bias : bias.sub(offset);
+                if (shifted != null) {
+                    NDArray rows = shifted.reshape(heads.kvHeads(), 1, size);
+                    tensors.put(producer + BIAS, rows.matMul(inverse).reshape(-1));
+                }
+                turnRows(tensors, producer + WEIGHT, inverse.transpose(0, 2, 1), 1);
+                edge.consumers().forEach(consumer -> {
+                    NDArray weight = Objects.requireNonNull(tensors.get(consumer + WEIGHT), consumer);
+                    if (offset != null) {
+                        ChannelScaling.addToBias(tensors, consumer, weight, heads.perQueryChannel(offset));
+                    }
+                    tensors.put(consumer + WEIGHT, turnedColumns(weight, m));
+                });
+            }
+            case QUERY_KEY -> {
+                turnRows(tensors, edge.producer() + WEIGHT, m, 1);
+                turnRows(tensors, edge.producer() + BIAS, m, 1);
+                edge.consumers().forEach(query -> {
+                    turnRows(tensors, query + WEIGHT, inverse.transpose(0, 2, 1), heads.group());
+                    turnRows(tensors, query + BIAS, inverse.transpose(0, 2, 1), heads.group());
+                });
+            }
+            case MLP_MID -> throw new IllegalStateException("no matrix commutes with what lies on " + edge);
+        }
+    }
+
+    private void behindNorm(Map<String, NDArray> tensors, NDArray m, NDArray inverse, @Nullable NDArray offset) {
+        NDArray back = m.reshape(size, size).transpose(1, 0);
+        String norm = edge.producer();
+        if (offset != null) {
+            NDArray bias = tensors.get(norm + BIAS);
+            tensors.put(norm + BIAS, bias == null ? offset.neg() : bias.sub(offset));
+        }
+        tensors.put(norm + ".matrix", inverse.reshape(size, size));
+        edge.consumers().forEach(consumer -> {
+            NDArray weight = Objects.requireNonNull(tensors.get(consumer + WEIGHT), consumer);
+            if (offset != null) {
+                ChannelScaling.addToBias(tensors, consumer, weight, offset);
+            }
+            tensors.put(consumer + WEIGHT, weight.matMul(back));
+        });
+    }
+
+    /** Multiplies each head's rows of a weight or bias, if there is one, by its key head's matrix from the left. */
+    private void turnRows(Map<String, NDArray> tensors, String name, NDArray matrices, int group) {
+        tensors.computeIfPresent(name, (key, weight) -> {
+            NDArray perHead = weight.reshape(heads.kvHeads(), group, size, -1);
+            return matrices.reshape(heads.kvHeads(), 1, size, size)
+                    .matMul(perHead)
+                    .reshape(weight.getShape());
+        });
+    }
+
+    /** {@code W Mᵀ} with the columns of each query head taken by its key head's matrix. */
+    private NDArray turnedColumns(NDArray weight, NDArray matrices) {
+        long out = weight.getShape().get(0);
+        return weight.reshape(out, heads.kvHeads(), heads.group(), size)
+                .transpose(1, 0, 2, 3)
+                .reshape(heads.kvHeads(), out * heads.group(), size)
+                .matMul(matrices.transpose(0, 2, 1))
+                .reshape(heads.kvHeads(), out, heads.group(), size)
+                .transpose(1, 0, 2, 3)
+                .reshape(weight.getShape());
+    }
+}

@@ -1,0 +1,83 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import dev.ptq.model.Block;
+import dev.ptq.model.Linear;
+import dev.ptq.model.QuantizationSettings;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * A block's tensors as a function of parameters: equivalent transforms, then each weight rounded. What training sees and
+ * what is kept at the end are the same function.
+ */
+final class BlockParametrization {
+    private final List<? extends EquivalentTransform> transforms;
+    private final Map<String, WeightRounding> roundings = new LinkedHashMap<>();
+    private final Map<String, NumberFormat> biases = new LinkedHashMap<>();
+
+    /**
+     * Takes its parts.
+     *
+     * @param rounding of each linear's weight
+     */
+    BlockParametrization(
+            Block block,
+            QuantizationSettings quantization,
+            List<? extends EquivalentTransform> transforms,
+            Function<Linear, WeightRounding> rounding) {
+        this.transforms = List.copyOf(transforms);
+        for (Linear linear : block.linears()) {
+            String name = linear.spec().shortName();
+            roundings.put(name + ".weight", rounding.apply(linear));
+            biases.put(
+                    name + ".bias",
+                    quantization.formats(linear.spec().weightName()).bias());
+        }
+    }
+
+    /** Returns the block's tensors with the transforms applied. */
+    Map<String, NDArray> transformed(Map<String, NDArray> tensors) {
+        Map<String, NDArray> result = new LinkedHashMap<>(tensors);
+        transforms.forEach(transform -> transform.apply(result));
+        return result;
+    }
+
+    /** Returns transformed tensors with the weights of linears, and their biases, rounded. */
+    Map<String, NDArray> rounded(Map<String, NDArray> transformed) {
+        Map<String, NDArray> result = new LinkedHashMap<>(transformed);
+        roundings.forEach((name, rounding) -> result.computeIfPresent(name, (key, weight) -> rounding.round(weight)));
+        biases.forEach((name, format) -> {
+            if (!format.isNone()) {
+                result.computeIfPresent(name, (key, bias) -> format.differentiable(bias, Operand.BIAS));
+            }
+        });
+        return result;
+    }
+
+    /** All that is learned. */
+    List<Parameter> parameters() {
+        List<Parameter> parameters = new ArrayList<>();
+        parts().forEach(part -> parameters.addAll(part.parameters()));
+        return parameters;
+    }
+
+    void project() {
+        parts().forEach(Learned::project);
+    }
+
+    void startEpoch(int epoch, int epochs) {
+        parts().forEach(part -> part.startEpoch(epoch, epochs));
+    }
+
+    private List<Learned> parts() {
+        List<Learned> parts = new ArrayList<>(transforms);
+        parts.addAll(roundings.values());
+        return parts;
+    }
+}

@@ -1,0 +1,334 @@
+package dev.ptq.method;
+
+import ai.djl.engine.Engine;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.training.GradientCollector;
+import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.Block;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.tensor.AdamW;
+import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Trains the parameters of one block so that the quantized block, on the inputs that the quantized blocks before it
+ * give, comes close to the full-precision model. The parameters that were best over all samples are kept; the start is
+ * among those compared.
+ */
+final class BlockReconstruction implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(BlockReconstruction.class);
+
+    /** How often in a training the loss over all samples is taken. */
+    private static final int LOOKS = 10;
+    /** Native memory of small arrays is given back only when Java's own are collected. */
+    private static final int STEPS_BETWEEN_COLLECTIONS = 200;
+
+    private final BlockWork work;
+    private final BlockSamples samples;
+    private final BlockParametrization parametrization;
+    private final Training training;
+    private final NDManager manager;
+    private final Map<String, NDArray> original;
+    private final Block student;
+    private final Block frozen;
+    private final @Nullable HiddenStates augmented;
+    private final StepTimes times = new StepTimes();
+
+    /** Where the time of steps goes, in nanoseconds. */
+    static final class StepTimes {
+        private long rounding;
+        private long forward;
+        private long backward;
+        private long optimizer;
+        private long looks;
+        private int steps;
+
+        /** Transforms and rounding of weights. */
+        long rounding() {
+            return rounding;
+        }
+
+        /** The block's forward pass and the loss. */
+        long forward() {
+            return forward;
+        }
+
+        long backward() {
+            return backward;
+        }
+
+        long optimizer() {
+            return optimizer;
+        }
+
+        /** Losses over all samples, between steps. */
+        long looks() {
+            return looks;
+        }
+
+        int steps() {
+            return steps;
+        }
+
+        void add(StepTimes other) {
+            rounding += other.rounding;
+            forward += other.forward;
+            backward += other.backward;
+            optimizer += other.optimizer;
+            looks += other.looks;
+            steps += other.steps;
+        }
+    }
+
+    /** Prepares the training of the block at hand. */
+    BlockReconstruction(BlockWork work, BlockParametrization parametrization, Training training) throws IOException {
+        this.work = work;
+        this.samples = work.samples();
+        this.parametrization = parametrization;
+        this.training = training;
+        this.manager = work.block().manager().newSubManager();
+        this.original = work.block().tensors();
+        this.frozen = work.block().with(original, true);
+        if (training.quantizedActivations()) {
+            work.quantization().roundOperands(frozen);
+        }
+        this.student = frozen.with(original, true);
+        student.makeDifferentiable();
+        this.augmented = training.augmented() ? samples.outputsOnQuantizedPath(work.block()) : null;
+    }
+
+    /** Trains, keeps the best, and hands the block's new tensors to the work at hand. */
+    void run(String method) throws IOException {
+        long start = System.nanoTime();
+        List<Parameter> parameters = parametrization.parameters();
+        if (training.start().isPresent()) {
+            work.restore(training.start().get(), method, parameters);
+        }
+        double nearest = loss(nearest());
+        double initial = lossNow();
+        Best best = new Best(parameters, initial);
+        int steps = training.steps(samples.size());
+        if (steps > 0) {
+            train(parameters, steps, best);
+        }
+        best.restore();
+        try (NDManager scratch = manager.newSubManager()) {
+            borrow(scratch);
+            Map<String, NDArray> transformed = parametrization.transformed(original);
+            Map<String, NDArray> rounded = parametrization.rounded(transformed);
+            work.replace(transformed, rounded);
+        }
+        work.keep(method, parameters);
+        work.report(new BlockWork.BlockReport(
+                method,
+                work.block().index(),
+                nearest,
+                initial,
+                best.loss,
+                best.step,
+                steps,
+                (System.nanoTime() - start) / 1e9,
+                times));
+    }
+
+    /** The parameters with the lowest loss over all samples so far. */
+    private static final class Best {
+        private final List<Parameter> parameters;
+        private final Map<String, float[]> values = new HashMap<>();
+        private double loss;
+        private int step;
+
+        Best(List<Parameter> parameters, double loss) {
+            this.parameters = parameters;
+            this.loss = loss;
+            take();
+        }
+
+        void consider(double now, int steps) {
+            if (now < loss) {
+                loss = now;
+                step = steps;
+                take();
+            }
+        }
+
+        private void take() {
+            parameters.forEach(parameter -> values.put(parameter.name(), parameter.values()));
+        }
+
+        void restore() {
+            parameters.forEach(parameter -> parameter.set(values.getOrDefault(parameter.name(), new float[0])));
+        }
+    }
+
+    private void train(List<Parameter> parameters, int steps, Best best) throws IOException {
+        AdamW optimizer = new AdamW(new AdamW.Settings(0.9, 0.999, 1e-8));
+        for (Parameter parameter : parameters) {
+            parameter.tensor().setRequiresGradient(true);
+            optimizer.add(parameter.name(), parameter.tensor(), parameter.rate(), 0, manager);
+        }
+        SplittableRandom random = new SplittableRandom(work.seed());
+        int perEpoch = training.epochs() > 0 ? training.stepsPerEpoch(samples.size()) : steps;
+        int epochs = steps / perEpoch;
+        int lookEvery = training.epochs() > 0 ? Math.max(1, epochs / LOOKS) * perEpoch : Math.max(1, steps / LOOKS);
+        int[] order = {};
+        for (int step = 0; step < steps; step++) {
+            if (step % perEpoch == 0) {
+                parametrization.startEpoch(step / perEpoch, epochs);
+                order = order(random);
+            }
+            double loss = step(batch(order, step % perEpoch, random));
+            if (!Double.isFinite(loss)) {
+                diverged(step, loss, best);
+                return;
+            }
+            long moment = System.nanoTime();
+            optimizer.step(training.cosine() ? (1 + Math.cos(Math.PI * step / steps)) / 2 : 1, 1);
+            parametrization.project();
+            times.optimizer += System.nanoTime() - moment;
+            times.steps++;
+            work.stepDone();
+            if ((step + 1) % STEPS_BETWEEN_COLLECTIONS == 0) {
+                System.gc();
+            }
+            if ((step + 1) % lookEvery == 0 || step + 1 == steps) {
+                moment = System.nanoTime();
+                best.consider(lossNow(), step + 1);
+                times.looks += System.nanoTime() - moment;
+            }
+        }
+    }
+
+    private void diverged(int step, double loss, Best best) throws IOException {
+        String what = "block " + work.block().index() + ", step " + (step + 1) + ": the loss is " + loss;
+        if (training.onNonFinite() == Training.OnNonFinite.STOP) {
+            throw new IOException(what + "; lower the learning rates, or set on_non_finite = \"keep_best\"");
+        }
+        log.warn("{}; the parameters of step {} are kept", what, best.step);
+    }
+
+    private int[] order(SplittableRandom random) {
+        int[] order = new int[samples.size()];
+        for (int i = 0; i < order.length; i++) {
+            int other = training.shuffle() ? random.nextInt(i + 1) : i;
+            order[i] = order[other];
+            order[other] = i;
+        }
+        return order;
+    }
+
+    private int[] batch(int[] order, int step, SplittableRandom random) {
+        int[] batch = new int[Math.min(training.batchSize(), order.length)];
+        int[] from = training.epochs() > 0 ? order : order(random);
+        int at = training.epochs() > 0 ? step * batch.length : 0;
+        System.arraycopy(from, at, batch, 0, batch.length);
+        return batch;
+    }
+
+    /** Lets results be attached to the scratch manager for a while: they go where the first operand lives. */
+    private void borrow(NDManager scratch) {
+        original.values().forEach(tensor -> tensor.tempAttach(scratch));
+        parametrization.parameters().forEach(parameter -> parameter.tensor().tempAttach(scratch));
+    }
+
+    private double step(int[] chosen) {
+        try (NDManager scratch = manager.newSubManager();
+                GradientCollector collector = Engine.getInstance().newGradientCollector()) {
+            long moment = System.nanoTime();
+            borrow(scratch);
+            Map<String, NDArray> tensors = parametrization.rounded(parametrization.transformed(original));
+            times.rounding += System.nanoTime() - moment;
+            moment = System.nanoTime();
+            double value;
+            NDArray loss;
+            try (Block block = student.with(tensors, true)) {
+                loss = objective(scratch, block, chosen);
+                value = loss.getFloat();
+            }
+            times.forward += System.nanoTime() - moment;
+            moment = System.nanoTime();
+            if (Double.isFinite(value)) {
+                collector.backward(loss);
+            }
+            times.backward += System.nanoTime() - moment;
+            return value;
+        }
+    }
+
+    /** The loss of a block on some samples, a scalar. */
+    private NDArray objective(NDManager scratch, Block block, int... chosen) {
+        NDArray input = BlockSamples.together(scratch, samples.quantized(), chosen);
+        NDArray target = BlockSamples.together(scratch, samples.target(), chosen);
+        NDArray output = samples.pass().forward(block, input, ActivationObserver.none());
+        NDArray loss = Torch.meanSquaredError(output, target);
+        switch (training.loss()) {
+            case SQUARED -> {}
+            case SQUARED_SUM_OF_TOKENS ->
+                loss = loss.mul(scalar(scratch, (double) input.getShape().get(1)));
+            case SQUARED_AND_COSINE -> {
+                NDArray cosine = Torch.meanCosine(output, target).abs().maximum(scalar(scratch, 1e-6));
+                loss = loss.sub(cosine.log().mul(scalar(scratch, training.cosineWeight())));
+            }
+        }
+        return augmented == null
+                ? loss
+                : loss.add(Torch.meanSquaredError(output, BlockSamples.together(scratch, augmented, chosen)));
+    }
+
+    /** A constant whose memory the engine owns: see the note on scalars in automatic differentiation. */
+    private static NDArray scalar(NDManager manager, double value) {
+        return manager.full(new Shape(), (float) value, DataType.FLOAT32);
+    }
+
+    private double lossNow() {
+        try (NDManager scratch = manager.newSubManager()) {
+            borrow(scratch);
+            return loss(parametrization.rounded(parametrization.transformed(original)));
+        }
+    }
+
+    /** The mean loss over all samples, by the kernels that run at the end. */
+    private double loss(Map<String, NDArray> tensors) {
+        double sum = 0;
+        try (Block block = frozen.with(tensors, true)) {
+            for (int i = 0; i < samples.size(); i++) {
+                try (NDManager scratch = manager.newSubManager()) {
+                    sum += objective(scratch, block, i).getFloat();
+                }
+            }
+        }
+        return sum / samples.size();
+    }
+
+    /** The block's tensors rounded to nearest, without any parameters. */
+    private Map<String, NDArray> nearest() {
+        List<EquivalentTransform> none = new ArrayList<>();
+        BlockParametrization plain = new BlockParametrization(
+                work.block(),
+                work.quantization(),
+                none,
+                linear -> WeightRounding.nearest(
+                        work.quantization().formats(linear.spec().weightName()).weight()));
+        return plain.rounded(new LinkedHashMap<>(original));
+    }
+
+    @Override
+    public void close() {
+        if (augmented != null) {
+            augmented.close();
+        }
+        manager.close();
+    }
+}

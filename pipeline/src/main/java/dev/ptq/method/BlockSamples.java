@@ -1,0 +1,115 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.Block;
+import dev.ptq.model.BlockPass;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.model.LanguageModel;
+import java.io.IOException;
+import java.util.Objects;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The calibration samples on their way through the model, on two paths: through the blocks as they were, and through
+ * those that the methods made of them. Between {@link #enter} and {@link #leave} they are at one block.
+ */
+public final class BlockSamples implements AutoCloseable {
+    private final BlockPass pass;
+    private final int batchSize;
+    private HiddenStates full;
+    private HiddenStates quantized;
+    private @Nullable HiddenStates target;
+
+    /**
+     * Puts samples before the first block.
+     *
+     * @param samples token ids
+     * @param batchSize samples in a batch of statistics
+     */
+    public BlockSamples(LanguageModel model, int[][] samples, int batchSize) throws IOException {
+        this.pass = new BlockPass(model);
+        this.batchSize = batchSize;
+        full = model.embed(samples, 1);
+        quantized = model.embed(samples, 1);
+    }
+
+    /** Takes the full-precision path through a block, as it was before any method. */
+    public void enter(Block block) throws IOException {
+        target = pass.outputs(block, full, ActivationObserver.none());
+    }
+
+    /** Goes on to the next block. */
+    public void leave(Block finished) throws IOException {
+        pass.advance(finished, quantized, ActivationObserver.none());
+        full.close();
+        full = target();
+        target = null;
+    }
+
+    /** Number of samples. */
+    int size() {
+        return full.size();
+    }
+
+    BlockPass pass() {
+        return pass;
+    }
+
+    /** Outputs of the full-precision path. */
+    HiddenStates target() {
+        return Objects.requireNonNull(target, "not at a block");
+    }
+
+    /** Inputs of the quantized path. */
+    HiddenStates quantized() {
+        return quantized;
+    }
+
+    /** Returns what a full-precision block makes of the quantized path's inputs. */
+    HiddenStates outputsOnQuantizedPath(Block block) throws IOException {
+        return pass.outputs(block, quantized, ActivationObserver.none());
+    }
+
+    /** Takes statistics of a block on the full-precision path. */
+    ActivationStatistics statistics(Block block, Set<Statistic> wanted) {
+        ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted);
+        for (int from = 0; from < size(); from += batchSize) {
+            int[] batch = new int[Math.min(batchSize, size() - from)];
+            for (int i = 0; i < batch.length; i++) {
+                batch[i] = from + i;
+            }
+            try (NDManager scratch = block.manager().newSubManager()) {
+                pass.forward(block, together(scratch, full, batch), collector);
+            }
+        }
+        return collector.finished();
+    }
+
+    /** Returns some samples as one batch, attached to {@code scratch} until it is closed. */
+    static NDArray together(NDManager scratch, HiddenStates states, int... chosen) {
+        NDList list = new NDList();
+        for (int index : chosen) {
+            NDArray sample = states.batch(index);
+            sample.tempAttach(scratch);
+            list.add(sample);
+        }
+        return list.size() == 1 ? list.get(0) : NDArrays.concat(list, 0);
+    }
+
+    @Override
+    public void close() {
+        pass.close();
+        full.close();
+        quantized.close();
+        if (target != null) {
+            target.close();
+        }
+    }
+}

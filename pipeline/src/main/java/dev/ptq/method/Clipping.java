@@ -1,0 +1,32 @@
+package dev.ptq.method;
+
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.model.Linear;
+
+/**
+ * How learnable weight clipping starts and moves.
+ *
+ * @param learned whether ranges are learned at all
+ * @param init whose sigmoid is the share of the range at the start
+ * @param rate of learning
+ */
+record Clipping(boolean learned, double init, double rate) {
+    static Clipping read(ConfigTable table) {
+        boolean learned = table.flag("lwc", true);
+        return new Clipping(
+                learned,
+                learned ? table.decimal("clip_init", 4, -20, 20) : 0,
+                learned ? table.decimal("lwc_learning_rate", 1e-2, 0, 10) : 0);
+    }
+
+    /** The rounding of a linear's weight. */
+    WeightRounding rounding(BlockWork work, Linear linear) {
+        NumberFormat format =
+                work.quantization().formats(linear.spec().weightName()).weight();
+        return learned && format instanceof IntegerFormat integer
+                ? new LearnedClipping(work.block().manager(), linear.spec(), integer, init, rate)
+                : WeightRounding.nearest(format);
+    }
+}

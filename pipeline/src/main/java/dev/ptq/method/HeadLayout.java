@@ -1,0 +1,41 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.model.ModelConfig;
+
+/**
+ * How attention's channels fall into heads.
+ *
+ * @param heads of queries
+ * @param kvHeads of keys and values; each serves {@code heads / kvHeads} neighbouring queries
+ * @param rotary whether positions turn the pairs {@code (i, i + headDim / 2)} of a head's channels
+ */
+record HeadLayout(int heads, int kvHeads, int headDim, boolean rotary) {
+    static HeadLayout of(ModelConfig config) {
+        return new HeadLayout(config.heads(), config.kvHeads(), config.headDim(), config.rope() != null);
+    }
+
+    /** Query heads that share a key head. */
+    int group() {
+        return heads / kvHeads;
+    }
+
+    /** Repeats what belongs to key heads, {@code [kvHeads, headDim]}, for the queries: {@code [heads · headDim]}. */
+    NDArray perQueryChannel(NDArray perKey) {
+        return perKey.reshape(kvHeads, 1, headDim)
+                .broadcast(new Shape(kvHeads, group(), headDim))
+                .reshape((long) heads * headDim);
+    }
+
+    /** The largest of each key head's query heads, channel by channel. */
+    float[] largestOfGroup(float[] perQuery) {
+        float[] largest = new float[kvHeads * headDim];
+        for (int i = 0; i < perQuery.length; i++) {
+            int head = i / headDim / group();
+            int at = head * headDim + i % headDim;
+            largest[at] = Math.max(largest[at], perQuery[i]);
+        }
+        return largest;
+    }
+}

@@ -1,0 +1,46 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.nn.Activation;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.tensor.NativeFloats;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Rounding with a learned range: {@code sigmoid(upper) · max} to {@code sigmoid(lower) · min} of each group of weights.
+ * Source: OmniQuant (ICLR 2024), learnable weight clipping.
+ */
+final class LearnedClipping implements WeightRounding {
+    private final IntegerFormat format;
+    private final Parameter upper;
+    private final Parameter lower;
+
+    /**
+     * Starts with all ranges at {@code sigmoid(init)} of their width.
+     *
+     * @param manager that owns the parameters, {@code [outFeatures, groups]}
+     */
+    LearnedClipping(NDManager manager, LinearSpec linear, IntegerFormat format, double init, double rate) {
+        this.format = format;
+        long[] shape = format.groups(new Shape(linear.outFeatures(), linear.inFeatures()))
+                .getShape();
+        float[] start = new float[Math.toIntExact(shape[0] * shape[1])];
+        Arrays.fill(start, (float) init);
+        upper = new Parameter(linear.shortName() + ".upper", NativeFloats.of(manager, start, shape), rate);
+        lower = new Parameter(linear.shortName() + ".lower", NativeFloats.of(manager, start, shape), rate);
+    }
+
+    @Override
+    public NDArray round(NDArray weight) {
+        return format.clipped(weight, Activation.sigmoid(upper.tensor()), Activation.sigmoid(lower.tensor()));
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+        return List.of(upper, lower);
+    }
+}

@@ -1,0 +1,107 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.tensor.NativeFloats;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+
+/**
+ * Rounding with a learned divisor: the code of a weight is {@code round(weight / (scale · exp(d)))}, its value {@code
+ * code · scale}. The scale is learned too, as {@code initial · exp(step)}; the zero point stays. All parameters start so
+ * that this is rounding to nearest. The log divisor {@code d [outFeatures, inFeatures]} is
+ *
+ * <ul>
+ *   <li>{@code full + row}, FlexRound (ICML 2023), or
+ *   <li>{@code left · right + row + column} with {@code left [outFeatures, rank]}, LRQ (NAACL 2025).
+ * </ul>
+ */
+final class LearnedDivision implements WeightRounding {
+    private final IntegerFormat format;
+    private final IntegerFormat.Grid grid;
+    private final Parameter step;
+    private final List<Parameter> factors = new ArrayList<>();
+    private final List<Parameter> sums = new ArrayList<>();
+
+    /**
+     * Starts at rounding to nearest.
+     *
+     * @param manager that owns the parameters
+     * @param rank of the log divisor; 0 for a full one
+     * @param seed of the factor that does not start at zero
+     */
+    LearnedDivision(
+            NDManager manager,
+            LinearSpec linear,
+            NDArray weight,
+            IntegerFormat format,
+            int rank,
+            double rate,
+            long seed) {
+        this.format = format;
+        grid = format.grid(weight);
+        grid.scale().attach(manager);
+        grid.zeroPoint().attach(manager);
+        int out = linear.outFeatures();
+        int in = linear.inFeatures();
+        String name = linear.shortName();
+        step = new Parameter(name + ".step", manager.zeros(grid.scale().getShape()), rate);
+        sums.add(new Parameter(name + ".row", manager.zeros(new Shape(out, 1)), rate));
+        if (rank == 0) {
+            sums.add(new Parameter(name + ".full", manager.zeros(new Shape(out, in)), rate));
+        } else {
+            sums.add(new Parameter(name + ".column", manager.zeros(new Shape(1, in)), rate));
+            factors.add(new Parameter(name + ".left", manager.zeros(new Shape(out, rank)), rate));
+            // one factor must not start at zero, or neither gets a gradient
+            factors.add(new Parameter(name + ".right", uniform(manager, rank, in, seed), rate));
+        }
+    }
+
+    /** Uniform in {@code ±1/√columns}, as a linear layer's weight usually starts. */
+    private static NDArray uniform(NDManager manager, int rows, int columns, long seed) {
+        SplittableRandom random = new SplittableRandom(seed);
+        float[] values = new float[rows * columns];
+        double bound = 1 / Math.sqrt(columns);
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) (bound * (2 * random.nextDouble() - 1));
+        }
+        return NativeFloats.of(manager, values, rows, columns);
+    }
+
+    @Override
+    public NDArray round(NDArray weight) {
+        NDArray log = sums.get(1).tensor().add(sums.get(0).tensor());
+        if (!factors.isEmpty()) {
+            log = factors.get(0).tensor().matMul(factors.get(1).tensor()).add(log);
+        }
+        NDArray scale = step.tensor().exp().mul(grid.scale());
+        NDArray divisor = log.exp().mul(perColumn(scale, weight.getShape().get(1)));
+        return format.divided(weight, scale, grid.zeroPoint(), divisor);
+    }
+
+    /** Repeats a scale per group, {@code [outFeatures, groups]}, for the columns of each group, where there are several. */
+    private NDArray perColumn(NDArray scale, long columns) {
+        long groups = scale.getShape().get(1);
+        if (groups == 1) {
+            return scale;
+        }
+        long rows = scale.getShape().get(0);
+        return scale.reshape(rows, groups, 1)
+                .broadcast(new Shape(rows, groups, format.groupSize()))
+                .reshape(rows, groups * format.groupSize())
+                .get(new NDIndex(":, :{}", columns));
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+        List<Parameter> all = new ArrayList<>(List.of(step));
+        all.addAll(sums);
+        all.addAll(factors);
+        return all;
+    }
+}

@@ -1,0 +1,84 @@
+package dev.ptq.method;
+
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.model.Edge;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
+import java.io.IOException;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * A method that trains a transformation, and the rounding of weights, block by block. What differs from one to the next
+ * is what it makes of its settings.
+ */
+interface LearnedMethod extends Method {
+    Training training();
+
+    Transformation transformation();
+
+    /** Whether the rounding of weights is learned, which takes an integer format. */
+    boolean learnsRounding();
+
+    /** Returns what is trained of the block at hand. */
+    BlockParametrization parametrization(BlockWork work);
+
+    @Override
+    default Set<Statistic> statistics() {
+        return transformation().statistics();
+    }
+
+    @Override
+    default Set<Edge.Kind> transforms() {
+        return transformation().kinds();
+    }
+
+    @Override
+    default boolean rounds() {
+        return true;
+    }
+
+    @Override
+    default boolean learns() {
+        return true;
+    }
+
+    @Override
+    default int trainingSteps(int samples) {
+        return training().steps(samples);
+    }
+
+    @Override
+    default void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
+        Edges.check(transformation().edges(), shape, table);
+        List<LinearSpec> linears = LanguageModel.linears(shape);
+        if (quantization.weightsOnly().isNone()) {
+            table.problem("method", name() + " learns how weights are rounded, and no weight has a format");
+        } else if (learnsRounding()) {
+            linears.stream()
+                    .filter(linear ->
+                            !fits(quantization.formats(linear.weightName()).weight()))
+                    .findFirst()
+                    .ifPresent(linear -> table.problem(
+                            "method",
+                            name() + " learns the scales of integers, and " + linear.weightName()
+                                    + " has another format; give it format = \"int\" or \"none\""));
+        }
+    }
+
+    private static boolean fits(NumberFormat format) {
+        return format.isNone() || format instanceof IntegerFormat;
+    }
+
+    @Override
+    default void apply(BlockWork work) throws IOException {
+        try (BlockReconstruction reconstruction = new BlockReconstruction(work, parametrization(work), training())) {
+            reconstruction.run(name());
+        }
+    }
+}

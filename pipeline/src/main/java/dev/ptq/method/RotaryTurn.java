@@ -1,0 +1,81 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.model.Edge;
+import dev.ptq.tensor.NativeFloats;
+import java.nio.FloatBuffer;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Between queries and keys with rotary positions, all that commutes with every rotation: a turn and a factor for each
+ * pair of channels and key head. A key's pair is multiplied by {@code [[a, -b], [b, a]]}, a query's by the same over
+ * {@code a² + b²}.
+ */
+final class RotaryTurn implements EquivalentTransform {
+    private final Edge edge;
+    private final HeadLayout heads;
+    private final float floor;
+    private final Parameter along;
+    private final Parameter across;
+
+    /**
+     * Starts at no change.
+     *
+     * @param manager that owns the parameters, {@code [kvHeads, headDim / 2]}
+     * @param floor that training keeps {@code a} above
+     */
+    RotaryTurn(NDManager manager, Edge edge, HeadLayout heads, double floor, double rate) {
+        this.edge = edge;
+        this.heads = heads;
+        this.floor = (float) floor;
+        Shape shape = new Shape(heads.kvHeads(), heads.headDim() / 2);
+        along = new Parameter(edge.kind().label() + ".along", manager.ones(shape), rate);
+        across = new Parameter(edge.kind().label() + ".across", manager.zeros(shape), rate);
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+        return List.of(along, across);
+    }
+
+    @Override
+    public void project() {
+        FloatBuffer values = NativeFloats.writableWindow(along.tensor());
+        for (int i = 0; i < values.capacity(); i++) {
+            values.put(i, Math.max(values.get(i), floor));
+        }
+    }
+
+    @Override
+    public void apply(Map<String, NDArray> tensors) {
+        NDArray a = along.tensor();
+        NDArray b = across.tensor();
+        NDArray square = a.mul(a).add(b.mul(b));
+        turn(tensors, edge.producer(), a, b, 1);
+        edge.consumers().forEach(query -> turn(tensors, query, a.div(square), b.div(square), heads.group()));
+    }
+
+    private void turn(Map<String, NDArray> tensors, String linear, NDArray a, NDArray b, int group) {
+        for (String part : List.of(".weight", ".bias")) {
+            tensors.computeIfPresent(linear + part, (name, rows) -> turned(rows, a, b, group));
+        }
+    }
+
+    private NDArray turned(NDArray rows, NDArray a, NDArray b, int group) {
+        int half = heads.headDim() / 2;
+        NDArray pairs = rows.reshape(heads.kvHeads(), group, 2, half, -1);
+        NDArray first = pairs.get(new NDIndex(":, :, 0"));
+        NDArray second = pairs.get(new NDIndex(":, :, 1"));
+        NDArray along = a.reshape(heads.kvHeads(), 1, half, 1);
+        NDArray across = b.reshape(heads.kvHeads(), 1, half, 1);
+        NDArray one = first.mul(along).sub(second.mul(across));
+        NDArray two = first.mul(across).add(second.mul(along));
+        return NDArrays.stack(new NDList(one, two), 2).reshape(rows.getShape());
+    }
+}

@@ -1,0 +1,82 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.model.Edge;
+import dev.ptq.model.Linear;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.Site;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * How the factors of an edge's channels are derived from the largest magnitude {@code a} of each channel's activation,
+ * and {@code w} of the weights that take it.
+ *
+ * @param rule of the derivation
+ * @param alpha exponent of {@link Rule#BALANCED}
+ */
+record ScaleStart(Rule rule, double alpha) {
+    private static final float SMALLEST = 1e-5f;
+
+    /** Of the derivation. */
+    enum Rule {
+        /** {@code a^alpha / w^(1 - alpha)}: SmoothQuant's. */
+        BALANCED,
+        /** {@code a / log2(2 + a)}, without the weights: LRQuant's. */
+        LOG_OF_ACTIVATION
+    }
+
+    /**
+     * Returns a factor for each channel of the edge's consumers.
+     *
+     * @param consumers whose weights count
+     */
+    float[] scales(BlockWork work, Edge edge, List<String> consumers) {
+        float[] activation = statistic(work, edge, Statistic.ABS_MAX);
+        float[] weight = new float[activation.length];
+        for (Linear linear : work.block().linears()) {
+            if (consumers.contains(linear.spec().shortName())) {
+                try (NDArray magnitudes = linear.weight().abs();
+                        NDArray columns = magnitudes.max(new int[] {0})) {
+                    float[] values = columns.toFloatArray();
+                    for (int i = 0; i < weight.length; i++) {
+                        weight[i] = Math.max(weight[i], values[i]);
+                    }
+                }
+            }
+        }
+        float[] scales = new float[activation.length];
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = scale(activation[i], weight[i]);
+        }
+        return scales;
+    }
+
+    private float scale(float activation, float weight) {
+        double a = Math.max(activation, SMALLEST);
+        double scale = switch (rule) {
+            case BALANCED -> Math.pow(a, alpha) / Math.pow(Math.max(weight, SMALLEST), 1 - alpha);
+            case LOG_OF_ACTIVATION -> a / (Math.log(2 + a) / Math.log(2));
+        };
+        return (float) Math.max(scale, SMALLEST);
+    }
+
+    /** A statistic of what the edge's consumers take, one value for each of their columns. */
+    static float[] statistic(BlockWork work, Edge edge, Statistic statistic) {
+        Site site = edge.kind().site().orElseThrow();
+        LinearSpec consumer = work.block().linears().stream()
+                .map(Linear::spec)
+                .filter(spec -> spec.site() == site)
+                .findFirst()
+                .orElseThrow();
+        return work.statistics().of(consumer, statistic);
+    }
+
+    /** Ones, where no activation is taken. */
+    static float[] ones(int count) {
+        float[] ones = new float[count];
+        Arrays.fill(ones, 1);
+        return ones;
+    }
+}

@@ -1,0 +1,167 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.model.Edge;
+import dev.ptq.model.Linear;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.tensor.NativeFloats;
+import java.util.ArrayList;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * How learnable equivalent transformations start and move.
+ *
+ * @param edges that are transformed; empty where nothing is
+ * @param start of the factors
+ * @param shift whether channels are shifted too
+ * @param queryKey what is allowed between queries and keys
+ * @param floor that factors stay above
+ * @param rate of learning
+ */
+record Transformation(
+        List<Edge.Kind> edges, ScaleStart start, Shift shift, QueryKey queryKey, double floor, double rate) {
+    /** Whether channels are shifted, and from where. */
+    enum Shift {
+        /** From the middle of the range, for OPT with rounded activations; not at all for others. */
+        AUTO,
+        /** Not at all. */
+        NONE,
+        /** From zero. */
+        ZERO,
+        /** From the middle of the range. */
+        MID_RANGE
+    }
+
+    /** What is allowed between queries and keys. */
+    enum QueryKey {
+        /** What leaves their product as it is: with rotary positions both channels of a pair go together. */
+        EXACT,
+        /** Each channel by itself, as in released code. With rotary positions this changes the block's function. */
+        FREE
+    }
+
+    private static final List<Edge.Kind> USUAL =
+            List.of(Edge.Kind.ATTENTION_IN, Edge.Kind.VALUE_OUT, Edge.Kind.QUERY_KEY, Edge.Kind.MLP_IN);
+
+    /** No transformation. */
+    static Transformation none() {
+        return new Transformation(
+                List.of(), new ScaleStart(ScaleStart.Rule.BALANCED, 0.5), Shift.NONE, QueryKey.EXACT, 0, 0);
+    }
+
+    /**
+     * Reads the keys of a method that learns one.
+     *
+     * @param rule of the factors at the start; its alpha is a key where it has one
+     */
+    static Transformation read(ConfigTable table, ScaleStart.Rule rule, String shift, double rate) {
+        double alpha = rule == ScaleStart.Rule.BALANCED ? table.decimal("alpha", 0.5, 0, 1) : 0;
+        Map<String, Shift> shifts = new LinkedHashMap<>();
+        shifts.put("auto", Shift.AUTO);
+        shifts.put("none", Shift.NONE);
+        shifts.put("zero", Shift.ZERO);
+        shifts.put("mid_range", Shift.MID_RANGE);
+        Map<String, QueryKey> queryKeys = new LinkedHashMap<>();
+        queryKeys.put("exact", QueryKey.EXACT);
+        queryKeys.put("free", QueryKey.FREE);
+        return new Transformation(
+                Edges.read(table, USUAL, EnumSet.allOf(Edge.Kind.class)),
+                new ScaleStart(rule, alpha),
+                table.choice("shift", shifts, shift),
+                table.choice("q_k", queryKeys, "exact"),
+                table.decimal("scale_floor", 1e-2, 1e-6, 1),
+                table.decimal("let_learning_rate", rate, 0, 10));
+    }
+
+    Set<Statistic> statistics() {
+        if (edges.stream().allMatch(kind -> kind.site().isEmpty())) {
+            return Set.of();
+        }
+        return shift == Shift.AUTO || shift == Shift.MID_RANGE
+                ? EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE)
+                : EnumSet.of(Statistic.ABS_MAX);
+    }
+
+    Set<Edge.Kind> kinds() {
+        return edges.isEmpty() ? Set.of() : EnumSet.copyOf(edges);
+    }
+
+    /** A factor per channel on every edge. */
+    List<EquivalentTransform> scalings(BlockWork work) {
+        List<EquivalentTransform> transforms = new ArrayList<>();
+        work.edges(kinds()).forEach(edge -> transforms.add(scaling(work, edge)));
+        return transforms;
+    }
+
+    /** A factor per channel on one edge. */
+    EquivalentTransform scaling(BlockWork work, Edge edge) {
+        HeadLayout heads = HeadLayout.of(work.shape());
+        return new ChannelScaling(edge, heads, startScale(work, edge), startShift(work, edge), floor, rate);
+    }
+
+    /** The factors at the start, in the shape that {@link ChannelScaling} takes. */
+    NDArray startScale(BlockWork work, Edge edge) {
+        HeadLayout heads = HeadLayout.of(work.shape());
+        NDManager manager = work.block().manager();
+        if (edge.kind() == Edge.Kind.QUERY_KEY) {
+            boolean paired = heads.rotary() && queryKey == QueryKey.EXACT;
+            int channels = paired ? heads.headDim() / 2 : heads.headDim();
+            return NativeFloats.of(manager, ScaleStart.ones(heads.kvHeads() * channels), heads.kvHeads(), channels);
+        }
+        float[] scales = start.scales(work, edge, edge.consumers().subList(0, 1));
+        float[] own = edge.kind() == Edge.Kind.VALUE_OUT ? heads.largestOfGroup(scales) : scales;
+        return NativeFloats.of(manager, own, own.length);
+    }
+
+    /** The shift at the start, {@code [channels]}, where the edge takes one. */
+    @Nullable
+    NDArray startShift(BlockWork work, Edge edge) {
+        boolean possible = edge.kind().afterNorm() || edge.kind() == Edge.Kind.VALUE_OUT;
+        Shift wanted = shift == Shift.AUTO ? usual(work) : shift;
+        if (!possible || wanted == Shift.NONE) {
+            return null;
+        }
+        HeadLayout heads = HeadLayout.of(work.shape());
+        float[] values =
+                ScaleStart.statistic(work, edge, wanted == Shift.MID_RANGE ? Statistic.MID_RANGE : Statistic.ABS_MAX);
+        if (wanted == Shift.ZERO) {
+            values = new float[values.length];
+        }
+        if (edge.kind() == Edge.Kind.VALUE_OUT) {
+            values = firstOfGroup(values, heads);
+        }
+        return NativeFloats.of(work.block().manager(), values, values.length);
+    }
+
+    /** A key head's shift is where the first of its query heads has it: the others see the same values. */
+    private static float[] firstOfGroup(float[] perQuery, HeadLayout heads) {
+        float[] first = new float[heads.kvHeads() * heads.headDim()];
+        for (int i = 0; i < first.length; i++) {
+            first[i] = perQuery[i / heads.headDim() * heads.group() * heads.headDim() + i % heads.headDim()];
+        }
+        return first;
+    }
+
+    private static Shift usual(BlockWork work) {
+        boolean rounded = work.block().linears().stream()
+                .map(Linear::spec)
+                .map(LinearSpec::weightName)
+                .map(name -> work.quantization().formats(name).activation())
+                .anyMatch(format -> !isNone(format));
+        return work.shape().family() == ModelConfig.Family.OPT && rounded ? Shift.MID_RANGE : Shift.NONE;
+    }
+
+    private static boolean isNone(NumberFormat format) {
+        return format.isNone();
+    }
+}
