@@ -15,6 +15,7 @@ import dev.ptq.evaluate.task.TaskFolder;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
+import dev.ptq.method.BlockSamples;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
@@ -263,7 +264,7 @@ public final class Workspace implements AutoCloseable {
         long hidden = 0;
         long step = 0;
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
-            hidden = Math.max(hidden, Perplexity.hiddenBytes(perplexity, shape));
+            hidden = Math.max(hidden, hiddenBytes(perplexity));
             long tokens = (long) perplexity.batchSize() * perplexity.seqLen();
             step = Math.max(step, tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES);
         }
@@ -278,6 +279,18 @@ public final class Workspace implements AutoCloseable {
                 .orElse(0);
         long solving = experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
         return held + hidden + Math.max(step, solving) + HEAD_BYTES + PROGRAM_BYTES;
+    }
+
+    /** Hidden states of a text; adaptation holds those of all chunks at once. */
+    private long hiddenBytes(PerplexitySettings perplexity) {
+        long scoring = Perplexity.hiddenBytes(perplexity, experiment.shape());
+        int[][] chunks = scored.get(perplexity);
+        if (experiment.adaptation().isEmpty() || chunks == null) {
+            return scoring;
+        }
+        long once =
+                (long) chunks.length * perplexity.seqLen() * experiment.shape().hiddenSize() * Float.BYTES;
+        return Math.max(scoring, BlockSamples.COPIES * once);
     }
 
     /** Hidden states of a large model take seconds to write, so that is not done after every block. */
