@@ -72,7 +72,9 @@ class EquivalentTransformTest {
                     Map<String, NDArray> transformed = new LinkedHashMap<>(tensors);
                     transform.apply(transformed);
                     assertThat(transformed).as("%s changes tensors", edge).isNotEqualTo(tensors);
-                    assertThat(difference(before, pass.forward(block.with(transformed, false), states.batch(0), (b, s, x) -> {})))
+                    assertThat(difference(
+                                    before,
+                                    pass.forward(block.with(transformed, false), states.batch(0), (b, s, x) -> {})))
                             .as("%s of %s", transform.parameters().get(0).name(), name)
                             .isLessThan(TOLERANCE);
                     tried++;
@@ -101,7 +103,8 @@ class EquivalentTransformTest {
                     scramble(transform, which + edge.hashCode());
                     transform.apply(tensors);
                 }
-                assertThat(difference(before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
+                assertThat(difference(
+                                before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
                         .isLessThan(4 * TOLERANCE);
             }
         }
@@ -125,7 +128,8 @@ class EquivalentTransformTest {
                 scramble(transform, 3);
                 Map<String, NDArray> tensors = block.tensors();
                 transform.apply(tensors);
-                assertThat(difference(before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
+                assertThat(difference(
+                                before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
                         .isGreaterThan(1e-3);
             }
         }
@@ -149,8 +153,7 @@ class EquivalentTransformTest {
                     List<NDArray> variables = transform.parameters().stream()
                             .map(Parameter::tensor)
                             .toList();
-                    GradientCheck.check(
-                            manager, variables, scratch -> form(scratch, wide, transform, variables), 1e-6);
+                    GradientCheck.check(manager, variables, scratch -> form(scratch, wide, transform, variables), 1e-6);
                 }
             }
         }
@@ -189,8 +192,8 @@ class EquivalentTransformTest {
             case ATTENTION_IN, MLP_IN -> {
                 transforms.add(scaling(manager, edge, heads, hidden, false));
                 transforms.add(scaling(manager, edge, heads, hidden, true));
-                transforms.add(new AffineMap(
-                        manager, edge, heads, ones(manager, hidden), ones(manager, hidden), 0.5, 0.1, 1));
+                transforms.add(
+                        new AffineMap(manager, edge, heads, ones(manager, hidden), ones(manager, hidden), 0.5, 0.1, 1));
             }
             case MLP_MID -> transforms.add(scaling(manager, edge, heads, middle, false));
             case VALUE_OUT -> {
@@ -233,8 +236,7 @@ class EquivalentTransformTest {
     }
 
     private static ChannelScaling scaling(NDManager manager, Edge edge, HeadLayout heads, int channels, boolean shift) {
-        return new ChannelScaling(
-                edge, heads, ones(manager, channels), shift ? ones(manager, channels) : null, 0.1, 1);
+        return new ChannelScaling(edge, heads, ones(manager, channels), shift ? ones(manager, channels) : null, 0.1, 1);
     }
 
     private static NDArray ones(NDManager manager, long... shape) {

@@ -44,15 +44,16 @@ final class GradientCheck {
             assertThat(largest).as("variable %d matters", v).isPositive();
             for (int i = 0; i < differences.length; i++) {
                 assertThat(Math.abs(gradients.get(v)[i] - differences[i]) / largest)
-                        .as("variable %d, value %d: %s, by differences %s", v, i, gradients.get(v)[i], differences[i])
+                        .as(
+                                "variable %d, value %d: %s, by differences %s",
+                                v, i, gradients.get(v)[i], differences[i])
                         .isLessThan(tolerance);
             }
         }
     }
 
     /** Gradients, with Java's memory collected and written over between the two passes. */
-    static List<double[]> gradients(
-            NDManager manager, List<NDArray> variables, Function<NDManager, NDArray> function) {
+    static List<double[]> gradients(NDManager manager, List<NDArray> variables, Function<NDManager, NDArray> function) {
         variables.forEach(variable -> variable.setRequiresGradient(true));
         try (NDManager scratch = manager.newSubManager();
                 GradientCollector collector = Engine.getInstance().newGradientCollector()) {
