@@ -6,18 +6,32 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * MXINT: sign and mantissa integers, and one power of two shared by a block. Bit for bit the {@code block_fp} of LQER
- * (ICML 2024), its emulation artefacts included: 1e-9 is added to magnitudes, magnitudes up to 1e-8 are left alone, a
- * block whose largest magnitude is exactly a power of two loses it to the clamp, and a block with a magnitude above
- * 2^127 becomes NaN, as does one with a NaN or an infinity.
+ * MXINT: sign and mantissa integers, and one power of two shared by a block. A block with a NaN or an infinity becomes
+ * NaN.
  *
  * @param bits of a value, sign included
  * @param blockSize rows and columns that share an exponent, or columns alone; -1 is the whole dimension
  * @param exponentBits of a block's exponent
  * @param exponentBias exponents reach from {@code -exponentBias} to {@code 2^exponentBits - 1 - exponentBias}
  */
-public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBits, int exponentBias)
+public record BlockFloatFormat(
+        int bits, List<Integer> blockSize, int exponentBits, int exponentBias, ExponentRounding exponentRounding)
         implements NumberFormat {
+    /** How a block's exponent follows from the logarithm of its largest magnitude. */
+    public enum ExponentRounding {
+        /**
+         * Up, and mantissas are fractions. Bit for bit the {@code block_fp} of LQER (ICML 2024), its emulation artefacts
+         * included: 1e-9 is added to magnitudes, magnitudes up to 1e-8 are left alone, a block whose largest magnitude is
+         * exactly a power of two loses it to the clamp, and a block with a magnitude above 2^127 becomes NaN.
+         */
+        CEIL,
+        /**
+         * Down, and mantissas have one bit before the point; what is beyond the largest is clamped to it. The rule of the
+         * OCP Microscaling Formats (MX) specification 1.0, and of QERA (ICLR 2025).
+         */
+        FLOOR
+    }
+
     private static final float OFFSET = 1e-9f;
     private static final float UNTOUCHED = 1e-8f;
     private static final int UNTOUCHED_BITS = Float.floatToRawIntBits(UNTOUCHED);
@@ -30,6 +44,11 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
         if (bits < 2 || bits > 23 || exponentBits < 1 || exponentBits > 8) {
             throw new IllegalArgumentException("no such format: " + bits + " bits, " + exponentBits + " exponent bits");
         }
+    }
+
+    /** The format of LQER. */
+    public BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBits, int exponentBias) {
+        this(bits, blockSize, exponentBits, exponentBias, ExponentRounding.CEIL);
     }
 
     /** The exponent range centred as in LQER. */
@@ -45,7 +64,7 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
         blocks.rewrite(values, () -> new Kernel(blocks, smallest, zeroBlocks));
         // LQER gives an all-zero block the smallest maximum there is: where even that is beyond the range, so is zero
         int least = smallest.get() + 1;
-        if (zeroBlocks.get() > 0 && least <= LARGEST_FINITE_BITS && exponent(least) > Float.MAX_EXPONENT) {
+        if (ceil() && zeroBlocks.get() > 0 && least <= LARGEST_FINITE_BITS && exponent(least) > Float.MAX_EXPONENT) {
             for (int i = 0; i < values.capacity(); i++) {
                 values.put(i, Float.NaN);
             }
@@ -71,8 +90,18 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
         return place < blockSize.size() ? blockSize.get(blockSize.size() - 1 - place) : -1;
     }
 
+    private boolean ceil() {
+        return exponentRounding == ExponentRounding.CEIL;
+    }
+
+    /** Of a block's step to its exponent: {@code step = 2^(exponent - stepsBelow)}. */
+    private int stepsBelow() {
+        return ceil() ? bits - 1 : bits - 2;
+    }
+
+    /** {@code maximumBits} are those of a positive, finite float32. */
     private int exponent(int maximumBits) {
-        return clamped(Log2.ceil(maximumBits));
+        return clamped(ceil() ? Log2.ceil(maximumBits) : Math.getExponent((double) Float.intBitsToFloat(maximumBits)));
     }
 
     private int clamped(int exponent) {
@@ -82,13 +111,13 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
     }
 
     private float[] scales() {
-        int mantissaBits = bits - 1;
         float[] scales = new float[257];
         for (int biased = 0; biased < scales.length; biased++) {
             int exponent = clamped(biased - 127);
-            // both 2^(m - e) and its inverse must be normal numbers; the last two are NaN and the infinities
-            boolean exact = exponent >= mantissaBits - 126 && exponent <= Float.MAX_EXPONENT && biased < 255;
-            scales[biased] = exact ? Math.scalb(1f, mantissaBits - exponent) : Float.NaN;
+            int power = stepsBelow() - exponent;
+            // both 2^power and its inverse must be normal numbers; the last two are NaN and the infinities
+            boolean exact = Math.abs(power) <= 126 && exponent <= Float.MAX_EXPONENT && biased < 255;
+            scales[biased] = exact ? Math.scalb(1f, power) : Float.NaN;
         }
         return scales;
     }
@@ -102,17 +131,20 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
         private final int blockColumns;
         private final int mantissaBits = bits - 1;
         private final float largestCode = (1 << mantissaBits) - 1;
+        /** Bits of the largest magnitude that is left alone. */
+        private final int untouchedBits = ceil() ? UNTOUCHED_BITS : 0;
+
         private final AtomicInteger smallest;
         private final AtomicInteger zeroBlocks;
         /** The row at hand, from index 0: with an offset the compiler gives up. */
         private final float[] line;
-        /** 2^(m - e) by biased exponent before it is clamped; NaN where the fast way is not exact. */
+        /** The inverse of the step by biased exponent before it is clamped; NaN where the fast way is not exact. */
         private final float[] scaleOf = scales();
         /** Largest magnitude of each column of the strip. */
         private final float[] columnMaxima;
         /** Bits of the largest magnitude of each block. */
         private final int[] maxima;
-        /** 2^(m - e) of each column's block; 1 where the block's values are too small to be touched. */
+        /** The inverse of the step of each column's block; 1 where the block's values are too small to be touched. */
         private final float[] scales;
 
         Kernel(Blocks blocks, AtomicInteger smallest, AtomicInteger zeroBlocks) {
@@ -140,10 +172,12 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
             for (int row = 0; row < rows; row++) {
                 int start = at + row * columns;
                 float[] own = rows == 1 && start > 0 ? line : Lines.row(values, start, line, columns);
-                if (fast) {
+                if (!fast) {
+                    roundSlowly(own);
+                } else if (ceil()) {
                     roundLine(own, scales, columns, largestCode);
                 } else {
-                    roundSlowly(own);
+                    roundPlainLine(own, scales, columns, largestCode);
                 }
                 Lines.store(own, values, start, columns);
             }
@@ -173,7 +207,7 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
                 sawZeros |= maximum == 0;
                 // zero becomes the largest there is
                 seenSmallest = Math.min(seenSmallest, (maximum - 1) & Integer.MAX_VALUE);
-                float scale = maximum > UNTOUCHED_BITS ? scaleOf[Log2.biasedCeil(maximum)] : 1;
+                float scale = maximum > untouchedBits ? scaleOf[biased(maximum)] : 1;
                 fast &= scale > 0;
                 for (int i = from; i < to; i++) {
                     scales[i] = scale;
@@ -186,6 +220,19 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
                 smallest.accumulateAndGet(seenSmallest, Math::min);
             }
             return fast;
+        }
+
+        private int biased(int maximum) {
+            // of a subnormal number the true exponent is lower, which the entry for 0 leaves to the slow way
+            return ceil() ? Log2.biasedCeil(maximum) : maximum >>> 23;
+        }
+
+        private static void roundPlainLine(float[] values, float[] scales, int count, float largestCode) {
+            for (int i = 0; i < count; i++) {
+                float scale = scales[i];
+                float scaled = Math.max(-largestCode, Math.min(values[i] * scale, largestCode));
+                values[i] = ((scaled + Lines.WHOLE) - Lines.WHOLE) / scale;
+            }
         }
 
         private static void roundLine(float[] values, float[] scales, int count, float largestCode) {
@@ -201,22 +248,33 @@ public record BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBi
             }
         }
 
-        /** LQER's arithmetic step by step, for strips where powers of two leave the normal range. */
+        /** For strips where powers of two leave the normal range. */
         private void roundSlowly(float[] values) {
-            float codes = 1 << mantissaBits;
             for (int column = 0; column < columns; column++) {
                 int maximum = maxima[column / blockColumns];
-                float value = values[column];
-                float magnitude = Math.abs(value);
                 int exponent = maximum > LARGEST_FINITE_BITS ? 128 : exponent(Math.max(1, maximum));
                 if (exponent > Float.MAX_EXPONENT && maximum > 0) {
                     values[column] = Float.NaN;
-                } else if (magnitude > UNTOUCHED) {
-                    float scale = (float) Math.scalb(1.0, exponent);
-                    float code = (float) Math.rint((magnitude + OFFSET) / scale * codes);
-                    values[column] = Math.copySign(scale * (Math.min(code, largestCode) / codes), value);
+                } else if (ceil()) {
+                    values[column] = slowly(values[column], exponent);
+                } else {
+                    double step = Math.scalb(1.0, exponent - stepsBelow());
+                    double code = Math.min(Math.rint(Math.abs(values[column]) / step), largestCode);
+                    values[column] = (float) Math.copySign(code * step, values[column]);
                 }
             }
+        }
+
+        /** LQER's arithmetic step by step. */
+        private float slowly(float value, int exponent) {
+            float magnitude = Math.abs(value);
+            if (!(magnitude > UNTOUCHED)) {
+                return value;
+            }
+            float codes = 1 << mantissaBits;
+            float scale = (float) Math.scalb(1.0, exponent);
+            float code = (float) Math.rint((magnitude + OFFSET) / scale * codes);
+            return Math.copySign(scale * (Math.min(code, largestCode) / codes), value);
         }
     }
 }

@@ -1,6 +1,7 @@
 package dev.ptq.format;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
 import java.util.LinkedHashMap;
@@ -39,7 +40,7 @@ public final class Formats {
                 "mxint",
                 new Kind(
                         "integers with one exponent per block, LQER's block_fp: bits, block_size, exponent_bits,"
-                                + " exponent_bias",
+                                + " exponent_bias, exponent_rounding",
                         (table, use) -> blockFloat(table)));
         KINDS.put(
                 "minifloat",
@@ -122,7 +123,11 @@ public final class Formats {
         }
         int exponentBits = table.integer("exponent_bits", 8, 1, 8);
         int bias = table.integer("exponent_bias", BlockFloatFormat.defaultBias(exponentBits), 0, 255);
-        return new BlockFloatFormat(bits, blockSize, exponentBits, bias);
+        Map<String, ExponentRounding> roundings = new LinkedHashMap<>();
+        roundings.put("ceil", ExponentRounding.CEIL);
+        roundings.put("floor", ExponentRounding.FLOOR);
+        ExponentRounding rounding = table.choice("exponent_rounding", roundings, "ceil");
+        return new BlockFloatFormat(bits, blockSize, exponentBits, bias, rounding);
     }
 
     private static NumberFormat minifloat(ConfigTable table) {

@@ -276,7 +276,7 @@ final class BlockReconstruction implements AutoCloseable {
         switch (training.loss()) {
             case SQUARED -> {}
             case SQUARED_SUM_OF_TOKENS ->
-                loss = loss.mul(scalar(scratch, input.getShape().get(1)));
+                loss = loss.mul(scalar(scratch, (double) input.getShape().get(1)));
             case SQUARED_AND_COSINE -> {
                 NDArray cosine = Torch.meanCosine(output, target).abs().maximum(scalar(scratch, 1e-6));
                 loss = loss.sub(cosine.log().mul(scalar(scratch, training.cosineWeight())));

@@ -2,6 +2,7 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.model.LinearSpec;
@@ -79,7 +80,21 @@ final class LearnedDivision implements WeightRounding {
             log = factors.get(0).tensor().matMul(factors.get(1).tensor()).add(log);
         }
         NDArray scale = step.tensor().exp().mul(grid.scale());
-        return format.divided(weight, scale, grid.zeroPoint(), log.exp());
+        NDArray divisor = log.exp().mul(perColumn(scale, weight.getShape().get(1)));
+        return format.divided(weight, scale, grid.zeroPoint(), divisor);
+    }
+
+    /** Repeats a scale per group, {@code [outFeatures, groups]}, for the columns of each group, where there are several. */
+    private NDArray perColumn(NDArray scale, long columns) {
+        long groups = scale.getShape().get(1);
+        if (groups == 1) {
+            return scale;
+        }
+        long rows = scale.getShape().get(0);
+        return scale.reshape(rows, groups, 1)
+                .broadcast(new Shape(rows, groups, format.groupSize()))
+                .reshape(rows, groups * format.groupSize())
+                .get(new NDIndex(":, :{}", columns));
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.BlockFloatFormat;
@@ -15,7 +16,7 @@ import dev.ptq.model.LowRank;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
-import java.util.Arrays;
+import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -23,8 +24,8 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /**
- * LQER and L2QER: a low-rank path beside each linear that takes back most of its weight's quantization error. The two
- * differ in the metric only. Source: LQER (ICML 2024).
+ * LQER, L2QER and QERA: a low-rank path beside each linear that takes back most of its weight's quantization error. They
+ * differ in the metric only. Sources: LQER (ICML 2024), QERA (ICLR 2025).
  *
  * @param metric in which the error is made small
  * @param rank of the path
@@ -45,13 +46,27 @@ public record LowRankCorrection(
         boolean singularValues)
         implements Method {
     private static final float SMALLEST_SCALE = 1e-4f;
+    /** Features of an input whose autocorrelation fits in one window, {@link NativeFloats#window}. */
+    private static final int LARGEST_MATRIX = 23170;
 
     /** In which the error is made small. */
     public enum Metric {
         /** Every input channel counts the same. */
-        IDENTITY,
+        IDENTITY("lqer", Optional.empty()),
         /** Input channels count by their mean magnitude. */
-        MEAN_ABS
+        MEAN_ABS("l2qer", Optional.of(Statistic.MAX_BATCH_MEAN_ABS)),
+        /** Input channels count by their mean square: the error of the output, were the channels independent. */
+        SECOND_MOMENT("qera_approx", Optional.of(Statistic.SECOND_MOMENT)),
+        /** The expected error of the output. */
+        AUTOCORRELATION("qera_exact", Optional.of(Statistic.AUTOCORRELATION));
+
+        private final String method;
+        private final Optional<Statistic> statistic;
+
+        Metric(String method, Optional<Statistic> statistic) {
+            this.method = method;
+            this.statistic = statistic;
+        }
     }
 
     static LowRankCorrection read(ConfigTable table, Metric metric) {
@@ -78,12 +93,12 @@ public record LowRankCorrection(
 
     @Override
     public String name() {
-        return metric == Metric.IDENTITY ? "lqer" : "l2qer";
+        return metric.method;
     }
 
     @Override
     public Set<Statistic> statistics() {
-        return metric == Metric.IDENTITY ? Set.of() : Set.of(Statistic.MAX_BATCH_MEAN_ABS);
+        return metric.statistic.map(Set::of).orElse(Set.of());
     }
 
     @Override
@@ -96,6 +111,14 @@ public record LowRankCorrection(
                     "'" + pattern + "' matches no weight; there are such as "
                             + linears.get(0).weightName());
         }
+        matched.stream()
+                .filter(linear -> metric == Metric.AUTOCORRELATION && linear.inFeatures() > LARGEST_MATRIX)
+                .findFirst()
+                .ifPresent(linear -> table.problem(
+                        "pattern",
+                        "expected weights of at most " + LARGEST_MATRIX + " input features, "
+                                + linear.weightName() + " has " + linear.inFeatures()
+                                + "; leave it to a step qera_approx"));
         matched.stream()
                 .filter(linear -> rank > Math.min(linear.inFeatures(), linear.outFeatures()))
                 .findFirst()
@@ -118,7 +141,7 @@ public record LowRankCorrection(
     }
 
     @Override
-    public void apply(BlockWork work) {
+    public void apply(BlockWork work) throws IOException {
         for (Linear linear : work.block().linears()) {
             if (matches(linear.spec())) {
                 correct(work, linear);
@@ -126,7 +149,7 @@ public record LowRankCorrection(
         }
     }
 
-    private void correct(BlockWork work, Linear linear) {
+    private void correct(BlockWork work, Linear linear) throws IOException {
         long start = System.nanoTime();
         LinearSpec spec = linear.spec();
         NDManager owner = work.block().manager();
@@ -134,8 +157,10 @@ public record LowRankCorrection(
             NDArray weight = linear.weight();
             weight.tempAttach(scratch);
             NDArray error = weight.sub(work.quantizedWeight(linear)).transpose(1, 0);
-            NDArray scale = NativeFloats.of(scratch, scale(work, spec), spec.inFeatures());
-            LowRankSolver.Solution solution = solver.solve(error, scale, rank, work.seed(spec));
+            NDArray weights = weights(work, spec, scratch);
+            LowRankSolver.Solution solution = isSquared()
+                    ? solver.solveSquared(error, weights, rank, work.seed(spec))
+                    : solver.solve(error, weights, rank, work.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
             double before = relative(error, weight);
@@ -143,7 +168,7 @@ public record LowRankCorrection(
             a.attach(owner);
             b.attach(owner);
             if (singularValues) {
-                keepSingularValues(work, spec, error, scale, solution);
+                keepSingularValues(work, spec, error, weights, solution);
             }
             double seconds = (System.nanoTime() - start) / 1e9;
             work.correct(
@@ -155,9 +180,11 @@ public record LowRankCorrection(
     }
 
     private void keepSingularValues(
-            BlockWork work, LinearSpec spec, NDArray error, NDArray scale, LowRankSolver.Solution solution) {
+            BlockWork work, LinearSpec spec, NDArray error, NDArray weights, LowRankSolver.Solution solution) {
         NDArray scaled = solution.singularValues()
-                .orElseGet(() -> LowRankSolver.singularValues(error.mul(scale.reshape(spec.inFeatures(), 1))));
+                .orElseGet(() -> isSquared()
+                        ? LowRankSolver.singularValuesSquared(error, weights)
+                        : LowRankSolver.singularValues(error.mul(weights.reshape(spec.inFeatures(), 1))));
         work.keepSingularValues(spec, scaled, metric == Metric.IDENTITY ? scaled : LowRankSolver.singularValues(error));
     }
 
@@ -167,15 +194,32 @@ public record LowRankCorrection(
         return norm == 0 ? 0 : Math.sqrt(NativeFloats.sumOfSquares(error) / norm);
     }
 
-    private float[] scale(BlockWork work, LinearSpec spec) {
+    /** Whether the metric is given by its square. */
+    private boolean isSquared() {
         return switch (metric) {
-            case IDENTITY -> {
-                float[] ones = new float[spec.inFeatures()];
-                Arrays.fill(ones, 1);
-                yield ones;
-            }
-            case MEAN_ABS -> normalized(work.statistics().of(spec, Statistic.MAX_BATCH_MEAN_ABS));
+            case IDENTITY, MEAN_ABS -> false;
+            case SECOND_MOMENT, AUTOCORRELATION -> true;
         };
+    }
+
+    /** What the solver takes as the metric. */
+    private NDArray weights(BlockWork work, LinearSpec spec, NDManager manager) throws IOException {
+        NDArray weights = switch (metric) {
+            case IDENTITY -> manager.ones(new Shape(spec.inFeatures()));
+            case MEAN_ABS ->
+                NativeFloats.of(
+                        manager,
+                        normalized(work.statistics().of(spec, Statistic.MAX_BATCH_MEAN_ABS)),
+                        spec.inFeatures());
+            case SECOND_MOMENT ->
+                NativeFloats.of(manager, work.statistics().of(spec, Statistic.SECOND_MOMENT), spec.inFeatures());
+            case AUTOCORRELATION -> work.statistics().matrix(manager, spec, Statistic.AUTOCORRELATION);
+        };
+        if (!NativeFloats.allFinite(weights)) {
+            throw new IOException(spec.module() + ": the statistics of its input for " + name()
+                    + " have a value that is NaN or infinite; calibrate with another text");
+        }
+        return weights;
     }
 
     /** Raises values to at least 1e-4 and divides them by the geometric mean of the smallest and the largest. */

@@ -12,11 +12,13 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.function.UnaryOperator;
 
 /**
- * Best low-rank approximation in a weighted Frobenius norm: the factors that minimize {@code ||S (E - A B)||} with
- * {@code S = diag(scale)}. From {@code S E = U Σ Vᵀ} they are {@code A = S⁻¹ U_r}, {@code B = Σ_r V_rᵀ}. Source: LQER
- * (ICML 2024).
+ * Best low-rank approximation in a weighted Frobenius norm: the factors that minimize {@code ||S (E - A B)||}. From
+ * {@code S E = U Σ Vᵀ} they are {@code A = S⁻¹ U_r}, {@code B = Σ_r V_rᵀ}. Source: LQER (ICML 2024). As
+ * {@code S E V_r = U_r Σ_r}, also {@code A = E V_r Σ_r⁻¹}, for which {@code SᵀS} is enough, be it singular. Source of the
+ * metrics that are given so: QERA (ICLR 2025).
  *
  * @param kind how the leading singular vectors are found
  * @param iterations of the subspace, for {@link Kind#RANDOMIZED}
@@ -25,6 +27,8 @@ import java.util.SplittableRandom;
 public record LowRankSolver(Kind kind, int iterations, int oversample) {
     /** Below this size of the smaller side the full decomposition costs next to nothing. */
     private static final int SMALL = 512;
+    /** Eigenvectors beyond the rank that are refined with it. */
+    private static final int MARGIN = 16;
 
     /** How the leading singular vectors are found. */
     public enum Kind {
@@ -89,7 +93,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     }
 
     /**
-     * Solves for one layer.
+     * Solves for one layer in the metric {@code S = diag(scale)}.
      *
      * @param error quantization error {@code (W - Wq)ᵀ}, {@code [inFeatures, outFeatures]}, float32
      * @param scale channel weights, {@code [inFeatures]}, float32, all positive
@@ -97,18 +101,16 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
      * @param seed of the random start
      */
     public Solution solve(NDArray error, NDArray scale, int rank, long seed) {
+        requireRank(error, rank);
         long in = error.getShape().get(0);
         long out = error.getShape().get(1);
-        if (rank < 1 || rank > Math.min(in, out)) {
-            throw new IllegalArgumentException("rank " + rank + " of an error of " + error.getShape());
-        }
         NDManager outer = error.getManager();
         try (NDManager scratch = outer.newSubManager()) {
             error.tempAttach(scratch);
             NDArray column = scale.reshape(in, 1);
             NDArray scaled = error.mul(column);
             Leading leading;
-            if (kind == Kind.EXACT && Math.min(in, out) <= SMALL) {
+            if (kind == Kind.EXACT && isSmall(error)) {
                 leading = inDouble(scaled, rank);
             } else if (in < out) {
                 leading = transposed(leading(transpose(scaled), rank, seed));
@@ -127,6 +129,78 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     }
 
     /**
+     * Solves for one layer in a metric that is given by its square. Where the rank is beyond that of {@code S E}, the
+     * factors end in zeros.
+     *
+     * @param error quantization error {@code (W - Wq)ᵀ}, {@code [inFeatures, outFeatures]}, float32
+     * @param square the diagonal of {@code SᵀS}, {@code [inFeatures]}, or all of it, {@code [inFeatures, inFeatures]},
+     *     float32, finite
+     * @param rank at most the smaller side of {@code error}
+     * @param seed of the random start
+     */
+    public Solution solveSquared(NDArray error, NDArray square, int rank, long seed) {
+        requireRank(error, rank);
+        NDManager outer = error.getManager();
+        try (NDManager scratch = outer.newSubManager()) {
+            error.tempAttach(scratch);
+            square.tempAttach(scratch);
+            WeightedError weighted;
+            NDList eigen;
+            Optional<NDArray> all = Optional.empty();
+            if (kind == Kind.EXACT) {
+                weighted = narrow(error, square);
+                eigen = Torch.eigh(weighted.gram());
+                all = Optional.of(roots(eigen.get(0)).toType(DataType.FLOAT32, false));
+                if (!isSmall(error)) {
+                    NDArray leading = WeightedError.lastColumns(eigen.get(1), Math.min(weighted.size(), rank + MARGIN));
+                    eigen = weighted.eigenWithin(orthonormal(weighted.gramTimes(leading)));
+                }
+            } else {
+                weighted = WeightedError.of(error, square);
+                int count = (int) Math.min(Math.min(error.size(0), error.size(1)), rank + oversample);
+                NDArray basis = subspace(
+                        scratch, weighted.size(), count, seed, columns -> orthonormal(weighted.gramTimes(columns)));
+                eigen = weighted.eigenWithin(basis);
+            }
+            NDList factors = weighted.factors(eigen, rank);
+            double total = weighted.energy();
+            double captured = factors.get(2).sum().getDouble();
+            factors.get(0).attach(outer);
+            factors.get(1).attach(outer);
+            all.ifPresent(values -> values.attach(outer));
+            return new Solution(factors.get(0), factors.get(1), all, total <= 0 ? 1 : Math.min(1, captured / total));
+        }
+    }
+
+    /** All singular values of {@code S E} as {@link #solveSquared} finds them, attached to the manager of the error. */
+    public static NDArray singularValuesSquared(NDArray error, NDArray square) {
+        NDManager outer = error.getManager();
+        try (NDManager scratch = outer.newSubManager()) {
+            error.tempAttach(scratch);
+            square.tempAttach(scratch);
+            NDArray values =
+                    roots(Torch.eigenvalues(narrow(error, square).gram())).toType(DataType.FLOAT32, false);
+            values.attach(outer);
+            return values;
+        }
+    }
+
+    private static WeightedError narrow(NDArray error, NDArray square) {
+        DataType precision = isSmall(error) ? DataType.FLOAT64 : DataType.FLOAT32;
+        return WeightedError.narrow(error.toType(precision, false), square.toType(precision, false));
+    }
+
+    private static boolean isSmall(NDArray error) {
+        return Math.min(error.size(0), error.size(1)) <= SMALL;
+    }
+
+    private static void requireRank(NDArray error, int rank) {
+        if (rank < 1 || rank > Math.min(error.size(0), error.size(1))) {
+            throw new IllegalArgumentException("rank " + rank + " of an error of " + error.getShape());
+        }
+    }
+
+    /**
      * All singular values of a matrix, the largest first, attached to its manager. Of a matrix that is large on both
      * sides they are the roots of the Gram matrix's eigenvalues: below a thousandth of the largest they are noise.
      */
@@ -136,7 +210,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         long columns = matrix.getShape().get(1);
         try (NDManager scratch = outer.newSubManager()) {
             matrix.tempAttach(scratch);
-            NDArray values = Math.min(rows, columns) <= SMALL
+            NDArray values = isSmall(matrix)
                     ? Torch.singularValues(matrix.toType(DataType.FLOAT64, false))
                             .toType(DataType.FLOAT32, false)
                     : roots(Torch.eigenvalues(gram(rows < columns ? transpose(matrix) : matrix)));
@@ -164,10 +238,16 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         if (kind == Kind.EXACT) {
             NDList eigen = Torch.eigh(gram(matrix));
             // ascending order: the leading ones are the last columns
-            basis = eigen.get(1).get(new NDIndex(":, {}:", columns - Math.min(columns, rank + 16)));
+            basis = WeightedError.lastColumns(eigen.get(1), Math.min(columns, rank + MARGIN));
             all = Optional.of(roots(eigen.get(0)));
         } else {
-            basis = subspace(matrix, Math.min(columns, rank + oversample), seed);
+            NDArray turned = transpose(matrix);
+            basis = subspace(
+                    matrix.getManager(),
+                    columns,
+                    Math.min(columns, rank + oversample),
+                    seed,
+                    start -> orthonormal(turned.matMul(orthonormal(matrix.matMul(start)))));
         }
         // Rayleigh-Ritz on the matrix itself: M V = (U Σ W) with V's columns orthonormal
         NDList parts = Torch.svd(matrix.matMul(basis));
@@ -202,17 +282,16 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         return eigenvalues.maximum(eigenvalues.zerosLike()).sqrt().flip(0);
     }
 
-    private NDArray subspace(NDArray matrix, int count, long seed) {
-        int columns = (int) matrix.getShape().get(1);
+    /** {@code count} orthonormal columns after {@link #iterations} steps from a random start. */
+    private NDArray subspace(NDManager manager, int rows, int count, long seed, UnaryOperator<NDArray> step) {
         SplittableRandom random = new SplittableRandom(seed);
-        float[] start = new float[columns * count];
+        float[] start = new float[rows * count];
         for (int i = 0; i < start.length; i++) {
             start[i] = (float) random.nextGaussian();
         }
-        NDArray basis = orthonormal(NativeFloats.of(matrix.getManager(), start, columns, count));
-        NDArray turned = transpose(matrix);
+        NDArray basis = orthonormal(NativeFloats.of(manager, start, rows, count));
         for (int i = 0; i < iterations; i++) {
-            basis = orthonormal(turned.matMul(orthonormal(matrix.matMul(basis))));
+            basis = step.apply(basis);
         }
         return basis;
     }

@@ -24,6 +24,17 @@ public final class Methods {
                         "the same, weighted by mean activation magnitudes (L2QER, ICML 2024); needs calibration",
                         table -> LowRankCorrection.read(table, LowRankCorrection.Metric.MEAN_ABS)));
         ENTRIES.put(
+                "qera_approx",
+                new Entry(
+                        "the same, weighted by mean squares of activations (QERA, ICLR 2025); needs calibration",
+                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.SECOND_MOMENT)));
+        ENTRIES.put(
+                "qera_exact",
+                new Entry(
+                        "the least expected error of the output, from the activations' autocorrelation (QERA, ICLR"
+                                + " 2025); needs calibration",
+                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.AUTOCORRELATION)));
+        ENTRIES.put(
                 "smoothquant",
                 new Entry(
                         "outliers of activations moved into weights in closed form (SmoothQuant, ICML 2023); needs"

@@ -187,8 +187,7 @@ public final class Workspace implements AutoCloseable {
         model();
         List<String> problems = new ArrayList<>();
         try {
-            if (experiment.calibration().isPresent()
-                    && (experiment.needsSamples() || !experiment.statistics().isEmpty())) {
+            if (experiment.calibration().isPresent() && experiment.usesCalibration()) {
                 calibrationSamples(experiment.calibration().get());
             }
         } catch (ConfigException e) {

@@ -9,6 +9,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
+import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
@@ -41,6 +42,9 @@ class NumberFormatTest {
                 blockFloat(2, -1, -1),
                 new BlockFloatFormat(5, List.of(7), 8, 127),
                 new BlockFloatFormat(8, List.of(), 4, 7),
+                new BlockFloatFormat(4, List.of(1, 16), 8, 127, ExponentRounding.FLOOR),
+                new BlockFloatFormat(8, List.of(16, 1), 8, 127, ExponentRounding.FLOOR),
+                new BlockFloatFormat(6, List.of(2, 3), 4, 7, ExponentRounding.FLOOR),
                 new MinifloatFormat(4, 2, 1),
                 new MinifloatFormat(8, 4, 7),
                 new FixedPointFormat(8, 4, true),

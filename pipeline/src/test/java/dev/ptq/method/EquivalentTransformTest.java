@@ -135,9 +135,21 @@ class EquivalentTransformTest {
         }
     }
 
+    static Stream<Arguments> smallModels() {
+        return Stream.of(
+                Arguments.of(
+                        "llama",
+                        SyntheticModel.llama()
+                                .sizes(8, 12)
+                                .heads(4, 2)
+                                .headDim(4)
+                                .biases(true, true)),
+                Arguments.of("OPT", SyntheticModel.opt().sizes(8, 12).heads(2, 2)));
+    }
+
     /** The gradient of a random linear form of all tensors, in every parameter. */
     @ParameterizedTest(name = "{0}")
-    @MethodSource("models")
+    @MethodSource("smallModels")
     void gradients(String name, SyntheticModel synthetic) throws IOException {
         synthetic.write(folder);
         try (LanguageModel model = LanguageModel.open(folder);
@@ -183,11 +195,8 @@ class EquivalentTransformTest {
             NDManager manager, Block block, Edge edge, HeadLayout heads, boolean exact) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         int keys = heads.kvHeads() * heads.headDim();
-        int hidden = (int) block.tensors().get("q_proj.weight").getShape().get(1);
-        int middle = (int) block.tensors()
-                .get(edge.consumers().get(0) + ".weight")
-                .getShape()
-                .get(1);
+        int hidden = columns(block, "q_proj");
+        int middle = columns(block, edge.consumers().get(0));
         switch (edge.kind()) {
             case ATTENTION_IN, MLP_IN -> {
                 transforms.add(scaling(manager, edge, heads, hidden, false));
@@ -233,6 +242,15 @@ class EquivalentTransformTest {
             }
         }
         return transforms;
+    }
+
+    private static int columns(Block block, String linear) {
+        return block.linears().stream()
+                .map(found -> found.spec())
+                .filter(spec -> spec.shortName().equals(linear))
+                .findFirst()
+                .orElseThrow()
+                .inFeatures();
     }
 
     private static ChannelScaling scaling(NDManager manager, Edge edge, HeadLayout heads, int channels, boolean shift) {

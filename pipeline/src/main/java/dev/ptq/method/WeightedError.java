@@ -1,0 +1,103 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.DataType;
+import dev.ptq.tensor.Torch;
+import java.util.Optional;
+
+/**
+ * An error {@code E} and {@code P = SᵀS E}, in a metric {@code S} of which only {@code SᵀS} is known. The right singular
+ * vectors of {@code S E} are the eigenvectors of the Gram matrix {@code EᵀP}, so no root of {@code SᵀS} is taken. Arrays
+ * are attached to the manager of the error.
+ */
+final class WeightedError {
+    private final NDArray error;
+    private final NDArray weighted;
+    /** With orthonormal columns: the error is {@code E} times its transpose. Absent: the error is {@code E}. */
+    private final Optional<NDArray> rows;
+
+    private WeightedError(NDArray error, NDArray square, Optional<NDArray> rows) {
+        this.error = error;
+        this.weighted =
+                square.getShape().dimension() == 1 ? error.mul(square.reshape(square.size(), 1)) : square.matMul(error);
+        this.rows = rows;
+    }
+
+    /**
+     * Multiplies.
+     *
+     * @param error {@code [inFeatures, outFeatures]}
+     * @param square the diagonal of {@code SᵀS}, {@code [inFeatures]}, or all of it, {@code [inFeatures, inFeatures]}
+     */
+    static WeightedError of(NDArray error, NDArray square) {
+        return new WeightedError(error, square, Optional.empty());
+    }
+
+    /** As above, with a Gram matrix that is no larger than the error's smaller side. */
+    static WeightedError narrow(NDArray error, NDArray square) {
+        if (error.size(0) >= error.size(1)) {
+            return of(error, square);
+        }
+        NDList parts = Torch.qr(error.transpose(1, 0));
+        return new WeightedError(parts.get(1).transpose(1, 0), square, Optional.of(parts.get(0)));
+    }
+
+    /** Side of the Gram matrix. */
+    int size() {
+        return Math.toIntExact(error.size(1));
+    }
+
+    /** {@code ||S E||²}. */
+    double energy() {
+        return error.mul(weighted).sum().toType(DataType.FLOAT64, false).getDouble();
+    }
+
+    NDArray gram() {
+        return error.transpose(1, 0).matMul(weighted);
+    }
+
+    /** The Gram matrix times columns. */
+    NDArray gramTimes(NDArray columns) {
+        return error.transpose(1, 0).matMul(weighted.matMul(columns));
+    }
+
+    /** Eigenvalues, ascending, and eigenvectors, as columns, within the span of orthonormal columns; in double. */
+    NDList eigenWithin(NDArray basis) {
+        NDArray left = error.matMul(basis).toType(DataType.FLOAT64, false);
+        NDArray right = weighted.matMul(basis).toType(DataType.FLOAT64, false);
+        NDList eigen = Torch.eigh(left.transpose(1, 0).matMul(right));
+        NDArray vectors = basis.matMul(eigen.get(1).toType(basis.getDataType(), false));
+        return new NDList(eigen.get(0), vectors);
+    }
+
+    /**
+     * {@code A = E V Σ⁻¹}, {@code [inFeatures, rank]}, {@code B = Σ Vᵀ}, {@code [rank, outFeatures]}, float32, and
+     * {@code Σ²}, the largest first, float64. What is zero but for rounding is zero in all of them.
+     *
+     * @param eigen eigenvalues and eigenvectors in the order of {@link #eigenWithin}, at least {@code rank}
+     */
+    NDList factors(NDList eigen, int rank) {
+        NDArray squares = eigen.get(0)
+                .toType(DataType.FLOAT64, false)
+                .get(new NDIndex("{}:", eigen.get(0).size() - rank))
+                .flip(0);
+        NDArray vectors = lastColumns(eigen.get(1), rank).flip(1);
+        double least = squares.getDouble(0) * size() * Math.ulp(1.0);
+        NDArray kept = squares.gt(Math.max(0, least)).toType(DataType.FLOAT64, false);
+        squares = squares.mul(kept);
+        NDArray sigma = squares.sqrt();
+        NDArray inverse = kept.div(sigma.add(kept.neg().add(1)));
+        NDArray a = error.matMul(vectors)
+                .mul(inverse.toType(vectors.getDataType(), false).reshape(1, rank));
+        NDArray right = rows.isPresent() ? rows.get().matMul(vectors) : vectors;
+        NDArray b = right.transpose(1, 0)
+                .mul(sigma.toType(vectors.getDataType(), false).reshape(rank, 1));
+        return new NDList(a.toType(DataType.FLOAT32, false), b.toType(DataType.FLOAT32, false), squares);
+    }
+
+    static NDArray lastColumns(NDArray matrix, int count) {
+        return matrix.get(new NDIndex(":, {}:", matrix.size(1) - count));
+    }
+}
