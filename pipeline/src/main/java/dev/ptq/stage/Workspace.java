@@ -48,6 +48,7 @@ public final class Workspace implements AutoCloseable {
     private final Map<Text, Text.Content> texts = new LinkedHashMap<>();
     private final Map<PerplexitySettings, int[][]> scored = new HashMap<>();
     private final Map<String, List<String>> taskFiles = new LinkedHashMap<>();
+    private final Map<String, String> taskCommits = new HashMap<>();
     private final Map<String, TaskData> taskData = new HashMap<>();
     private final Map<TasksSettings, TaskEvaluation> tasks = new HashMap<>();
     private final Duration checkpointInterval = checkpointInterval();
@@ -113,11 +114,13 @@ public final class Workspace implements AutoCloseable {
                 settings.tasks().stream().map(Tasks::definition).distinct().toList();
         List<String> data = TaskEvaluation.digests(settings, taskData(settings));
         taskFiles.put(String.join(" ", settings.names()), data);
+        TaskEvaluation.commits(settings, taskData(settings))
+                .forEach(commit -> taskCommits.put(String.join(" ", settings.names()), commit));
         return new TaskContent(definitions, data);
     }
 
     private TaskData taskData(TasksSettings settings) {
-        return taskData.computeIfAbsent(settings.data(), folder -> new TaskFolder(Path.of(folder)));
+        return taskData.computeIfAbsent(settings.data(), TaskFolder::of);
     }
 
     /** The documents of tasks as requests; they are encoded once for all variants of the model. */
@@ -146,13 +149,14 @@ public final class Workspace implements AutoCloseable {
         sources.put("texts", digests);
         if (!taskFiles.isEmpty()) {
             Map<String, Object> files = new LinkedHashMap<>();
-            taskFiles.forEach((label, sha256) -> files.put(label, Map.of("sha256", sha256)));
+            taskFiles.forEach(
+                    (label, sha256) -> files.put(label, source(sha256, Optional.ofNullable(taskCommits.get(label)))));
             sources.put("tasks", files);
         }
         return sources;
     }
 
-    private static Map<String, Object> source(String sha256, Optional<String> commit) {
+    private static Map<String, Object> source(Object sha256, Optional<String> commit) {
         Map<String, Object> source = new LinkedHashMap<>(Map.of("sha256", sha256));
         commit.ifPresent(found -> source.put("commit", found));
         return source;
@@ -262,10 +266,17 @@ public final class Workspace implements AutoCloseable {
         long held = resident() ? weights : 2 * weights / shape.blocks();
         long hidden = 0;
         long step = 0;
+        if (experiment.evaluation().tasks().isPresent()) {
+            long tokens = ModelScorer.tokensAtOnce(shape);
+            hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
+            long batch = Math.min(
+                    tokens, (long) experiment.evaluation().tasks().get().batchSize() * shape.maxPositions());
+            step = Math.max(step, stepBytes(batch, shape));
+        }
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             hidden = Math.max(hidden, Perplexity.hiddenBytes(perplexity, shape));
             long tokens = (long) perplexity.batchSize() * perplexity.seqLen();
-            step = Math.max(step, tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES);
+            step = Math.max(step, stepBytes(tokens, shape));
         }
         if (experiment.calibration().isPresent()) {
             CalibrationSettings calibration = experiment.calibration().get();
@@ -278,6 +289,10 @@ public final class Workspace implements AutoCloseable {
                 .orElse(0);
         long solving = experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
         return held + hidden + Math.max(step, solving) + HEAD_BYTES + PROGRAM_BYTES;
+    }
+
+    private static long stepBytes(long tokens, ModelConfig shape) {
+        return tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES;
     }
 
     /** Hidden states of a large model take seconds to write, so that is not done after every block. */
