@@ -15,6 +15,7 @@ import dev.ptq.evaluate.task.TaskFolder;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
+import dev.ptq.method.Method;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
@@ -36,6 +37,10 @@ import org.jspecify.annotations.Nullable;
 public final class Workspace implements AutoCloseable {
     /** The head's weights and logits held at a time. */
     private static final long HEAD_BYTES = 300L << 20;
+    /** Hidden states of calibration samples while blocks are trained on them, with those of the augmented loss. */
+    private static final int SAMPLE_PATHS = 4;
+    /** What a step of training holds for each weight and activation: values on the way, gradients, moments. */
+    private static final long TRAINING_COPIES = 8;
     /** Copies of a weight while its error is decomposed. */
     private static final long SOLVER_COPIES = 8;
     /** The Java machine and the tensor engine. */
@@ -281,7 +286,13 @@ public final class Workspace implements AutoCloseable {
         if (experiment.calibration().isPresent()) {
             CalibrationSettings calibration = experiment.calibration().get();
             long tokens = (long) calibration.numSamples() * calibration.seqLen();
-            hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
+            // two paths through the model and the outputs of one, while methods work on samples
+            int paths = experiment.needsSamples() ? SAMPLE_PATHS : 1;
+            hidden = Math.max(hidden, paths * tokens * shape.hiddenSize() * Float.BYTES);
+        }
+        if (experiment.steps().stream().anyMatch(Method::learns)) {
+            long tokens = experiment.calibration().orElseThrow().seqLen();
+            step = Math.max(step, TRAINING_COPIES * (weights / shape.blocks() + stepBytes(tokens, shape)));
         }
         long largest = LanguageModel.linears(shape).stream()
                 .mapToLong(linear -> linear.size() * Float.BYTES)
