@@ -78,7 +78,7 @@ public final class BlockSamples implements AutoCloseable {
     }
 
     /** Takes statistics of a block on the full-precision path. */
-    ActivationStatistics statistics(Block block, Set<Statistic> wanted) {
+    public ActivationStatistics statistics(Block block, Set<Statistic> wanted) {
         ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted);
         for (int from = 0; from < size(); from += batchSize) {
             int[] batch = new int[Math.min(batchSize, size() - from)];

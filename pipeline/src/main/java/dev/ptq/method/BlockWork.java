@@ -79,7 +79,7 @@ public final class BlockWork {
      * @param finalLoss with the parameters that are kept
      * @param bestStep after which these were found; 0 for the start
      * @param steps taken
-     * @param times of the steps
+     * @param times where they went
      */
     public record BlockReport(
             String method,
@@ -90,7 +90,18 @@ public final class BlockWork {
             int bestStep,
             int steps,
             double seconds,
-            BlockReconstruction.StepTimes times) {}
+            TrainingSeconds times) {}
+
+    /**
+     * Where the time of a training went.
+     *
+     * @param rounding transforms and rounding of weights, forward
+     * @param forward the block's forward pass and the loss
+     * @param backward through both
+     * @param optimizer with the projections after its steps
+     * @param looks losses over all samples between steps
+     */
+    public record TrainingSeconds(double rounding, double forward, double backward, double optimizer, double looks) {}
 
     /**
      * Starts on a block.
