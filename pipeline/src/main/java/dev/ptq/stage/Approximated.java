@@ -67,7 +67,10 @@ final class Approximated implements AutoCloseable {
                     linear.correct(correction.path(
                             factors.load(block.manager(), module + ".A"),
                             factors.load(block.manager(), module + ".B"),
-                            quantization.formats(linear.spec().weightName()).activation()));
+                            quantization
+                                    .formats(linear.spec().weightName())
+                                    .activation()
+                                    .dynamic()));
                 }
             }
         }
