@@ -17,6 +17,7 @@ import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -78,7 +79,7 @@ public final class BlockWork {
      * @param finalLoss with the parameters that are kept
      * @param bestStep after which these were found; 0 for the start
      * @param steps taken
-     * @param times of the steps
+     * @param times where they went
      */
     public record BlockReport(
             String method,
@@ -89,7 +90,18 @@ public final class BlockWork {
             int bestStep,
             int steps,
             double seconds,
-            BlockReconstruction.StepTimes times) {}
+            TrainingSeconds times) {}
+
+    /**
+     * Where the time of a training went.
+     *
+     * @param rounding transforms and rounding of weights, forward
+     * @param forward the block's forward pass and the loss
+     * @param backward through both
+     * @param optimizer with the projections after its steps
+     * @param looks losses over all samples between steps
+     */
+    public record TrainingSeconds(double rounding, double forward, double backward, double optimizer, double looks) {}
 
     /**
      * Starts on a block.
@@ -203,30 +215,35 @@ public final class BlockWork {
         for (Parameter parameter : learned) {
             parameter.tensor().setRequiresGradient(false);
             parameter.tensor().attach(owner);
-            parameters.put(parameterName(method, parameter), parameter.tensor());
+            parameters.put(method + "." + parameter.name(), parameter.tensor());
         }
     }
 
     /** Gives parameters the values that an earlier run kept. */
     void restore(Training.Start start, String method, List<Parameter> learned) throws IOException {
-        try (Safetensors file = Safetensors.open(Path.of(start.path()))) {
+        Path path = Path.of(start.path()).resolve(blockFile(block.index()));
+        try (Safetensors file = Safetensors.open(path)) {
             for (Parameter parameter : learned) {
-                String name = parameterName(method, parameter);
-                if (!file.entries().containsKey(name)) {
-                    throw new IOException(start.path() + ": has no " + name + "; it is of a run with other settings");
+                String name = method + "." + parameter.name();
+                Safetensors.Entry entry = file.entries().get(name);
+                if (entry == null) {
+                    throw new IOException(path + ": has no " + name + "; it is of a run with other settings");
                 }
-                float[] values = file.floats(name);
-                if (values.length != parameter.tensor().size()) {
-                    throw new IOException(start.path() + ": " + name + " has " + values.length + " values, expected "
-                            + parameter.tensor().getShape());
+                List<Long> shape = Arrays.stream(parameter.tensor().getShape().getShape())
+                        .boxed()
+                        .toList();
+                if (!entry.shape().equals(shape)) {
+                    throw new IOException(path + ": " + name + " is " + entry.shape() + ", expected " + shape
+                            + "; it is of a run with other settings, or of another model");
                 }
-                parameter.set(values);
+                parameter.set(file.floats(name));
             }
         }
     }
 
-    private String parameterName(String method, Parameter parameter) {
-        return "blocks." + block.index() + "." + method + "." + parameter.name();
+    /** The name of a block's file in a folder with one for each. */
+    public static String blockFile(int block) {
+        return "block-" + block + ".safetensors";
     }
 
     void report(BlockReport report) {
@@ -272,7 +289,7 @@ public final class BlockWork {
         return errors;
     }
 
-    /** What was learned, {@code blocks.<index>.<method>.<name>}. */
+    /** What was learned, {@code <method>.<name>}. */
     public Map<String, NDArray> parameters() {
         return parameters;
     }

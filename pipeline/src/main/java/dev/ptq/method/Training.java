@@ -3,8 +3,13 @@ package dev.ptq.method;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Digests;
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -37,6 +42,9 @@ record Training(
         boolean quantizedActivations,
         OnNonFinite onNonFinite,
         Optional<Start> start) {
+    private static final String EXPECTED =
+            "expected a folder of learned parameters, approximate/parameters of a run, got ";
+
     /** Between the quantized block's outputs and those of the full-precision path. */
     enum Loss {
         /** Mean squared error. */
@@ -56,9 +64,9 @@ record Training(
     }
 
     /**
-     * A file of parameters.
+     * A folder of parameters, a file for each block.
      *
-     * @param sha256 of its content
+     * @param sha256 of their contents
      */
     record Start(String path, String sha256) {}
 
@@ -103,20 +111,21 @@ record Training(
         if (given.isEmpty()) {
             return Optional.empty();
         }
-        Path file = Path.of(given.get());
-        if (!Files.isRegularFile(file)) {
-            table.problem(
-                    "parameters",
-                    "expected a file of parameters, approximate/parameters.safetensors of a run, got '" + file
-                            + "', which is not there");
-            return Optional.empty();
-        }
-        try {
-            return Optional.of(new Start(given.get(), Digests.of(List.of(file))));
+        Path folder = Path.of(given.get());
+        try (DirectoryStream<Path> found = Files.newDirectoryStream(folder, "block-*.safetensors")) {
+            List<Path> files = new ArrayList<>();
+            found.forEach(files::add);
+            Collections.sort(files);
+            if (!files.isEmpty()) {
+                return Optional.of(new Start(given.get(), Digests.of(files)));
+            }
+            table.problem("parameters", EXPECTED + "'" + folder + "', where there are none");
+        } catch (NoSuchFileException | NotDirectoryException e) {
+            table.problem("parameters", EXPECTED + "'" + folder + "', which is no folder");
         } catch (IOException e) {
-            table.problem("parameters", String.valueOf(e.getMessage()));
-            return Optional.empty();
+            table.problem("parameters", e.toString());
         }
+        return Optional.empty();
     }
 
     /** Steps of one epoch. */

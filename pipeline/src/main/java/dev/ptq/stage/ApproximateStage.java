@@ -225,7 +225,7 @@ final class ApproximateStage implements Stage {
 
         BlockFiles(Path folder, int index) {
             this.index = index;
-            done = folder.resolve(Approximated.blockFile(index));
+            done = folder.resolve(BlockWork.blockFile(index));
             weights = folder.resolve("weights-" + index + ".safetensors");
             parameters = folder.resolve("parameters-" + index + ".safetensors");
         }
@@ -238,7 +238,7 @@ final class ApproximateStage implements Stage {
         private void move(Path file, Path folder) throws IOException {
             if (Files.exists(file)) {
                 Files.createDirectories(folder);
-                Files.move(file, folder.resolve(Approximated.blockFile(index)));
+                Files.move(file, folder.resolve(BlockWork.blockFile(index)));
             }
         }
     }

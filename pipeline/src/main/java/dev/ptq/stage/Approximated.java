@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.method.BlockWork;
 import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
 import dev.ptq.model.Block;
@@ -43,11 +44,6 @@ final class Approximated implements AutoCloseable {
         this.factors = Safetensors.open(folder.resolve(LOW_RANK));
     }
 
-    /** The name of a block's file. */
-    static String blockFile(int block) {
-        return "block-" + block + ".safetensors";
-    }
-
     /** Makes of a block as loaded the one that runs. */
     void applyTo(Block block) throws IOException {
         apply(block, quantization, steps, factors, weights(folder, block.index()));
@@ -79,7 +75,7 @@ final class Approximated implements AutoCloseable {
 
     /** The file of a block's tensors in the folder of the artifacts; it is there if a method changed any. */
     static Path weights(Path folder, int block) {
-        return folder.resolve(WEIGHTS).resolve(blockFile(block));
+        return folder.resolve(WEIGHTS).resolve(BlockWork.blockFile(block));
     }
 
     /**

@@ -250,6 +250,11 @@ public record Experiment(
         return false;
     }
 
+    /** Whether any step asks for calibration text. */
+    public boolean usesCalibration() {
+        return needsSamples() || !statistics().isEmpty();
+    }
+
     /** The variants that are measured, the experiment itself last. */
     public List<Variant> variants() {
         List<Variant> variants = new ArrayList<>();

@@ -56,8 +56,8 @@ public final class ExperimentPlan {
 
     /** What of an experiment has no effect, one line each. */
     public static List<String> unused(Experiment experiment) {
-        return experiment.calibration().isPresent() && experiment.statistics().isEmpty()
-                ? List.of("no step needs statistics: [calibration] is not used")
+        return experiment.calibration().isPresent() && !experiment.usesCalibration()
+                ? List.of("no step needs it: [calibration] is not used")
                 : List.of();
     }
 

@@ -83,7 +83,7 @@ public final class ExperimentRun implements AutoCloseable {
 
     /** Equal for runs of which {@link #check} need look at one only. */
     public Record inputs() {
-        boolean calibrates = !experiment.statistics().isEmpty();
+        boolean calibrates = experiment.usesCalibration();
         return new Inputs(
                 experiment.model(), experiment.calibration().filter(settings -> calibrates), experiment.evaluation());
     }

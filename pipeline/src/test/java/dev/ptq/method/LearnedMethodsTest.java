@@ -1,0 +1,494 @@
+package dev.ptq.method;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.Operand;
+import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.Block;
+import dev.ptq.model.BlockPass;
+import dev.ptq.model.Edge;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Linear;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.SyntheticModel;
+import dev.ptq.tensor.SafetensorsWriter;
+import dev.ptq.tensor.TensorEngine;
+import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.EnumSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.SplittableRandom;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Methods that learn, on blocks of random weights: what holds whatever is learned. */
+class LearnedMethodsTest {
+    private static final String W3 = """
+            [weight]
+            format = "int"
+            bits = 3
+            symmetric = false
+            """;
+
+    private static final String W4A4 = """
+            [weight]
+            format = "int"
+            bits = 4
+            symmetric = false
+            [activation]
+            format = "int"
+            bits = 4
+            include_zero = false
+            [attention]
+            query = { format = "int", bits = 4, include_zero = false }
+            key = { format = "int", bits = 4, include_zero = false }
+            value = { format = "int", bits = 4, include_zero = false }
+            """;
+
+    @TempDir
+    private Path folder;
+
+    static Stream<Arguments> methods() {
+        List<Arguments> all = new ArrayList<>();
+        Map<String, SyntheticModel> models = new LinkedHashMap<>();
+        models.put("llama", SyntheticModel.llama().heads(8, 4).biases(true, true));
+        models.put("OPT", SyntheticModel.opt());
+        for (Map.Entry<String, SyntheticModel> model : models.entrySet()) {
+            for (String step : List.of(
+                    "method = 'omniquant'\nepochs = 3\nlet = false",
+                    "method = 'omniquant'\nepochs = 3\nlet_learning_rate = 2e-3",
+                    "method = 'omniquant'\nepochs = 3\nq_k = 'free'\naugmented_loss = true\nbatch_size = 2",
+                    "method = 'affinequant'\nepochs = 3",
+                    "method = 'affinequant'\nepochs = 3\nnorm_matrix = true\nq_k_matrix = false\nshift = 'none'",
+                    "method = 'lrquant'\nepochs = 12",
+                    "method = 'flexround'\niterations = 20\nlearning_rate = 2e-3",
+                    "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3",
+                    "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3\nrank = 3")) {
+                all.add(Arguments.of(model.getKey(), step, model.getValue()));
+            }
+        }
+        return all.stream();
+    }
+
+    /** A block and samples before it, on the way through a model. */
+    private final class Place implements AutoCloseable {
+        final LanguageModel model;
+        final Block block;
+        final BlockSamples samples;
+        final QuantizationSettings quantization;
+        final ActivationStatistics statistics;
+
+        Place(SyntheticModel synthetic, String formats) throws IOException {
+            synthetic.write(folder);
+            model = LanguageModel.open(folder);
+            block = model.load(0);
+            samples = new BlockSamples(model, tokens(), 2);
+            samples.enter(block);
+            statistics = samples.statistics(block, EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE));
+            ConfigTable table = ConfigTable.parse(formats.replace('\'', '"'), "test", List.of());
+            quantization = QuantizationSettings.read(table);
+            table.finish();
+        }
+
+        BlockWork work() {
+            return new BlockWork(
+                    new BlockWork.Setting(
+                            model.config(), quantization, EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE)),
+                    block,
+                    statistics,
+                    Optional.of(samples),
+                    5);
+        }
+
+        BlockWork apply(String... steps) throws IOException {
+            BlockWork work = work();
+            for (String step : steps) {
+                method(step).apply(work);
+            }
+            return work;
+        }
+
+        @Override
+        public void close() throws IOException {
+            samples.close();
+            block.close();
+            model.close();
+        }
+    }
+
+    private static int[][] tokens() {
+        SplittableRandom random = new SplittableRandom(2);
+        int[][] tokens = new int[6][16];
+        for (int[] sample : tokens) {
+            for (int i = 0; i < sample.length; i++) {
+                sample[i] = random.nextInt(97);
+            }
+        }
+        return tokens;
+    }
+
+    private static Method method(String step) {
+        ConfigTable table = ConfigTable.parse(step.replace('\'', '"'), "test", List.of());
+        Method method = Methods.read(table);
+        table.finish();
+        return method;
+    }
+
+    @ParameterizedTest(name = "{0}: {1}")
+    @MethodSource("methods")
+    void neverWorseThanTheStart(String name, String step, SyntheticModel synthetic) throws IOException {
+        try (Place place = new Place(synthetic, W4A4)) {
+            BlockWork work = place.apply(step);
+            BlockWork.BlockReport report = work.blockReports().get(0);
+            assertThat(report.finalLoss()).isLessThan(report.initialLoss());
+            assertThat(report.bestStep()).isPositive();
+            assertThat(report.nearestLoss()).isPositive();
+        }
+    }
+
+    /** The block from the kept tensors alone, run as an evaluation runs it, has the loss that training reported. */
+    @ParameterizedTest(name = "{0}: {1}")
+    @MethodSource("methods")
+    void keptTensorsGiveTheReportedLoss(String name, String step, SyntheticModel synthetic) throws IOException {
+        try (Place place = new Place(synthetic, step.contains("lrq'") || step.contains("flexround") ? W3 : W4A4)) {
+            BlockWork work = place.apply(step);
+            try (Block run = place.model.load(0);
+                    BlockPass pass = new BlockPass(place.model)) {
+                run.replace(work.changed(), linear -> work.roundingErrors().containsKey(linear.module()));
+                place.quantization.applyTo(run);
+                double sum = 0;
+                int sequences = place.samples.size();
+                for (int i = 0; i < sequences; i++) {
+                    NDArray output = pass.forward(run, place.samples.quantized().batch(i), ActivationObserver.none());
+                    double square = squares(output, place.samples.target().batch(i));
+                    sum += step.contains("iterations") ? square * 16 : square;
+                }
+                if (!step.contains("augmented") && !step.contains("lrquant")) {
+                    assertThat(work.blockReports().get(0).finalLoss()).isCloseTo(sum / sequences, within(1e-5 * sum));
+                }
+            }
+        }
+    }
+
+    /** Mean squared difference, in double. */
+    private static double squares(NDArray a, NDArray b) {
+        float[] x = a.toFloatArray();
+        float[] y = b.toFloatArray();
+        double sum = 0;
+        for (int i = 0; i < x.length; i++) {
+            sum += (double) (x[i] - y[i]) * (x[i] - y[i]);
+        }
+        return sum / x.length;
+    }
+
+    /** All weights are on grids of as many values as there are codes. */
+    @ParameterizedTest(name = "{0}: {1}")
+    @MethodSource("methods")
+    void weightsAreOnTheirGrid(String name, String step, SyntheticModel synthetic) throws IOException {
+        try (Place place = new Place(synthetic, W3)) {
+            Map<String, NDArray> changed = place.apply(step).changed();
+            for (Linear linear : place.block.linears()) {
+                NDArray weight = changed.get(linear.spec().shortName() + ".weight");
+                assertThat(weight).isNotNull();
+                float[] values = weight == null ? new float[0] : weight.toFloatArray();
+                int columns = linear.spec().inFeatures();
+                for (int row = 0; row < linear.spec().outFeatures(); row++) {
+                    float[] own = Arrays.copyOfRange(values, row * columns, (row + 1) * columns);
+                    Arrays.sort(own);
+                    int distinct = 1;
+                    for (int i = 1; i < own.length; i++) {
+                        distinct += own[i] == own[i - 1] ? 0 : 1;
+                    }
+                    assertThat(distinct).isLessThanOrEqualTo(8);
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"flexround, minmax", "flexround, mse", "lrq, minmax", "lrq, mse"})
+    void dividedWeightsStartAtRoundingToNearest(String name, String range) throws IOException {
+        for (String granularity : List.of("channel", "group\"\ngroup_size = 24\n#")) {
+            String formats = "[weight]\nformat = \"int\"\nbits = 3\nsymmetric = false\nrange = \"" + range
+                    + "\"\ngranularity = \"" + granularity + "\"\n";
+            try (Place place = new Place(SyntheticModel.llama(), formats)) {
+                BlockWork work = place.apply("method = '" + name + "'\niterations = 0");
+                BlockWork.BlockReport report = work.blockReports().get(0);
+                assertThat(report.initialLoss()).isEqualTo(report.nearestLoss());
+                for (Linear linear : place.block.linears()) {
+                    NDArray expected = place.quantization
+                            .formats(linear.spec().weightName())
+                            .weight()
+                            .fakeQuantize(linear.weight(), Operand.WEIGHT);
+                    assertThat(work.quantizedWeight(linear).toFloatArray()).isEqualTo(expected.toFloatArray());
+                }
+            }
+        }
+    }
+
+    @Test
+    void wideOpenClippingIsRoundingToNearest() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            BlockWork work = place.apply("method = 'omniquant'\nepochs = 0\nlet = false\nclip_init = 20");
+            assertThat(work.blockReports().get(0).initialLoss())
+                    .isEqualTo(work.blockReports().get(0).nearestLoss());
+        }
+    }
+
+    @Test
+    void onesAndZerosAreTheIdentity() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama().heads(8, 2).biases(true, true), W3)) {
+            HeadLayout heads = HeadLayout.of(place.model.config());
+            NDManager manager = place.block.manager();
+            for (Edge edge : LanguageModel.edges(place.model.config())) {
+                if (!edge.kind().afterNorm()) {
+                    continue;
+                }
+                NDArray one = manager.ones(new Shape(64));
+                NDArray zero = manager.zeros(new Shape(64));
+                Map<String, NDArray> tensors = place.block.tensors();
+                new ChannelScaling(edge, heads, one, zero, 0.01, 1).apply(tensors);
+                new AffineMap(manager, edge, heads, one, zero, 0.1, 0.01, 1).apply(tensors);
+                place.block
+                        .tensors()
+                        .forEach((name, before) -> assertThat(Objects.requireNonNull(tensors.get(name))
+                                        .toFloatArray())
+                                .as(name)
+                                .isEqualTo(before.toFloatArray()));
+            }
+        }
+    }
+
+    /** A learning rate that destroys the block leaves it as it was. */
+    @ParameterizedTest
+    @ValueSource(strings = {"omniquant", "flexround"})
+    void theStartIsKeptWhereTrainingOnlyHarms(String name) throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            String step = name.equals("omniquant")
+                    ? "method = 'omniquant'\nepochs = 2\nlet = false\nlwc_learning_rate = 9"
+                    : "method = 'flexround'\niterations = 12\nlearning_rate = 2";
+            BlockWork work = place.apply(step + "\non_non_finite = 'keep_best'");
+            BlockWork.BlockReport report = work.blockReports().get(0);
+            assertThat(report.finalLoss()).isEqualTo(report.initialLoss());
+            assertThat(report.bestStep()).isZero();
+        }
+    }
+
+    @Test
+    void lossThatIsNoNumberNamesBlockAndStep() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            assertThatThrownBy(() -> place.apply("method = 'flexround'\niterations = 40\nlearning_rate = 10"))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageMatching(
+                            "block 0, step \\d+: the loss is (NaN|Infinity); lower the learning rates, or set"
+                                    + " on_non_finite = \"keep_best\"");
+        }
+    }
+
+    @Test
+    void sameSeedSameResult() throws IOException {
+        List<float[]> runs = new ArrayList<>();
+        for (int i = 0; i < 2; i++) {
+            try (Place place = new Place(SyntheticModel.llama(), W4A4)) {
+                BlockWork work = place.apply("method = 'lrq'\niterations = 30\nlearning_rate = 3e-3");
+                runs.add(work.quantizedWeight(place.block.linears().iterator().next())
+                        .toFloatArray());
+            }
+        }
+        assertThat(runs.get(0)).isEqualTo(runs.get(1));
+    }
+
+    /** After smoothing, channels are measured again as the next step will see them. */
+    @Test
+    void statisticsAreTakenAgain() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            BlockWork work = place.work();
+            Linear query = place.block.linears().iterator().next();
+            float[] before = work.statistics().of(query.spec(), Statistic.ABS_MAX);
+            method("method = 'smoothquant'\nalpha = 1").apply(work);
+            float[] after = work.statistics().of(query.spec(), Statistic.ABS_MAX);
+            assertThat(before[0]).isNotCloseTo(1, within(1e-3f));
+            for (float channel : after) {
+                assertThat(channel).isCloseTo(1, within(1e-5f));
+            }
+        }
+    }
+
+    /** Low rank works on what the learned rounding left of the transformed weight. */
+    @Test
+    void lowRankCorrectsTheFinalError() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            BlockWork work = place.apply(
+                    "method = 'omniquant'\nepochs = 1", "method = 'lqer'\nrank = 64\nfactor = { format = 'none' }");
+            Linear query = work.block().linears().iterator().next();
+            NDArray a = Objects.requireNonNull(work.factors().get(query.spec().module() + ".A"));
+            NDArray b = Objects.requireNonNull(work.factors().get(query.spec().module() + ".B"));
+            float[] restored =
+                    work.quantizedWeight(query).add(a.matMul(b).transpose(1, 0)).toFloatArray();
+            float[] transformed = query.weight().toFloatArray();
+            for (int i = 0; i < restored.length; i++) {
+                assertThat(restored[i]).isCloseTo(transformed[i], within(1e-4f));
+            }
+        }
+    }
+
+    /** Parameters that a run kept, taken up without another step, give its weights again. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "method = 'omniquant'\nepochs = 2",
+                "method = 'affinequant'\nepochs = 2",
+                "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3"
+            })
+    void keptParametersGiveTheSameWeights(String step) throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            BlockWork first = place.apply(step);
+            Path kept = Files.createDirectories(folder.resolve("parameters"));
+            SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
+            BlockWork second = place.apply(
+                    step.replaceFirst("(epochs|iterations) = \\d+", "$1 = 0") + "\nparameters = '" + kept + "'");
+            assertThat(second.blockReports().get(0).initialLoss())
+                    .isEqualTo(first.blockReports().get(0).finalLoss());
+            assertThat(second.changed().keySet()).isEqualTo(first.changed().keySet());
+            first.changed()
+                    .forEach((name, tensor) -> assertThat(
+                                    Objects.requireNonNull(second.changed().get(name))
+                                            .toFloatArray())
+                            .as(name)
+                            .isEqualTo(tensor.toFloatArray()));
+            assertThatThrownBy(() -> place.apply("method = 'flexround'\niterations = 0\nparameters = '" + kept + "'"))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContaining("has no ");
+        }
+    }
+
+    /** Neither steps nor blocks leave anything behind. */
+    @Test
+    void memoryIsFlatOverSteps() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W4A4)) {
+            place.apply("method = 'omniquant'\nepochs = 5");
+            System.gc();
+            int arrays = place.block.manager().getManagedArrays().size();
+            long resident = residentBytes();
+            place.apply("method = 'omniquant'\nepochs = 84"); // 504 steps
+            System.gc();
+            // what is kept of a second result beside the first
+            assertThat(place.block.manager().getManagedArrays().size()).isLessThan(2 * arrays + 50);
+            assertThat(residentBytes() - resident).isLessThan(60L << 20);
+        }
+    }
+
+    @Test
+    void memoryIsFlatOverBlocks() throws IOException {
+        SyntheticModel.llama().layers(5).write(folder);
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockSamples samples = new BlockSamples(model, tokens(), 2)) {
+            ConfigTable table = ConfigTable.parse(W4A4, "test", List.of());
+            QuantizationSettings quantization = QuantizationSettings.read(table);
+            List<Integer> arrays = new ArrayList<>();
+            for (int index = 0; index < 5; index++) {
+                NDManager shared;
+                try (Block block = model.load(index)) {
+                    shared = block.manager().getParentManager();
+                    samples.enter(block);
+                    EnumSet<Statistic> wanted = EnumSet.of(Statistic.ABS_MAX);
+                    BlockWork work = new BlockWork(
+                            new BlockWork.Setting(model.config(), quantization, wanted),
+                            block,
+                            samples.statistics(block, wanted),
+                            Optional.of(samples),
+                            5);
+                    method("method = 'affinequant'\nepochs = 2\naugmented_loss = true")
+                            .apply(work);
+                    Block run = block.with(work.changed(), true);
+                    quantization.roundOperands(run);
+                    samples.leave(run);
+                }
+                arrays.add(shared.getManagedArrays().size());
+            }
+            assertThat(arrays.subList(1, 5)).containsOnly(arrays.get(1));
+        }
+    }
+
+    private static long residentBytes() throws IOException {
+        Path status = Path.of("/proc/self/status");
+        if (!Files.exists(status)) {
+            return 0;
+        }
+        return Files.readAllLines(status).stream()
+                .filter(line -> line.startsWith("VmRSS:"))
+                .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) << 10)
+                .findFirst()
+                .orElse(0);
+    }
+
+    /** The gradient of a block's loss in its weights, through the differentiable forward pass. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void forwardPassHasTheRightGradients(boolean llama) throws IOException {
+        SyntheticModel small = llama
+                ? SyntheticModel.llama().sizes(8, 12).heads(4, 2).headDim(4).biases(true, true)
+                : SyntheticModel.opt().sizes(8, 12).heads(2, 2);
+        small.write(folder);
+        try (LanguageModel model = LanguageModel.open(folder);
+                Block block = model.load(0);
+                BlockPass pass = new BlockPass(model);
+                HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40}}, 1);
+                NDManager manager = TensorEngine.newManager()) {
+            block.makeDifferentiable();
+            Map<String, NDArray> wide = new LinkedHashMap<>();
+            block.tensors().forEach((name, tensor) -> {
+                NDArray own = tensor.toType(DataType.FLOAT64, true);
+                own.attach(manager);
+                wide.put(name, own);
+            });
+            NDArray input = states.batch(0).toType(DataType.FLOAT64, true);
+            input.attach(manager);
+            NDArray target = input.zerosLike();
+            // a constant is added to all keys by their bias, which no probability shows
+            List<NDArray> variables = wide.entrySet().stream()
+                    .filter(entry -> !entry.getKey().equals("k_proj.bias"))
+                    .map(Map.Entry::getValue)
+                    .toList();
+            GradientCheck.check(
+                    manager,
+                    variables,
+                    scratch -> {
+                        wide.values().forEach(tensor -> tensor.tempAttach(scratch));
+                        input.tempAttach(scratch);
+                        target.tempAttach(scratch);
+                        try (Block student = block.with(wide, true)) {
+                            NDArray output = pass.forward(student, input, ActivationObserver.none());
+                            NDArray cosine = Torch.meanCosine(output, input);
+                            return Torch.meanSquaredError(output, target)
+                                    .sub(cosine.abs().log());
+                        }
+                    },
+                    1e-6);
+        }
+    }
+}
