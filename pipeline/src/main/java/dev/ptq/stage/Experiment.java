@@ -210,7 +210,7 @@ public record Experiment(
         }
     }
 
-    /** Ranges that are found beforehand are those of the model in full precision. */
+    /** Ranges that are found beforehand are those of the model in full precision, before anything is trained. */
     private static void checkRanges(
             boolean calibrated, List<Method> steps, List<ConfigTable> tables, ConfigTable quantization) {
         if (!calibrated) {
@@ -218,12 +218,12 @@ public record Experiment(
         }
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
-            if (step.learns() || !step.transforms().isEmpty()) {
+            if (step.learns() && !step.transforms().isEmpty()) {
                 tables.get(i)
                         .problem(
                                 "method",
-                                step.name() + " changes the values whose range dynamic = false takes beforehand;"
-                                        + " leave out one of the two");
+                                step.name() + " changes, while it is trained, the values whose range dynamic = false takes"
+                                        + " beforehand; leave out one of the two");
             }
         }
     }
@@ -273,7 +273,7 @@ public record Experiment(
             }
             changed |= !step.transforms().isEmpty();
         }
-        return false;
+        return changed && quantization.hasStaticActivations();
     }
 
     /** Whether any step asks for calibration text. */
