@@ -7,6 +7,7 @@ import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.tensor.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -55,9 +56,9 @@ class StaticRangeTest {
                 "--set",
                 "quantization.activation.bits=16");
 
-        double exact = tiny.metrics("none").get(LOSS);
+        double exact = loss("none");
         assertThat(tiny.metrics("sixteen").get(LOSS)).isCloseTo(exact, within(1e-3));
-        double eight = tiny.metrics("eight").get(LOSS);
+        double eight = loss("eight");
         assertThat(eight).isCloseTo(exact, within(0.05)).isNotEqualTo(exact);
         assertThat(tiny.metrics("two").get(LOSS)).isNotCloseTo(exact, within(1e-3));
         assertThat(tiny.metrics("less").get(LOSS)).isNotEqualTo(eight);
@@ -66,6 +67,10 @@ class StaticRangeTest {
         String reference = "evaluate/full_precision/tales";
         assertThat(tiny.stages("less", "fingerprint").get(reference))
                 .isEqualTo(tiny.stages("eight", "fingerprint").get(reference));
+    }
+
+    private double loss(String run) throws IOException {
+        return Objects.requireNonNull(tiny.metrics(run).get(LOSS), run);
     }
 
     /** The products of a low-rank path have other ranges: theirs are taken from the values. */
