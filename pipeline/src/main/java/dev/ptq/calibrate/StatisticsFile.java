@@ -14,6 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Watches a pass through a model, block after block, and writes the statistics of each block to a safetensors file when
@@ -22,18 +23,23 @@ import java.util.Set;
 public final class StatisticsFile implements ActivationObserver, Unfinished.Carried, AutoCloseable {
     private static final float[] WRITTEN = {1};
 
-    private final SafetensorsSlots slots;
+    private final Path file;
+    private final Map<String, long[]> shapes = new LinkedHashMap<>();
     private final ActivationStatistics.Collector collector;
     private final Set<String> written = new HashSet<>();
+    /** Absent until there is something to write: a pass that fails in its first block leaves no file. */
+    private @Nullable SafetensorsSlots slots;
+
     private int block;
 
     /**
-     * Opens the file of a pass that was killed, or begins one.
+     * Begins with nothing seen.
      *
+     * @param file that is made, or that a killed pass left
      * @param linears of the whole model
      */
-    public StatisticsFile(Path file, List<LinearSpec> linears, Set<Statistic> wanted) throws IOException {
-        Map<String, long[]> shapes = new LinkedHashMap<>();
+    public StatisticsFile(Path file, List<LinearSpec> linears, Set<Statistic> wanted) {
+        this.file = file;
         for (LinearSpec linear : linears) {
             for (Statistic statistic : wanted) {
                 shapes.put(
@@ -41,7 +47,6 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
                         statistic.shape(linear.inFeatures()));
             }
         }
-        slots = SafetensorsSlots.open(file, shapes);
         collector = new ActivationStatistics.Collector(wanted);
     }
 
@@ -58,19 +63,26 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
         collector.observe(block, site, input);
     }
 
+    private SafetensorsSlots slots() throws IOException {
+        if (slots == null) {
+            slots = SafetensorsSlots.open(file, shapes);
+        }
+        return slots;
+    }
+
     private void writeBlock() throws IOException {
         collector.moveTo((name, row, values) -> {
             if (row == 0 && !written.add(name)) {
                 throw new IllegalStateException(name + " was seen to its end before");
             }
-            slots.write(name, (long) row * values.length, values);
+            slots().write(name, (long) row * values.length, values);
         });
     }
 
     /** Completes the file; what it holds can then be read by {@link ActivationStatistics#read}. */
     public void finish() throws IOException {
         writeBlock();
-        for (String name : slots.names()) {
+        for (String name : shapes.keySet()) {
             if (!written.contains(name)) {
                 throw new IllegalStateException(name + " was not seen");
             }
@@ -81,7 +93,7 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
     @Override
     public Map<String, float[]> save() throws IOException {
         writeBlock();
-        slots.force();
+        slots().force();
         Map<String, float[]> names = new LinkedHashMap<>();
         written.forEach(name -> names.put(name, WRITTEN));
         return names;
@@ -89,8 +101,8 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
 
     @Override
     public void restore(Map<String, float[]> saved) throws IOException {
-        if (slots.isNew()) {
-            throw new IOException(slots.file() + ": the statistics of the blocks that were done are gone");
+        if (slots().isNew()) {
+            throw new IOException(file + ": the statistics of the blocks that were done are gone");
         }
         written.addAll(saved.keySet());
     }
@@ -98,6 +110,8 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
     @Override
     public void close() throws IOException {
         collector.close();
-        slots.close();
+        if (slots != null) {
+            slots.close();
+        }
     }
 }

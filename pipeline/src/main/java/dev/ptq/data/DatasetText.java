@@ -3,9 +3,6 @@ package dev.ptq.data;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.hub.Hub;
-import dev.ptq.hub.HubCache;
-import dev.ptq.hub.HubRepo;
-import dev.ptq.hub.HubSnapshot;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -23,64 +20,20 @@ import java.util.Optional;
  * @param found its files
  * @param field of a row that holds the text
  */
-public record DatasetText(String dataset, Optional<String> config, String split, Found found, String field)
+public record DatasetText(String dataset, Optional<String> config, String split, DatasetSplit.Found found, String field)
         implements Text {
-    private static final Found NOTHING = new Found(List.of(), Optional.empty());
-
-    /**
-     * What there is of a split.
-     *
-     * @param files in natural order
-     * @param commit of a data set of the hub
-     */
-    public record Found(List<Path> files, Optional<String> commit) {}
-
-    /** The keys that say what is wanted. */
-    private record Wanted(String dataset, Optional<String> config, String split) {
-        static Wanted read(ConfigTable table, String dataset, Split defaultSplit) {
-            return new Wanted(dataset, table.optionalString("config"), table.string("split", defaultSplit.label()));
-        }
-
-        Optional<HubRepo> repo() {
-            return isFolder(dataset) ? Optional.empty() : HubRepo.parse(HubRepo.Kind.DATASET, dataset);
-        }
-
-        /** The files in the hub's cache; nothing if not all of them are there. */
-        Found find(HubRepo repo, HubCache cache) throws IOException {
-            Optional<HubSnapshot> snapshot = cache.find(repo);
-            return snapshot.isEmpty()
-                    ? NOTHING
-                    : new Found(
-                            DatasetFolder.files(repo, snapshot.get(), config, split),
-                            Optional.of(snapshot.get().commit()));
-        }
-
-        Found find() throws IOException {
-            Optional<HubRepo> repo = repo();
-            if (repo.isEmpty()) {
-                return new Found(DatasetFolder.files(Path.of(dataset), config, split), Optional.empty());
-            }
-            HubCache cache = HubCache.ofProcess();
-            Found found = find(repo.get(), cache);
-            if (found.files().isEmpty()) {
-                throw new ConfigException("there is no folder \"" + dataset
-                        + "\" (paths start at the current directory), and the data set of the hub "
-                        + cache.howToFetch(
-                                repo.get(),
-                                config.map(name -> " --config " + name).orElse("") + " --split " + split));
-            }
-            return found;
-        }
+    private static DatasetSplit wanted(ConfigTable table, String dataset, Split defaultSplit) {
+        return new DatasetSplit(dataset, table.optionalString("config"), table.string("split", defaultSplit.label()));
     }
 
     static DatasetText read(ConfigTable table, String dataset, Split defaultSplit) {
-        Wanted wanted = Wanted.read(table, dataset, defaultSplit);
+        DatasetSplit wanted = wanted(table, dataset, defaultSplit);
         return new DatasetText(
                 dataset, wanted.config(), wanted.split(), found(table, wanted), table.string("field", "text"));
     }
 
     /** The files; nothing if there is a problem, which is noted. */
-    private static Found found(ConfigTable table, Wanted wanted) {
+    private static DatasetSplit.Found found(ConfigTable table, DatasetSplit wanted) {
         if (!isFolder(wanted.dataset()) && wanted.repo().isEmpty()) {
             List<String> corpora =
                     Arrays.stream(Corpus.values()).map(Corpus::label).sorted().toList();
@@ -89,13 +42,13 @@ public record DatasetText(String dataset, Optional<String> config, String split,
                     "a corpus, one of " + corpora + ", a file that ends in one of " + Rows.ENDINGS
                             + ", a folder of such files, or owner/name on the hub",
                     corpora);
-            return NOTHING;
+            return DatasetSplit.NOTHING;
         }
         try {
             return wanted.find();
         } catch (ConfigException | IOException e) {
             table.problem("dataset", String.valueOf(e.getMessage()));
-            return NOTHING;
+            return DatasetSplit.NOTHING;
         }
     }
 
@@ -110,11 +63,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
         if (Corpus.named(dataset).isPresent() || Rows.hasEnding(dataset)) {
             return;
         }
-        Wanted wanted = Wanted.read(table, dataset, defaultSplit);
-        Optional<HubRepo> repo = wanted.repo();
-        if (repo.isPresent() && wanted.find(repo.get(), hub.cache()).files().isEmpty()) {
-            DatasetFolder.fetch(repo.get(), wanted.config(), wanted.split(), hub);
-        }
+        wanted(table, dataset, defaultSplit).fetchIfAbsent(hub);
     }
 
     static boolean isFolder(String dataset) {

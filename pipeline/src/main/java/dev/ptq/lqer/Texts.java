@@ -65,7 +65,7 @@ final class Texts {
         }
     }
 
-    /** A data set of the hub becomes a file that the user supplies; a file stays. */
+    /** The names of LQER's code become those of the hub; other names there and files stay. */
     private static void dataset(LqerTable table, String split, ExperimentText.Section section) {
         String name = table.text("dataset").orElse("");
         if (name.endsWith(".txt") || name.endsWith(".jsonl")) {
@@ -74,26 +74,27 @@ final class Texts {
         }
         switch (name) {
             case "wikitext2" -> {
-                supply(table, "its " + split + " split as this file, wikitext-2-raw-v1 as published", section);
-                section.set("dataset", "wikitext2-" + split + ".txt");
-                section.set("layout", "wikitext");
+                section.set("dataset", "Salesforce/wikitext");
+                section.set("config", "wikitext-2-raw-v1");
             }
+            case "slim_pajama_6b" -> section.set("dataset", "DKYoon/SlimPajama-6B");
             case "" -> {
                 section.warn(table, "dataset", "left out; supply a text");
                 section.set("dataset", split + ".txt");
             }
             default -> {
-                supply(
+                if (name.matches("[^/]+/[^/]+")) {
+                    section.set("dataset", name);
+                    return;
+                }
+                section.comment(
                         table,
-                        "its " + split + " split as this file, a JSON object with a \"text\" in each line",
-                        section);
+                        "dataset",
+                        "ptq has no such text; supply its " + split
+                                + " split as this file, a JSON object with a \"text\" in each line");
                 section.set("dataset", fileName(name) + "-" + split + ".jsonl");
             }
         }
-    }
-
-    private static void supply(LqerTable table, String what, ExperimentText.Section section) {
-        section.comment(table, "dataset", "ptq has no such text; supply " + what);
     }
 
     /** What a name becomes where only letters, digits, - and _ may stand. */

@@ -46,12 +46,9 @@ final class Translation {
         if (name.isEmpty() && model.isEmpty()) {
             root.problem("model_name", "expected a text, but it is missing; --model PATH may be given instead");
         }
-        section.comment(
-                root,
-                "model_name",
-                model.isPresent()
-                        ? "--model was given instead"
-                        : "a model of the Hugging Face hub; path is the folder that it was downloaded to");
+        if (model.isPresent()) {
+            section.comment(root, "model_name", "--model was given instead");
+        }
         section.set("path", model.or(() -> name).orElse(""));
     }
 

@@ -44,51 +44,19 @@ final class BlockReconstruction implements AutoCloseable {
     private final Block student;
     private final Block frozen;
     private final @Nullable HiddenStates augmented;
-    private final StepTimes times = new StepTimes();
+    private final Times times = new Times();
 
-    /** Where the time of steps goes, in nanoseconds. */
-    static final class StepTimes {
+    /** Where the time goes, in nanoseconds. */
+    private static final class Times {
         private long rounding;
         private long forward;
         private long backward;
         private long optimizer;
         private long looks;
-        private int steps;
 
-        /** Transforms and rounding of weights. */
-        long rounding() {
-            return rounding;
-        }
-
-        /** The block's forward pass and the loss. */
-        long forward() {
-            return forward;
-        }
-
-        long backward() {
-            return backward;
-        }
-
-        long optimizer() {
-            return optimizer;
-        }
-
-        /** Losses over all samples, between steps. */
-        long looks() {
-            return looks;
-        }
-
-        int steps() {
-            return steps;
-        }
-
-        void add(StepTimes other) {
-            rounding += other.rounding;
-            forward += other.forward;
-            backward += other.backward;
-            optimizer += other.optimizer;
-            looks += other.looks;
-            steps += other.steps;
+        BlockWork.TrainingSeconds seconds() {
+            return new BlockWork.TrainingSeconds(
+                    rounding / 1e9, forward / 1e9, backward / 1e9, optimizer / 1e9, looks / 1e9);
         }
     }
 
@@ -140,7 +108,7 @@ final class BlockReconstruction implements AutoCloseable {
                 best.step,
                 steps,
                 (System.nanoTime() - start) / 1e9,
-                times));
+                times.seconds()));
     }
 
     /** The parameters with the lowest loss over all samples so far. */
@@ -198,7 +166,6 @@ final class BlockReconstruction implements AutoCloseable {
             optimizer.step(training.cosine() ? (1 + Math.cos(Math.PI * step / steps)) / 2 : 1, 1);
             parametrization.project();
             times.optimizer += System.nanoTime() - moment;
-            times.steps++;
             work.stepDone();
             if ((step + 1) % STEPS_BETWEEN_COLLECTIONS == 0) {
                 System.gc();

@@ -21,9 +21,6 @@ import org.jspecify.annotations.Nullable;
  * those that the methods made of them. Between {@link #enter} and {@link #leave} they are at one block.
  */
 public final class BlockSamples implements AutoCloseable {
-    /** How often hidden states of all samples are held at a time: before a block on both paths, and after it. */
-    public static final int COPIES = 3;
-
     private final BlockPass pass;
     private final int batchSize;
     private HiddenStates full;
@@ -48,9 +45,14 @@ public final class BlockSamples implements AutoCloseable {
         target = pass.outputs(block, full, ActivationObserver.none());
     }
 
-    /** Goes on to the next block. */
+    /** Goes on to the next block on both paths. */
     public void leave(Block finished) throws IOException {
         pass.advance(finished, quantized, ActivationObserver.none());
+        leave();
+    }
+
+    /** Goes on to the next block on the full-precision path alone, where nobody asks for the other. */
+    public void leave() {
         full.close();
         full = target();
         target = null;
@@ -81,7 +83,7 @@ public final class BlockSamples implements AutoCloseable {
     }
 
     /** Takes statistics of a block on the full-precision path. */
-    ActivationStatistics statistics(Block block, Set<Statistic> wanted) {
+    public ActivationStatistics statistics(Block block, Set<Statistic> wanted) {
         ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted);
         for (int from = 0; from < size(); from += batchSize) {
             int[] batch = new int[Math.min(batchSize, size() - from)];

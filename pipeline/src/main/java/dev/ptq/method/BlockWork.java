@@ -42,6 +42,7 @@ public final class BlockWork {
     private Block block;
     private ActivationStatistics statistics;
     private boolean statisticsStale;
+    private boolean wasTransformed;
     private @Nullable Runnable stepListener;
 
     /**
@@ -79,7 +80,7 @@ public final class BlockWork {
      * @param finalLoss with the parameters that are kept
      * @param bestStep after which these were found; 0 for the start
      * @param steps taken
-     * @param times of the steps
+     * @param times where they went
      */
     public record BlockReport(
             String method,
@@ -90,7 +91,18 @@ public final class BlockWork {
             int bestStep,
             int steps,
             double seconds,
-            BlockReconstruction.StepTimes times) {}
+            TrainingSeconds times) {}
+
+    /**
+     * Where the time of a training went.
+     *
+     * @param rounding transforms and rounding of weights, forward
+     * @param forward the block's forward pass and the loss
+     * @param backward through both
+     * @param optimizer with the projections after its steps
+     * @param looks losses over all samples between steps
+     */
+    public record TrainingSeconds(double rounding, double forward, double backward, double optimizer, double looks) {}
 
     /**
      * Starts on a block.
@@ -152,6 +164,11 @@ public final class BlockWork {
         return statistics;
     }
 
+    /** Statistics of the block as it is now, if a transformation made those of calibration void. */
+    public Optional<ActivationStatistics> retakenStatistics() {
+        return wasTransformed ? Optional.of(statistics()) : Optional.empty();
+    }
+
     /** A seed of the experiment's and the layer's own. */
     long seed(LinearSpec linear) {
         return seed * 0x9E3779B97F4A7C15L + linear.module().hashCode();
@@ -184,6 +201,7 @@ public final class BlockWork {
             if (before.get(name) != tensor) {
                 tensor.attach(owner);
                 statisticsStale = true;
+                wasTransformed = true;
             }
         });
         for (Linear linear : block.linears()) {

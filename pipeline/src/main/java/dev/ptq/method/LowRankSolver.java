@@ -148,13 +148,9 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
             NDList eigen;
             Optional<NDArray> all = Optional.empty();
             if (kind == Kind.EXACT) {
-                weighted = narrow(error, square);
+                weighted = inDouble(error, square);
                 eigen = Torch.eigh(weighted.gram());
                 all = Optional.of(roots(eigen.get(0)).toType(DataType.FLOAT32, false));
-                if (!isSmall(error)) {
-                    NDArray leading = WeightedError.lastColumns(eigen.get(1), Math.min(weighted.size(), rank + MARGIN));
-                    eigen = weighted.eigenWithin(orthonormal(weighted.gramTimes(leading)));
-                }
             } else {
                 weighted = WeightedError.of(error, square);
                 int count = (int) Math.min(Math.min(error.size(0), error.size(1)), rank + oversample);
@@ -179,15 +175,15 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
             error.tempAttach(scratch);
             square.tempAttach(scratch);
             NDArray values =
-                    roots(Torch.eigenvalues(narrow(error, square).gram())).toType(DataType.FLOAT32, false);
+                    roots(Torch.eigenvalues(inDouble(error, square).gram())).toType(DataType.FLOAT32, false);
             values.attach(outer);
             return values;
         }
     }
 
-    private static WeightedError narrow(NDArray error, NDArray square) {
-        DataType precision = isSmall(error) ? DataType.FLOAT64 : DataType.FLOAT32;
-        return WeightedError.narrow(error.toType(precision, false), square.toType(precision, false));
+    /** A few channels that are large set the squares of the first and of the other singular values far apart. */
+    private static WeightedError inDouble(NDArray error, NDArray square) {
+        return WeightedError.narrow(error.toType(DataType.FLOAT64, false), square);
     }
 
     private static boolean isSmall(NDArray error) {

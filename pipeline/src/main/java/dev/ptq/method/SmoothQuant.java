@@ -49,7 +49,7 @@ record SmoothQuant(double alpha, List<Edge.Kind> edges) implements Method {
 
     @Override
     public Set<Edge.Kind> transforms() {
-        return EnumSet.copyOf(edges);
+        return Set.copyOf(edges);
     }
 
     @Override

@@ -99,7 +99,7 @@ record Transformation(
     }
 
     Set<Edge.Kind> kinds() {
-        return edges.isEmpty() ? Set.of() : EnumSet.copyOf(edges);
+        return Set.copyOf(edges);
     }
 
     /** A factor per channel on every edge. */

@@ -1,6 +1,7 @@
 package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
@@ -13,6 +14,9 @@ import java.util.Optional;
  * are attached to the manager of the error.
  */
 final class WeightedError {
+    /** Rows of {@code SᵀS} that are there in double at a time. */
+    private static final int PANEL = 1024;
+
     private final NDArray error;
     private final NDArray weighted;
     /** With orthonormal columns: the error is {@code E} times its transpose. Absent: the error is {@code E}. */
@@ -20,16 +24,32 @@ final class WeightedError {
 
     private WeightedError(NDArray error, NDArray square, Optional<NDArray> rows) {
         this.error = error;
-        this.weighted =
-                square.getShape().dimension() == 1 ? error.mul(square.reshape(square.size(), 1)) : square.matMul(error);
+        this.weighted = square.getShape().dimension() == 1
+                ? error.mul(square.toType(error.getDataType(), false).reshape(square.size(), 1))
+                : product(square, error);
         this.rows = rows;
+    }
+
+    private static NDArray product(NDArray square, NDArray error) {
+        if (square.getDataType() == error.getDataType()) {
+            return square.matMul(error);
+        }
+        NDList panels = new NDList();
+        for (long from = 0; from < square.size(0); from += PANEL) {
+            NDIndex rows = new NDIndex("{}:{}", from, Math.min(square.size(0), from + PANEL));
+            try (NDArray panel = square.get(rows).toType(error.getDataType(), false)) {
+                panels.add(panel.matMul(error));
+            }
+        }
+        return NDArrays.concat(panels, 0);
     }
 
     /**
      * Multiplies.
      *
-     * @param error {@code [inFeatures, outFeatures]}
-     * @param square the diagonal of {@code SᵀS}, {@code [inFeatures]}, or all of it, {@code [inFeatures, inFeatures]}
+     * @param error {@code [inFeatures, outFeatures]}, float32, or float64 to multiply in double
+     * @param square the diagonal of {@code SᵀS}, {@code [inFeatures]}, or all of it, {@code [inFeatures, inFeatures]},
+     *     float32
      */
     static WeightedError of(NDArray error, NDArray square) {
         return new WeightedError(error, square, Optional.empty());

@@ -14,8 +14,11 @@ import dev.ptq.tensor.Torch;
 
 /** Causal attention over given queries, keys and values, with both products quantized. */
 final class Attention {
-    /** Attention scores held at a time, in values: they grow with the square of the length. */
-    private static final long SCORES = 1L << 23;
+    /**
+     * Attention scores held at a time, in values: they grow with the square of the length, and half a dozen passes over
+     * them are faster in the processor's cache.
+     */
+    private static final long SCORES = 1L << 19;
 
     private Attention() {}
 

@@ -8,6 +8,7 @@ import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.QuantizationSettings;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
 import dev.ptq.tensor.TensorEngine;
@@ -67,13 +68,14 @@ final class AdaptedStage implements Stage {
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         Experiment experiment = workspace.experiment();
         Path artifacts = Objects.requireNonNull(inputs.get(ApproximateStage.NAME), ApproximateStage.NAME);
+        QuantizationSettings formats = ActivationRanges.in(experiment.quantization(), experiment.shape(), inputs);
         int last = experiment.shape().blocks() - 1;
         ApproximateStage.BlockFiles files = new ApproximateStage.BlockFiles(unfinished, last);
         ApproximateStage.Results results = new ApproximateStage.Results();
         try (NDManager kept = TensorEngine.newManager();
-                Approximated made = new Approximated(artifacts, experiment.quantization(), experiment.steps())) {
+                Approximated made = new Approximated(artifacts, formats, experiment.steps())) {
             if (!results.restore(files, kept)) {
-                results = adapt(inputs, made, files);
+                results = adapt(inputs, formats, made, files);
             }
             Tables.write(output.resolve(ApproximateStage.LAYERS), ApproximateStage.Results.COLUMNS, results.rows);
             BlockRunner.BlockChange change = block -> {
@@ -91,7 +93,11 @@ final class AdaptedStage implements Stage {
 
     /** Trains the last block on, behind the blocks before it as they run. */
     private ApproximateStage.Results adapt(
-            Map<String, Path> inputs, Approximated made, ApproximateStage.BlockFiles files) throws IOException {
+            Map<String, Path> inputs,
+            QuantizationSettings formats,
+            Approximated made,
+            ApproximateStage.BlockFiles files)
+            throws IOException {
         Experiment experiment = workspace.experiment();
         LanguageModel model = workspace.model();
         int[][] chunks = workspace.chunks(perplexity);
@@ -115,7 +121,7 @@ final class AdaptedStage implements Stage {
                 samples.enter(block);
                 progress.step(last + 1L);
                 BlockWork work = new BlockWork(
-                        new BlockWork.Setting(experiment.shape(), experiment.quantization(), experiment.statistics()),
+                        new BlockWork.Setting(experiment.shape(), formats, experiment.statistics()),
                         block,
                         ApproximateStage.statistics(inputs),
                         Optional.of(samples),
@@ -124,7 +130,7 @@ final class AdaptedStage implements Stage {
                 settings.adaptation().from(made.parameters()).apply(work);
                 ApproximateStage.logTraining(work);
                 ApproximateStage.Results results = ApproximateStage.Results.of(work);
-                results.save(files, work);
+                results.save(files, work, Map.of()); // with ranges found beforehand nothing is transformed
                 return results;
             }
         }

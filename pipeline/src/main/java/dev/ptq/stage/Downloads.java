@@ -2,8 +2,10 @@ package dev.ptq.stage;
 
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.data.DatasetSplit;
 import dev.ptq.data.DatasetText;
 import dev.ptq.data.Split;
+import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.hub.Hub;
 import dev.ptq.model.ModelFolder;
 import java.io.IOException;
@@ -28,6 +30,12 @@ public record Downloads(Hub hub) {
         if (evaluation.isPresent()) {
             for (ConfigTable perplexity : evaluation.get().tables("perplexity")) {
                 DatasetText.fetchIfAbsent(perplexity, Split.TEST, hub);
+            }
+            Optional<ConfigTable> tasks = evaluation.get().table("tasks");
+            if (tasks.isPresent() && !tasks.get().has("data")) {
+                for (DatasetSplit split : TasksSettings.onHub(tasks.get())) {
+                    split.fetchIfAbsent(hub);
+                }
             }
         }
     }

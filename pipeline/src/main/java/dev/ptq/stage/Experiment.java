@@ -120,6 +120,9 @@ public record Experiment(
                                         + ": add a [calibration] section");
             }
         }
+        if (quantization.hasStaticActivations()) {
+            checkRanges(calibration.isPresent(), steps, stepTables, quantizationTable.orElseThrow());
+        }
         for (int i = 0; i < perplexities.size(); i++) {
             if (adaptation.isPresent() && perplexities.get(i).protocol() == PerplexityProtocol.ROLLING) {
                 perplexityTables
@@ -246,6 +249,25 @@ public record Experiment(
         return adaptation;
     }
 
+    /** Ranges that are found beforehand are those of the model in full precision, before anything is trained. */
+    private static void checkRanges(
+            boolean calibrated, List<Method> steps, List<ConfigTable> tables, ConfigTable quantization) {
+        if (!calibrated) {
+            quantization.problem("the range of dynamic = false comes from calibration: add a [calibration] section");
+        }
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            if (step.learns() && !step.transforms().isEmpty()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name()
+                                        + " changes, while it is trained, the values whose range dynamic = false takes"
+                                        + " beforehand; leave out one of the two");
+            }
+        }
+    }
+
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
             return Optional.of(ModelFolder.resolve(path));
@@ -274,7 +296,12 @@ public record Experiment(
 
     /** What calibration must collect. */
     public Set<Statistic> statistics() {
-        return steps.stream().flatMap(step -> step.statistics().stream()).collect(Collectors.toSet());
+        Set<Statistic> statistics =
+                steps.stream().flatMap(step -> step.statistics().stream()).collect(Collectors.toSet());
+        if (quantization.hasStaticActivations()) {
+            statistics.addAll(ActivationRanges.STATISTICS);
+        }
+        return statistics;
     }
 
     /** Whether the calibration samples themselves go through the model beside the methods, not statistics alone. */
@@ -286,7 +313,7 @@ public record Experiment(
             }
             changed |= !step.transforms().isEmpty();
         }
-        return false;
+        return changed && quantization.hasStaticActivations();
     }
 
     /** Whether any step asks for calibration text. */

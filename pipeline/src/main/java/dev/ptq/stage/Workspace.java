@@ -15,7 +15,7 @@ import dev.ptq.evaluate.task.TaskFolder;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
-import dev.ptq.method.BlockSamples;
+import dev.ptq.method.Method;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
@@ -37,6 +37,10 @@ import org.jspecify.annotations.Nullable;
 public final class Workspace implements AutoCloseable {
     /** The head's weights and logits held at a time. */
     private static final long HEAD_BYTES = 300L << 20;
+    /** Hidden states of calibration samples while blocks are trained on them, with those of the augmented loss. */
+    private static final int SAMPLE_PATHS = 4;
+    /** What a step of training holds for each weight and activation: values on the way, gradients, moments. */
+    private static final long TRAINING_COPIES = 8;
     /** Copies of a weight while its error is decomposed. */
     private static final long SOLVER_COPIES = 8;
     /** The Java machine and the tensor engine. */
@@ -49,6 +53,7 @@ public final class Workspace implements AutoCloseable {
     private final Map<Text, Text.Content> texts = new LinkedHashMap<>();
     private final Map<PerplexitySettings, int[][]> scored = new HashMap<>();
     private final Map<String, List<String>> taskFiles = new LinkedHashMap<>();
+    private final Map<String, String> taskCommits = new HashMap<>();
     private final Map<String, TaskData> taskData = new HashMap<>();
     private final Map<TasksSettings, TaskEvaluation> tasks = new HashMap<>();
     private final Duration checkpointInterval = checkpointInterval();
@@ -114,11 +119,13 @@ public final class Workspace implements AutoCloseable {
                 settings.tasks().stream().map(Tasks::definition).distinct().toList();
         List<String> data = TaskEvaluation.digests(settings, taskData(settings));
         taskFiles.put(String.join(" ", settings.names()), data);
+        TaskEvaluation.commits(settings, taskData(settings))
+                .forEach(commit -> taskCommits.put(String.join(" ", settings.names()), commit));
         return new TaskContent(definitions, data);
     }
 
     private TaskData taskData(TasksSettings settings) {
-        return taskData.computeIfAbsent(settings.data(), folder -> new TaskFolder(Path.of(folder)));
+        return taskData.computeIfAbsent(settings.data(), TaskFolder::of);
     }
 
     /** The documents of tasks as requests; they are encoded once for all variants of the model. */
@@ -147,13 +154,14 @@ public final class Workspace implements AutoCloseable {
         sources.put("texts", digests);
         if (!taskFiles.isEmpty()) {
             Map<String, Object> files = new LinkedHashMap<>();
-            taskFiles.forEach((label, sha256) -> files.put(label, Map.of("sha256", sha256)));
+            taskFiles.forEach(
+                    (label, sha256) -> files.put(label, source(sha256, Optional.ofNullable(taskCommits.get(label)))));
             sources.put("tasks", files);
         }
         return sources;
     }
 
-    private static Map<String, Object> source(String sha256, Optional<String> commit) {
+    private static Map<String, Object> source(Object sha256, Optional<String> commit) {
         Map<String, Object> source = new LinkedHashMap<>(Map.of("sha256", sha256));
         commit.ifPresent(found -> source.put("commit", found));
         return source;
@@ -263,15 +271,34 @@ public final class Workspace implements AutoCloseable {
         long held = resident() ? weights : 2 * weights / shape.blocks();
         long hidden = 0;
         long step = 0;
+        if (experiment.evaluation().tasks().isPresent()) {
+            long tokens = ModelScorer.tokensAtOnce(shape);
+            hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
+            long batch = Math.min(
+                    tokens, (long) experiment.evaluation().tasks().get().batchSize() * shape.maxPositions());
+            step = Math.max(step, stepBytes(batch, shape));
+        }
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             hidden = Math.max(hidden, hiddenBytes(perplexity));
             long tokens = (long) perplexity.batchSize() * perplexity.seqLen();
-            step = Math.max(step, tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES);
+            step = Math.max(step, stepBytes(tokens, shape));
         }
         if (experiment.calibration().isPresent()) {
             CalibrationSettings calibration = experiment.calibration().get();
             long tokens = (long) calibration.numSamples() * calibration.seqLen();
-            hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
+            // two paths through the model and the outputs of one, while methods work on samples
+            int paths = experiment.needsSamples() ? SAMPLE_PATHS : 1;
+            hidden = Math.max(hidden, paths * tokens * shape.hiddenSize() * Float.BYTES);
+        }
+        if (experiment.steps().stream().anyMatch(Method::learns)) {
+            int adapting = experiment.adaptation().isEmpty()
+                    ? 0
+                    : experiment.evaluation().perplexities().stream()
+                            .mapToInt(PerplexitySettings::seqLen)
+                            .max()
+                            .orElse(0);
+            long tokens = Math.max(experiment.calibration().orElseThrow().seqLen(), adapting);
+            step = Math.max(step, TRAINING_COPIES * (weights / shape.blocks() + stepBytes(tokens, shape)));
         }
         long largest = LanguageModel.linears(shape).stream()
                 .mapToLong(linear -> linear.size() * Float.BYTES)
@@ -290,7 +317,11 @@ public final class Workspace implements AutoCloseable {
         }
         long once =
                 (long) chunks.length * perplexity.seqLen() * experiment.shape().hiddenSize() * Float.BYTES;
-        return Math.max(scoring, BlockSamples.COPIES * once);
+        return Math.max(scoring, SAMPLE_PATHS * once);
+    }
+
+    private static long stepBytes(long tokens, ModelConfig shape) {
+        return tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES;
     }
 
     /** Hidden states of a large model take seconds to write, so that is not done after every block. */

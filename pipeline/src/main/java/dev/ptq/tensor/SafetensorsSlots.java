@@ -10,7 +10,6 @@ import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.Set;
 
 /**
  * A safetensors file of float32 tensors that is filled in any order, also by one process after another. What has not been
@@ -66,19 +65,9 @@ public final class SafetensorsSlots implements AutoCloseable {
         return found.flip().equals(header);
     }
 
-    /** Where the file is. */
-    public Path file() {
-        return file;
-    }
-
     /** Whether the file was not there before. */
     public boolean isNew() {
         return isNew;
-    }
-
-    /** The tensors there is a place for. */
-    public Set<String> names() {
-        return offsets.keySet();
     }
 
     /** Writes values of a tensor, from its value {@code from} on. */

@@ -3,10 +3,12 @@ package dev.ptq.bench;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.data.Tokenizer;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.MinifloatFormat;
+import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.method.LowRankSolver;
@@ -22,6 +24,7 @@ import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
@@ -32,6 +35,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 
 /**
@@ -42,20 +46,24 @@ public final class Benchmarks {
     /** Values per second of the original Python {@code block_fp} on this task, in millions. */
     private static final double ORIGINAL_VALUES = 34;
 
+    private static final int TASK_ROUNDS = 3;
+
     private Benchmarks() {}
 
     private interface Work {
         void run() throws IOException;
     }
 
-    /** Runs the sections named, or all of: formats, forward, lowrank. */
+    /** Runs the sections named, or all of: formats, forward, lowrank, tasks. */
     public static void main(String[] sections) throws IOException {
-        List<String> wanted = sections.length == 0 ? List.of("formats", "forward", "lowrank") : List.of(sections);
+        List<String> wanted =
+                sections.length == 0 ? List.of("formats", "forward", "lowrank", "tasks") : List.of(sections);
         for (String section : wanted) {
             switch (section) {
                 case "formats" -> formats();
                 case "forward" -> forward();
                 case "lowrank" -> lowRank();
+                case "tasks" -> tasks();
                 default -> throw new IllegalArgumentException("no section " + section);
             }
         }
@@ -196,6 +204,61 @@ public final class Benchmarks {
                 print(
                         "  %-10s %7.2f s, %5.1f x as fast, energy captured %.5f = %.2f %% of the SVD's",
                         names[i], seconds[i], seconds[0] / seconds[i], energy[i], 100 * energy[i] / energy[0]);
+            }
+        }
+    }
+
+    private static void tasks() throws IOException {
+        Optional<Path> folder = Shared.find("models/stories260k");
+        Optional<Path> data = Shared.find("data/tasks");
+        if (folder.isEmpty() || data.isEmpty()) {
+            print("tasks: no folder ../shared with models/stories260k and data/tasks");
+            return;
+        }
+        NumberFormat none = new NoFormat();
+        NumberFormat eight = mxint(8, 1, 16);
+        Map<String, QuantizationSettings> variants = new LinkedHashMap<>();
+        variants.put("float32", QuantizationSettings.none());
+        variants.put(
+                "mxint 4, weights only",
+                new QuantizationSettings(
+                        new LinearFormats(mxint(4, 1, 32), none, none), AttentionFormats.none(), List.of()));
+        variants.put(
+                "mxint W4A8",
+                new QuantizationSettings(
+                        new LinearFormats(mxint(4, 1, 16), eight, eight),
+                        new AttentionFormats(eight, eight),
+                        List.of()));
+        print("zero-shot tasks on stories260k: documents per second, all passes, and each request alone");
+        try (LanguageModel model = LanguageModel.open(folder.get());
+                Tokenizer tokenizer = Tokenizer.open(folder.get())) {
+            for (Map.Entry<String, QuantizationSettings> variant : variants.entrySet()) {
+                try (BlockRunner runner = new BlockRunner(model, variant.getValue()::applyTo, true)) {
+                    TaskPasses passes = new TaskPasses(model, runner, tokenizer, data.get());
+                    double[] seconds = median(
+                            TASK_ROUNDS,
+                            passes::together,
+                            () -> {},
+                            passes::alone,
+                            () -> {},
+                            passes::scoring,
+                            () -> {},
+                            passes::perplexity,
+                            () -> {});
+                    double together = passes.documents() / seconds[0];
+                    double alone = passes.documentsAlone() / seconds[1];
+                    double scoring = passes.scoredTokens() / seconds[2];
+                    double perplexity = TaskPasses.PERPLEXITY_TOKENS / seconds[3];
+                    print(
+                            "  %-22s %5.0f, alone %5.0f: %4.1f x; scoring %6.0f tokens/s, perplexity %6.0f: %3.0f %%",
+                            variant.getKey(),
+                            together,
+                            alone,
+                            together / alone,
+                            scoring,
+                            perplexity,
+                            100 * scoring / perplexity);
+                }
             }
         }
     }

@@ -39,7 +39,7 @@ final class LearnedComparison {
     private final Path results;
     private final PrintStream out = new PrintStream(System.out, true, StandardCharsets.UTF_8);
 
-    private LearnedComparison(Path shared, Path results) {
+    LearnedComparison(Path shared, Path results) {
         this.shared = shared;
         this.results = results;
     }
@@ -49,7 +49,8 @@ final class LearnedComparison {
         new LearnedComparison(Path.of(arguments[0]), Path.of(arguments[1])).run(pattern);
     }
 
-    private void run(String pattern) throws IOException {
+    /** Runs the rows whose names match, prints the table and returns how many were compared and how many are over. */
+    Counts run(String pattern) throws IOException {
         Files.createDirectories(results);
         Path grouped = shared.resolve("models/stories260k");
         Path expanded = expand(grouped, results.resolve("stories260k-mha"));
@@ -94,7 +95,11 @@ final class LearnedComparison {
         out.printf(
                 "%n%d rows compared, %d missed, %d of methods and variants that ptq does not offer.%n",
                 compared, missed, left);
+        return new Counts(compared, missed);
     }
+
+    /** Of rows: those compared, and those whose perplexity is over the bar. */
+    record Counts(int compared, int missed) {}
 
     /** Of one row: the perplexity, and the seconds of the approximate stage. */
     private record Outcome(double perplexity, double seconds) {}

@@ -141,8 +141,9 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("l2qer", "l3qer"),
-                "DIR/config.toml:10:1: approximation.0.method: expected one of [l2qer, lqer], got \"l3qer\"; did you mean"
-                        + " \"l2qer\"?");
+                "DIR/config.toml:10:1: approximation.0.method: expected one of [affinequant, flexround,"
+                        + " l2qer, lqer, lrq, lrquant, omniquant, qera_approx, qera_exact, smoothquant], got"
+                        + " \"l3qer\"; did you mean \"l2qer\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceAll("(?s)\\[calibration].*?\\[\\[", "[["),

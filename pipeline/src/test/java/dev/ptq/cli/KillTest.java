@@ -28,6 +28,11 @@ class KillTest {
             seq_len = 128
             batch_size = 2
             [[approximation]]
+            method = "omniquant"
+            lwc = false
+            epochs = 1
+            batch_size = 4
+            [[approximation]]
             method = "l2qer"
             rank = 8
             [quantization.weight]
@@ -111,6 +116,9 @@ class KillTest {
         for (String file : List.of(
                 "approximate/low_rank.safetensors",
                 "approximate/singular_values.safetensors",
+                "approximate/weights/block-0.safetensors",
+                "approximate/weights/block-5.safetensors",
+                "approximate/parameters/block-3.safetensors",
                 "evaluate/quantized/tasks/arc_easy/samples_arc_easy.jsonl",
                 "evaluate/quantized/tasks/copa/samples_copa.jsonl")) {
             assertThat(results.resolve("run").resolve(file))

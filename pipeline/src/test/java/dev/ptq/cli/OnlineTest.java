@@ -152,6 +152,44 @@ class OnlineTest {
     }
 
     @Test
+    void tasksAreFetchedToo() throws IOException {
+        TinyExperiment.writeTasks(folder);
+        Path own = folder.resolve("tasks/copa/validation.jsonl");
+        String config = TinyExperiment.CONFIG + TinyExperiment.TASKS.replace("\"arc_easy\", ", "");
+        String without = config.replace("data = \"DIR/tasks\"\n", "");
+        String found = server.commit(
+                "datasets/aps/super_glue",
+                Map.of("copa/validation.jsonl", Files.readAllBytes(own), "copa/train.jsonl", new byte[0]));
+
+        assertThat(tiny.run(without, "offline"))
+                .isEqualTo(new Outcome(
+                        2,
+                        "",
+                        "DIR/config.toml:"
+                                + (without.substring(0, without.indexOf("[evaluation.tasks]"))
+                                                .lines()
+                                                .count()
+                                        + 1)
+                                + ":1: evaluation.tasks.data: left out, and there is no folder \"aps/super_glue\" (paths"
+                                + " start at the current directory), and the data set of the hub is not in DIR/hf/hub;"
+                                + " to fetch it there from " + server.endpoint()
+                                + "/datasets/aps/super_glue, run `ptq fetch aps/super_glue --dataset --config copa"
+                                + " --split validation`, or the same command with --online\n"));
+        assertThat(server.requests).isEmpty();
+
+        Outcome outcome = tiny.run(without, "hub", "--online");
+        assertThat(outcome.err()).isEmpty();
+        assertThat(server.requests).noneMatch(request -> request.contains("train.jsonl"));
+        assertThat(tiny.json("hub/manifest.json")
+                        .at("/program/sources/tasks/copa/commit")
+                        .asString())
+                .isEqualTo(found);
+        assertThat(tiny.run(config, "local").code()).isZero();
+        assertThat(tiny.stages("local", "fingerprint")).isEqualTo(tiny.stages("hub", "fingerprint"));
+        assertThat(tiny.metrics("local")).isEqualTo(tiny.metrics("hub")).containsKey("copa/acc");
+    }
+
+    @Test
     void fetchIsItselfTheAsking() throws IOException {
         String snapshot = "DIR/hf/hub/models--owner--tiny/snapshots/";
         assertThat(tiny.execute("fetch", "owner/tiny")).isEqualTo(new Outcome(0, snapshot + commit + "\n", ""));

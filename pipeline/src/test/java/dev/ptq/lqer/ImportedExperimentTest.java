@@ -431,7 +431,12 @@ class ImportedExperimentTest {
                     .tokenizer()
                     .write(model);
         }
-        Path text = Files.writeString(folder.resolve("text.txt"), "a quiet lamp\n");
+        Path text = folder.resolve("text");
+        for (String name :
+                List.of("train.txt", "test.txt", "wikitext-2-raw-v1/train.txt", "wikitext-2-raw-v1/test.txt")) {
+            Files.createDirectories(text.resolve("wikitext-2-raw-v1"));
+            Files.writeString(text.resolve(name), "a quiet lamp\n");
+        }
         List<String> overrides = new ArrayList<>();
         overrides.add("model.path='" + model + "'");
         overrides.add("evaluation.perplexity.0.dataset='" + text + "'");

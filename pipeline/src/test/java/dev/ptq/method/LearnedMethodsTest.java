@@ -402,6 +402,38 @@ class LearnedMethodsTest {
         }
     }
 
+    @Test
+    void memoryIsFlatOverBlocks() throws IOException {
+        SyntheticModel.llama().layers(5).write(folder);
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockSamples samples = new BlockSamples(model, tokens(), 2)) {
+            ConfigTable table = ConfigTable.parse(W4A4, "test", List.of());
+            QuantizationSettings quantization = QuantizationSettings.read(table);
+            List<Integer> arrays = new ArrayList<>();
+            for (int index = 0; index < 5; index++) {
+                NDManager shared;
+                try (Block block = model.load(index)) {
+                    shared = block.manager().getParentManager();
+                    samples.enter(block);
+                    EnumSet<Statistic> wanted = EnumSet.of(Statistic.ABS_MAX);
+                    BlockWork work = new BlockWork(
+                            new BlockWork.Setting(model.config(), quantization, wanted),
+                            block,
+                            samples.statistics(block, wanted),
+                            Optional.of(samples),
+                            5);
+                    method("method = 'affinequant'\nepochs = 2\naugmented_loss = true")
+                            .apply(work);
+                    Block run = block.with(work.changed(), true);
+                    quantization.roundOperands(run);
+                    samples.leave(run);
+                }
+                arrays.add(shared.getManagedArrays().size());
+            }
+            assertThat(arrays.subList(1, 5)).containsOnly(arrays.get(1));
+        }
+    }
+
     private static long residentBytes() throws IOException {
         Path status = Path.of("/proc/self/status");
         if (!Files.exists(status)) {

@@ -1,5 +1,6 @@
 package dev.ptq.evaluate.task;
 
+import dev.ptq.data.DatasetSplit;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -27,8 +28,12 @@ public record Task(
         List<Metric> metrics,
         Wording wording)
         implements TaskNode {
-    /** The documents with this value in a field. */
-    public record Part(String field, String value) {}
+    /**
+     * The documents with this value in a field.
+     *
+     * @param config of the data set on the hub, which has the documents of all parts
+     */
+    public record Part(String field, String value, String config) {}
 
     /**
      * Where a task comes from.
@@ -41,6 +46,12 @@ public record Task(
     @Override
     public List<Task> tasks() {
         return List.of(this);
+    }
+
+    /** Where a split is on the hub. */
+    DatasetSplit onHub(String split) {
+        String config = part.map(Part::config).orElse(source.config());
+        return new DatasetSplit(source.dataset(), Optional.of(config).filter(name -> !name.isEmpty()), split);
     }
 
     /** The split whose documents are scored. */

@@ -3,6 +3,7 @@ package dev.ptq.evaluate.task;
 import dev.ptq.data.Row;
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 
 /** Where the documents of tasks are. */
 public interface TaskData {
@@ -12,6 +13,11 @@ public interface TaskData {
      * @throws IOException naming the file, and the line that is at fault
      */
     List<Row> rows(Task task, String split) throws IOException;
+
+    /** The commit on the hub that the documents were fetched from. */
+    default Optional<String> commit(Task task, String split) throws IOException {
+        return Optional.empty();
+    }
 
     /** The digest of what {@link #rows} reads. */
     String sha256(Task task, String split) throws IOException;

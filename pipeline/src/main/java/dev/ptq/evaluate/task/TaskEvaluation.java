@@ -69,6 +69,15 @@ public final class TaskEvaluation {
         return List.copyOf(digests);
     }
 
+    /** The commits on the hub of what {@link #prepare} reads, each once. */
+    public static Set<String> commits(TasksSettings settings, TaskData data) throws IOException {
+        Set<String> commits = new LinkedHashSet<>();
+        for (Task task : settings.tasks()) {
+            data.commit(task, task.evaluatedSplit()).ifPresent(commits::add);
+        }
+        return commits;
+    }
+
     /**
      * As above.
      *

@@ -84,7 +84,7 @@ final class TaskFile {
         return new Task(
                 name + "_" + value,
                 name,
-                Optional.of(new Task.Part(field, value)),
+                Optional.of(new Task.Part(field, value, whole.source().config())),
                 new Task.Source(source.summary(), source.paper(), source.licence(), source.dataset(), value),
                 splits,
                 whole.fewshot(),

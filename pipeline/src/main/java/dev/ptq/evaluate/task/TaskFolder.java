@@ -1,6 +1,7 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.data.DatasetSplit;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Row;
 import dev.ptq.data.Rows;
@@ -11,28 +12,47 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
-/** A folder with a folder for each task, {@code TASK/SPLIT.jsonl}; the parts of a group share a file. */
+/**
+ * Documents in files: of a folder that has one for each task, {@code TASK/SPLIT.jsonl}, or the data sets of the tasks as
+ * they are on the hub, or of the hub's cache. The parts of a group share their files.
+ */
 public final class TaskFolder implements TaskData {
-    private final Path folder;
+    /** Empty for the hub's cache. */
+    private final Optional<Path> folder;
+
+    private final Map<DatasetSplit, DatasetSplit.Found> found = new HashMap<>();
 
     /** The parts of a group ask for the same files. */
-    private final Map<Path, List<Row>> read = new HashMap<>();
+    private final Map<List<Path>, List<Row>> read = new HashMap<>();
 
-    private final Map<Path, String> digests = new HashMap<>();
+    private final Map<List<Path>, String> digests = new HashMap<>();
+
+    private TaskFolder(Optional<Path> folder) {
+        this.folder = folder;
+    }
 
     public TaskFolder(Path folder) {
-        this.folder = folder;
+        this(Optional.of(folder));
+    }
+
+    /** The documents in a folder, or if its name is empty what was fetched from the hub. */
+    public static TaskFolder of(String folder) {
+        return new TaskFolder(folder.isEmpty() ? Optional.empty() : Optional.of(Path.of(folder)));
     }
 
     @Override
     public List<Row> rows(Task task, String split) throws IOException {
-        Path file = file(task, split);
-        List<Row> rows = read.get(file);
+        List<Path> files = files(task, split).files();
+        List<Row> rows = read.get(files);
         if (rows == null) {
-            rows = Rows.read(file);
-            read.put(file, rows);
+            rows = new ArrayList<>();
+            for (Path file : files) {
+                rows.addAll(Rows.read(file));
+            }
+            read.put(files, rows);
         }
         return task.part().isPresent() ? part(rows, task.part().get()) : rows;
     }
@@ -52,21 +72,47 @@ public final class TaskFolder implements TaskData {
     }
 
     @Override
+    public Optional<String> commit(Task task, String split) throws IOException {
+        return files(task, split).commit();
+    }
+
+    @Override
     public String sha256(Task task, String split) throws IOException {
-        Path file = file(task, split);
-        String digest = digests.get(file);
+        List<Path> files = files(task, split).files();
+        String digest = digests.get(files);
         if (digest == null) {
-            digest = Digests.of(file);
-            digests.put(file, digest);
+            digest = files.size() == 1 ? Digests.of(files.get(0)) : Digests.of(files);
+            digests.put(files, digest);
         }
         return digest;
     }
 
-    private Path file(Task task, String split) {
-        Path file = folder.resolve(task.folder()).resolve(split + ".jsonl");
-        if (!Files.isRegularFile(file)) {
-            throw new ConfigException(file + ": no such file; task " + task.name() + " needs it");
+    private DatasetSplit.Found files(Task task, String split) throws IOException {
+        DatasetSplit onHub = task.onHub(split);
+        if (folder.isEmpty()) {
+            return found(onHub);
         }
-        return file;
+        Path own = folder.get().resolve(task.folder());
+        for (String ending : Rows.ENDINGS) {
+            Path file = own.resolve(split + ending);
+            if (Files.isRegularFile(file)) {
+                return new DatasetSplit.Found(List.of(file), Optional.empty());
+            }
+        }
+        for (Path dataset : onHub.folders(folder.get())) {
+            if (Files.isDirectory(dataset)) {
+                return found(new DatasetSplit(dataset.toString(), onHub.config(), split));
+            }
+        }
+        throw new ConfigException(own.resolve(split + ".jsonl") + ": no such file; task " + task.name() + " needs it");
+    }
+
+    private DatasetSplit.Found found(DatasetSplit wanted) throws IOException {
+        DatasetSplit.Found files = found.get(wanted);
+        if (files == null) {
+            files = wanted.find();
+            found.put(wanted, files);
+        }
+        return files;
     }
 }

@@ -1,7 +1,10 @@
 package dev.ptq.evaluate.task;
 
+import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Spelling;
+import dev.ptq.data.DatasetSplit;
+import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -17,7 +20,7 @@ import java.util.Set;
  * @param names of tasks and groups
  * @param numFewshot examples in front of every question
  * @param limit documents of each task, from the first, or below 1 a share of them; all where absent
- * @param data the folder of their data, see {@link TaskFolder}
+ * @param data the folder of their data, see {@link TaskFolder}; empty for what was fetched from the hub
  * @param batchSize requests that are scored together; it decides speed only
  * @param bootstrap resamples behind the standard error of a perplexity; 0 leaves out all standard errors
  * @param seed of the choice of examples; profile {@code lqer-0.3} has its own
@@ -49,8 +52,14 @@ public record TasksSettings(
         List<String> names = table.strings("names");
         int numFewshot = table.integer("num_fewshot", 0, 0, 1000);
         checkNames(table, names, profile, numFewshot);
-        String data = table.string("data");
-        if (!data.isEmpty() && !Files.isDirectory(Path.of(data))) {
+        String data = table.optionalString("data").orElse("");
+        if (data.isEmpty()) {
+            if (table.has("data")) {
+                table.problem("data", "expected a folder; left out, tasks take what was fetched from the hub");
+            } else {
+                checkFetched(table, names, profile, numFewshot);
+            }
+        } else if (!Files.isDirectory(Path.of(data))) {
             table.problem("data", "no such folder: \"" + data + "\" (paths start at the current directory)");
         }
         List<Quirk> quirks = new ArrayList<>();
@@ -75,6 +84,38 @@ public record TasksSettings(
                 table.has("add_bos") ? Optional.of(table.flag("add_bos")) : Optional.empty(),
                 table.flag("lqer_json", profile == Profile.LQER),
                 quirks);
+    }
+
+    /** Data sets that are to be fetched are problems with the config, not with the run. */
+    private static void checkFetched(ConfigTable table, List<String> names, Profile profile, int numFewshot) {
+        for (DatasetSplit split : onHub(names, profile, numFewshot)) {
+            try {
+                split.find();
+            } catch (ConfigException | IOException e) {
+                table.problem("data", "left out, and " + e.getMessage());
+            }
+        }
+    }
+
+    /** What tasks need of the hub where their table names no folder; what is wrong there is for {@link #read} to say. */
+    public static Set<DatasetSplit> onHub(ConfigTable table) {
+        return onHub(
+                table.strings("names"),
+                table.choice("profile", Profile.byLabel(), Profile.HARNESS.label()),
+                table.integer("num_fewshot", 0, 0, 1000));
+    }
+
+    private static Set<DatasetSplit> onHub(List<String> names, Profile profile, int numFewshot) {
+        Set<DatasetSplit> splits = new LinkedHashSet<>();
+        for (String name : names) {
+            for (Task task : Tasks.named(name, profile).map(TaskNode::tasks).orElse(List.of())) {
+                splits.add(task.onHub(task.evaluatedSplit()));
+                if (numFewshot > 0) {
+                    splits.add(task.onHub(task.exampleSplit()));
+                }
+            }
+        }
+        return splits;
     }
 
     private static OptionalDouble limit(ConfigTable table) {

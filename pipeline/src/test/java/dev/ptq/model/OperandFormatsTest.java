@@ -1,0 +1,210 @@
+package dev.ptq.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.format.NoFormat;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Shared;
+import dev.ptq.tensor.TensorEngine;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.List;
+import java.util.SplittableRandom;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+/** Which operand is rounded to which format, and where. */
+class OperandFormatsTest {
+    private static final NumberFormat NONE = new NoFormat();
+
+    private final NDManager manager = TensorEngine.newManager();
+    private final SplittableRandom random = new SplittableRandom(12);
+
+    @AfterEach
+    void closeManager() {
+        manager.close();
+    }
+
+    private static NumberFormat token(int bits) {
+        return new IntegerFormat(bits, Granularity.TOKEN, 0, false);
+    }
+
+    private NDArray values(long... shape) {
+        int size = 1;
+        for (long each : shape) {
+            size *= (int) each;
+        }
+        float[] values = new float[size];
+        for (int i = 0; i < size; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return NativeFloats.of(manager, values, shape);
+    }
+
+    /** Bias and low-rank path are added first, and all features of a token share a scale. */
+    @Test
+    void anOutputIsRoundedAfterAllThatIsAddedToIt() {
+        LinearSpec spec = new LinearSpec(0, "model.layers.0.self_attn.k_proj", Site.ATTENTION_IN, 6, 10, true);
+        NDArray weight = values(6, 10);
+        NDArray bias = values(6);
+        NDArray input = values(2, 5, 10);
+        NDArray a = values(10, 3);
+        NDArray b = values(3, 6);
+        for (boolean corrected : new boolean[] {false, true}) {
+            Linear plain = new Linear(spec, weight.duplicate(), bias.duplicate());
+            Linear rounded = new Linear(spec, weight.duplicate(), bias.duplicate());
+            rounded.quantize(new LinearFormats(NONE, NONE, NONE, token(4)));
+            if (corrected) {
+                plain.correct(new LowRank(a, b, NONE, NONE));
+                rounded.correct(new LowRank(a, b, NONE, NONE));
+            }
+            NDArray expected = token(4).fakeQuantize(plain.forward(input), Operand.ACTIVATION);
+            assertThat(rounded.forward(input).toFloatArray()).isEqualTo(expected.toFloatArray());
+            assertThat(expected.toFloatArray())
+                    .isNotEqualTo(plain.forward(input).toFloatArray());
+        }
+        Linear copy = new Linear(spec, weight.duplicate(), bias.duplicate());
+        copy.quantize(new LinearFormats(NONE, NONE, NONE, token(2)));
+        assertThat(copy.copy().forward(input).toFloatArray())
+                .isEqualTo(copy.forward(input).toFloatArray());
+    }
+
+    @Test
+    void eachOperandOfAttentionHasItsFormat() {
+        NDArray query = values(2, 4, 8, 8);
+        NDArray key = values(2, 2, 8, 8);
+        NDArray value = values(2, 2, 8, 8);
+        NDArray mask = Attention.causalMask(manager, 8);
+        AttentionFormats formats = new AttentionFormats(token(5), token(4), token(3), NONE);
+        float[] found = Attention.attend(query, key, value, 2, mask, formats).toFloatArray();
+        float[] expected = Attention.attend(
+                        token(5).fakeQuantize(query, Operand.ACTIVATION),
+                        token(4).fakeQuantize(key, Operand.KEY),
+                        token(3).fakeQuantize(value, Operand.VALUE),
+                        2,
+                        mask,
+                        AttentionFormats.none())
+                .toFloatArray();
+        assertThat(found).isEqualTo(expected);
+        assertSame(Attention.differentiable(query, key, value, 2, mask, formats), found);
+
+        // an identity as value shows the probabilities
+        NDArray identity =
+                manager.eye(8).reshape(1, 1, 8, 8).broadcast(2, 2, 8, 8).add(0);
+        NDArray probabilities =
+                token(3).fakeQuantize(shown(query, key, identity, mask, AttentionFormats.none()), Operand.ACTIVATION);
+        AttentionFormats last = new AttentionFormats(NONE, NONE, NONE, token(3));
+        assertSame(shown(query, key, identity, mask, last), probabilities.toFloatArray());
+        assertThat(probabilities.toFloatArray())
+                .isNotEqualTo(shown(query, key, identity, mask, AttentionFormats.none())
+                        .toFloatArray());
+    }
+
+    private static NDArray shown(NDArray query, NDArray key, NDArray identity, NDArray mask, AttentionFormats formats) {
+        return Attention.split(Attention.attend(query, key, identity, 2, mask, formats), 4);
+    }
+
+    private static void assertSame(NDArray found, float[] expected) {
+        float[] values = found.toFloatArray();
+        assertThat(values).hasSameSizeAs(expected);
+        for (int i = 0; i < values.length; i++) {
+            assertThat(values[i]).isCloseTo(expected[i], within(1e-6f));
+        }
+    }
+
+    @Test
+    void anOperandGoesBeforeItsSide() {
+        QuantizationSettings settings = read("""
+                [attention]
+                left = { format = "int", bits = 8 }
+                right = { format = "int", bits = 7 }
+                key = { format = "int", bits = 4 }
+                probability = { format = "none" }
+                [output]
+                format = "int"
+                bits = 6
+                [[override]]
+                pattern = '.*q_proj\\.weight'
+                output = { format = "none" }
+                """);
+        assertThat(settings.attention()).isEqualTo(new AttentionFormats(token(8), token(4), token(7), NONE));
+        assertThat(settings.formats("a.k_proj.weight").output()).isEqualTo(token(6));
+        assertThat(settings.formats("a.q_proj.weight").output()).isEqualTo(NONE);
+        assertThat(settings.weightsOnly()).isEqualTo(QuantizationSettings.none());
+        assertThat(read("[attention]\nleft = { format = 'int', bits = 8 }").attention())
+                .isEqualTo(new AttentionFormats(token(8), NONE, NONE, token(8)));
+    }
+
+    @Test
+    void integersOfWeightsAreRead() {
+        assertThat(read("weight = { format = 'int', bits = 4, symmetric = false, include_zero = false }")
+                        .linear()
+                        .weight())
+                .isEqualTo(new IntegerFormat(4, Granularity.CHANNEL, 0, false, false, IntegerFormat.Range.MINMAX));
+        assertThat(read("weight = { format = 'int', bits = 4, range = 'mse' }")
+                        .linear()
+                        .weight())
+                .isEqualTo(new IntegerFormat(4, Granularity.CHANNEL, 0, true, true, IntegerFormat.Range.MSE));
+        assertThatThrownBy(() -> read("""
+                        weight = { format = "int", bits = 9, range = "mse" }
+                        activation = { format = "int", bits = 8, range = "mse" }
+                        bias = { format = "int", bits = 8, include_zero = false }
+                        output = { format = "int", bits = 8, range = "minmx" }
+                        [[override]]
+                        pattern = "x"
+                        weight = { format = "int", bits = 4, symmetric = false, range = "mse", include_zero = false }
+                        """))
+                .isInstanceOfSatisfying(
+                        ConfigException.class,
+                        e -> assertThat(e.problems())
+                                .satisfiesExactly(
+                                        first -> assertThat(first)
+                                                .contains("weight.range: \"mse\" is for up to 8 bits, there are 9"),
+                                        second ->
+                                                assertThat(second).contains("activation.range: \"mse\" is for weights"),
+                                        third -> assertThat(third)
+                                                .contains(
+                                                        "bias.include_zero: a range always contains 0 with symmetric = true"),
+                                        fourth -> assertThat(fourth)
+                                                .contains("output.range: expected one of")
+                                                .contains("did you mean \"minmax\""),
+                                        fifth -> assertThat(fifth)
+                                                .contains(
+                                                        "override.0.weight.include_zero: a range always contains 0 with range")));
+    }
+
+    /** The examples of what W4A8 means. */
+    @Test
+    void theExamplesOfTheDocumentationAreRead() throws IOException {
+        String text = Files.readString(Shared.root().resolve("configs/README.md"));
+        Matcher blocks = Pattern.compile("(?s)```toml\n(# \\(\\d\\).*?)```").matcher(text);
+        int examples = 0;
+        while (blocks.find()) {
+            ConfigTable table = ConfigTable.parse(blocks.group(1), "configs/README.md", List.of());
+            QuantizationSettings settings = QuantizationSettings.read(table.requiredTable("quantization"));
+            table.finish();
+            assertThat(settings.linear().weight().isNone()).isFalse();
+            examples++;
+        }
+        assertThat(examples).isEqualTo(4);
+    }
+
+    private static QuantizationSettings read(String toml) {
+        ConfigTable table = ConfigTable.parse(toml, "test", List.of());
+        QuantizationSettings settings = QuantizationSettings.read(table);
+        table.finish();
+        return settings;
+    }
+}

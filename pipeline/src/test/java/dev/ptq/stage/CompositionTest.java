@@ -1,0 +1,126 @@
+package dev.ptq.stage;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.ptq.config.ConfigException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Which steps go together, and what each asks of formats, model and the rest of the file. */
+class CompositionTest {
+    private static final String MODEL = "[model]\npath = \"reference\"\n";
+    private static final String CALIBRATION = "[calibration]\ndataset = \"europarl\"\nnum_samples = 4\nseq_len = 64\n";
+    private static final String INTEGERS = "[quantization.weight]\nformat = \"int\"\nbits = 4\n";
+
+    @TempDir
+    private Path folder;
+
+    private Experiment read(String... parts) throws IOException {
+        return Experiment.read(
+                Files.writeString(
+                        folder.resolve("x.toml"), String.join("", parts).replace('\'', '"')),
+                List.of());
+    }
+
+    private static String steps(String... methods) {
+        StringBuilder steps = new StringBuilder();
+        for (String method : methods) {
+            steps.append("[[approximation]]\nmethod = '")
+                    .append(method.replace(";", "\n"))
+                    .append("\n");
+        }
+        return steps.toString();
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "smoothquant'|l2qer'",
+                "smoothquant'|flexround'",
+                "smoothquant'|lrq'|lqer'",
+                "omniquant'|qera_exact'",
+                "smoothquant';edges = ['mlp_mid']|omniquant'",
+                "smoothquant'|omniquant';let = false|l2qer'"
+            })
+    void thatGoTogether(String methods) throws IOException {
+        Experiment experiment = read(MODEL, CALIBRATION, INTEGERS, steps(methods.split("\\|", -1)));
+        assertThat(experiment.needsSamples()).isTrue();
+        assertThat(experiment.usesCalibration()).isTrue();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = ';',
+            quoteCharacter = '`',
+            value = {
+                "flexround'|omniquant';approximation.1.method: omniquant comes after flexround, which has rounded the"
+                        + " weights already; keep one of the two",
+                "flexround'|smoothquant';approximation.1.method: smoothquant comes after flexround, which has rounded the"
+                        + " weights already; put it before that step",
+                "lqer'|smoothquant';approximation.1.method: smoothquant changes weights whose error lqer has corrected"
+                        + " already; put it before that step",
+                "lqer'|lrq';approximation.1.method: lrq changes weights whose error lqer has corrected already; put it"
+                        + " before that step",
+                "smoothquant'|omniquant';approximation.1.edges: edge attn_in is transformed by smoothquant already; leave"
+                        + " it out in one of the two"
+            })
+    void thatDoNot(String methods, String problem) {
+        assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps(methods.split("\\|", -1))))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining(problem);
+    }
+
+    @Test
+    void learnedRoundingTakesIntegers() {
+        String mxint = "[quantization.weight]\nformat = 'mxint'\nbits = 4\n";
+        for (String method : List.of("omniquant'", "affinequant'", "lrquant'", "flexround'", "lrq'")) {
+            assertThatThrownBy(() -> read(MODEL, CALIBRATION, mxint, steps(method)))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining("learns the scales of integers, and"
+                            + " model.layers.0.self_attn.q_proj.weight has another format; give it format = \"int\" or"
+                            + " \"none\"");
+            assertThatThrownBy(() -> read(MODEL, CALIBRATION, steps(method)))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining("learns how weights are rounded, and no weight has a format");
+            assertThatThrownBy(() -> read(MODEL, INTEGERS, steps(method)))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining("trains on samples: add a [calibration] section");
+        }
+    }
+
+    @Test
+    void transformationsTakeAnyFormat() throws IOException {
+        String mxint = "[quantization.weight]\nformat = 'mxint'\nbits = 4\n";
+        assertThat(read(MODEL, CALIBRATION, mxint, steps("omniquant';lwc = false"))
+                        .needsSamples())
+                .isTrue();
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "omniquant';edges = ['attn_inn']|edges: expected some of [attn_in, v_o, q_k, mlp_in, mlp_mid], got 'attn_inn'",
+                "smoothquant';edges = ['q_k']|edges: expected some of [attn_in, v_o, mlp_in, mlp_mid], got 'q_k'",
+                "lrq';rank = 300|rank: expected at most 256, the smaller side of",
+                "omniquant';parameters = 'nowhere'|parameters: expected a folder of learned parameters,"
+                        + " approximate/parameters of a run, got 'nowhere', which is no folder",
+                "omniquant';epoch = 5|epoch: unknown key; did you mean \"epochs\"?",
+                "omniquant';let = false;alpha = 0.5|alpha: unknown key",
+                "lrq';rank = 4;rank_ratio = 0.5|rank_ratio: unknown key"
+            })
+    void keys(String step, String problem) {
+        assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps(step)))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining(problem);
+    }
+}
