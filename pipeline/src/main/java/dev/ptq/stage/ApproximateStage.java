@@ -68,7 +68,9 @@ final class ApproximateStage implements Stage {
                 || experiment.quantization().hasStaticActivations();
         this.settings = new Settings(
                 workspace.modelContent(),
-                operandsMatter ? experiment.quantization() : experiment.quantization().weightsOnly(),
+                operandsMatter
+                        ? experiment.quantization()
+                        : experiment.quantization().weightsOnly(),
                 experiment.steps(),
                 experiment.seed(),
                 experiment.needsSamples()
@@ -192,9 +194,10 @@ final class ApproximateStage implements Stage {
 
     /** The ranges of what flows into a block's linears, where a transformation changed them and formats ask for them. */
     private Map<String, Bounds> ranges(BlockWork work, Block block) throws IOException {
-        Optional<ActivationStatistics> retaken = workspace.experiment().quantization().hasStaticActivations()
-                ? work.retakenStatistics()
-                : Optional.empty();
+        Optional<ActivationStatistics> retaken =
+                workspace.experiment().quantization().hasStaticActivations()
+                        ? work.retakenStatistics()
+                        : Optional.empty();
         return retaken.isEmpty()
                 ? Map.of()
                 : ActivationRanges.of(

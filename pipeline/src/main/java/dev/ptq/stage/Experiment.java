@@ -222,7 +222,8 @@ public record Experiment(
                 tables.get(i)
                         .problem(
                                 "method",
-                                step.name() + " changes, while it is trained, the values whose range dynamic = false takes"
+                                step.name()
+                                        + " changes, while it is trained, the values whose range dynamic = false takes"
                                         + " beforehand; leave out one of the two");
             }
         }

@@ -115,7 +115,8 @@ class StaticRangeTest {
                         .err())
                 .isEmpty();
         tiny.run(
-                smoothed.replace("dynamic = false\n", "").replace("granularity = \"tensor\"", "granularity = \"token\""),
+                smoothed.replace("dynamic = false\n", "")
+                        .replace("granularity = \"tensor\"", "granularity = \"token\""),
                 "token",
                 "--set",
                 "quantization.activation.bits=16");
