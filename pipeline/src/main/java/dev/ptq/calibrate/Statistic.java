@@ -6,6 +6,10 @@ import java.util.Arrays;
 public enum Statistic {
     /** The largest batch mean of magnitudes. */
     MAX_BATCH_MEAN_ABS("max_batch_mean_abs", 1),
+    /** The least value. */
+    MIN("min", 1),
+    /** The largest value. */
+    MAX("max", 1),
     /** The largest magnitude. */
     ABS_MAX("abs_max", 1),
     /** A moving average over sequences of the middle between the extremes. */
@@ -43,6 +47,8 @@ public enum Statistic {
     Accumulator start(int features) {
         return switch (this) {
             case MAX_BATCH_MEAN_ABS -> new MaxBatchMeanAbs();
+            case MIN -> new Extremes(features, false);
+            case MAX -> new Extremes(features, true);
             case ABS_MAX -> new AbsMax(features);
             case MID_RANGE -> new MidRange(features);
             case SECOND_MOMENT -> new SecondMoment(features);

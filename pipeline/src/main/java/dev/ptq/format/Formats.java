@@ -7,6 +7,7 @@ import dev.ptq.format.IntegerFormat.Range;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.function.BiFunction;
 
 /** The number formats by the names they have in configs. */
@@ -15,7 +16,9 @@ public final class Formats {
     public enum Use {
         /** A linear weight. */
         WEIGHT,
-        /** An input of a product that changes with every token. */
+        /** The input of a linear. */
+        INPUT,
+        /** Another value that changes with every token. */
         ACTIVATION,
         /** A low-rank factor. */
         FACTOR,
@@ -34,7 +37,7 @@ public final class Formats {
                 "int",
                 new Kind(
                         "affine integers, scale taken from the data: bits, granularity, group_size, symmetric,"
-                                + " include_zero, range",
+                                + " include_zero, range, dynamic",
                         Formats::integer));
         KINDS.put(
                 "mxint",
@@ -68,6 +71,7 @@ public final class Formats {
 
     private static NumberFormat integer(ConfigTable table, Use use) {
         int bits = table.integer("bits", 2, 16);
+        boolean changing = use == Use.INPUT || use == Use.ACTIVATION;
         Map<String, Granularity> granularities = new LinkedHashMap<>();
         granularities.put("tensor", Granularity.TENSOR);
         switch (use) {
@@ -75,7 +79,7 @@ public final class Formats {
                 granularities.put("channel", Granularity.CHANNEL);
                 granularities.put("group", Granularity.GROUP);
             }
-            case ACTIVATION -> {
+            case INPUT, ACTIVATION -> {
                 granularities.put("token", Granularity.TOKEN);
                 granularities.put("group", Granularity.GROUP);
             }
@@ -83,12 +87,12 @@ public final class Formats {
         }
         String preset = switch (use) {
             case WEIGHT, FACTOR -> "channel";
-            case ACTIVATION -> "token";
+            case INPUT, ACTIVATION -> "token";
             case BIAS -> "tensor";
         };
         Granularity granularity = table.choice("granularity", granularities, preset);
         int groupSize = granularity == Granularity.GROUP ? table.integer("group_size", 128, 1, Integer.MAX_VALUE) : 0;
-        boolean symmetric = table.flag("symmetric", use != Use.ACTIVATION);
+        boolean symmetric = table.flag("symmetric", !changing);
         Range range = table.choice("range", Map.of("minmax", Range.MINMAX, "mse", Range.MSE), "minmax");
         if (range == Range.MSE && use != Use.WEIGHT) {
             table.problem("range", "\"mse\" is for weights: it takes hundreds of passes over the values");
@@ -109,7 +113,17 @@ public final class Formats {
                             + "; leave it out");
             includeZero = true;
         }
-        return new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, range);
+        boolean dynamic = !changing || table.flag("dynamic", true);
+        if (!dynamic && use != Use.INPUT) {
+            table.problem("dynamic", "only inputs of linears have a range from calibration; leave it out");
+            dynamic = true;
+        }
+        if (!dynamic && granularity != Granularity.TENSOR) {
+            table.problem("dynamic", "a range from calibration is that of all values: set granularity = \"tensor\"");
+            dynamic = true;
+        }
+        IntegerFormat integers = new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, range);
+        return dynamic ? integers : new StaticIntegerFormat(integers, Optional.empty());
     }
 
     private static NumberFormat blockFloat(ConfigTable table) {

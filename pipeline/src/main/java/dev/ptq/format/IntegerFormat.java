@@ -273,7 +273,7 @@ public record IntegerFormat(
                 values);
     }
 
-    private NDArray codes(NDManager scratch) {
+    NDArray codes(NDManager scratch) {
         Torch.Integers kind =
                 symmetric ? Torch.Integers.SYMMETRIC : includeZero ? Torch.Integers.WITH_ZERO : Torch.Integers.PLAIN;
         return Torch.codes(scratch, lowestCode(), highestCode(), kind);

@@ -9,7 +9,7 @@ import java.nio.FloatBuffer;
 
 /** A number format that weights and activations are rounded to: to its grid and back, in float32. */
 public sealed interface NumberFormat
-        permits NoFormat, IntegerFormat, BlockFloatFormat, MinifloatFormat, FixedPointFormat {
+        permits NoFormat, IntegerFormat, StaticIntegerFormat, BlockFloatFormat, MinifloatFormat, FixedPointFormat {
     /**
      * Rounds every value to the format, in place.
      *
@@ -26,6 +26,11 @@ public sealed interface NumberFormat
     /** Whether values are left as they are. */
     default boolean isNone() {
         return false;
+    }
+
+    /** The same format with nothing that was found beforehand: for values of another place. */
+    default NumberFormat dynamic() {
+        return this;
     }
 
     /** Returns the values rounded, as a new tensor beside {@code values}; without a format, {@code values} itself. */

@@ -87,7 +87,7 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
         return switch (use) {
             // without their first dimension these have one row each
             case WEIGHT, FACTOR -> skipFirst ? List.of(1, last.get(last.size() - 1)) : last;
-            case ACTIVATION -> {
+            case INPUT, ACTIVATION -> {
                 if (!skipFirst) {
                     section.comment(table, "skip_first_dim", "here no block reaches from one sequence to the next");
                 }

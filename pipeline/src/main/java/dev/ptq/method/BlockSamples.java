@@ -45,9 +45,14 @@ public final class BlockSamples implements AutoCloseable {
         target = pass.outputs(block, full, ActivationObserver.none());
     }
 
-    /** Goes on to the next block. */
+    /** Goes on to the next block on both paths. */
     public void leave(Block finished) throws IOException {
         pass.advance(finished, quantized, ActivationObserver.none());
+        leave();
+    }
+
+    /** Goes on to the next block on the full-precision path alone, where nobody asks for the other. */
+    public void leave() {
         full.close();
         full = target();
         target = null;

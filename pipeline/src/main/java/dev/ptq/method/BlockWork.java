@@ -42,6 +42,7 @@ public final class BlockWork {
     private Block block;
     private ActivationStatistics statistics;
     private boolean statisticsStale;
+    private boolean wasTransformed;
     private @Nullable Runnable stepListener;
 
     /**
@@ -163,6 +164,11 @@ public final class BlockWork {
         return statistics;
     }
 
+    /** Statistics of the block as it is now, if a transformation made those of calibration void. */
+    public Optional<ActivationStatistics> retakenStatistics() {
+        return wasTransformed ? Optional.of(statistics()) : Optional.empty();
+    }
+
     /** A seed of the experiment's and the layer's own. */
     long seed(LinearSpec linear) {
         return seed * 0x9E3779B97F4A7C15L + linear.module().hashCode();
@@ -195,6 +201,7 @@ public final class BlockWork {
             if (before.get(name) != tensor) {
                 tensor.attach(owner);
                 statisticsStale = true;
+                wasTransformed = true;
             }
         });
         for (Linear linear : block.linears()) {

@@ -5,6 +5,7 @@ import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
+import dev.ptq.format.StaticIntegerFormat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -43,8 +44,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     public static QuantizationSettings read(ConfigTable table) {
         NumberFormat none = new NoFormat();
         NumberFormat weight = format(table, "weight", Formats.Use.WEIGHT).orElse(none);
-        NumberFormat activation =
-                format(table, "activation", Formats.Use.ACTIVATION).orElse(none);
+        NumberFormat activation = format(table, "activation", Formats.Use.INPUT).orElse(none);
         NumberFormat bias = format(table, "bias", Formats.Use.BIAS).orElseGet(() -> biasBeside(activation));
         NumberFormat output = format(table, "output", Formats.Use.ACTIVATION).orElse(none);
         AttentionFormats attention = table.table("attention")
@@ -83,7 +83,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         FormatOverride override = new FormatOverride(
                 pattern,
                 format(table, "weight", Formats.Use.WEIGHT),
-                format(table, "activation", Formats.Use.ACTIVATION),
+                format(table, "activation", Formats.Use.INPUT),
                 format(table, "bias", Formats.Use.BIAS),
                 format(table, "output", Formats.Use.ACTIVATION));
         if (override.weight().isEmpty()
@@ -144,6 +144,29 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
                         override.pattern(), override.weight(), Optional.empty(), Optional.empty(), Optional.empty()))
                 .toList();
         return new QuantizationSettings(new LinearFormats(linear.weight(), none, none), AttentionFormats.none(), kept);
+    }
+
+    /** Whether inputs of some linears have a range that is found beforehand. */
+    public boolean hasStaticActivations() {
+        return linear.activation() instanceof StaticIntegerFormat
+                || overrides.stream()
+                        .flatMap(override -> override.activation().stream())
+                        .anyMatch(StaticIntegerFormat.class::isInstance);
+    }
+
+    /** The same settings with the range of a linear's input, where that is to be found beforehand. */
+    public QuantizationSettings withActivationRange(LinearSpec linear, StaticIntegerFormat.Bounds range) {
+        if (!(formats(linear.weightName()).activation() instanceof StaticIntegerFormat format)) {
+            return this;
+        }
+        List<FormatOverride> more = new ArrayList<>(overrides);
+        more.add(new FormatOverride(
+                Pattern.quote(linear.weightName()),
+                Optional.empty(),
+                Optional.of(format.withBounds(range.low(), range.high())),
+                Optional.empty(),
+                Optional.empty()));
+        return new QuantizationSettings(this.linear, attention, more);
     }
 
     /** Whether nothing is rounded. */

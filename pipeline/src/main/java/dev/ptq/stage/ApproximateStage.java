@@ -5,11 +5,13 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.data.Text;
+import dev.ptq.format.StaticIntegerFormat.Bounds;
 import dev.ptq.method.BlockSamples;
 import dev.ptq.method.BlockWork;
 import dev.ptq.method.Method;
 import dev.ptq.model.Block;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Linear;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
@@ -62,10 +64,13 @@ final class ApproximateStage implements Stage {
     ApproximateStage(Workspace workspace) throws IOException {
         this.workspace = workspace;
         Experiment experiment = workspace.experiment();
-        boolean learns = experiment.steps().stream().anyMatch(Method::learns);
+        boolean operandsMatter = experiment.steps().stream().anyMatch(Method::learns)
+                || experiment.quantization().hasStaticActivations();
         this.settings = new Settings(
                 workspace.modelContent(),
-                learns ? experiment.quantization() : experiment.quantization().weightsOnly(),
+                operandsMatter
+                        ? experiment.quantization()
+                        : experiment.quantization().weightsOnly(),
                 experiment.steps(),
                 experiment.seed(),
                 experiment.needsSamples()
@@ -110,8 +115,10 @@ final class ApproximateStage implements Stage {
                 ? ActivationStatistics.none()
                 : ActivationStatistics.read(calibrated.resolve(CalibrateStage.STATISTICS));
         Experiment experiment = workspace.experiment();
-        BlockWork.Setting setting =
-                new BlockWork.Setting(experiment.shape(), settings.formats(), experiment.statistics());
+        BlockWork.Setting setting = new BlockWork.Setting(
+                experiment.shape(),
+                ActivationRanges.in(settings.formats(), experiment.shape(), inputs),
+                experiment.statistics());
         LanguageModel model = workspace.model();
         Results results = new Results();
         int blocks = model.config().blocks();
@@ -140,12 +147,12 @@ final class ApproximateStage implements Stage {
                         }
                         logTraining(work);
                         Results own = Results.of(work);
-                        own.save(files, work);
+                        own.save(files, work, ranges(work, block));
                         results.takeOver(own, kept);
                     }
                 }
                 if (samples.isPresent() && index + 1 < blocks) {
-                    leave(model, samples.get(), files);
+                    leave(model, samples.get(), files, setting.quantization());
                 }
                 progress.step((long) (index + 1) * perBlock);
             }
@@ -171,13 +178,32 @@ final class ApproximateStage implements Stage {
         return Optional.of(new BlockSamples(model, workspace.calibrationSamples(calibration), calibration.batchSize()));
     }
 
-    /** Takes the quantized path through a block exactly as it will run. */
-    private void leave(LanguageModel model, BlockSamples samples, BlockFiles files) throws IOException {
+    /** Takes the samples to the next block: on the quantized path, if anything is trained, exactly as it will run. */
+    private void leave(LanguageModel model, BlockSamples samples, BlockFiles files, QuantizationSettings formats)
+            throws IOException {
+        if (settings.steps().stream().noneMatch(Method::learns)) {
+            samples.leave();
+            return;
+        }
         try (Block block = model.load(files.index);
                 Safetensors factors = Safetensors.open(files.done)) {
-            Approximated.apply(block, workspace.experiment().quantization(), settings.steps(), factors, files.weights);
+            Approximated.apply(block, formats, settings.steps(), factors, files.weights);
             samples.leave(block);
         }
+    }
+
+    /** The ranges of what flows into a block's linears, where a transformation changed them and formats ask for them. */
+    private Map<String, Bounds> ranges(BlockWork work, Block block) throws IOException {
+        Optional<ActivationStatistics> retaken =
+                workspace.experiment().quantization().hasStaticActivations()
+                        ? work.retakenStatistics()
+                        : Optional.empty();
+        return retaken.isEmpty()
+                ? Map.of()
+                : ActivationRanges.of(
+                        retaken.get(),
+                        block.linears().stream().map(Linear::spec).toList(),
+                        Path.of("block " + block.index()));
     }
 
     private static void logTraining(BlockWork work) {
@@ -277,7 +303,7 @@ final class ApproximateStage implements Stage {
         }
 
         /** Writes the file that says the block is done last. */
-        void save(BlockFiles files, BlockWork work) throws IOException {
+        void save(BlockFiles files, BlockWork work, Map<String, Bounds> ranges) throws IOException {
             Map<String, NDArray> changed = work.changed();
             if (!changed.isEmpty()) {
                 SafetensorsWriter.write(
@@ -285,7 +311,9 @@ final class ApproximateStage implements Stage {
                         changed,
                         Map.of(
                                 Approximated.ROUNDING_ERRORS,
-                                JsonMapper.shared().writeValueAsString(work.roundingErrors())));
+                                JsonMapper.shared().writeValueAsString(work.roundingErrors()),
+                                Approximated.RANGES,
+                                JsonMapper.shared().writeValueAsString(ranges)));
             }
             if (!work.parameters().isEmpty()) {
                 SafetensorsWriter.write(files.parameters, work.parameters(), Map.of());

@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.format.StaticIntegerFormat.Bounds;
 import dev.ptq.method.BlockWork;
 import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
@@ -30,6 +31,9 @@ final class Approximated implements AutoCloseable {
     static final String PARAMETERS = "parameters";
     /** In the metadata of a block's tensors: the relative errors of weights that are on their grid already. */
     static final String ROUNDING_ERRORS = "rounding_errors";
+
+    /** There too: the ranges of inputs that transformations changed, where the formats ask for them. */
+    static final String RANGES = "activation_ranges";
 
     private final Path folder;
     private final QuantizationSettings quantization;
@@ -67,7 +71,10 @@ final class Approximated implements AutoCloseable {
                     linear.correct(correction.path(
                             factors.load(block.manager(), module + ".A"),
                             factors.load(block.manager(), module + ".B"),
-                            quantization.formats(linear.spec().weightName()).activation()));
+                            quantization
+                                    .formats(linear.spec().weightName())
+                                    .activation()
+                                    .dynamic()));
                 }
             }
         }
@@ -99,13 +106,25 @@ final class Approximated implements AutoCloseable {
     }
 
     private static Map<String, Double> roundingErrors(Safetensors file) throws IOException {
+        return metadata(file, ROUNDING_ERRORS, new TypeReference<>() {});
+    }
+
+    /** The ranges of a block's inputs, by module, where transformations changed them. */
+    static Map<String, Bounds> ranges(Path weights) throws IOException {
+        if (!Files.exists(weights)) {
+            return Map.of();
+        }
+        try (Safetensors file = Safetensors.open(weights)) {
+            return metadata(file, RANGES, new TypeReference<>() {});
+        }
+    }
+
+    private static <T> Map<String, T> metadata(Safetensors file, String key, TypeReference<Map<String, T>> type)
+            throws IOException {
         try {
-            return JsonMapper.shared()
-                    .readValue(
-                            file.metadata().getOrDefault(ROUNDING_ERRORS, "{}"),
-                            new TypeReference<Map<String, Double>>() {});
+            return JsonMapper.shared().readValue(file.metadata().getOrDefault(key, "{}"), type);
         } catch (JacksonException e) {
-            throw new IOException(file.file() + ": " + ROUNDING_ERRORS + " cannot be read", e);
+            throw new IOException(file.file() + ": " + key + " cannot be read", e);
         }
     }
 

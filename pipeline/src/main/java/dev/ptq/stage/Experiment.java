@@ -112,6 +112,9 @@ public record Experiment(
                                         + ": add a [calibration] section");
             }
         }
+        if (quantization.hasStaticActivations()) {
+            checkRanges(calibration.isPresent(), steps, stepTables, quantizationTable.orElseThrow());
+        }
         if (shape.isPresent()) {
             ModelConfig model = shape.get();
             List<LinearSpec> linears = LanguageModel.linears(model);
@@ -207,6 +210,25 @@ public record Experiment(
         }
     }
 
+    /** Ranges that are found beforehand are those of the model in full precision, before anything is trained. */
+    private static void checkRanges(
+            boolean calibrated, List<Method> steps, List<ConfigTable> tables, ConfigTable quantization) {
+        if (!calibrated) {
+            quantization.problem("the range of dynamic = false comes from calibration: add a [calibration] section");
+        }
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            if (step.learns() && !step.transforms().isEmpty()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name()
+                                        + " changes, while it is trained, the values whose range dynamic = false takes"
+                                        + " beforehand; leave out one of the two");
+            }
+        }
+    }
+
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
             return Optional.of(ModelFolder.resolve(path));
@@ -235,7 +257,12 @@ public record Experiment(
 
     /** What calibration must collect. */
     public Set<Statistic> statistics() {
-        return steps.stream().flatMap(step -> step.statistics().stream()).collect(Collectors.toSet());
+        Set<Statistic> statistics =
+                steps.stream().flatMap(step -> step.statistics().stream()).collect(Collectors.toSet());
+        if (quantization.hasStaticActivations()) {
+            statistics.addAll(ActivationRanges.STATISTICS);
+        }
+        return statistics;
     }
 
     /** Whether the calibration samples themselves go through the model beside the methods, not statistics alone. */
@@ -247,7 +274,7 @@ public record Experiment(
             }
             changed |= !step.transforms().isEmpty();
         }
-        return false;
+        return changed && quantization.hasStaticActivations();
     }
 
     /** Whether any step asks for calibration text. */

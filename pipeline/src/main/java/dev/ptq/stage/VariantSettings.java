@@ -5,6 +5,7 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
@@ -20,7 +21,14 @@ record VariantSettings(Workspace.ModelContent model, QuantizationSettings quanti
 
     /** The stages that whoever runs it needs. */
     List<String> inputs() {
-        return steps.isEmpty() ? List.of() : List.of(ApproximateStage.NAME);
+        List<String> inputs = new ArrayList<>();
+        if (!steps.isEmpty()) {
+            inputs.add(ApproximateStage.NAME);
+        }
+        if (quantization.hasStaticActivations()) {
+            inputs.add(CalibrateStage.NAME);
+        }
+        return inputs;
     }
 
     /** What is done with a model at work. */
@@ -35,11 +43,13 @@ record VariantSettings(Workspace.ModelContent model, QuantizationSettings quanti
      * @param artifacts of {@link #inputs}
      */
     <T> T run(Workspace workspace, Map<String, Path> artifacts, Work<T> work) throws IOException {
+        QuantizationSettings formats =
+                ActivationRanges.in(quantization, workspace.experiment().shape(), artifacts);
         Path approximated = artifacts.get(ApproximateStage.NAME);
         if (approximated == null) {
-            return run(workspace, quantization::applyTo, work);
+            return run(workspace, formats::applyTo, work);
         }
-        try (Approximated made = new Approximated(approximated, quantization, steps)) {
+        try (Approximated made = new Approximated(approximated, formats, steps)) {
             return run(workspace, made::applyTo, work);
         }
     }

@@ -95,6 +95,7 @@ final class LearnedComparison {
         out.printf(
                 "%n%d rows compared, %d missed, %d of methods and variants that ptq does not offer.%n",
                 compared, missed, left);
+        return new Counts(compared, missed);
     }
 
     /** Of rows: those compared, and those whose perplexity is over the bar. */

@@ -84,6 +84,8 @@ class StatisticTest {
         float[][][] activations = activations(sequences, tokens, features);
         ActivationStatistics statistics = observed(activations, 2);
         double[] absMax = new double[features];
+        double[] least = new double[features];
+        double[] most = new double[features];
         double[] squares = new double[features];
         double[] middle = new double[features];
         double[][] products = new double[features][features];
@@ -100,11 +102,15 @@ class StatisticTest {
                         products[i][j] += (double) token[i] * token[j] / (sequences * tokens);
                     }
                 }
+                least[i] = s == 0 ? lowest : Math.min(least[i], lowest);
+                most[i] = s == 0 ? highest : Math.max(most[i], highest);
                 double own = (lowest + highest) / 2;
                 middle[i] = s == 0 ? own : 0.99 * middle[i] + 0.01 * own;
             }
         }
         assertClose(result(statistics, Statistic.ABS_MAX, features), absMax, 0);
+        assertClose(result(statistics, Statistic.MIN, features), least, 0);
+        assertClose(result(statistics, Statistic.MAX, features), most, 0);
         assertClose(result(statistics, Statistic.SECOND_MOMENT, features), squares, 1e-6);
         assertClose(result(statistics, Statistic.MID_RANGE, features), middle, 1e-6);
         float[] matrix = result(statistics, Statistic.AUTOCORRELATION, features);
@@ -120,7 +126,7 @@ class StatisticTest {
     @ParameterizedTest
     @EnumSource(
             value = Statistic.class,
-            names = {"ABS_MAX", "MID_RANGE", "SECOND_MOMENT", "AUTOCORRELATION"})
+            names = {"MIN", "MAX", "ABS_MAX", "MID_RANGE", "SECOND_MOMENT", "AUTOCORRELATION"})
     void doesNotDependOnWhereBatchesAreCut(Statistic statistic) throws IOException {
         float[][][] activations = activations(12, 16, 40);
         float[] one = result(observed(activations, 12), statistic, 40);

@@ -30,7 +30,8 @@ class KillTest {
             [[approximation]]
             method = "omniquant"
             lwc = false
-            epochs = 2
+            epochs = 1
+            batch_size = 4
             [[approximation]]
             method = "l2qer"
             rank = 8

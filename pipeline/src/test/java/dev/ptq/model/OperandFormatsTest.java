@@ -14,9 +14,14 @@ import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.util.List;
 import java.util.SplittableRandom;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -178,6 +183,22 @@ class OperandFormatsTest {
                                         fifth -> assertThat(fifth)
                                                 .contains(
                                                         "override.0.weight.include_zero: a range always contains 0 with range")));
+    }
+
+    /** The examples of what W4A8 means. */
+    @Test
+    void theExamplesOfTheDocumentationAreRead() throws IOException {
+        String text = Files.readString(Shared.root().resolve("configs/README.md"));
+        Matcher blocks = Pattern.compile("(?s)```toml\n(# \\(\\d\\).*?)```").matcher(text);
+        int examples = 0;
+        while (blocks.find()) {
+            ConfigTable table = ConfigTable.parse(blocks.group(1), "configs/README.md", List.of());
+            QuantizationSettings settings = QuantizationSettings.read(table.requiredTable("quantization"));
+            table.finish();
+            assertThat(settings.linear().weight().isNone()).isFalse();
+            examples++;
+        }
+        assertThat(examples).isEqualTo(4);
     }
 
     private static QuantizationSettings read(String toml) {

@@ -1,0 +1,133 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.tensor.Safetensors;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Objects;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Runs whose activations have a range from calibration. */
+class StaticRangeTest {
+    /** Calibrated on what is evaluated, so that nothing is beyond the range. */
+    private static final String CONFIG = TinyExperiment.CONFIG
+            .replace("num_samples = 4", "num_samples = 6")
+            .replaceFirst("(?s)\\[\\[approximation]].*?rank = 4\n", "")
+            .replaceFirst("(?s)\\[quantization.activation].*?bits = 8\n", """
+                    [quantization.activation]
+                    format = "int"
+                    bits = 8
+                    granularity = "tensor"
+                    dynamic = false
+                    """);
+
+    private static final String LOSS = "perplexity/tales/loss";
+
+    @TempDir
+    Path folder;
+
+    private TinyExperiment tiny;
+
+    @BeforeEach
+    void prepare() throws IOException {
+        tiny = new TinyExperiment(folder);
+    }
+
+    @Test
+    void theRangeComesFromCalibration() throws IOException {
+        Outcome outcome = tiny.run(CONFIG, "eight");
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        try (Safetensors statistics = Safetensors.open(tiny.result("eight/calibrate/statistics.safetensors"))) {
+            assertThat(statistics.entries().keySet()).contains("blocks.0.attn_in.min", "blocks.0.attn_in.max");
+        }
+        tiny.run(CONFIG, "sixteen", "--set", "quantization.activation.bits=16");
+        tiny.run(CONFIG, "two", "--set", "quantization.activation.bits=2");
+        // calibrated on other text, whose range is another
+        tiny.run(CONFIG, "less", "--set", "calibration.num_samples=1", "--set", "calibration.seq_len=2");
+        tiny.run(
+                CONFIG.replace("dynamic = false\n", "").replace("granularity = \"tensor\"", "granularity = \"token\""),
+                "none",
+                "--set",
+                "quantization.activation.bits=16");
+
+        double exact = loss("none");
+        assertThat(tiny.metrics("sixteen").get(LOSS)).isCloseTo(exact, within(1e-3));
+        double eight = loss("eight");
+        assertThat(eight).isCloseTo(exact, within(0.05)).isNotEqualTo(exact);
+        assertThat(tiny.metrics("two").get(LOSS)).isNotCloseTo(exact, within(1e-3));
+        assertThat(tiny.metrics("less").get(LOSS)).isNotEqualTo(eight);
+        assertThat(tiny.metrics("less").get("full_precision/" + LOSS))
+                .isEqualTo(tiny.metrics("eight").get("full_precision/" + LOSS));
+        String reference = "evaluate/full_precision/tales";
+        assertThat(tiny.stages("less", "fingerprint").get(reference))
+                .isEqualTo(tiny.stages("eight", "fingerprint").get(reference));
+    }
+
+    private double loss(String run) throws IOException {
+        return Objects.requireNonNull(tiny.metrics(run).get(LOSS), run);
+    }
+
+    /** The products of a low-rank path have other ranges: theirs are taken from the values. */
+    @Test
+    void aLowRankPathGoesWithIt() throws IOException {
+        String steps = "[[approximation]]\nmethod = \"lqer\"\nrank = 4\n[quantization.weight]";
+        Outcome outcome = tiny.run(CONFIG.replace("[quantization.weight]", steps), "corrected");
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        tiny.run(CONFIG, "plain");
+        assertThat(tiny.metrics("corrected").get("round_to_nearest/" + LOSS))
+                .isEqualTo(tiny.metrics("plain").get(LOSS));
+        assertThat(tiny.metrics("corrected").get(LOSS))
+                .isNotEqualTo(tiny.metrics("plain").get(LOSS));
+    }
+
+    @Test
+    void saysWhatDoesNotGoTogether() throws IOException {
+        assertProblem(
+                CONFIG.replaceFirst("(?s)\\[calibration].*?batch_size = 2\n", ""),
+                "quantization: the range of dynamic = false comes from calibration: add a [calibration] section");
+        assertProblem(
+                CONFIG.replace("granularity = \"tensor\"", "granularity = \"token\""),
+                "quantization.activation.dynamic: a range from calibration is that of all values: set granularity");
+        assertProblem(
+                CONFIG.replace("[quantization.activation]", "[quantization.output]"),
+                "quantization.output.dynamic: only inputs of linears have a range from calibration; leave it out");
+        assertProblem(
+                CONFIG.replace(
+                        "[quantization.weight]",
+                        "[[approximation]]\nmethod = \"omniquant\"\nlwc = false\n[quantization.weight]"),
+                "approximation.0.method: omniquant changes, while it is trained, the values whose range dynamic = false");
+    }
+
+    /** Smoothing changes what flows. */
+    @Test
+    void theRangeIsTakenAgainAfterSmoothing() throws IOException {
+        String smoothed = CONFIG.replace(
+                "[quantization.weight]",
+                "[[approximation]]\nmethod = \"smoothquant\"\nalpha = 1\n[quantization.weight]");
+        assertThat(tiny.run(smoothed, "static", "--set", "quantization.activation.bits=16")
+                        .err())
+                .isEmpty();
+        tiny.run(
+                smoothed.replace("dynamic = false\n", "")
+                        .replace("granularity = \"tensor\"", "granularity = \"token\""),
+                "token",
+                "--set",
+                "quantization.activation.bits=16");
+        // rounded weights push a few values beyond the range that full precision has
+        assertThat(tiny.metrics("static").get(LOSS))
+                .isCloseTo(tiny.metrics("token").get(LOSS), within(1e-2));
+    }
+
+    private void assertProblem(String config, String expected) throws IOException {
+        Outcome outcome = tiny.run(config, "wrong");
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err()).contains(expected);
+    }
+}
