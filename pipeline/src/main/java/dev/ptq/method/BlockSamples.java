@@ -21,6 +21,9 @@ import org.jspecify.annotations.Nullable;
  * those that the methods made of them. Between {@link #enter} and {@link #leave} they are at one block.
  */
 public final class BlockSamples implements AutoCloseable {
+    /** How often hidden states of all samples are held at a time: before a block on both paths, and after it. */
+    public static final int COPIES = 3;
+
     private final BlockPass pass;
     private final int batchSize;
     private HiddenStates full;

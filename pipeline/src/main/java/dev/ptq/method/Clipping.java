@@ -21,6 +21,11 @@ record Clipping(boolean learned, double init, double rate) {
                 learned ? table.decimal("lwc_learning_rate", 1e-2, 0, 10) : 0);
     }
 
+    /** The same with the rate that a table may have. */
+    Clipping adapted(ConfigTable table) {
+        return learned ? new Clipping(true, init, table.decimal("lwc_learning_rate", rate, 0, 10)) : this;
+    }
+
     /** The rounding of a linear's weight. */
     WeightRounding rounding(BlockWork work, Linear linear) {
         NumberFormat format =

@@ -1,6 +1,7 @@
 package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
+import java.util.Optional;
 
 /**
  * LRQuant: OmniQuant with another start of the factors, shifts everywhere, and a loss that also looks at the direction of
@@ -14,6 +15,22 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
                 transformation,
                 Clipping.read(table),
                 Training.readEpochs(table, Training.Loss.SQUARED_AND_COSINE, weight));
+    }
+
+    /** The same for other texts; what the table leaves out is as it is here, but epochs. */
+    LrQuant adapted(ConfigTable table) {
+        int epochs = table.integer("epochs", 5, 0, 1 << 20);
+        int batchSize = table.integer("batch_size", training.batchSize(), 1, 1 << 16);
+        return new LrQuant(
+                transformation.adapted(table),
+                clipping.adapted(table),
+                training.with(epochs, batchSize, Optional.empty()));
+    }
+
+    /** The same from parameters of an earlier run. */
+    LrQuant from(Training.Start start) {
+        return new LrQuant(
+                transformation, clipping, training.with(training.epochs(), training.batchSize(), Optional.of(start)));
     }
 
     @Override

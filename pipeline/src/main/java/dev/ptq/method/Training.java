@@ -128,6 +128,22 @@ record Training(
         return Optional.empty();
     }
 
+    /** The same for other epochs and batches, from another start. */
+    Training with(int otherEpochs, int otherBatchSize, Optional<Start> otherStart) {
+        return new Training(
+                otherEpochs,
+                iterations,
+                otherBatchSize,
+                shuffle,
+                cosine,
+                loss,
+                cosineWeight,
+                augmented,
+                quantizedActivations,
+                onNonFinite,
+                otherStart);
+    }
+
     /** Steps of one epoch. */
     int stepsPerEpoch(int samples) {
         return Math.max(1, samples / batchSize);

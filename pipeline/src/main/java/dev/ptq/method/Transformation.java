@@ -83,6 +83,12 @@ record Transformation(
                 table.decimal("let_learning_rate", rate, 0, 10));
     }
 
+    /** The same with the rate that a table may have. */
+    Transformation adapted(ConfigTable table) {
+        return new Transformation(
+                edges, start, shift, queryKey, floor, table.decimal("let_learning_rate", rate, 0, 10));
+    }
+
     Set<Statistic> statistics() {
         if (edges.stream().allMatch(kind -> kind.site().isEmpty())) {
             return Set.of();

@@ -1,6 +1,7 @@
 package dev.ptq.report;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -8,6 +9,18 @@ import java.util.Set;
 
 /** The metrics of one run as tables for a terminal. */
 public final class MetricsTable {
+    /** What was adapted to the text itself is never shown without a mark. */
+    private static final String ADAPTED = "adapted *";
+
+    /** Variants that are compared with full precision: what their metrics start with, what they are called. */
+    private static final Map<String, String> COMPARED = new LinkedHashMap<>();
+
+    static {
+        COMPARED.put("round_to_nearest/", "round to nearest");
+        COMPARED.put("", "this run");
+        COMPARED.put("adapted/", ADAPTED);
+    }
+
     private MetricsTable() {}
 
     /**
@@ -22,7 +35,9 @@ public final class MetricsTable {
                 .toList();
         StringBuilder text = new StringBuilder();
         if (!texts.isEmpty()) {
-            text.append(TextTable.render(perplexities(metrics, texts), Set.of(0, 8)));
+            List<String[]> perplexities = perplexities(metrics, texts);
+            text.append(TextTable.render(perplexities, Set.of(0, perplexities.get(0).length - 1)));
+            notes(metrics, texts).forEach(note -> text.append("* ").append(note).append(System.lineSeparator()));
             List<String[]> measures = measures(metrics, texts);
             if (measures.size() > 1) {
                 text.append(System.lineSeparator()).append(TextTable.render(measures, Set.of(0)));
@@ -49,33 +64,49 @@ public final class MetricsTable {
     }
 
     private static List<String[]> perplexities(Map<String, Object> metrics, List<String> texts) {
+        boolean adapted = texts.stream().anyMatch(name -> metrics.containsKey("adapted/perplexity/" + name));
         List<String[]> rows = new ArrayList<>();
-        rows.add(new String[] {
-            "perplexity",
-            "full precision",
-            "round to nearest",
-            "this run",
-            "loss recovered",
-            "protocol",
-            "tokens",
-            "BOS",
-            "text"
-        });
+        List<String> header = new ArrayList<>(List.of(
+                "perplexity",
+                "full precision",
+                "round to nearest",
+                "this run",
+                "loss recovered",
+                "protocol",
+                "tokens",
+                "BOS",
+                "text"));
+        if (adapted) {
+            header.add(4, ADAPTED);
+        }
+        rows.add(header.toArray(String[]::new));
         for (String name : texts) {
             String key = "perplexity/" + name;
-            rows.add(new String[] {
-                name,
-                number(metrics, "full_precision/" + key, "%.4f"),
-                number(metrics, "round_to_nearest/" + key, "%.4f"),
-                number(metrics, key, "%.4f"),
-                number(metrics, "loss_recovered/" + name, "%.3f"),
-                metrics.get(key + "/protocol") + " " + metrics.get(key + "/seq_len"),
-                String.valueOf(metrics.get(key + "/tokens")),
-                word(metrics, key + "/bos"),
-                word(metrics, key + "/dataset")
-            });
+            List<String> row = new ArrayList<>(List.of(
+                    name,
+                    number(metrics, "full_precision/" + key, "%.4f"),
+                    number(metrics, "round_to_nearest/" + key, "%.4f"),
+                    number(metrics, key, "%.4f"),
+                    number(metrics, "loss_recovered/" + name, "%.3f"),
+                    metrics.get(key + "/protocol") + " " + metrics.get(key + "/seq_len"),
+                    String.valueOf(metrics.get(key + "/tokens")),
+                    word(metrics, key + "/bos"),
+                    word(metrics, key + "/dataset")));
+            if (adapted) {
+                row.add(4, number(metrics, "adapted/" + key, "%.4f"));
+            }
+            rows.add(row.toArray(String[]::new));
         }
         return rows;
+    }
+
+    /** What is to be said of figures with a mark. */
+    private static List<String> notes(Map<String, Object> metrics, List<String> texts) {
+        return texts.stream()
+                .map(name -> word(metrics, "adapted/perplexity/" + name + "/note"))
+                .filter(note -> !note.equals("-"))
+                .distinct()
+                .toList();
     }
 
     /** What does not depend on the tokenizer, where a protocol gives it. */
@@ -112,6 +143,9 @@ public final class MetricsTable {
                     "round_to_nearest/" + own + "/loss_over/full_precision");
             difference(found, metrics, "this run over full precision", own + "/loss_over/full_precision");
             difference(found, metrics, "this run over round to nearest", own + "/loss_over/round_to_nearest");
+            difference(
+                    found, metrics, ADAPTED + " over full precision", "adapted/" + own + "/loss_over/full_precision");
+            difference(found, metrics, ADAPTED + " over this run", "adapted/" + own + "/loss_over/quantized");
             if (!found.isEmpty()) {
                 String chunks = number(metrics, own + "/chunks", "%.0f");
                 rows.add(new String[] {name + ", " + chunks + (chunks.equals("1") ? " chunk" : " chunks")});
@@ -130,11 +164,11 @@ public final class MetricsTable {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {"against full precision", "KL divergence", "top-1 agreement"});
         for (String name : texts) {
-            for (String variant : List.of("round_to_nearest/", "")) {
-                String key = variant + "perplexity/" + name;
+            for (Map.Entry<String, String> variant : COMPARED.entrySet()) {
+                String key = variant.getKey() + "perplexity/" + name;
                 if (metrics.get(key + "/top1_agreement") instanceof Number share) {
                     rows.add(new String[] {
-                        name + ", " + (variant.isEmpty() ? "this run" : "round to nearest"),
+                        name + ", " + variant.getValue(),
                         number(metrics, key + "/kl_divergence", "%.5f"),
                         String.format(Locale.ROOT, "%.2f %%", 100 * share.doubleValue())
                     });

@@ -49,6 +49,13 @@ final class SummarySection {
             html.close();
         }
         html.close().close().close();
+        if (shown.stream().anyMatch(i -> table.columns().get(i).name().startsWith("adapted/"))) {
+            html.element(
+                    "p",
+                    "adapted/…: transductive, the last block was trained on the unlabelled test inputs.",
+                    "class",
+                    "note");
+        }
         if (shown.size() > MOST_COLUMNS) {
             html.element(
                     "p",

@@ -69,7 +69,7 @@ final class TaskSection {
 
     /** What a task is scored by has a direction, and is no perplexity or loss of a text. */
     private static boolean isScore(String metric) {
-        boolean ofText = Stream.of("perplexity/", "full_precision/", "round_to_nearest/", "loss_recovered/")
+        boolean ofText = Stream.of("perplexity/", "full_precision/", "round_to_nearest/", "adapted/", "loss_recovered/")
                 .anyMatch(metric::startsWith);
         return !ofText && metric.contains("/") && Measures.better(metric) != Better.NEITHER;
     }

@@ -42,6 +42,7 @@ final class ApproximateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(ApproximateStage.class);
 
     static final String NAME = "approximate";
+    static final String LAYERS = "layers.csv";
     private static final String SINGULAR_VALUES = "singular_values.safetensors";
     private static final String ROWS = "layers";
     private static final String WEIGHTS_TOO = "weights";
@@ -110,10 +111,7 @@ final class ApproximateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        Path calibrated = inputs.get(CalibrateStage.NAME);
-        ActivationStatistics statistics = calibrated == null
-                ? ActivationStatistics.none()
-                : ActivationStatistics.read(calibrated.resolve(CalibrateStage.STATISTICS));
+        ActivationStatistics statistics = statistics(inputs);
         Experiment experiment = workspace.experiment();
         BlockWork.Setting setting = new BlockWork.Setting(
                 experiment.shape(),
@@ -163,11 +161,19 @@ final class ApproximateStage implements Stage {
         } finally {
             samples.ifPresent(BlockSamples::close);
         }
-        Tables.write(output.resolve("layers.csv"), Results.COLUMNS, results.rows);
+        Tables.write(output.resolve(LAYERS), Results.COLUMNS, results.rows);
         for (int index = 0; index < blocks; index++) {
             new BlockFiles(unfinished, index).moveTo(output);
         }
         log.info("{}: {} rows of {} blocks", NAME, results.rows.size(), blocks);
+    }
+
+    /** Those of calibration, if it is among the inputs. */
+    static ActivationStatistics statistics(Map<String, Path> inputs) throws IOException {
+        Path calibrated = inputs.get(CalibrateStage.NAME);
+        return calibrated == null
+                ? ActivationStatistics.none()
+                : ActivationStatistics.read(calibrated.resolve(CalibrateStage.STATISTICS));
     }
 
     private Optional<BlockSamples> blockSamples(LanguageModel model) throws IOException {
@@ -206,7 +212,7 @@ final class ApproximateStage implements Stage {
                         Path.of("block " + block.index()));
     }
 
-    private static void logTraining(BlockWork work) {
+    static void logTraining(BlockWork work) {
         for (BlockWork.BlockReport report : work.blockReports()) {
             log.info(
                     "block {}: {}: loss {} rounded to nearest, {} at the start, {} after step {} of {}, {} s",
@@ -226,7 +232,7 @@ final class ApproximateStage implements Stage {
     }
 
     /** Tells progress of each step of training. */
-    private static final class StepCount implements Runnable {
+    static final class StepCount implements Runnable {
         private final Progress progress;
         private long done;
 
@@ -243,10 +249,10 @@ final class ApproximateStage implements Stage {
     }
 
     /** Where the work on one block is kept. */
-    private static final class BlockFiles {
+    static final class BlockFiles {
         private final int index;
         private final Path done;
-        private final Path weights;
+        final Path weights;
         private final Path parameters;
 
         BlockFiles(Path folder, int index) {
@@ -258,6 +264,10 @@ final class ApproximateStage implements Stage {
 
         void moveTo(Path output) throws IOException {
             move(weights, output.resolve(Approximated.WEIGHTS));
+            moveParameters(output);
+        }
+
+        void moveParameters(Path output) throws IOException {
             move(parameters, output.resolve(Approximated.PARAMETERS));
         }
 
@@ -270,7 +280,7 @@ final class ApproximateStage implements Stage {
     }
 
     /** What the methods made of one block, or of all so far; tensors as large as the model stay in files. */
-    private static final class Results {
+    static final class Results {
         static final List<String> COLUMNS = List.of(
                 "module",
                 "method",

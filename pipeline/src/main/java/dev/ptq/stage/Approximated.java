@@ -50,7 +50,12 @@ final class Approximated implements AutoCloseable {
 
     /** Makes of a block as loaded the one that runs. */
     void applyTo(Block block) throws IOException {
-        apply(block, quantization, steps, factors, weights(folder, block.index()));
+        applyTo(block, weights(folder, block.index()));
+    }
+
+    /** The same with tensors of a block from another file. */
+    void applyTo(Block block, Path weights) throws IOException {
+        apply(block, quantization, steps, factors, weights);
     }
 
     /**
@@ -78,6 +83,11 @@ final class Approximated implements AutoCloseable {
                 }
             }
         }
+    }
+
+    /** The folder of what was learned. */
+    Path parameters() {
+        return folder.resolve(PARAMETERS);
     }
 
     /** The file of a block's tensors in the folder of the artifacts; it is there if a method changed any. */

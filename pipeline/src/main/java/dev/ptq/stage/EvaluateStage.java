@@ -6,10 +6,10 @@ import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.method.Method;
+import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
-import dev.ptq.model.Unfinished;
 import dev.ptq.run.Stage;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -29,6 +29,7 @@ final class EvaluateStage implements Stage {
 
     static final String NAME = "evaluate";
     static final String SCORES = "scores.json";
+    static final String NOTE = "note";
     static final String DIVERGENCE = "kl_divergence";
     static final String AGREEMENT = "top1_agreement";
 
@@ -96,12 +97,18 @@ final class EvaluateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        Perplexity.Result result = variantSettings.run(
-                workspace, inputs, runner -> evaluate(workspace.model(), runner, workspace.unfinished(unfinished)));
+        write(variantSettings.run(workspace, inputs, runner -> evaluate(runner, unfinished)), output);
+    }
+
+    /** Writes the artifacts. */
+    void write(Perplexity.Result result, Path output) throws IOException {
         Map<String, Object> scores = new LinkedHashMap<>();
         scores.put("perplexity", result.perplexity());
         scores.put("loss", result.loss());
         scores.putAll(Perplexity.perWordAndByte(perplexity, result));
+        if (variant == Variant.ADAPTED) {
+            scores.put(NOTE, TestTimeAdaptation.NOTE);
+        }
         scores.put("dataset", perplexity.text().label());
         scores.put("bos", settings.protocol().startRule(workspace.tokenizer()));
         scores.put("text_sha256", settings.text().sha256());
@@ -135,15 +142,16 @@ final class EvaluateStage implements Stage {
                 unscored == 0 ? "" : ", less " + unscored + " of nothing but padding");
     }
 
-    private Perplexity.Result evaluate(LanguageModel model, BlockRunner runner, Unfinished unfinished)
-            throws IOException {
+    /** Scores the text with the blocks that a runner makes. */
+    Perplexity.Result evaluate(BlockRunner runner, Path unfinished) throws IOException {
+        LanguageModel model = workspace.model();
         try (BlockRunner exact = new BlockRunner(model, BlockRunner.BlockChange.none(), workspace.resident())) {
             return Perplexity.evaluate(
                     new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),
                     perplexity,
                     workspace.chunks(perplexity),
                     workspace.tokenizer().padId(),
-                    unfinished,
+                    workspace.unfinished(unfinished),
                     workspace.reporter());
         }
     }

@@ -6,10 +6,12 @@ import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
 import dev.ptq.method.Methods;
+import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.Edge;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
@@ -38,6 +40,7 @@ import org.jspecify.annotations.Nullable;
  * @param shape of the model
  * @param calibration text for statistics; present where a step needs one
  * @param steps {@code [[approximation]]}, in order
+ * @param adaptation of the last block to each text, beside what is measured without it
  * @param resolved every key with the value in force, defaults included
  */
 public record Experiment(
@@ -47,6 +50,7 @@ public record Experiment(
         ModelConfig shape,
         Optional<CalibrationSettings> calibration,
         List<Method> steps,
+        Optional<TestTimeAdaptation> adaptation,
         QuantizationSettings quantization,
         EvaluationSettings evaluation,
         Map<String, Object> resolved) {
@@ -94,12 +98,16 @@ public record Experiment(
         Optional<CalibrationSettings> calibration = root.table("calibration").map(CalibrationSettings::read);
         List<ConfigTable> stepTables = root.tables("approximation");
         List<Method> steps = stepTables.stream().map(Methods::read).toList();
+        Optional<TestTimeAdaptation> adaptation = adaptation(steps, stepTables);
         Optional<ConfigTable> quantizationTable = root.table("quantization");
         QuantizationSettings quantization =
                 quantizationTable.map(QuantizationSettings::read).orElseGet(QuantizationSettings::none);
         Optional<ConfigTable> evaluationTable = root.table("evaluation");
         EvaluationSettings evaluation =
                 evaluationTable.map(EvaluationSettings::read).orElseGet(EvaluationSettings::none);
+        List<ConfigTable> perplexityTables =
+                evaluationTable.map(table -> table.tables("perplexity")).orElse(List.of());
+        List<PerplexitySettings> perplexities = evaluation.perplexities();
 
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
@@ -115,6 +123,16 @@ public record Experiment(
         if (quantization.hasStaticActivations()) {
             checkRanges(calibration.isPresent(), steps, stepTables, quantizationTable.orElseThrow());
         }
+        for (int i = 0; i < perplexities.size(); i++) {
+            if (adaptation.isPresent() && perplexities.get(i).protocol() == PerplexityProtocol.ROLLING) {
+                perplexityTables
+                        .get(i)
+                        .problem(
+                                "protocol",
+                                "expected gptq, lqer or omniquant with " + TestTimeAdaptation.KEY
+                                        + ", which trains on chunks of one length; got rolling, which has none");
+            }
+        }
         if (shape.isPresent()) {
             ModelConfig model = shape.get();
             List<LinearSpec> linears = LanguageModel.linears(model);
@@ -126,9 +144,6 @@ public record Experiment(
             quantizationTable.ifPresent(table -> quantization.check(linears, table));
             calibration.ifPresent(settings -> root.table("calibration")
                     .ifPresent(table -> checkLength(table, settings.seqLen(), model.maxPositions())));
-            List<ConfigTable> perplexityTables =
-                    evaluationTable.map(table -> table.tables("perplexity")).orElse(List.of());
-            List<PerplexitySettings> perplexities = evaluation.perplexities();
             for (int i = 0; i < perplexities.size(); i++) {
                 checkLength(perplexityTables.get(i), perplexities.get(i).seqLen(), model.maxPositions());
             }
@@ -145,6 +160,7 @@ public record Experiment(
                 shape.orElseThrow(),
                 calibration,
                 steps,
+                adaptation,
                 quantization,
                 evaluation,
                 root.resolved());
@@ -229,6 +245,29 @@ public record Experiment(
         }
     }
 
+    /** Test-time adaptation, of a step that has the last block to itself. */
+    private static Optional<TestTimeAdaptation> adaptation(List<Method> steps, List<ConfigTable> tables) {
+        Optional<TestTimeAdaptation> adaptation = Optional.empty();
+        for (int i = 0; i < steps.size(); i++) {
+            Optional<TestTimeAdaptation> found = TestTimeAdaptation.read(tables.get(i), steps.get(i));
+            if (found.isPresent() && i > 0) {
+                tables.get(i)
+                        .problem(
+                                TestTimeAdaptation.KEY,
+                                "starts from the last block of the model, not from what "
+                                        + steps.get(i - 1).name() + " made of it; leave out one of the two");
+            } else if (found.isPresent() && steps.size() > 1) {
+                tables.get(i)
+                        .problem(
+                                TestTimeAdaptation.KEY,
+                                "changes weights that " + steps.get(1).name()
+                                        + " was made for; leave out one of the two");
+            }
+            adaptation = found.isPresent() ? found : adaptation;
+        }
+        return adaptation;
+    }
+
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
             return Optional.of(ModelFolder.resolve(path));
@@ -282,7 +321,7 @@ public record Experiment(
         return needsSamples() || !statistics().isEmpty();
     }
 
-    /** The variants that are measured, the experiment itself last. */
+    /** The variants that are measured, on tasks too, the experiment itself last. */
     public List<Variant> variants() {
         List<Variant> variants = new ArrayList<>();
         for (Variant baseline : Variant.values()) {
@@ -292,6 +331,15 @@ public record Experiment(
             }
         }
         variants.add(Variant.QUANTIZED);
+        return variants;
+    }
+
+    /** Those that are measured on texts. */
+    public List<Variant> textVariants() {
+        List<Variant> variants = new ArrayList<>(variants());
+        if (adaptation.isPresent()) {
+            variants.add(Variant.ADAPTED);
+        }
         return variants;
     }
 }

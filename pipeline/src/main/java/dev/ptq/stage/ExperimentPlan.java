@@ -2,6 +2,7 @@ package dev.ptq.stage;
 
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.run.Manifest;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Stage;
@@ -44,6 +45,9 @@ public final class ExperimentPlan {
             for (Variant variant : experiment.variants()) {
                 stages.add(new EvaluateStage(workspace, variant, perplexity));
             }
+            if (experiment.adaptation().isPresent()) {
+                stages.add(new AdaptedStage(workspace, experiment.adaptation().get(), perplexity));
+            }
         }
         Optional<TasksSettings> tasks = experiment.evaluation().tasks();
         for (String name : experiment.evaluation().taskNames()) {
@@ -56,9 +60,15 @@ public final class ExperimentPlan {
 
     /** What of an experiment has no effect, one line each. */
     public static List<String> unused(Experiment experiment) {
-        return experiment.calibration().isPresent() && !experiment.usesCalibration()
-                ? List.of("no step needs it: [calibration] is not used")
-                : List.of();
+        List<String> unused = new ArrayList<>();
+        if (experiment.calibration().isPresent() && !experiment.usesCalibration()) {
+            unused.add("no step needs it: [calibration] is not used");
+        }
+        if (experiment.adaptation().isPresent()
+                && experiment.evaluation().perplexities().isEmpty()) {
+            unused.add("there is no text to adapt to: " + TestTimeAdaptation.KEY + " is not used");
+        }
+        return unused;
     }
 
     /** What it means that a setting of a stage differs, where its key does not tell. */
@@ -76,7 +86,7 @@ public final class ExperimentPlan {
         Map<String, Object> metrics = new LinkedHashMap<>();
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             Map<Variant, Double> losses = new LinkedHashMap<>();
-            for (Variant variant : experiment.variants()) {
+            for (Variant variant : experiment.textVariants()) {
                 JsonNode scores = JsonFiles.read(run.resolve(EvaluateStage.directory(variant, perplexity))
                         .resolve(EvaluateStage.SCORES));
                 String name = variant.metricPrefix() + "perplexity/" + perplexity.name();
@@ -90,6 +100,11 @@ public final class ExperimentPlan {
                     for (String count : List.of("seq_len", "chunks", "tokens")) {
                         metrics.put(name + "/" + count, scores.get(count).asLong());
                     }
+                }
+                if (scores.has(EvaluateStage.NOTE)) {
+                    metrics.put(
+                            name + "/" + EvaluateStage.NOTE,
+                            scores.get(EvaluateStage.NOTE).asString());
                 }
                 for (String measure : MEASURES) {
                     if (scores.has(measure)) {

@@ -7,7 +7,9 @@ public enum Variant {
     /** The number formats alone. */
     ROUND_TO_NEAREST("round_to_nearest"),
     /** The number formats and all approximation steps: the experiment itself. */
-    QUANTIZED("quantized");
+    QUANTIZED("quantized"),
+    /** The same with its last block adapted to the text that is measured. */
+    ADAPTED("adapted");
 
     private final String label;
 
@@ -18,6 +20,11 @@ public enum Variant {
     /** The name in configs, metrics and directories. */
     public String label() {
         return label;
+    }
+
+    /** Whether the approximation steps are in force. */
+    boolean approximated() {
+        return this == QUANTIZED || this == ADAPTED;
     }
 
     /** What metrics of this variant start with. */

@@ -16,7 +16,7 @@ record VariantSettings(Workspace.ModelContent model, QuantizationSettings quanti
         return new VariantSettings(
                 workspace.modelContent(),
                 variant == Variant.FULL_PRECISION ? QuantizationSettings.none() : experiment.quantization(),
-                variant == Variant.QUANTIZED ? experiment.steps() : List.of());
+                variant.approximated() ? experiment.steps() : List.of());
     }
 
     /** The stages that whoever runs it needs. */
@@ -54,7 +54,8 @@ record VariantSettings(Workspace.ModelContent model, QuantizationSettings quanti
         }
     }
 
-    private static <T> T run(Workspace workspace, BlockRunner.BlockChange change, Work<T> work) throws IOException {
+    /** Lets a model work whose blocks are changed in some way. */
+    static <T> T run(Workspace workspace, BlockRunner.BlockChange change, Work<T> work) throws IOException {
         try (BlockRunner runner = new BlockRunner(workspace.model(), change, workspace.resident())) {
             return work.with(runner);
         }

@@ -16,6 +16,7 @@ import dev.ptq.evaluate.task.TaskFolder;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
+import dev.ptq.method.BlockSamples;
 import dev.ptq.method.Method;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
@@ -282,7 +283,7 @@ public final class Workspace implements AutoCloseable {
             step = Math.max(step, stepBytes(batch, shape));
         }
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
-            hidden = Math.max(hidden, Perplexity.hiddenBytes(perplexity, shape));
+            hidden = Math.max(hidden, hiddenBytes(perplexity));
             long tokens = (long) perplexity.batchSize() * perplexity.seqLen();
             step = Math.max(step, stepBytes(tokens, shape));
         }
@@ -319,6 +320,18 @@ public final class Workspace implements AutoCloseable {
 
     private static long stepBytes(long tokens, ModelConfig shape) {
         return tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES;
+    }
+
+    /** Hidden states of a text; adaptation holds those of all chunks at once. */
+    private long hiddenBytes(PerplexitySettings perplexity) {
+        long scoring = Perplexity.hiddenBytes(perplexity, experiment.shape());
+        int[][] chunks = scored.get(perplexity);
+        if (experiment.adaptation().isEmpty() || chunks == null) {
+            return scoring;
+        }
+        long once =
+                (long) chunks.length * perplexity.seqLen() * experiment.shape().hiddenSize() * Float.BYTES;
+        return Math.max(scoring, BlockSamples.COPIES * once);
     }
 
     /** Hidden states of a large model take seconds to write, so that is not done after every block. */

@@ -32,6 +32,43 @@ class MetricsTableTest {
     }
 
     @Test
+    void neverShowsAnAdaptedFigureWithoutItsMark() {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        for (String text : new String[] {"a", "b"}) {
+            metrics.put("perplexity/" + text, 5.5);
+            metrics.put("perplexity/" + text + "/protocol", "gptq");
+            metrics.put("perplexity/" + text + "/seq_len", 256);
+            metrics.put("perplexity/" + text + "/tokens", 32640);
+            metrics.put("perplexity/" + text + "/chunks", 64);
+        }
+        metrics.put("adapted/perplexity/a", 5.25);
+        metrics.put("adapted/perplexity/a/note", "sees the test");
+        difference(metrics, "adapted/perplexity/a/loss_over/full_precision", 0.0213, 0.019, 0.0236);
+        difference(metrics, "adapted/perplexity/a/loss_over/quantized", -0.0465, -0.05, 0.04);
+        metrics.put("adapted/perplexity/a/kl_divergence", 0.004);
+        metrics.put("adapted/perplexity/a/top1_agreement", 1.0);
+        metrics.put("bits_per_weight", 4.5);
+
+        assertThat(MetricsTable.render(metrics)).isEqualToNormalizingNewlines("""
+                        perplexity  full precision  round to nearest  this run  adapted *  loss recovered  protocol  tokens  BOS  text
+                        a                        -                 -    5.5000     5.2500               -  gptq 256   32640    -  -
+                        b                        -                 -    5.5000          -               -  gptq 256   32640    -  -
+                        * sees the test
+
+                        difference in                       loss       95 % interval  perplexity
+                        a, 64 chunks
+                          adapted * over full precision  +0.0213  [+0.0190, +0.0236]     +2.15 %
+                          adapted * over this run        -0.0465  [-0.0500, +0.0400]     -4.54 %  no difference shown
+                        intervals: paired bootstrap over chunks; loss in nats per token
+
+                        against full precision  KL divergence  top-1 agreement
+                        a, adapted *                  0.00400         100.00 %
+
+                        bits per weight: 4.500
+                        """);
+    }
+
+    @Test
     void showsTasksThatWereAskedForByName() {
         Map<String, Object> metrics = new LinkedHashMap<>();
         metrics.put("full_precision/mmlu/acc", 0.5);

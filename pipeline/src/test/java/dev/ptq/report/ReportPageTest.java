@@ -125,6 +125,18 @@ class ReportPageTest {
     }
 
     @Test
+    void adaptedFiguresSayThatTheyAreTransductiveAndAreNoTask() throws IOException {
+        RunFolders.write(folder.resolve("plain"), config("lqer", 8, 3), metrics(7, 3, ", \"arc_easy/acc\": 0.5"));
+        assertThat(page().section("runs").getTextContent()).doesNotContain("transductive");
+        RunFolders.write(
+                folder.resolve("adapted"), config("lqer", 8, 3), metrics(7, 3, ", \"adapted/perplexity/a\": 6.5"));
+        ParsedPage page = page();
+
+        assertThat(page.section("runs").getTextContent()).contains("adapted/perplexity/a", "transductive");
+        assertThat(page.charts("tasks")).hasSize(1);
+    }
+
+    @Test
     void theTableHasSettingsThatDifferAndResultsWithAllDigitsToSortBy() throws IOException {
         writeSweep();
         Element table = elements(page().section("runs"), "table").get(0);
