@@ -44,6 +44,11 @@ record AffineQuant(
     }
 
     @Override
+    public boolean learnsRanges() {
+        return clipping.learned();
+    }
+
+    @Override
     public BlockParametrization parametrization(BlockWork work) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         for (Edge edge : work.edges(transformation.kinds())) {

@@ -84,17 +84,18 @@ public final class BlockSamples implements AutoCloseable {
 
     /** Takes statistics of a block on the full-precision path. */
     public ActivationStatistics statistics(Block block, Set<Statistic> wanted) {
-        ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted);
-        for (int from = 0; from < size(); from += batchSize) {
-            int[] batch = new int[Math.min(batchSize, size() - from)];
-            for (int i = 0; i < batch.length; i++) {
-                batch[i] = from + i;
+        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted)) {
+            for (int from = 0; from < size(); from += batchSize) {
+                int[] batch = new int[Math.min(batchSize, size() - from)];
+                for (int i = 0; i < batch.length; i++) {
+                    batch[i] = from + i;
+                }
+                try (NDManager scratch = block.manager().newSubManager()) {
+                    pass.forward(block, together(scratch, full, batch), collector);
+                }
             }
-            try (NDManager scratch = block.manager().newSubManager()) {
-                pass.forward(block, together(scratch, full, batch), collector);
-            }
+            return collector.finished();
         }
-        return collector.finished();
     }
 
     /** Returns some samples as one batch, attached to {@code scratch} until it is closed. */

@@ -25,6 +25,11 @@ interface LearnedMethod extends Method {
     /** Whether the rounding of weights is learned, which takes an integer format. */
     boolean learnsRounding();
 
+    /** Whether it learns the ranges of weights, which leaves nothing to search for. */
+    default boolean learnsRanges() {
+        return false;
+    }
+
     /** Returns what is trained of the block at hand. */
     BlockParametrization parametrization(BlockWork work);
 
@@ -59,6 +64,8 @@ interface LearnedMethod extends Method {
         List<LinearSpec> linears = LanguageModel.linears(shape);
         if (quantization.weightsOnly().isNone()) {
             table.problem("method", name() + " learns how weights are rounded, and no weight has a format");
+        } else if (!learnsRounding() && transforms().isEmpty()) {
+            table.problem("method", name() + " has nothing to learn: no edge is transformed, and lwc is false");
         } else if (learnsRounding()) {
             linears.stream()
                     .filter(linear ->
@@ -68,6 +75,15 @@ interface LearnedMethod extends Method {
                             "method",
                             name() + " learns the scales of integers, and " + linear.weightName()
                                     + " has another format; give it format = \"int\" or \"none\""));
+            linears.stream()
+                    .filter(linear -> learnsRanges()
+                            && quantization.formats(linear.weightName()).weight() instanceof IntegerFormat format
+                            && format.range() != IntegerFormat.Range.MINMAX)
+                    .findFirst()
+                    .ifPresent(linear -> table.problem(
+                            "method",
+                            name() + " learns the ranges of weights, and that of " + linear.weightName()
+                                    + " is searched for; take range = \"minmax\", or lwc = false"));
         }
     }
 

@@ -44,6 +44,11 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
     }
 
     @Override
+    public boolean learnsRanges() {
+        return clipping.learned();
+    }
+
+    @Override
     public BlockParametrization parametrization(BlockWork work) {
         return new BlockParametrization(
                 work.block(),

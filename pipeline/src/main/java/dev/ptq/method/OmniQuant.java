@@ -27,6 +27,11 @@ record OmniQuant(Transformation transformation, Clipping clipping, Training trai
     }
 
     @Override
+    public boolean learnsRanges() {
+        return clipping.learned();
+    }
+
+    @Override
     public BlockParametrization parametrization(BlockWork work) {
         return new BlockParametrization(
                 work.block(),

@@ -226,6 +226,25 @@ public record Experiment(
         }
     }
 
+    /** Ranges that are found beforehand are those of the model in full precision, before anything is trained. */
+    private static void checkRanges(
+            boolean calibrated, List<Method> steps, List<ConfigTable> tables, ConfigTable quantization) {
+        if (!calibrated) {
+            quantization.problem("the range of dynamic = false comes from calibration: add a [calibration] section");
+        }
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            if (step.learns() && !step.transforms().isEmpty()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name()
+                                        + " changes, while it is trained, the values whose range dynamic = false takes"
+                                        + " beforehand; leave out one of the two");
+            }
+        }
+    }
+
     /** Test-time adaptation, of a step that has the last block to itself. */
     private static Optional<TestTimeAdaptation> adaptation(List<Method> steps, List<ConfigTable> tables) {
         Optional<TestTimeAdaptation> adaptation = Optional.empty();
@@ -247,25 +266,6 @@ public record Experiment(
             adaptation = found.isPresent() ? found : adaptation;
         }
         return adaptation;
-    }
-
-    /** Ranges that are found beforehand are those of the model in full precision, before anything is trained. */
-    private static void checkRanges(
-            boolean calibrated, List<Method> steps, List<ConfigTable> tables, ConfigTable quantization) {
-        if (!calibrated) {
-            quantization.problem("the range of dynamic = false comes from calibration: add a [calibration] section");
-        }
-        for (int i = 0; i < steps.size(); i++) {
-            Method step = steps.get(i);
-            if (step.learns() && !step.transforms().isEmpty()) {
-                tables.get(i)
-                        .problem(
-                                "method",
-                                step.name()
-                                        + " changes, while it is trained, the values whose range dynamic = false takes"
-                                        + " beforehand; leave out one of the two");
-            }
-        }
     }
 
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {

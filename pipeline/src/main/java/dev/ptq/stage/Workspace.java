@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigException;
 import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
@@ -18,7 +19,9 @@ import dev.ptq.evaluate.task.TextEncoding;
 import dev.ptq.method.Method;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.Site;
 import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
@@ -305,7 +308,23 @@ public final class Workspace implements AutoCloseable {
                 .max()
                 .orElse(0);
         long solving = experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
-        return held + hidden + Math.max(step, solving) + HEAD_BYTES + PROGRAM_BYTES;
+        return held + hidden + Math.max(step, solving) + matrixBytes(shape) + HEAD_BYTES + PROGRAM_BYTES;
+    }
+
+    /** What matrices of a block's statistics take: half of each in double while they are gathered. */
+    private long matrixBytes(ModelConfig shape) {
+        if (experiment.statistics().stream().noneMatch(Statistic::isMatrix)) {
+            return 0;
+        }
+        Map<Site, Long> sites = new HashMap<>();
+        for (LinearSpec linear : LanguageModel.linears(shape)) {
+            sites.put(linear.site(), (long) linear.inFeatures() * linear.inFeatures() * Float.BYTES);
+        }
+        return sites.values().stream().mapToLong(Long::longValue).sum();
+    }
+
+    private static long stepBytes(long tokens, ModelConfig shape) {
+        return tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES;
     }
 
     /** Hidden states of a text; adaptation holds those of all chunks at once. */
@@ -318,10 +337,6 @@ public final class Workspace implements AutoCloseable {
         long once =
                 (long) chunks.length * perplexity.seqLen() * experiment.shape().hiddenSize() * Float.BYTES;
         return Math.max(scoring, SAMPLE_PATHS * once);
-    }
-
-    private static long stepBytes(long tokens, ModelConfig shape) {
-        return tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES;
     }
 
     /** Hidden states of a large model take seconds to write, so that is not done after every block. */

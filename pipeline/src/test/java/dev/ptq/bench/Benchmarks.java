@@ -20,6 +20,7 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.ModelFolder;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
@@ -54,19 +55,40 @@ public final class Benchmarks {
         void run() throws IOException;
     }
 
-    /** Runs the sections named, or all of: formats, forward, lowrank, tasks. */
+    /** Runs the sections named, or all of: formats, forward, lowrank, tasks, training. */
     public static void main(String[] sections) throws IOException {
-        List<String> wanted =
-                sections.length == 0 ? List.of("formats", "forward", "lowrank", "tasks") : List.of(sections);
+        List<String> wanted = sections.length == 0
+                ? List.of("formats", "forward", "lowrank", "tasks", "training")
+                : List.of(sections);
         for (String section : wanted) {
             switch (section) {
                 case "formats" -> formats();
                 case "forward" -> forward();
                 case "lowrank" -> lowRank();
                 case "tasks" -> tasks();
+                case "training" -> training();
                 default -> throw new IllegalArgumentException("no section " + section);
             }
         }
+    }
+
+    private static void training() throws IOException {
+        List<String> quick = List.of(
+                "method = \"omniquant\"\nlet = false\nepochs = 10",
+                "method = \"omniquant\"\nepochs = 10",
+                "method = \"affinequant\"\nepochs = 10",
+                "method = \"affinequant\"\nepochs = 10\nnorm_matrix = true",
+                "method = \"lrquant\"\nepochs = 10",
+                "method = \"flexround\"\niterations = 200",
+                "method = \"lrq\"\niterations = 200");
+        Optional<Path> tiny = Shared.find("models/stories260k");
+        if (tiny.isPresent()) {
+            TrainingSteps.measure("stories260k", tiny.get(), 32, 256, quick);
+            print("  the original's code took %.1f s a block for the next (one thread, beside other work)", 42.5 / 5);
+            TrainingSteps.measure("stories260k", tiny.get(), 32, 256, List.of("method = \"omniquant\"\nepochs = 20"));
+        }
+        TrainingSteps.measure(
+                "the reference model", ModelFolder.resolve("reference").path(), 32, 256, quick);
     }
 
     private static void formats() throws IOException {

@@ -49,7 +49,7 @@ class SweepFilesTest {
         "baseline_no_lqer, reference-w4a8-plain, 3, bits-2, bits-4",
         "baseline_no_lqer, reference-w4a8-l2qer, 3, bits-2, bits-4",
         "reference, reference-w4a8-l2qer, 12, method-lqer_rank-8_bits-2, method-l2qer_rank-32_bits-4",
-        "methods_weight_only, reference-w3a16-omniquant, 30, rtn_w4, omniquant-l2qer_w2",
+        "methods_weight_only, reference-w3a16-omniquant, 24, rtn_w4, lrq_w2",
         "methods_weight_activation, reference-w4a4-omniquant, 10, rtn_w6a6, lrquant_w4a4"
     })
     void canBePlanned(String name, String config, int count, String first, String last) throws IOException {
