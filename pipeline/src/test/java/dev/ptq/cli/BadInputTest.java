@@ -73,8 +73,8 @@ class BadInputTest {
                         + " \"channel\"",
                 "DIR/config.toml:13:1: quantization.override.0.pattern: 'no\\.such\\.layer' matches no weight; there are"
                         + " such as model.layers.0.self_attn.q_proj.weight",
-                "DIR/config.toml:15:1: quantization.override.1: expected a weight, activation or bias format, got none of"
-                        + " them",
+                "DIR/config.toml:15:1: quantization.override.1: expected a weight, activation, bias or output format, got"
+                        + " none of them",
                 "DIR/config.toml:16:1: quantization.override.1.pattern: expected a regular expression, got '(': Unclosed"
                         + " group",
                 "DIR/config.toml:18:1: evaluation.baselines: expected some of [full_precision, round_to_nearest], got"
