@@ -101,11 +101,8 @@ class CompositionTest {
         assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps("omniquant';let = false;lwc = false")))
                 .isInstanceOf(ConfigException.class)
                 .hasMessageContaining("omniquant has nothing to learn: no edge is transformed, and lwc is false");
-        assertThatThrownBy(() -> read(
-                        MODEL,
-                        CALIBRATION,
-                        INTEGERS + "symmetric = false\nrange = 'mse'\n",
-                        steps("omniquant'")))
+        assertThatThrownBy(() ->
+                        read(MODEL, CALIBRATION, INTEGERS + "symmetric = false\nrange = 'mse'\n", steps("omniquant'")))
                 .isInstanceOf(ConfigException.class)
                 .hasMessageContaining("omniquant learns the ranges of weights, and that of"
                         + " model.layers.0.self_attn.q_proj.weight is searched for; take range = \"minmax\", or lwc ="
