@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import tools.jackson.databind.json.JsonMapper;
 
 /** Writes float32 tensors as a safetensors file, in that type or a narrower one. */
@@ -64,7 +65,8 @@ public final class SafetensorsWriter {
     static ByteBuffer header(Map<String, long[]> shapes, StoredType type, Map<String, String> metadata) {
         Map<String, Object> header = new LinkedHashMap<>();
         if (!metadata.isEmpty()) {
-            header.put("__metadata__", metadata);
+            // in one order: maps of the JDK have another in every process
+            header.put("__metadata__", new TreeMap<>(metadata));
         }
         long offset = 0;
         for (Map.Entry<String, long[]> tensor : shapes.entrySet()) {

@@ -331,9 +331,9 @@ class LearnedIntegersTest {
 
     /** Lets go of whatever memory of the Java side nobody holds, and writes over it. */
     static void disturb() {
-        for (int round = 0; round < 3; round++) {
+        for (int round = 0; round < 2; round++) {
             System.gc();
-            for (int i = 0; i < 2000; i++) {
+            for (int i = 0; i < 500; i++) {
                 ByteBuffer buffer = ByteBuffer.allocateDirect(8 + i % 64 * 8);
                 while (buffer.remaining() >= 8) {
                     buffer.putDouble(-777);

@@ -16,9 +16,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
@@ -56,9 +58,28 @@ class GoldenQeraTest {
         return ids;
     }
 
+    @Tag("slow")
     @ParameterizedTest
     @MethodSource("runs")
     void givesTheReferenceLoss(String id) throws IOException {
+        compare(id);
+    }
+
+    /** Each metric once. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "qera_none_w4_b16_r0",
+                "qera_identity_w2_b16_r8",
+                "qera_lqer_w3_b16_r8",
+                "qera_diag_w3_b16_r16",
+                "qera_rxx_w3_b16_r16"
+            })
+    void givesTheReferenceLossInShort(String id) throws IOException {
+        compare(id);
+    }
+
+    private static void compare(String id) throws IOException {
         JsonNode row = row(id);
 
         double loss = loss(id, config(row.get("settings")));
