@@ -7,6 +7,7 @@ import dev.ptq.tensor.Shared;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -15,6 +16,7 @@ class LearnedComparisonTest {
     @TempDir
     private Path results;
 
+    @Tag("slow")
     @Test
     void quickRowsKeepTheBar() throws IOException {
         Optional<Path> shared = Shared.find("");

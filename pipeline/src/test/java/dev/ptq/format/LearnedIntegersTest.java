@@ -318,8 +318,7 @@ class LearnedIntegersTest {
         }
     }
 
-    private void backward(
-            List<NDArray> arguments, double[] counts, boolean disturbed, Supplier<NDArray> function) {
+    private void backward(List<NDArray> arguments, double[] counts, boolean disturbed, Supplier<NDArray> function) {
         arguments.forEach(argument -> argument.setRequiresGradient(true));
         NDArray factor = tensor(
                 arguments.get(0).getDataType(),
