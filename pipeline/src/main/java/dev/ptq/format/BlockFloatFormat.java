@@ -77,6 +77,12 @@ public record BlockFloatFormat(
                 + (double) exponentBits * blocks(shape, operand, false).count();
     }
 
+    @Override
+    public boolean roundsTokensAlone(Operand operand) {
+        int place = operand.heldTransposed() ? 0 : 1;
+        return fromLast(place) == 1;
+    }
+
     private Blocks blocks(Shape shape, Operand operand, boolean skipFirst) {
         List<Integer> size = blockSize;
         if (operand.heldTransposed()) {

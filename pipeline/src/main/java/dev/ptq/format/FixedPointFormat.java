@@ -38,4 +38,9 @@ public record FixedPointFormat(int bits, int fractionBits, boolean signed) imple
     public double storageBits(Shape shape, Operand operand) {
         return (double) bits * shape.size();
     }
+
+    @Override
+    public boolean roundsTokensAlone(Operand operand) {
+        return true;
+    }
 }

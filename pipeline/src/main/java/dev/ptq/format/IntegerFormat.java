@@ -91,6 +91,11 @@ public record IntegerFormat(
                         * blocks(shape, operand, false).count();
     }
 
+    @Override
+    public boolean roundsTokensAlone(Operand operand) {
+        return granularity != Granularity.TENSOR && !operand.channelsAreColumns();
+    }
+
     private Blocks blocks(Shape shape, Operand operand, boolean skipFirst) {
         List<Integer> size = switch (granularity) {
             case TENSOR -> List.of(-1, -1);

@@ -38,6 +38,11 @@ public record MinifloatFormat(int bits, int exponentBits, int exponentBias) impl
         return (double) bits * shape.size();
     }
 
+    @Override
+    public boolean roundsTokensAlone(Operand operand) {
+        return true;
+    }
+
     private float rounded(float value) {
         float magnitude = Math.abs(value);
         if (magnitude <= UNTOUCHED || Float.isNaN(value)) {

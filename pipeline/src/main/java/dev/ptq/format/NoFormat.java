@@ -20,6 +20,11 @@ public record NoFormat() implements NumberFormat {
     }
 
     @Override
+    public boolean roundsTokensAlone(Operand operand) {
+        return true;
+    }
+
+    @Override
     public boolean isNone() {
         return true;
     }

@@ -23,6 +23,9 @@ public sealed interface NumberFormat
     /** Storage in bits of a tensor of this shape, everything shared by its values included. */
     double storageBits(Shape shape, Operand operand);
 
+    /** Whether what becomes of a token, a row of what is held, depends on its own values alone. */
+    boolean roundsTokensAlone(Operand operand);
+
     /** Whether values are left as they are. */
     default boolean isNone() {
         return false;

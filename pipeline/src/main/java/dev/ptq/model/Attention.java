@@ -41,6 +41,32 @@ final class Attention {
         return NativeFloats.of(manager, mask, tokens, tokens);
     }
 
+    /** Attends as the block and the sequences want it. */
+    static NDArray of(
+            Block block, NDArray query, NDArray key, NDArray value, float scoreDivisor, SequenceConstants constants) {
+        if (constants.branched()) {
+            return branched(query, key, value, scoreDivisor, constants.mask(), block.attention());
+        }
+        return block.differentiable()
+                ? differentiable(query, key, value, scoreDivisor, constants.mask(), block.attention())
+                : attend(query, key, value, scoreDivisor, constants.mask(), block.attention());
+    }
+
+    /**
+     * As {@link #attend}, by fused operators, which do not hold the scores; probabilities cannot be rounded.
+     *
+     * @param mask of the last tokens, {@code [batch, 1, rows, tokens]}; to the others it is causal
+     */
+    private static NDArray branched(
+            NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {
+        NDArray q = formats.query().fakeQuantize(query, Operand.ACTIVATION);
+        NDArray k = formats.key().fakeQuantize(key, Operand.KEY);
+        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE);
+        float fused = (float) Math.sqrt((double) query.getShape().get(3));
+        NDArray scaled = fused == scoreDivisor ? q : q.mul(fused / scoreDivisor);
+        return join(mask.isEmpty() ? Torch.causalAttention(scaled, k, v) : Torch.branchedAttention(scaled, k, v, mask));
+    }
+
     /** As {@link #attend}, of operators that gradients pass; in full precision with scores over √headDim one fused one. */
     static NDArray differentiable(
             NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {

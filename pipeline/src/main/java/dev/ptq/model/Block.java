@@ -74,6 +74,11 @@ public final class Block implements AutoCloseable {
         attention = formats;
     }
 
+    /** Whether no format looks at several tokens together: what becomes of one depends on those that it attends to alone. */
+    boolean roundsTokensAlone() {
+        return attention.roundTokensAlone() && linears.values().stream().allMatch(Linear::roundsTokensAlone);
+    }
+
     /**
      * The tensors by the last words of their names, such as {@code q_proj.weight}, {@code q_proj.bias} and
      * {@code input_layernorm.weight}.

@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Applies single blocks of a model to hidden states. */
@@ -31,7 +32,7 @@ public final class BlockPass implements AutoCloseable {
      * @throws IOException naming the block, if it makes a value that is NaN or infinite
      */
     public void advance(Block block, HiddenStates states, int index, ActivationObserver observer) throws IOException {
-        states.replace(index, output(block, states.batch(index), observer));
+        states.replace(index, output(block, states, index, observer));
     }
 
     /** Puts what a block makes of every batch in its place. */
@@ -45,21 +46,36 @@ public final class BlockPass implements AutoCloseable {
     public HiddenStates outputs(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
         HiddenStates outputs = new HiddenStates(model.manager().newSubManager());
         for (int i = 0; i < states.size(); i++) {
-            outputs.add(output(block, states.batch(i), observer));
+            outputs.add(output(block, states, i, observer), states.trees(i));
         }
         return outputs;
     }
 
-    private NDArray output(Block block, NDArray batch, ActivationObserver observer) throws IOException {
+    private NDArray output(Block block, HiddenStates states, int index, ActivationObserver observer)
+            throws IOException {
+        NDArray batch = states.batch(index);
         try (NDManager scratch = model.manager().newSubManager()) {
             batch.tempAttach(scratch);
-            NDArray next = forward(block, batch, observer);
+            Optional<TokenTrees> trees = states.trees(index);
+            NDArray next =
+                    trees.isPresent() ? forward(block, batch, trees.get(), observer) : forward(block, batch, observer);
             if (!NativeFloats.allFinite(next)) {
                 throw new IOException("block " + block.index()
                         + " makes a value that is NaN or infinite; a number format of its operands is out of range");
             }
             next.attach(model.manager());
             return next;
+        }
+    }
+
+    /** Constants are made anew: those of all batches would take more memory than the states. */
+    private NDArray forward(Block block, NDArray hidden, TokenTrees trees, ActivationObserver observer) {
+        if (!block.roundsTokensAlone()) {
+            throw new IllegalArgumentException(
+                    "block " + block.index() + " has formats that round several tokens together");
+        }
+        try (SequenceConstants branched = new SequenceConstants(hidden.getManager(), model.config(), trees)) {
+            return model.architecture().forward(block, hidden, branched, observer);
         }
     }
 

@@ -4,6 +4,7 @@ import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.util.HashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Takes hidden states through the model block by block: each block is loaded, changed as asked, applied to every batch,
@@ -16,6 +17,7 @@ public final class BlockRunner implements AutoCloseable {
     private final boolean resident;
     private final Map<Integer, Block> kept = new HashMap<>();
     private final BlockPass pass;
+    private @Nullable Boolean tokensAlone;
 
     /** What is done to a block in full precision before it is applied. */
     @FunctionalInterface
@@ -81,6 +83,25 @@ public final class BlockRunner implements AutoCloseable {
             }
             saved.blockDone(index, states);
         }
+    }
+
+    /**
+     * Returns whether no format of any block looks at several tokens together, so that what becomes of a token depends on
+     * those before it alone. Of a runner that is not resident all blocks are made for this, once.
+     */
+    public boolean roundsTokensAlone() throws IOException {
+        if (tokensAlone == null) {
+            boolean alone = true;
+            for (int index = 0; alone && index < model.config().blocks(); index++) {
+                Block block = block(index);
+                alone = block.roundsTokensAlone();
+                if (!resident) {
+                    block.close();
+                }
+            }
+            tokensAlone = alone;
+        }
+        return tokensAlone;
     }
 
     private Block block(int index) throws IOException {

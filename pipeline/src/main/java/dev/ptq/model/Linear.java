@@ -71,6 +71,13 @@ public final class Linear {
         return activation;
     }
 
+    /** Whether no format here looks at several tokens together. */
+    boolean roundsTokensAlone() {
+        return activation.roundsTokensAlone(Operand.ACTIVATION)
+                && output.roundsTokensAlone(Operand.ACTIVATION)
+                && (lowRank == null || lowRank.roundsTokensAlone());
+    }
+
     /** Rounds weight and bias in place and sets the formats of inputs and outputs. */
     public void quantize(LinearFormats formats) {
         if (!rounded) {

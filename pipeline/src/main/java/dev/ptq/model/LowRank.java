@@ -29,6 +29,10 @@ public final class LowRank {
         this.productB = productB;
     }
 
+    boolean roundsTokensAlone() {
+        return productA.roundsTokensAlone(Operand.ACTIVATION) && productB.roundsTokensAlone(Operand.ACTIVATION);
+    }
+
     NDArray forward(NDArray input) {
         NDArray inner = productA.fakeQuantizeInPlace(input.matMul(a), Operand.ACTIVATION);
         return productB.fakeQuantizeInPlace(inner.matMul(b), Operand.ACTIVATION);

@@ -72,6 +72,16 @@ public final class Torch {
                 a = torch.repeat_interleave(k, n, 1)
                 b = torch.repeat_interleave(v, n, 1)
                 return torch.scaled_dot_product_attention(q, a, b, None, 0., True)
+              def branched_attention(self: __torch__.M, q: Tensor, k: Tensor, v: Tensor, m: Tensor) -> Tensor:
+                n = torch.floordiv(torch.size(q, 1), torch.size(k, 1))
+                a = torch.repeat_interleave(k, n, 1)
+                b = torch.repeat_interleave(v, n, 1)
+                t = torch.sub(torch.size(q, 2), torch.size(m, 2))
+                e = torch.slice(a, 2, 0, t)
+                f = torch.slice(b, 2, 0, t)
+                c = torch.scaled_dot_product_attention(torch.slice(q, 2, 0, t), e, f, None, 0., True)
+                d = torch.scaled_dot_product_attention(torch.slice(q, 2, t), a, b, m, 0., False)
+                return torch.cat([c, d], 2)
               def attention_probabilities(self: __torch__.M, q: Tensor, k: Tensor, m: Tensor, d: Tensor) -> Tensor:
                 s = torch.div(torch.matmul(q, torch.transpose(k, -2, -1)), d)
                 return torch.softmax(torch.add(s, m), -1)
@@ -210,6 +220,17 @@ public final class Torch {
      */
     public static NDArray causalAttention(NDArray query, NDArray key, NDArray value) {
         return call("attention", query, key, value).get(0);
+    }
+
+    /**
+     * As {@link #causalAttention}, where the last queries have a mask of their own. What they may see are any keys; the
+     * queries before them see no keys of theirs.
+     *
+     * @param mask {@code [batch, 1, rows, tokens]}, added to the scores of the last queries: one row at least, and fewer
+     *     than there are tokens
+     */
+    public static NDArray branchedAttention(NDArray query, NDArray key, NDArray value, NDArray mask) {
+        return call("branched_attention", query, key, value, mask).get(0);
     }
 
     /**
