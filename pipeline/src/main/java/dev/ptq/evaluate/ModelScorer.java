@@ -20,9 +20,10 @@ import java.util.Map;
 /**
  * Scores requests with a model, block by block.
  *
- * <p>Sequences of one length go together, so that there is no padding: number formats with a scale or an exponent over
- * several tokens would see it. Requests with the same input, such as the letters of a multiple-choice question, share
- * one sequence.
+ * <p>Requests with the same input, such as the letters of a multiple-choice question, share one sequence. Where nothing
+ * but weights is rounded, those that begin alike, such as the choices of a question, share what they have in common.
+ * Else sequences of one length go together, each as it would be alone: a scale over several tokens would see padding,
+ * and a sum in another order would become a step of the format.
  */
 public final class ModelScorer implements RequestScorer {
     /** Hidden states held at a time, in values. */
@@ -34,6 +35,7 @@ public final class ModelScorer implements RequestScorer {
     private final LanguageModel model;
     private final BlockRunner runner;
     private final int batchSize;
+    private final boolean sharesPrefixes;
     private final Unfinished unfinished;
     private final Progress.Reporter reporter;
 
@@ -42,13 +44,20 @@ public final class ModelScorer implements RequestScorer {
      *
      * @param runner makes the blocks
      * @param batchSize sequences in a batch at most
+     * @param sharesPrefixes whether requests may share what they have in common; scores then are others in the last bits
      * @param unfinished what an earlier attempt left, and where this one keeps what it has done
      */
     public ModelScorer(
-            LanguageModel model, BlockRunner runner, int batchSize, Unfinished unfinished, Progress.Reporter reporter) {
+            LanguageModel model,
+            BlockRunner runner,
+            int batchSize,
+            boolean sharesPrefixes,
+            Unfinished unfinished,
+            Progress.Reporter reporter) {
         this.model = model;
         this.runner = runner;
         this.batchSize = batchSize;
+        this.sharesPrefixes = sharesPrefixes;
         this.unfinished = unfinished;
         this.reporter = reporter;
     }
@@ -58,16 +67,10 @@ public final class ModelScorer implements RequestScorer {
         return Math.min(MOST_TOKENS, HIDDEN_VALUES / shape.hiddenSize());
     }
 
-    /** An input and what is asked of it. */
-    private record Sequence(IntBuffer input, List<Asked> asked) {
+    /** Token ids and what is asked of them. */
+    private record Input(IntBuffer ids, List<Asked> asked) {
         int length() {
-            return input.remaining();
-        }
-
-        int[] ids() {
-            int[] ids = new int[length()];
-            input.duplicate().get(ids);
-            return ids;
+            return ids.remaining();
         }
     }
 
@@ -94,71 +97,99 @@ public final class ModelScorer implements RequestScorer {
         if (requests.isEmpty()) {
             return results;
         }
-        List<Sequence> sequences = sequences(requests);
-        List<int[][]> batches = batches(sequences);
+        List<Input> inputs = inputs(requests);
+        List<List<Asked>> sequences = new ArrayList<>();
         Predictions predictions;
-        List<Asked> asked = sequences.stream()
-                .flatMap(sequence -> sequence.asked().stream())
-                .toList();
-        try (HiddenStates states = model.embed(batches);
+        try (HiddenStates states = sharesPrefixes && !runner.roundsActivations()
+                        ? trees(inputs, sequences)
+                        : plain(inputs, sequences);
                 Progress progress = reporter.start(
-                        "score " + name, (long) batches.size() * model.config().blocks(), "block passes")) {
+                        "score " + name, (long) states.size() * model.config().blocks(), "block passes")) {
             runner.run(states, ActivationObserver.none(), progress, name, unfinished, Unfinished.Carried.nothing());
             predictions = model.predictions(states, places(sequences));
         }
         for (int i = 0; i < requests.size(); i++) {
             results[2 * i + 1] = 1;
         }
-        for (int place = 0; place < asked.size(); place++) {
-            int request = asked.get(place).request();
-            results[2 * request] -= predictions.loss(place);
-            if (!predictions.isLikeliest(place)) {
-                results[2 * request + 1] = 0;
+        int place = 0;
+        for (List<Asked> sequence : sequences) {
+            for (Asked asked : sequence) {
+                results[2 * asked.request()] -= predictions.loss(place);
+                if (!predictions.isLikeliest(place)) {
+                    results[2 * asked.request() + 1] = 0;
+                }
+                place++;
             }
         }
         return results;
     }
 
     /** The different inputs, longest first: what does not fit in memory shows at once. */
-    private static List<Sequence> sequences(List<Request> requests) {
-        Map<IntBuffer, Sequence> byInput = new HashMap<>();
+    private static List<Input> inputs(List<Request> requests) {
+        Map<IntBuffer, Input> byIds = new HashMap<>();
         for (int i = 0; i < requests.size(); i++) {
             int[] ids = requests.get(i).ids();
-            IntBuffer input = IntBuffer.wrap(ids, 0, ids.length - 1);
-            Sequence sequence = byInput.computeIfAbsent(input, key -> new Sequence(key, new ArrayList<>()));
+            Input input = byIds.computeIfAbsent(
+                    IntBuffer.wrap(ids, 0, ids.length - 1), key -> new Input(key, new ArrayList<>()));
             for (int target = ids.length - requests.get(i).scored(); target < ids.length; target++) {
-                sequence.asked().add(new Asked(target - 1, ids[target], i));
+                input.asked().add(new Asked(target - 1, ids[target], i));
             }
         }
-        List<Sequence> sequences = new ArrayList<>(byInput.values());
-        sequences.forEach(sequence -> sequence.asked().sort(Comparator.comparingInt(Asked::position)));
-        sequences.sort(Comparator.comparingInt(Sequence::length).reversed().thenComparing(Sequence::input));
-        return sequences;
+        List<Input> inputs = new ArrayList<>(byIds.values());
+        inputs.sort(Comparator.comparingInt(Input::length).reversed().thenComparing(Input::ids));
+        return inputs;
     }
 
-    private List<int[][]> batches(List<Sequence> sequences) {
+    /** Inputs of one length together, each by itself. */
+    private HiddenStates plain(List<Input> inputs, List<List<Asked>> sequences) throws IOException {
         List<int[][]> batches = new ArrayList<>();
         List<int[]> batch = new ArrayList<>();
-        for (Sequence sequence : sequences) {
-            if (!batch.isEmpty() && (batch.size() == batchSize || batch.get(0).length != sequence.length())) {
+        for (Input input : inputs) {
+            if (!batch.isEmpty() && (batch.size() == batchSize || batch.get(0).length != input.length())) {
                 batches.add(batch.toArray(new int[0][]));
                 batch.clear();
             }
-            batch.add(sequence.ids());
+            batch.add(PrefixTrees.ids(input.ids()));
+            sequences.add(sorted(input.asked()));
         }
         batches.add(batch.toArray(new int[0][]));
-        return batches;
+        return model.embed(batches);
     }
 
-    private static Places places(List<Sequence> sequences) {
-        int count =
-                sequences.stream().mapToInt(sequence -> sequence.asked().size()).sum();
+    /** Inputs that begin alike in one tree, trees of about one size together. */
+    private HiddenStates trees(List<Input> inputs, List<List<Asked>> sequences) throws IOException {
+        List<List<PrefixTrees.Grown>> batches = PrefixTrees.batches(
+                PrefixTrees.of(
+                        inputs.stream().map(Input::ids).toList(), model.config().hiddenSize()),
+                batchSize);
+        for (List<PrefixTrees.Grown> batch : batches) {
+            for (PrefixTrees.Grown grown : batch) {
+                List<Asked> all = new ArrayList<>();
+                for (PrefixTrees.Leaf leaf : grown.leaves()) {
+                    for (Asked asked : inputs.get(leaf.input()).asked()) {
+                        all.add(new Asked(leaf.places()[asked.position()], asked.token(), asked.request()));
+                    }
+                }
+                sequences.add(sorted(all));
+            }
+        }
+        return model.embedTrees(batches.stream()
+                .map(batch -> batch.stream().map(PrefixTrees.Grown::tree).toList())
+                .toList());
+    }
+
+    private static List<Asked> sorted(List<Asked> asked) {
+        return asked.stream().sorted(Comparator.comparingInt(Asked::position)).toList();
+    }
+
+    private static Places places(List<List<Asked>> sequences) {
+        int count = sequences.stream().mapToInt(List::size).sum();
         int[] which = new int[count];
         int[] positions = new int[count];
         int[] tokens = new int[count];
         int place = 0;
         for (int i = 0; i < sequences.size(); i++) {
-            for (Asked asked : sequences.get(i).asked()) {
+            for (Asked asked : sequences.get(i)) {
                 which[place] = i;
                 positions[place] = asked.position();
                 tokens[place++] = asked.token();

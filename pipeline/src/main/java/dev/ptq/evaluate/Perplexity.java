@@ -247,7 +247,7 @@ public final class Perplexity {
             Progress.Reporter reporter)
             throws IOException {
         ModelScorer scorer =
-                new ModelScorer(models.model(), models.runner(), settings.batchSize(), unfinished, reporter);
+                new ModelScorer(models.model(), models.runner(), settings.batchSize(), false, unfinished, reporter);
         long inPass = ModelScorer.tokensAtOnce(models.model().config());
         double[][] sums = new double[documents.length][1];
         int from = 0;

@@ -134,7 +134,9 @@ final class Translation {
         evaluate.flatMap(table -> table.table("harness_downstream"))
                 .ifPresent(table -> section.commentAll(
                         table,
-                        tasks ? "ptq has perplexity only, no tasks" : "enable_harness_downstream_evaluation = false"));
+                        tasks
+                                ? "tasks are not translated; ptq has them in [evaluation.tasks]"
+                                : "enable_harness_downstream_evaluation = false"));
         evaluate.flatMap(table -> table.table("perplexity")).ifPresent(table -> {
             if (perplexity) {
                 Texts.perplexity(table, text.section("[[evaluation.perplexity]]"));

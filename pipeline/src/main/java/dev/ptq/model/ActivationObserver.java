@@ -8,8 +8,21 @@ public interface ActivationObserver {
     /** Looks at an input, {@code [batch, tokens, features]}, without keeping it. */
     void observe(int block, Site site, NDArray input);
 
+    /** Whether it does not matter in which order inputs are shown, nor whether several are at once. */
+    default boolean inAnyOrder() {
+        return false;
+    }
+
     /** Looks at nothing. */
     static ActivationObserver none() {
-        return (block, site, input) -> {};
+        return new ActivationObserver() {
+            @Override
+            public void observe(int block, Site site, NDArray input) {}
+
+            @Override
+            public boolean inAnyOrder() {
+                return true;
+            }
+        };
     }
 }

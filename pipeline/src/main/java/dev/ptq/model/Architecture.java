@@ -27,8 +27,13 @@ interface Architecture {
     /** The tensor that turns hidden states into logits, {@code [vocabSize, embeddingSize]}. */
     String headTensor();
 
-    /** Returns the input of the first block, {@code [chunks, tokens, hiddenSize]}, for token ids of equal length. */
-    NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks) throws IOException;
+    /**
+     * Returns the input of the first block, {@code [chunks, tokens, hiddenSize]}.
+     *
+     * @param chunks token ids of equal length
+     * @param positions of each
+     */
+    NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks, int[][] positions) throws IOException;
 
     /** Returns what the block makes of {@code hidden}, {@code [batch, tokens, hiddenSize]}, which stays as it is. */
     NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer);
@@ -40,7 +45,7 @@ interface Architecture {
      */
     NDArray finish(NDArray hidden, Function<String, NDArray> outer);
 
-    /** Joins the ids of equally long chunks. */
+    /** Joins equally long rows. */
     static int[] flat(int[][] chunks) {
         int tokens = chunks[0].length;
         int[] ids = new int[chunks.length * tokens];

@@ -41,6 +41,34 @@ final class Attention {
         return NativeFloats.of(manager, mask, tokens, tokens);
     }
 
+    /** Attends as the block and the sequences want it. */
+    static NDArray of(
+            Block block, NDArray query, NDArray key, NDArray value, float scoreDivisor, SequenceConstants constants) {
+        AttentionFormats formats = block.attention();
+        if (block.differentiable()) {
+            return differentiable(query, key, value, scoreDivisor, constants.causal(), formats);
+        }
+        return formats.probability().isNone()
+                ? fused(query, key, value, scoreDivisor, constants, formats)
+                : attend(query, key, value, scoreDivisor, constants.causal(), formats);
+    }
+
+    /** As {@link #attend}, by fused operators, which do not hold the scores; probabilities cannot be rounded. */
+    static NDArray fused(
+            NDArray query,
+            NDArray key,
+            NDArray value,
+            float scoreDivisor,
+            SequenceConstants constants,
+            AttentionFormats formats) {
+        NDArray q = formats.query().fakeQuantize(query, Operand.ACTIVATION);
+        NDArray k = formats.key().fakeQuantize(key, Operand.KEY);
+        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE);
+        float divided = (float) Math.sqrt((double) query.getShape().get(3));
+        NDArray scaled = divided == scoreDivisor ? q : q.mul(divided / scoreDivisor);
+        return join(Torch.branchedAttention(scaled, k, v, constants.window(), constants.mask()));
+    }
+
     /** As {@link #attend}, of operators that gradients pass; in full precision with scores over √headDim one fused one. */
     static NDArray differentiable(
             NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {

@@ -20,4 +20,9 @@ public record AttentionFormats(NumberFormat query, NumberFormat key, NumberForma
     public static AttentionFormats none() {
         return new AttentionFormats(new NoFormat(), new NoFormat());
     }
+
+    /** Whether this is full precision. */
+    public boolean isNone() {
+        return query.isNone() && key.isNone() && value.isNone() && probability.isNone();
+    }
 }

@@ -74,6 +74,11 @@ public final class Block implements AutoCloseable {
         attention = formats;
     }
 
+    /** Whether what flows through the block is rounded. */
+    boolean roundsActivations() {
+        return !attention.isNone() || linears.values().stream().anyMatch(Linear::roundsActivations);
+    }
+
     /**
      * The tensors by the last words of their names, such as {@code q_proj.weight}, {@code q_proj.bias} and
      * {@code input_layernorm.weight}.

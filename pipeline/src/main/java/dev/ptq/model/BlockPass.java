@@ -3,13 +3,19 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Parallel;
 import java.io.IOException;
-import org.jspecify.annotations.Nullable;
+import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.IntConsumer;
 
 /** Applies single blocks of a model to hidden states. */
 public final class BlockPass implements AutoCloseable {
     private final LanguageModel model;
-    private @Nullable SequenceConstants constants;
+    /** Those of lengths that came lately, while nobody uses them. */
+    private final Queue<SequenceConstants> spare = new ConcurrentLinkedQueue<>();
 
     public BlockPass(LanguageModel model) {
         this.model = model;
@@ -21,39 +27,66 @@ public final class BlockPass implements AutoCloseable {
      * @param hidden {@code [batch, tokens, hiddenSize]}; stays as it is
      */
     public NDArray forward(Block block, NDArray hidden, ActivationObserver observer) {
-        return model.architecture()
-                .forward(block, hidden, constants((int) hidden.getShape().get(1)), observer);
-    }
-
-    /**
-     * Puts what a block makes of a batch in its place.
-     *
-     * @throws IOException naming the block, if it makes a value that is NaN or infinite
-     */
-    public void advance(Block block, HiddenStates states, int index, ActivationObserver observer) throws IOException {
-        states.replace(index, output(block, states.batch(index), observer));
+        SequenceConstants constants = plain((int) hidden.getShape().get(1));
+        try {
+            return model.architecture().forward(block, hidden, constants, observer);
+        } finally {
+            spare.add(constants);
+        }
     }
 
     /** Puts what a block makes of every batch in its place. */
     public void advance(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
-        for (int i = 0; i < states.size(); i++) {
-            advance(block, states, i, observer);
-        }
+        advance(block, states, observer, done -> {});
+    }
+
+    /**
+     * Puts what a block makes of every batch in its place, several at once where the observer does not mind.
+     *
+     * @param progress is told the number of batches done, by one thread at a time
+     * @throws IOException naming the block, if it makes a value that is NaN or infinite
+     */
+    void advance(Block block, HiddenStates states, ActivationObserver observer, IntConsumer progress)
+            throws IOException {
+        AtomicInteger done = new AtomicInteger();
+        forEach(states, observer, index -> {
+            states.replace(index, output(block, states, index, observer));
+            synchronized (done) {
+                progress.accept(done.incrementAndGet());
+            }
+        });
     }
 
     /** Returns what a block makes of all batches; they stay as they are. */
     public HiddenStates outputs(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
-        HiddenStates outputs = new HiddenStates(model.manager().newSubManager());
-        for (int i = 0; i < states.size(); i++) {
-            outputs.add(output(block, states.batch(i), observer));
+        NDArray[] outputs = new NDArray[states.size()];
+        forEach(states, observer, index -> outputs[index] = output(block, states, index, observer));
+        HiddenStates all = new HiddenStates(model.manager().newSubManager());
+        for (int i = 0; i < outputs.length; i++) {
+            all.add(outputs[i], states.trees(i));
         }
-        return outputs;
+        return all;
     }
 
-    private NDArray output(Block block, NDArray batch, ActivationObserver observer) throws IOException {
+    private static void forEach(HiddenStates states, ActivationObserver observer, Parallel.TensorPiece batch)
+            throws IOException {
+        if (observer.inAnyOrder()) {
+            Parallel.forEachOfTensors(states.size(), batch);
+        } else {
+            for (int i = 0; i < states.size(); i++) {
+                batch.run(i);
+            }
+        }
+    }
+
+    private NDArray output(Block block, HiddenStates states, int index, ActivationObserver observer)
+            throws IOException {
+        NDArray batch = states.batch(index);
         try (NDManager scratch = model.manager().newSubManager()) {
             batch.tempAttach(scratch);
-            NDArray next = forward(block, batch, observer);
+            Optional<TokenTrees> trees = states.trees(index);
+            NDArray next =
+                    trees.isPresent() ? forward(block, batch, trees.get(), observer) : forward(block, batch, observer);
             if (!NativeFloats.allFinite(next)) {
                 throw new IOException("block " + block.index()
                         + " makes a value that is NaN or infinite; a number format of its operands is out of range");
@@ -63,19 +96,32 @@ public final class BlockPass implements AutoCloseable {
         }
     }
 
-    private SequenceConstants constants(int tokens) {
-        if (constants == null || constants.tokens() != tokens) {
-            close();
-            constants = new SequenceConstants(model.manager(), model.config(), tokens);
+    /** Constants are made anew: those of all batches would take more memory than the states. */
+    private NDArray forward(Block block, NDArray hidden, TokenTrees trees, ActivationObserver observer) {
+        if (block.roundsActivations()) {
+            throw new IllegalArgumentException(
+                    "block " + block.index() + " rounds what flows through it, which padding would change");
         }
-        return constants;
+        try (SequenceConstants branched = new SequenceConstants(hidden.getManager(), model.config(), trees)) {
+            return model.architecture().forward(block, hidden, branched, observer);
+        }
+    }
+
+    /** Returns the caller's own until it puts them back; of several lengths the last one's are kept for each thread. */
+    private SequenceConstants plain(int tokens) {
+        SequenceConstants last = spare.poll();
+        if (last != null && last.tokens() == tokens) {
+            return last;
+        }
+        if (last != null) {
+            last.close();
+        }
+        return new SequenceConstants(model.manager(), model.config(), tokens);
     }
 
     @Override
     public void close() {
-        if (constants != null) {
-            constants.close();
-            constants = null;
-        }
+        spare.forEach(SequenceConstants::close);
+        spare.clear();
     }
 }

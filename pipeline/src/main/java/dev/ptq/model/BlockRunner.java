@@ -4,6 +4,7 @@ import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.util.HashMap;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Takes hidden states through the model block by block: each block is loaded, changed as asked, applied to every batch,
@@ -16,6 +17,7 @@ public final class BlockRunner implements AutoCloseable {
     private final boolean resident;
     private final Map<Integer, Block> kept = new HashMap<>();
     private final BlockPass pass;
+    private @Nullable Boolean activations;
 
     /** What is done to a block in full precision before it is applied. */
     @FunctionalInterface
@@ -70,10 +72,8 @@ public final class BlockRunner implements AutoCloseable {
         for (int index = saved.resume(states); index < blocks; index++) {
             Block block = block(index);
             try {
-                for (int i = 0; i < states.size(); i++) {
-                    pass.advance(block, states, i, observer);
-                    progress.step((long) index * states.size() + i + 1);
-                }
+                long before = (long) index * states.size();
+                pass.advance(block, states, observer, done -> progress.step(before + done));
             } finally {
                 if (!resident) {
                     block.close();
@@ -81,6 +81,25 @@ public final class BlockRunner implements AutoCloseable {
             }
             saved.blockDone(index, states);
         }
+    }
+
+    /**
+     * Returns whether anything that flows through a block is rounded. Of a runner that is not resident all blocks are made
+     * for this, once.
+     */
+    public boolean roundsActivations() throws IOException {
+        if (activations == null) {
+            boolean rounds = false;
+            for (int index = 0; !rounds && index < model.config().blocks(); index++) {
+                Block block = block(index);
+                rounds = block.roundsActivations();
+                if (!resident) {
+                    block.close();
+                }
+            }
+            activations = rounds;
+        }
+        return activations;
     }
 
     private Block block(int index) throws IOException {

@@ -13,6 +13,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * A model folder opened for work: headers checked, nothing but headers in memory. Blocks are loaded one at a time, in
@@ -157,7 +159,33 @@ public final class LanguageModel implements AutoCloseable {
         try {
             for (int[][] batch : batches) {
                 try (NDManager scratch = manager.newSubManager()) {
-                    states.add(architecture.embed(checkpoint, scratch, batch));
+                    int[] positions = IntStream.range(0, batch[0].length).toArray();
+                    int[][] all = new int[batch.length][];
+                    Arrays.fill(all, positions);
+                    states.add(architecture.embed(checkpoint, scratch, batch, all));
+                }
+            }
+            return states;
+        } catch (IOException | RuntimeException e) {
+            states.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Looks up the first block's input for trees.
+     *
+     * @param batches of trees; each is padded to the largest of its batch
+     */
+    public HiddenStates embedTrees(List<List<TokenTree>> batches) throws IOException {
+        HiddenStates states = new HiddenStates(manager.newSubManager());
+        try {
+            for (List<TokenTree> batch : batches) {
+                TokenTrees trees = new TokenTrees(batch);
+                try (NDManager scratch = manager.newSubManager()) {
+                    states.add(
+                            architecture.embed(checkpoint, scratch, trees.ids(), trees.positions()),
+                            Optional.of(trees));
                 }
             }
             return states;

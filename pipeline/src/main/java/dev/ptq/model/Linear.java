@@ -71,6 +71,11 @@ public final class Linear {
         return activation;
     }
 
+    /** Whether what flows through the layer is rounded. */
+    boolean roundsActivations() {
+        return !activation.isNone() || !output.isNone() || (lowRank != null && lowRank.roundsActivations());
+    }
+
     /** Rounds weight and bias in place and sets the formats of inputs and outputs. */
     public void quantize(LinearFormats formats) {
         if (!rounded) {

@@ -70,7 +70,8 @@ record Llama(ModelConfig config) implements Architecture {
     }
 
     @Override
-    public NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks) throws IOException {
+    public NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks, int[][] positions)
+            throws IOException {
         return checkpoint
                 .gatherRows(manager, EMBEDDING, Architecture.flat(chunks))
                 .reshape(chunks.length, chunks[0].length, config.hiddenSize());
@@ -86,9 +87,7 @@ record Llama(ModelConfig config) implements Architecture {
                 Torch.rotate(Attention.split(projected.get(1), config.kvHeads()), constants.cos(), constants.sin());
         NDArray values = Attention.split(projected.get(2), config.kvHeads());
         float divisor = (float) Math.sqrt(config.headDim());
-        NDArray mixed = block.differentiable()
-                ? Attention.differentiable(queries, keys, values, divisor, constants.mask(), block.attention())
-                : Attention.attend(queries, keys, values, divisor, constants.mask(), block.attention());
+        NDArray mixed = Attention.of(block, queries, keys, values, divisor, constants);
         NDArray attended = hidden.add(block.dropped(
                 block.project(Site.ATTENTION_OUT, mixed, observer, "o_proj").get(0)));
         NDArray middle = norm(attended, block, "post_attention_layernorm");

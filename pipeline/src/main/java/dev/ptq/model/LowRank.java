@@ -29,6 +29,11 @@ public final class LowRank {
         this.productB = productB;
     }
 
+    /** Whether what flows through the path is rounded. */
+    boolean roundsActivations() {
+        return !(productA.isNone() && productB.isNone());
+    }
+
     NDArray forward(NDArray input) {
         NDArray inner = productA.fakeQuantizeInPlace(input.matMul(a), Operand.ACTIVATION);
         return productB.fakeQuantizeInPlace(inner.matMul(b), Operand.ACTIVATION);

@@ -8,11 +8,11 @@ import ai.djl.nn.Activation;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
-import java.util.stream.IntStream;
 
 /**
  * OPT: learned positions with an offset of 2, LayerNorm before or, as in the 350m model, after attention and MLP, ReLU,
@@ -89,16 +89,20 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
     }
 
     @Override
-    public NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks) throws IOException {
+    public NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks, int[][] positions)
+            throws IOException {
         int tokens = chunks[0].length;
-        int[] rows = IntStream.range(POSITION_OFFSET, POSITION_OFFSET + tokens).toArray();
+        int[] rows = Arrays.stream(Architecture.flat(positions))
+                .map(position -> position + POSITION_OFFSET)
+                .toArray();
         NDArray embedded = checkpoint
                 .gatherRows(manager, embedding(), Architecture.flat(chunks))
                 .reshape(chunks.length, tokens, config.embeddingSize());
         if (config.embeddingSize() != config.hiddenSize()) {
             embedded = Torch.linear(embedded, checkpoint.load(manager, prefix + "project_in.weight"));
         }
-        return embedded.add(checkpoint.gatherRows(manager, positions(), rows));
+        return embedded.add(
+                checkpoint.gatherRows(manager, positions(), rows).reshape(chunks.length, tokens, config.hiddenSize()));
     }
 
     @Override
@@ -114,10 +118,7 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
         for (NDArray part : List.of(query, projected.get(1), projected.get(2))) {
             heads.add(Attention.split(part, config.heads()));
         }
-        NDArray mixed = block.differentiable()
-                ? Attention.differentiable(
-                        heads.get(0), heads.get(1), heads.get(2), 1, constants.mask(), block.attention())
-                : Attention.attend(heads.get(0), heads.get(1), heads.get(2), 1, constants.mask(), block.attention());
+        NDArray mixed = Attention.of(block, heads.get(0), heads.get(1), heads.get(2), 1, constants);
         NDArray attended = hidden.add(
                 block.project(Site.ATTENTION_OUT, mixed, observer, "out_proj").get(0));
         if (!config.normFirst()) {

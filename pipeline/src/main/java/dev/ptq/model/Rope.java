@@ -52,14 +52,14 @@ public record Rope(double theta, Scaling scaling) {
         }
     }
 
-    /** Angles {@code [length, headDim / 2]} in radians; the arithmetic is that of float32, as in the usual programs. */
-    float[] angles(int length, int headDim) {
+    /** Angles {@code [positions, headDim / 2]} in radians; the arithmetic is that of float32, as in the usual programs. */
+    float[] angles(int[] positions, int headDim) {
         int half = headDim / 2;
-        float[] angles = new float[length * half];
+        float[] angles = new float[positions.length * half];
         for (int i = 0; i < half; i++) {
             float frequency = (float) scaling.scaled((float) (1 / Math.pow(theta, 2.0 * i / headDim)));
-            for (int position = 0; position < length; position++) {
-                angles[position * half + i] = position * frequency;
+            for (int row = 0; row < positions.length; row++) {
+                angles[row * half + i] = positions[row] * frequency;
             }
         }
         return angles;

@@ -3,44 +3,85 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Torch;
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
-/** What depends only on the length of a sequence: the causal mask, and the rotations by position. */
+/** What depends only on which token follows which: the masks of attention, and the rotations by position. */
 final class SequenceConstants implements AutoCloseable {
     private final NDManager manager;
     private final int tokens;
+    private final NDArray window;
     private final NDArray mask;
     private final NDArray cos;
     private final NDArray sin;
+    private @Nullable NDArray causal;
 
+    /** For sequences of one length. */
     SequenceConstants(NDManager parent, ModelConfig config, int tokens) {
         this.manager = parent.newSubManager();
         this.tokens = tokens;
-        mask = Attention.causalMask(manager, tokens);
-        int half = config.rope() == null ? 0 : config.headDim() / 2;
-        NDArray angles = NativeFloats.of(
-                manager,
-                config.rope() == null ? new float[0] : config.rope().angles(tokens, config.headDim()),
-                tokens,
-                half);
+        window = Torch.window(manager, tokens);
+        mask = NativeFloats.of(manager, new float[0], 1, 1, 0, tokens);
+        int[] positions = IntStream.range(0, tokens).toArray();
+        NDArray angles = angles(config, positions, tokens);
         cos = angles.cos();
         sin = angles.sin();
+    }
+
+    /** For a batch of trees. */
+    SequenceConstants(NDManager parent, ModelConfig config, TokenTrees trees) {
+        this.manager = parent.newSubManager();
+        this.tokens = trees.tokens();
+        window = Torch.window(manager, tokens);
+        mask = trees.mask(manager);
+        int[] positions =
+                Arrays.stream(trees.positions()).flatMapToInt(Arrays::stream).toArray();
+        NDArray angles = angles(config, positions, trees.trees().size(), 1, tokens);
+        cos = angles.cos();
+        sin = angles.sin();
+    }
+
+    /** {@code [..., headDim / 2]}; nothing for a model without rotations. */
+    private NDArray angles(ModelConfig config, int[] positions, long... shape) {
+        Rope rope = config.rope();
+        long[] all = Arrays.copyOf(shape, shape.length + 1);
+        if (rope == null) {
+            return NativeFloats.of(manager, new float[0], all);
+        }
+        all[shape.length] = config.headDim() / 2;
+        return NativeFloats.of(manager, rope.angles(positions, config.headDim()), all);
     }
 
     int tokens() {
         return tokens;
     }
 
-    /** {@code [tokens, tokens]}. */
+    /** The masks of queries that see all before them, as {@link Torch#window} gives them. */
+    NDArray window() {
+        return window;
+    }
+
+    /** The mask of the last queries, those of the branches of trees, {@code [batch, 1, rows, tokens]}; else no rows. */
     NDArray mask() {
         return mask;
     }
 
-    /** {@code [tokens, headDim / 2]}. */
+    /** Of plain sequences, the mask of all queries at once, {@code [tokens, tokens]}. */
+    NDArray causal() {
+        if (causal == null) {
+            causal = Attention.causalMask(manager, tokens);
+        }
+        return causal;
+    }
+
+    /** {@code [tokens, headDim / 2]}; of trees {@code [batch, 1, tokens, headDim / 2]}. */
     NDArray cos() {
         return cos;
     }
 
-    /** {@code [tokens, headDim / 2]}. */
+    /** As {@link #cos}. */
     NDArray sin() {
         return sin;
     }

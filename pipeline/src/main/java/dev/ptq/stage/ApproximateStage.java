@@ -106,7 +106,7 @@ final class ApproximateStage implements Stage {
 
     @Override
     public int version() {
-        return 2;
+        return 3;
     }
 
     @Override

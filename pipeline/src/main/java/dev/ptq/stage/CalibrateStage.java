@@ -68,7 +68,7 @@ final class CalibrateStage implements Stage {
 
     @Override
     public int version() {
-        return 1;
+        return 2;
     }
 
     @Override

@@ -92,7 +92,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public int version() {
-        return 3;
+        return 4;
     }
 
     @Override

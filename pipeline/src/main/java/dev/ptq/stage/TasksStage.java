@@ -90,7 +90,7 @@ final class TasksStage implements Stage {
 
     @Override
     public int version() {
-        return 1;
+        return 2;
     }
 
     @Override
@@ -105,6 +105,7 @@ final class TasksStage implements Stage {
                                         workspace.model(),
                                         runner,
                                         tasks.batchSize(),
+                                        true,
                                         workspace.unfinished(unfinished),
                                         workspace.reporter()),
                                 unfinished));

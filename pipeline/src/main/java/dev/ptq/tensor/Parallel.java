@@ -1,12 +1,17 @@
 package dev.ptq.tensor;
 
+import ai.djl.pytorch.jni.JniUtils;
+import java.io.IOException;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.IntStream;
 
-/** Loops over independent pieces on all processors. */
+/** Loops over independent pieces on all processors. A loop within a piece stays on that piece's thread. */
 public final class Parallel {
     /** Threads of our own kernels and of the tensor engine: {@code PTQ_THREADS}, or one per processor. */
     public static final int THREADS = threads();
+
+    private static final ThreadLocal<Boolean> WITHIN = ThreadLocal.withInitial(() -> false);
 
     private Parallel() {}
 
@@ -22,12 +27,18 @@ public final class Parallel {
         W make();
     }
 
+    /** Piece {@code index} of work with tensors. */
+    @FunctionalInterface
+    public interface TensorPiece {
+        void run(int index) throws IOException;
+    }
+
     /**
      * Runs {@code piece} for every index below {@code count}, in any order, each worker with scratch memory of its own.
      * Pieces are handed out one at a time, so unequal ones balance.
      */
     public static <W> void forEach(int count, Scratch<W> scratch, Piece<W> piece) {
-        int workers = Math.min(THREADS, count);
+        int workers = WITHIN.get() ? 1 : Math.min(THREADS, count);
         if (workers <= 1) {
             W own = scratch.make();
             for (int i = 0; i < count; i++) {
@@ -37,11 +48,58 @@ public final class Parallel {
         }
         AtomicInteger next = new AtomicInteger();
         IntStream.range(0, workers).parallel().forEach(worker -> {
-            W own = scratch.make();
-            for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
-                piece.run(own, i);
+            WITHIN.set(true);
+            try {
+                W own = scratch.make();
+                for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
+                    piece.run(own, i);
+                }
+            } finally {
+                WITHIN.remove();
             }
         });
+    }
+
+    /**
+     * As {@link #forEach}, for pieces that use the tensor engine: while there are several, the engine has one thread for
+     * each. Small tensors keep the processors busy so, where the engine's own threads would wait for each other.
+     *
+     * @throws IOException of a piece that failed; those that had not been begun are left out
+     */
+    public static void forEachOfTensors(int count, TensorPiece piece) throws IOException {
+        if (count <= 1 || THREADS == 1 || WITHIN.get()) {
+            for (int i = 0; i < count; i++) {
+                piece.run(i);
+            }
+            return;
+        }
+        int before = JniUtils.getNumThreads();
+        AtomicInteger next = new AtomicInteger();
+        AtomicReference<Throwable> failure = new AtomicReference<>();
+        forEach(Math.min(THREADS, count), () -> piece, (same, worker) -> {
+            // both settings belong to the thread
+            JniUtils.setGradMode(false);
+            JniUtils.setNumThreads(1);
+            try {
+                for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
+                    same.run(i);
+                }
+            } catch (IOException | RuntimeException | Error e) {
+                // kept, since what is thrown here would not wait for the other threads
+                failure.compareAndSet(null, e);
+            } finally {
+                next.set(count);
+                JniUtils.setNumThreads(before);
+            }
+        });
+        Throwable thrown = failure.get();
+        if (thrown instanceof IOException e) {
+            throw e;
+        } else if (thrown instanceof RuntimeException e) {
+            throw e;
+        } else if (thrown instanceof Error e) {
+            throw e;
+        }
     }
 
     private static int threads() {

@@ -13,6 +13,7 @@ import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -41,6 +42,11 @@ public final class Torch {
             this.number = number;
         }
     }
+
+    /** Scores at a time in {@link #branchedAttention}, where that takes a quarter to all of {@link #QUERIES} queries. */
+    private static final int SCORES = 1 << 18;
+
+    private static final int QUERIES = 128;
 
     private static final String CODE = """
             class M(Module):
@@ -72,6 +78,31 @@ public final class Torch {
                 a = torch.repeat_interleave(k, n, 1)
                 b = torch.repeat_interleave(v, n, 1)
                 return torch.scaled_dot_product_attention(q, a, b, None, 0., True)
+              def branched_attention(self: __torch__.M, q: Tensor, k: Tensor, v: Tensor, c: Tensor, m: Tensor) -> Tensor:
+                g = torch.floordiv(torch.size(q, 1), torch.size(k, 1))
+                e = torch.repeat_interleave(k, g, 1)
+                f = torch.repeat_interleave(v, g, 1)
+                n = torch.size(q, 2)
+                r = torch.size(c, 0)
+                t = torch.sub(n, torch.size(m, 2))
+                z = torch.sub(torch.size(c, 1), r)
+                s = torch.mul(torch.mul(torch.size(q, 0), torch.size(q, 1)), n)
+                h = ops.prim.min(r, ops.prim.max(torch.floordiv(r, 4), torch.floordiv(SCORES, s)))
+                parts = annotate(List[Tensor], [])
+                for i in range(torch.floordiv(torch.sub(torch.add(t, h), 1), h)):
+                  a = torch.mul(i, h)
+                  b = ops.prim.min(torch.add(a, h), t)
+                  w = torch.slice(torch.slice(c, 0, 0, torch.sub(b, a)), 1, torch.sub(z, a), torch.add(torch.sub(z, a), b))
+                  p = torch.scaled_dot_product_attention(torch.slice(q, 2, a, b), torch.slice(e, 2, 0, b), torch.slice(f, 2, 0, b), w, 0., False)
+                  parts = torch.append(parts, p)
+                for i in range(torch.floordiv(torch.sub(torch.add(torch.sub(n, t), h), 1), h)):
+                  a = torch.mul(i, h)
+                  b = ops.prim.min(torch.add(a, h), torch.sub(n, t))
+                  u = torch.add(t, b)
+                  w = torch.slice(torch.slice(m, 2, a, b), 3, 0, u)
+                  p = torch.scaled_dot_product_attention(torch.slice(q, 2, torch.add(t, a), u), torch.slice(e, 2, 0, u), torch.slice(f, 2, 0, u), w, 0., False)
+                  parts = torch.append(parts, p)
+                return torch.cat(parts, 2)
               def attention_probabilities(self: __torch__.M, q: Tensor, k: Tensor, m: Tensor, d: Tensor) -> Tensor:
                 s = torch.div(torch.matmul(q, torch.transpose(k, -2, -1)), d)
                 return torch.softmax(torch.add(s, m), -1)
@@ -131,7 +162,8 @@ public final class Torch {
                 return torch.linalg_svdvals(x)
               def eigvalsh(self: __torch__.M, x: Tensor) -> Tensor:
                 return torch.linalg_eigvalsh(x)
-            """.replace("LEAST_STEP", Double.toString(Torch.LEAST_STEP));
+            """.replace("LEAST_STEP", Double.toString(Torch.LEAST_STEP))
+            .replace("SCORES", Integer.toString(Torch.SCORES));
 
     private static final Torch INSTANCE = new Torch();
 
@@ -210,6 +242,27 @@ public final class Torch {
      */
     public static NDArray causalAttention(NDArray query, NDArray key, NDArray value) {
         return call("attention", query, key, value).get(0);
+    }
+
+    /**
+     * As {@link #causalAttention}, not differentiable, where the last queries have a mask of their own. What a query may
+     * see are keys up to its own. Some queries are taken at a time, with no more keys than they may see.
+     *
+     * @param window as {@link #window} gives it, for as many tokens at least as there are
+     * @param mask {@code [batch, 1, rows, tokens]}, added to the scores of the last queries; it may have no rows
+     */
+    public static NDArray branchedAttention(NDArray query, NDArray key, NDArray value, NDArray window, NDArray mask) {
+        return call("branched_attention", query, key, value, window, mask).get(0);
+    }
+
+    /** The causal masks of a few queries anywhere among {@code tokens}, one a part of the other: {@code [few, tokens + few]}. */
+    public static NDArray window(NDManager manager, int tokens) {
+        int columns = tokens + QUERIES;
+        float[] window = new float[QUERIES * columns];
+        for (int row = 0; row < QUERIES; row++) {
+            Arrays.fill(window, row * columns + tokens + row + 1, (row + 1) * columns, Float.NEGATIVE_INFINITY);
+        }
+        return NativeFloats.of(manager, window, QUERIES, columns);
     }
 
     /**

@@ -76,7 +76,7 @@ final class TaskPasses {
         this.runner = runner;
         this.tokenizer = tokenizer;
         this.data = new Sample(new TaskFolder(folder), EVERY);
-        this.scorer = new ModelScorer(model, runner, BATCH, Unfinished.none(), Progress.Reporter.none());
+        this.scorer = new ModelScorer(model, runner, BATCH, true, Unfinished.none(), Progress.Reporter.none());
         SplittableRandom random = new SplittableRandom(1);
         this.chunks = Stream.generate(() ->
                         random.ints(CHUNK_TOKENS, 0, model.config().vocabSize()).toArray())

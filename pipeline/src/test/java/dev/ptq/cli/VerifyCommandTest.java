@@ -125,14 +125,14 @@ class VerifyCommandTest {
     void notesAnotherProgram() throws IOException {
         replace("manifest.json", "\"version\" : \"[^\"]*\"", "\"version\" : \"0.0.\\\\u001b[2J1\"");
         replace("manifest.json", "\"threads\" : \\d+", "\"threads\" : 999");
-        replace("manifest.json", "\"version\" : 1,", "\"version\" : 7,");
+        replace("manifest.json", "\"version\" : \\d+,", "\"version\" : 99,");
         Outcome outcome = verify();
 
         assertThat(outcome.code()).isZero();
         assertThat(outcome.out()).matches("""
                 note: the program's version: \\S+, was 0\\.0\\. \\[2J1
                 note: threads: \\d+, was 999
-                note: the version of stage calibrate: 1, was 7
+                note: the version of stage calibrate: \\d+, was 99
                 """ + AGREE.replace("+", "\\+"));
     }
 

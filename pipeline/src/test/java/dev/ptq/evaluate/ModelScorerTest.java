@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.AttentionFormats;
@@ -19,6 +21,7 @@ import dev.ptq.model.SyntheticModel;
 import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
+import java.nio.IntBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -30,10 +33,12 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class ModelScorerTest {
@@ -74,14 +79,25 @@ class ModelScorerTest {
 
     private static List<Score> score(BlockChange change, int batchSize, List<Request> requests, Unfinished kept)
             throws IOException {
+        return score(folder, change, batchSize, requests, kept);
+    }
+
+    private static List<Score> score(
+            Path folder, BlockChange change, int batchSize, List<Request> requests, Unfinished kept)
+            throws IOException {
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockRunner runner = new BlockRunner(model, change, true)) {
-            return new ModelScorer(model, runner, batchSize, kept, Progress.Reporter.none()).score("all", requests);
+            return new ModelScorer(model, runner, batchSize, true, kept, Progress.Reporter.none())
+                    .score("all", requests);
         }
     }
 
     /** The scores by the definition: one request at a time, all logits, sums in double. */
     private static List<Score> alone(BlockChange change, List<Request> requests) throws IOException {
+        return alone(folder, change, requests);
+    }
+
+    private static List<Score> alone(Path folder, BlockChange change, List<Request> requests) throws IOException {
         List<Score> scores = new ArrayList<>();
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockRunner runner = new BlockRunner(model, change, true)) {
@@ -164,6 +180,116 @@ class ModelScorerTest {
         List<Request> requests = requests();
         assertSame(
                 score(BlockChange.none(), batchSize, requests, Unfinished.none()), alone(BlockChange.none(), requests));
+    }
+
+    /** Requests that begin alike in all the ways there are. */
+    private static List<Request> related() {
+        SplittableRandom random = new SplittableRandom(11);
+        List<Request> requests = new ArrayList<>();
+        for (int context : new int[] {1, 2, 17, 40}) {
+            int[] shared = random.ints(context, 0, VOCABULARY).toArray();
+            for (int scored : new int[] {1, 1, 2, 9, 20}) {
+                requests.add(new Request(
+                        joined(shared, random.ints(scored, 0, VOCABULARY).toArray()), scored));
+            }
+            // one continuation begins another, a third forks within it, and a fourth is the same again
+            int[] longest = random.ints(12, 0, VOCABULARY).toArray();
+            int[] forked = longest.clone();
+            forked[5] = (forked[5] + 1) % VOCABULARY;
+            requests.add(new Request(joined(shared, longest), 12));
+            requests.add(new Request(joined(shared, Arrays.copyOf(longest, 4)), 4));
+            requests.add(new Request(joined(shared, forked), 12));
+            requests.add(new Request(joined(shared, longest), 12));
+        }
+        // as long as the model takes: a longer continuation leaves less of the context, and nothing is shared
+        int[] text = random.ints(70, 0, VOCABULARY).toArray();
+        for (int scored : new int[] {1, 2, 5}) {
+            int[] ids = joined(text, random.ints(scored, 0, VOCABULARY).toArray());
+            requests.add(new Request(Arrays.copyOfRange(ids, ids.length - 65, ids.length), scored));
+        }
+        // nothing before: one token of context each, all others
+        for (int first = 0; first < 5; first++) {
+            requests.add(new Request(new int[] {first, 3}, 1));
+        }
+        return requests;
+    }
+
+    private static int[] joined(int[] first, int[] second) {
+        int[] both = Arrays.copyOf(first, first.length + second.length);
+        System.arraycopy(second, 0, both, first.length, second.length);
+        return both;
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3, 64})
+    void whatRequestsShareChangesNoScore(int batchSize) throws IOException {
+        List<Request> requests = related();
+        assertSame(
+                score(BlockChange.none(), batchSize, requests, Unfinished.none()), alone(BlockChange.none(), requests));
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 3, 64})
+    void learnedPositionsAreThoseOfEachRequest(int batchSize) throws IOException {
+        Path opt = unfinished.resolve("opt");
+        SyntheticModel.opt().positions(64).write(opt);
+        List<Request> requests = related();
+        assertSame(
+                score(opt, BlockChange.none(), batchSize, requests, Unfinished.none()),
+                alone(opt, BlockChange.none(), requests));
+    }
+
+    @Test
+    void weightsAloneMayBeRounded() throws IOException {
+        NumberFormat four = new BlockFloatFormat(4, List.of(1, 16), 8, 127);
+        BlockChange change = block -> block.linears()
+                .forEach(linear -> linear.quantize(new LinearFormats(four, new NoFormat(), new NoFormat())));
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockRunner runner = new BlockRunner(model, change, true)) {
+            assertThat(runner.roundsActivations()).isFalse();
+        }
+        assertSame(score(change, 16, related(), Unfinished.none()), alone(change, related()));
+    }
+
+    static Stream<BlockChange> activations() {
+        NumberFormat none = new NoFormat();
+        NumberFormat token = new IntegerFormat(4, IntegerFormat.Granularity.TOKEN, 0, true);
+        return Stream.of(
+                eightBits(),
+                block -> block.linears().forEach(linear -> linear.quantize(new LinearFormats(none, token, none))),
+                block -> block.linears().forEach(linear -> linear.quantize(new LinearFormats(none, none, none, token))),
+                block -> block.quantizeAttention(new AttentionFormats(none, token, none, none)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("activations")
+    void whereActivationsAreRoundedNothingIsShared(BlockChange change) throws IOException {
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockRunner runner = new BlockRunner(model, change, false)) {
+            assertThat(runner.roundsActivations()).isTrue();
+        }
+        try (LanguageModel model = LanguageModel.open(folder);
+                BlockRunner runner = new BlockRunner(model, change, true)) {
+            List<Score> unshared = new ModelScorer(
+                            model, runner, 16, false, Unfinished.none(), Progress.Reporter.none())
+                    .score("all", related());
+            assertThat(score(change, 16, related(), Unfinished.none())).isEqualTo(unshared);
+        }
+        assertSame(score(change, 16, related(), Unfinished.none()), alone(change, related()));
+    }
+
+    @Test
+    void theChoicesOfAQuestionHaveItsContextOnce() {
+        int[] context = new SplittableRandom(2).ints(50, 0, VOCABULARY).toArray();
+        List<IntBuffer> choices = new ArrayList<>();
+        for (int choice = 0; choice < 4; choice++) {
+            choices.add(IntBuffer.wrap(joined(context, new int[] {choice, 7, 8})));
+        }
+        List<PrefixTrees.Grown> trees = PrefixTrees.of(choices, 64);
+        assertThat(trees).hasSize(1);
+        assertThat(trees.get(0).tree().size()).isEqualTo(50 + 4 * 3);
+        assertThat(trees.get(0).tree().trunk()).isEqualTo(50 + 3);
+        assertThat(trees.get(0).leaves()).extracting(leaf -> leaf.places()[52]).containsExactly(52, 55, 58, 61);
     }
 
     @Test

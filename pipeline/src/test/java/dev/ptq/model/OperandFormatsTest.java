@@ -16,6 +16,7 @@ import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
+import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
@@ -24,6 +25,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Which operand is rounded to which format, and where. */
 class OperandFormatsTest {
@@ -79,6 +82,27 @@ class OperandFormatsTest {
         copy.quantize(new LinearFormats(NONE, NONE, NONE, token(2)));
         assertThat(copy.copy().forward(input).toFloatArray())
                 .isEqualTo(copy.forward(input).toFloatArray());
+    }
+
+    /** Some queries at a time, anywhere, see what they see among all. */
+    @ParameterizedTest
+    @CsvSource({"1, 1, 1", "2, 1, 31", "2, 2, 32", "1, 2, 33", "1, 1, 127", "1, 1, 128", "1, 1, 129", "3, 8, 300"})
+    void fusedAttentionIsAttention(int batch, int kvHeads, int tokens) {
+        NDArray query = values(batch, 2L * kvHeads, tokens, 4);
+        NDArray key = values(batch, kvHeads, tokens, 4);
+        NDArray value = values(batch, kvHeads, tokens, 4);
+        float[] expected = Attention.attend(
+                        query, key, value, 2, Attention.causalMask(manager, tokens), AttentionFormats.none())
+                .toFloatArray();
+        NDArray noBranches = NativeFloats.of(manager, new float[0], 1, 1, 0, tokens);
+        for (int longest : new int[] {tokens, tokens + 7}) {
+            NDArray mixed = Torch.branchedAttention(query, key, value, Torch.window(manager, longest), noBranches);
+            float[] found = mixed.transpose(0, 2, 1, 3).toFloatArray();
+            assertThat(found).hasSameSizeAs(expected);
+            for (int i = 0; i < found.length; i++) {
+                assertThat(found[i]).isCloseTo(expected[i], within(1e-5f));
+            }
+        }
     }
 
     @Test

@@ -81,7 +81,8 @@ class GoldenScoresTest {
         try (LanguageModel model = LanguageModel.open(path);
                 Tokenizer tokenizer = Tokenizer.open(path);
                 BlockRunner runner = new BlockRunner(model, variant(variant), true)) {
-            RequestScorer scorer = new ModelScorer(model, runner, BATCH, Unfinished.none(), Progress.Reporter.none());
+            RequestScorer scorer =
+                    new ModelScorer(model, runner, BATCH, true, Unfinished.none(), Progress.Reporter.none());
             for (GoldenRun run : runs) {
                 if (!run.variants().contains(variant)) {
                     continue;

@@ -1,0 +1,69 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.tensor.NativeFloats;
+import java.util.Arrays;
+import java.util.List;
+
+/** A batch of trees, padded at their ends to one length. Padding sees itself alone, and nothing sees it. */
+record TokenTrees(List<TokenTree> trees) {
+    TokenTrees {
+        trees = List.copyOf(trees);
+    }
+
+    /** Tokens of each, padding included. */
+    int tokens() {
+        return trees.stream().mapToInt(TokenTree::size).max().orElse(0);
+    }
+
+    /** How many of the first tokens are one sequence in every tree. */
+    int trunk() {
+        return trees.stream().mapToInt(TokenTree::trunk).min().orElse(0);
+    }
+
+    int[][] ids() {
+        return padded(TokenTree::id);
+    }
+
+    int[][] positions() {
+        return padded(TokenTree::position);
+    }
+
+    private interface Property {
+        int of(TokenTree tree, int place);
+    }
+
+    private int[][] padded(Property property) {
+        int[][] values = new int[trees.size()][tokens()];
+        for (int i = 0; i < values.length; i++) {
+            for (int place = 0; place < trees.get(i).size(); place++) {
+                values[i][place] = property.of(trees.get(i), place);
+            }
+        }
+        return values;
+    }
+
+    /** Additive mask of the tokens behind the trunk, {@code [batch, 1, tokens - trunk, tokens]}. */
+    NDArray mask(NDManager manager) {
+        int tokens = tokens();
+        int trunk = trunk();
+        int rows = tokens - trunk;
+        float[] mask = new float[Math.multiplyExact(Math.multiplyExact(trees.size(), rows), tokens)];
+        Arrays.fill(mask, Float.NEGATIVE_INFINITY);
+        for (int i = 0; i < trees.size(); i++) {
+            TokenTree tree = trees.get(i);
+            for (int place = trunk; place < tokens; place++) {
+                int row = (i * rows + place - trunk) * tokens;
+                int parent = place < tree.size() ? tree.parent(place) : -1;
+                if (parent < trunk) {
+                    Arrays.fill(mask, row, row + parent + 1, 0);
+                } else {
+                    System.arraycopy(mask, (i * rows + parent - trunk) * tokens, mask, row, parent + 1);
+                }
+                mask[row + place] = 0;
+            }
+        }
+        return NativeFloats.of(manager, mask, trees.size(), 1, rows, tokens);
+    }
+}

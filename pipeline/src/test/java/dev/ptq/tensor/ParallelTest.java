@@ -1,0 +1,116 @@
+package dev.ptq.tensor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assumptions.assumeThat;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.pytorch.jni.JniUtils;
+import java.io.IOException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicIntegerArray;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+class ParallelTest {
+    private static NDManager manager;
+
+    @BeforeAll
+    static void startEngine() {
+        manager = TensorEngine.newManager();
+    }
+
+    @AfterAll
+    static void closeManager() {
+        manager.close();
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {0, 1, 2, 1000})
+    void everyPieceRunsOnce(int count) throws IOException {
+        AtomicIntegerArray runs = new AtomicIntegerArray(count);
+        Parallel.forEachOfTensors(count, runs::incrementAndGet);
+        Parallel.forEach(count, () -> runs, AtomicIntegerArray::incrementAndGet);
+        for (int i = 0; i < count; i++) {
+            assertThat(runs.get(i)).isEqualTo(2);
+        }
+    }
+
+    @Test
+    void piecesRunAtOnceWithOneThreadOfTheEngineEach() throws IOException {
+        assumeThat(Parallel.THREADS).isGreaterThan(1);
+        int before = JniUtils.getNumThreads();
+        CountDownLatch both = new CountDownLatch(2);
+        AtomicInteger most = new AtomicInteger();
+        Parallel.forEachOfTensors(2, index -> {
+            both.countDown();
+            try {
+                assertThat(both.await(30, TimeUnit.SECONDS)).isTrue();
+            } catch (InterruptedException e) {
+                throw new IOException(e);
+            }
+            most.accumulateAndGet(JniUtils.getNumThreads(), Math::max);
+            assertThat(JniUtils.isGradMode()).isFalse();
+        });
+        assertThat(most).hasValue(1);
+        assertThat(JniUtils.getNumThreads()).isEqualTo(before);
+    }
+
+    @Test
+    void aLoopWithinAPieceStaysOnItsThread() throws IOException {
+        Parallel.forEachOfTensors(8, index -> {
+            Thread own = Thread.currentThread();
+            Parallel.forEach(
+                    100,
+                    () -> own,
+                    (thread, inner) -> assertThat(Thread.currentThread()).isSameAs(thread));
+            Parallel.forEachOfTensors(
+                    4, inner -> assertThat(Thread.currentThread()).isSameAs(own));
+        });
+        // and afterwards a loop has all threads again
+        assumeThat(Parallel.THREADS).isGreaterThan(1);
+        CountDownLatch both = new CountDownLatch(2);
+        Parallel.forEach(2, () -> both, (latch, index) -> {
+            latch.countDown();
+            try {
+                assertThat(latch.await(30, TimeUnit.SECONDS)).isTrue();
+            } catch (InterruptedException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+    }
+
+    @Test
+    void aFailureIsThrownAsItWasWhenNothingRunsAnyMore() {
+        AtomicInteger running = new AtomicInteger();
+        AtomicInteger begun = new AtomicInteger();
+        IOException failure = new IOException("piece 3");
+        assertThatThrownBy(() -> Parallel.forEachOfTensors(100_000, index -> {
+                    begun.incrementAndGet();
+                    running.incrementAndGet();
+                    try (NDArray ones = manager.ones(new Shape(8))) {
+                        if (index == 3) {
+                            throw failure;
+                        }
+                        assertThat(ones.sum().getFloat()).isEqualTo(8);
+                    } finally {
+                        running.decrementAndGet();
+                    }
+                }))
+                .isSameAs(failure);
+        assertThat(running).hasValue(0);
+        assertThat(begun.get()).isLessThan(100_000);
+        IllegalArgumentException wrong = new IllegalArgumentException("wrong");
+        assertThatThrownBy(() -> Parallel.forEachOfTensors(10, index -> {
+                    throw wrong;
+                }))
+                .isSameAs(wrong);
+    }
+}
