@@ -77,6 +77,11 @@ public record BlockFloatFormat(
                 + (double) exponentBits * blocks(shape, operand, false).count();
     }
 
+    @Override
+    public boolean roundsSquares(int side) {
+        return fromLast(0) > 0 && side % fromLast(0) == 0 && fromLast(1) > 0 && side % fromLast(1) == 0;
+    }
+
     private Blocks blocks(Shape shape, Operand operand, boolean skipFirst) {
         List<Integer> size = blockSize;
         if (operand.heldTransposed()) {

@@ -28,6 +28,14 @@ public sealed interface NumberFormat
         return false;
     }
 
+    /**
+     * Whether squares of this many rows and columns, from the upper left corner of a matrix, can be rounded each by
+     * itself, and squares of zeros stay zero.
+     */
+    default boolean roundsSquares(int side) {
+        return false;
+    }
+
     /** The same format with nothing that was found beforehand: for values of another place. */
     default NumberFormat dynamic() {
         return this;

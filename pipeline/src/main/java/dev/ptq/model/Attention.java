@@ -1,8 +1,6 @@
 package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDArrays;
-import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
@@ -19,6 +17,9 @@ final class Attention {
      * them are faster in the processor's cache.
      */
     private static final long SCORES = 1L << 19;
+
+    /** Queries at a time, where the format allows it: what comes after them needs no scores. */
+    private static final int QUERIES = 64;
 
     private Attention() {}
 
@@ -119,34 +120,40 @@ final class Attention {
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
         long group = heads / kvHeads;
-        NDArray q = formats.query()
-                .fakeQuantize(query, Operand.ACTIVATION)
-                .reshape(batch * kvHeads, group * tokens, headDim);
-        NDArray k = formats.key().fakeQuantize(key, Operand.KEY).reshape(batch * kvHeads, tokens, headDim);
-        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE).reshape(batch * kvHeads, tokens, headDim);
-
         long all = batch * kvHeads;
-        long step = Math.max(1, Math.min(all, SCORES / (group * tokens * tokens)));
-        NDList parts = new NDList();
-        NDManager outer = q.getManager();
+        NDArray q = formats.query().fakeQuantize(query, Operand.ACTIVATION).reshape(all, group, tokens, headDim);
+        NDArray k = formats.key()
+                .fakeQuantize(key, Operand.KEY)
+                .reshape(all, tokens, headDim)
+                .transpose(0, 2, 1);
+        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE).reshape(all, tokens, headDim);
+
+        // the products of some queries with the keys before them
+        long rows = formats.probability().roundsSquares(QUERIES) ? Math.min(QUERIES, tokens) : tokens;
+        long step = Math.max(1, Math.min(all, SCORES / (group * rows * tokens)));
+        NDArray mixed = NativeFloats.create(q.getManager(), new Shape(all, group, tokens, headDim));
         for (long from = 0; from < all; from += step) {
-            try (NDManager scratch = outer.newSubManager()) {
-                NDIndex part = new NDIndex("{}:{}", from, Math.min(all, from + step));
-                NDArray qPart = q.get(scratch, part);
-                NDArray scores = qPart.matMul(k.get(scratch, part).transpose(0, 2, 1));
-                if (scoreDivisor != 1) {
-                    scores.divi(scoreDivisor);
+            long to = Math.min(all, from + step);
+            for (long first = 0; first < tokens; first += rows) {
+                long last = Math.min(tokens, first + rows);
+                try (NDManager scratch = q.getManager().newSubManager()) {
+                    NDArray some = q.get(scratch, new NDIndex("{}:{},:,{}:{}", from, to, first, last))
+                            .reshape(to - from, group * (last - first), headDim);
+                    NDArray scores = some.matMul(k.get(scratch, new NDIndex("{}:{},:,:{}", from, to, last)));
+                    if (scoreDivisor != 1) {
+                        scores.divi(scoreDivisor);
+                    }
+                    Shape perHead = new Shape((to - from) * group, last - first, last);
+                    scores.reshape(perHead).addi(mask.get(scratch, new NDIndex("{}:{},:{}", first, last, last)));
+                    NDArray probabilities = scores.softmax(-1);
+                    formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
+                    NDArray part = probabilities.matMul(v.get(scratch, new NDIndex("{}:{},:{}", from, to, last)));
+                    mixed.set(
+                            new NDIndex("{}:{},:,{}:{}", from, to, first, last),
+                            part.reshape(to - from, group, last - first, headDim));
                 }
-                Shape perHead = new Shape(scores.getShape().get(0) * group, tokens, tokens);
-                scores.reshape(perHead).addi(mask);
-                NDArray probabilities = scores.softmax(-1);
-                formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
-                NDArray mixed = probabilities.matMul(v.get(scratch, part));
-                mixed.attach(outer);
-                parts.add(mixed);
             }
         }
-        NDArray mixed = parts.size() == 1 ? parts.get(0) : NDArrays.concat(parts, 0);
         return join(mixed.reshape(batch, heads, tokens, headDim));
     }
 }

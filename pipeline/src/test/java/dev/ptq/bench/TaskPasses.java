@@ -1,5 +1,6 @@
 package dev.ptq.bench;
 
+import ai.djl.pytorch.jni.JniUtils;
 import dev.ptq.data.Row;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.ModelScorer;
@@ -93,8 +94,10 @@ final class TaskPasses {
         });
     }
 
-    /** Some of the documents, one request after the other. */
+    /** Some of the documents, one request after the other; several threads of the engine are slower at this. */
     void alone() throws IOException {
+        int threads = JniUtils.getNumThreads();
+        JniUtils.setNumThreads(1);
         documentsAlone = evaluate(new Sample(data, ALONE_EVERY), (name, requests) -> {
             List<Score> scores = new ArrayList<>();
             for (Request request : requests) {
@@ -102,6 +105,7 @@ final class TaskPasses {
             }
             return scores;
         });
+        JniUtils.setNumThreads(threads);
     }
 
     /** The same requests, without anything else. */

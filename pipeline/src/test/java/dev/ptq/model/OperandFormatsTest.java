@@ -8,6 +8,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.NoFormat;
@@ -133,6 +134,27 @@ class OperandFormatsTest {
         assertSame(shown(query, key, identity, mask, last), probabilities.toFloatArray());
         assertThat(probabilities.toFloatArray())
                 .isNotEqualTo(shown(query, key, identity, mask, AttentionFormats.none())
+                        .toFloatArray());
+    }
+
+    /** Where blocks allow it, probabilities are made and rounded a few queries at a time: the same, to the bit. */
+    @ParameterizedTest
+    @CsvSource({"1, 16", "16, 16", "32, 64", "1, 48", "128, 16"})
+    void probabilitiesAreRoundedAsAWhole(int blockRows, int blockColumns) {
+        int tokens = 150;
+        NDArray query = values(1, 4, tokens, tokens).mul(0.2f);
+        NDArray key = values(1, 2, tokens, tokens);
+        NDArray mask = Attention.causalMask(manager, tokens);
+        NDArray identity = manager.eye(tokens)
+                .reshape(1, 1, tokens, tokens)
+                .broadcast(1, 2, tokens, tokens)
+                .add(0);
+        NumberFormat format = new BlockFloatFormat(6, List.of(blockRows, blockColumns), 8, 127);
+        assertThat(format.roundsSquares(64)).isEqualTo(64 % blockRows == 0 && 64 % blockColumns == 0);
+        NDArray probabilities = shown(query, key, identity, mask, AttentionFormats.none());
+        assertThat(shown(query, key, identity, mask, new AttentionFormats(NONE, NONE, NONE, format))
+                        .toFloatArray())
+                .isEqualTo(format.fakeQuantize(Torch.contiguous(probabilities), Operand.ACTIVATION)
                         .toFloatArray());
     }
 
