@@ -22,7 +22,7 @@ record AffineQuant(
         boolean normMatrix,
         boolean queryKeyMatrix,
         double stabilityFactor)
-        implements LearnedMethod {
+        implements LearnedMethod.OfRanges {
     static AffineQuant read(ConfigTable table) {
         return new AffineQuant(
                 Transformation.read(table, ScaleStart.Rule.BALANCED, "zero", 5e-3),
@@ -39,23 +39,12 @@ record AffineQuant(
     }
 
     @Override
-    public boolean learnsRounding() {
-        return clipping.learned();
-    }
-
-    @Override
-    public boolean learnsRanges() {
-        return clipping.learned();
-    }
-
-    @Override
-    public BlockParametrization parametrization(BlockWork work) {
+    public List<EquivalentTransform> transforms(BlockWork work) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         for (Edge edge : work.edges(transformation.kinds())) {
             transforms.add(transform(work, edge));
         }
-        return new BlockParametrization(
-                work.block(), work.quantization(), transforms, linear -> clipping.rounding(work, linear));
+        return transforms;
     }
 
     private EquivalentTransform transform(BlockWork work, Edge edge) {

@@ -8,8 +8,10 @@ import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
+import dev.ptq.model.BlockPass;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.tensor.AdamW;
+import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -32,6 +34,8 @@ final class BlockReconstruction implements AutoCloseable {
 
     /** How often in a training the loss over all samples is taken. */
     private static final int LOOKS = 10;
+    /** With fewer multiplications in the linears of a step, several threads are slower than one. */
+    private static final long PRODUCTS_FOR_THREADS = 1L << 30;
     /** Native memory of small arrays is given back only when Java's own are collected. */
     private static final int STEPS_BETWEEN_COLLECTIONS = 200;
 
@@ -151,13 +155,15 @@ final class BlockReconstruction implements AutoCloseable {
         int perEpoch = training.epochs() > 0 ? training.stepsPerEpoch(samples.size()) : steps;
         int epochs = steps / perEpoch;
         int lookEvery = training.epochs() > 0 ? Math.max(1, epochs / LOOKS) * perEpoch : Math.max(1, steps / LOOKS);
+        boolean small = productsOfAStep() < PRODUCTS_FOR_THREADS;
         int[] order = {};
         for (int step = 0; step < steps; step++) {
             if (step % perEpoch == 0) {
                 parametrization.startEpoch(step / perEpoch, epochs);
                 order = order(random);
             }
-            double loss = step(batch(order, step % perEpoch, random));
+            int[] chosen = batch(order, step % perEpoch, random);
+            double loss = small ? Parallel.onOneThread(() -> step(chosen)) : step(chosen);
             if (!Double.isFinite(loss)) {
                 diverged(step, loss, best);
                 return;
@@ -171,9 +177,7 @@ final class BlockReconstruction implements AutoCloseable {
                 System.gc();
             }
             if ((step + 1) % lookEvery == 0 || step + 1 == steps) {
-                moment = System.nanoTime();
                 best.consider(lossNow(), step + 1);
-                times.looks += System.nanoTime() - moment;
             }
         }
     }
@@ -259,7 +263,17 @@ final class BlockReconstruction implements AutoCloseable {
         return manager.full(new Shape(), (float) value, DataType.FLOAT32);
     }
 
-    private double lossNow() {
+    /** Multiplications in the linears of a step's forward pass. */
+    private long productsOfAStep() {
+        long weights = work.block().linears().stream()
+                .mapToLong(linear -> linear.spec().size())
+                .sum();
+        return weights
+                * training.batchSize()
+                * samples.quantized().batch(0).getShape().get(1);
+    }
+
+    private double lossNow() throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
             borrow(scratch);
             return loss(parametrization.rounded(parametrization.transformed(original)));
@@ -267,16 +281,23 @@ final class BlockReconstruction implements AutoCloseable {
     }
 
     /** The mean loss over all samples, by the kernels that run at the end. */
-    private double loss(Map<String, NDArray> tensors) {
-        double sum = 0;
+    private double loss(Map<String, NDArray> tensors) throws IOException {
+        long moment = System.nanoTime();
+        float[] losses = new float[samples.size()];
         try (Block block = frozen.with(tensors, true)) {
-            for (int i = 0; i < samples.size(); i++) {
+            int atOnce = BlockPass.atOnce(samples.target().batch(0).size());
+            Parallel.forEachOfTensors(losses.length, atOnce, i -> {
                 try (NDManager scratch = manager.newSubManager()) {
-                    sum += objective(scratch, block, i).getFloat();
+                    losses[i] = objective(scratch, block, i).getFloat();
                 }
-            }
+            });
         }
-        return sum / samples.size();
+        double sum = 0;
+        for (float loss : losses) {
+            sum += loss;
+        }
+        times.looks += System.nanoTime() - moment;
+        return sum / losses.length;
     }
 
     /** The block's tensors rounded to nearest, without any parameters. */

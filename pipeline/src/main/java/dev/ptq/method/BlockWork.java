@@ -100,9 +100,14 @@ public final class BlockWork {
      * @param forward the block's forward pass and the loss
      * @param backward through both
      * @param optimizer with the projections after its steps
-     * @param looks losses over all samples between steps
+     * @param looks losses over all samples, before, between and after the steps
      */
-    public record TrainingSeconds(double rounding, double forward, double backward, double optimizer, double looks) {}
+    public record TrainingSeconds(double rounding, double forward, double backward, double optimizer, double looks) {
+        /** The time of all parts. */
+        public double all() {
+            return rounding + forward + backward + optimizer + looks;
+        }
+    }
 
     /**
      * Starts on a block.

@@ -72,12 +72,7 @@ record FlexRound(
     }
 
     @Override
-    public BlockParametrization parametrization(BlockWork work) {
-        return new BlockParametrization(
-                work.block(), work.quantization(), transformation().scalings(work), linear -> rounding(work, linear));
-    }
-
-    private WeightRounding rounding(BlockWork work, Linear linear) {
+    public WeightRounding rounding(BlockWork work, Linear linear) {
         NumberFormat format =
                 work.quantization().formats(linear.spec().weightName()).weight();
         return format instanceof IntegerFormat integer

@@ -6,6 +6,7 @@ import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.Edge;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
@@ -30,8 +31,33 @@ interface LearnedMethod extends Method {
         return false;
     }
 
-    /** Returns what is trained of the block at hand. */
-    BlockParametrization parametrization(BlockWork work);
+    /** Returns how the weight of a linear is rounded while the block at hand is trained. */
+    WeightRounding rounding(BlockWork work, Linear linear);
+
+    /** Returns what the block at hand is transformed by. */
+    default List<EquivalentTransform> transforms(BlockWork work) {
+        return transformation().scalings(work);
+    }
+
+    /** A method that may learn the ranges of weights. */
+    interface OfRanges extends LearnedMethod {
+        Clipping clipping();
+
+        @Override
+        default boolean learnsRounding() {
+            return clipping().learned();
+        }
+
+        @Override
+        default boolean learnsRanges() {
+            return clipping().learned();
+        }
+
+        @Override
+        default WeightRounding rounding(BlockWork work, Linear linear) {
+            return clipping().rounding(work, linear);
+        }
+    }
 
     @Override
     default Set<Statistic> statistics() {
@@ -93,7 +119,9 @@ interface LearnedMethod extends Method {
 
     @Override
     default void apply(BlockWork work) throws IOException {
-        try (BlockReconstruction reconstruction = new BlockReconstruction(work, parametrization(work), training())) {
+        BlockParametrization parametrization = new BlockParametrization(
+                work.block(), work.quantization(), transforms(work), linear -> rounding(work, linear));
+        try (BlockReconstruction reconstruction = new BlockReconstruction(work, parametrization, training())) {
             reconstruction.run(name());
         }
     }

@@ -7,7 +7,8 @@ import dev.ptq.config.ConfigTable;
  *
  * @param transformation empty where only ranges are learned
  */
-record OmniQuant(Transformation transformation, Clipping clipping, Training training) implements LearnedMethod {
+record OmniQuant(Transformation transformation, Clipping clipping, Training training)
+        implements LearnedMethod.OfRanges {
     static OmniQuant read(ConfigTable table) {
         Transformation transformation = table.flag("let", true)
                 ? Transformation.read(table, ScaleStart.Rule.BALANCED, "auto", 5e-3)
@@ -19,24 +20,5 @@ record OmniQuant(Transformation transformation, Clipping clipping, Training trai
     @Override
     public String name() {
         return "omniquant";
-    }
-
-    @Override
-    public boolean learnsRounding() {
-        return clipping.learned();
-    }
-
-    @Override
-    public boolean learnsRanges() {
-        return clipping.learned();
-    }
-
-    @Override
-    public BlockParametrization parametrization(BlockWork work) {
-        return new BlockParametrization(
-                work.block(),
-                work.quantization(),
-                transformation.scalings(work),
-                linear -> clipping.rounding(work, linear));
     }
 }

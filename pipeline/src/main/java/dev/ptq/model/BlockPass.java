@@ -13,6 +13,9 @@ import java.util.function.IntConsumer;
 
 /** Applies single blocks of a model to hidden states. */
 public final class BlockPass implements AutoCloseable {
+    /** Hidden states that go through a block at once, in values; larger ones have use for all of the engine's threads. */
+    private static final long VALUES = 1L << 23;
+
     private final LanguageModel model;
     /** Those of lengths that came lately, while nobody uses them. */
     private final Queue<SequenceConstants> spare = new ConcurrentLinkedQueue<>();
@@ -68,10 +71,19 @@ public final class BlockPass implements AutoCloseable {
         return all;
     }
 
+    /** How many batches of hidden states of {@code values} go through a block at once. */
+    public static int atOnce(long values) {
+        return (int) Math.max(1, Math.min(Parallel.THREADS, VALUES / values));
+    }
+
     private static void forEach(HiddenStates states, ActivationObserver observer, Parallel.TensorPiece batch)
             throws IOException {
         if (observer.inAnyOrder()) {
-            Parallel.forEachOfTensors(states.size(), batch);
+            long largest = 1;
+            for (int i = 0; i < states.size(); i++) {
+                largest = Math.max(largest, states.batch(i).size());
+            }
+            Parallel.forEachOfTensors(states.size(), atOnce(largest), batch);
         } else {
             for (int i = 0; i < states.size(); i++) {
                 batch.run(i);

@@ -17,6 +17,7 @@ import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
 import dev.ptq.method.Method;
+import dev.ptq.model.BlockPass;
 import dev.ptq.model.Checkpoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
@@ -279,12 +280,12 @@ public final class Workspace implements AutoCloseable {
             hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
             long batch = Math.min(
                     tokens, (long) experiment.evaluation().tasks().get().batchSize() * shape.maxPositions());
-            step = Math.max(step, stepBytes(batch, shape));
+            step = Math.max(step, sideBySide(batch, shape));
         }
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             hidden = Math.max(hidden, hiddenBytes(perplexity));
             long tokens = (long) perplexity.batchSize() * perplexity.seqLen();
-            step = Math.max(step, stepBytes(tokens, shape));
+            step = Math.max(step, sideBySide(tokens, shape));
         }
         if (experiment.calibration().isPresent()) {
             CalibrationSettings calibration = experiment.calibration().get();
@@ -321,6 +322,10 @@ public final class Workspace implements AutoCloseable {
             sites.put(linear.site(), (long) linear.inFeatures() * linear.inFeatures() * Float.BYTES);
         }
         return sites.values().stream().mapToLong(Long::longValue).sum();
+    }
+
+    private static long sideBySide(long tokens, ModelConfig shape) {
+        return BlockPass.atOnce(tokens * shape.hiddenSize()) * stepBytes(tokens, shape);
     }
 
     private static long stepBytes(long tokens, ModelConfig shape) {

@@ -4,6 +4,7 @@ import ai.djl.pytorch.jni.JniUtils;
 import java.io.IOException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.DoubleSupplier;
 import java.util.stream.IntStream;
 
 /** Loops over independent pieces on all processors. A loop within a piece stays on that piece's thread. */
@@ -61,13 +62,15 @@ public final class Parallel {
     }
 
     /**
-     * As {@link #forEach}, for pieces that use the tensor engine: while there are several, the engine has one thread for
-     * each. Small tensors keep the processors busy so, where the engine's own threads would wait for each other.
+     * As {@link #forEach}, for pieces that use the tensor engine, which shares its threads out among those that run at
+     * once. Small tensors keep the processors busy so, where the engine's own threads would wait for each other.
      *
+     * @param atOnce pieces that may run at once, by the memory they take
      * @throws IOException of a piece that failed; those that had not been begun are left out
      */
-    public static void forEachOfTensors(int count, TensorPiece piece) throws IOException {
-        if (count <= 1 || THREADS == 1 || WITHIN.get()) {
+    public static void forEachOfTensors(int count, int atOnce, TensorPiece piece) throws IOException {
+        int workers = Math.min(Math.min(THREADS, count), atOnce);
+        if (workers <= 1 || WITHIN.get()) {
             for (int i = 0; i < count; i++) {
                 piece.run(i);
             }
@@ -76,10 +79,10 @@ public final class Parallel {
         int before = JniUtils.getNumThreads();
         AtomicInteger next = new AtomicInteger();
         AtomicReference<Throwable> failure = new AtomicReference<>();
-        forEach(Math.min(THREADS, count), () -> piece, (same, worker) -> {
+        forEach(workers, () -> piece, (same, worker) -> {
             // both settings belong to the thread
             JniUtils.setGradMode(false);
-            JniUtils.setNumThreads(1);
+            JniUtils.setNumThreads(THREADS / workers);
             try {
                 for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
                     same.run(i);
@@ -99,6 +102,20 @@ public final class Parallel {
             throw e;
         } else if (thrown instanceof Error e) {
             throw e;
+        }
+    }
+
+    /** Runs work on small tensors with this thread alone: several, the engine's too, would wait for each other. */
+    public static double onOneThread(DoubleSupplier work) {
+        int before = JniUtils.getNumThreads();
+        boolean within = WITHIN.get();
+        JniUtils.setNumThreads(1);
+        WITHIN.set(true);
+        try {
+            return work.getAsDouble();
+        } finally {
+            WITHIN.set(within);
+            JniUtils.setNumThreads(before);
         }
     }
 

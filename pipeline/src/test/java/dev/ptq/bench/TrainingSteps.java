@@ -39,7 +39,7 @@ final class TrainingSteps {
     static void measure(String name, Path folder, int samples, int tokens, List<String> steps) throws IOException {
         System.out.printf(
                 Locale.ROOT,
-                "%n%s, %d samples of %d tokens, W4A4%n%-64s %6s %9s %9s %8s %8s %9s %6s%n",
+                "%n%s, %d samples of %d tokens, W4A4%n%-64s %6s %9s %9s %8s %8s %9s %9s %6s %6s%n",
                 name,
                 samples,
                 tokens,
@@ -50,6 +50,8 @@ final class TrainingSteps {
                 "rounding",
                 "forward",
                 "backward",
+                "optimizer",
+                "looks",
                 "rest");
         for (String step : steps) {
             BlockWork.BlockReport report = train(folder, samples, tokens, step);
@@ -57,7 +59,7 @@ final class TrainingSteps {
             double whole = report.seconds();
             System.out.printf(
                     Locale.ROOT,
-                    "%-64s %6d %9.2f %9.2f %7.0f%% %7.0f%% %8.0f%% %5.0f%%%n",
+                    "%-64s %6d %9.2f %9.2f %7.0f%% %7.0f%% %8.0f%% %8.0f%% %5.0f%% %5.0f%%%n",
                     step.replace('\n', ' '),
                     report.steps(),
                     whole,
@@ -65,7 +67,9 @@ final class TrainingSteps {
                     100 * times.rounding() / whole,
                     100 * times.forward() / whole,
                     100 * times.backward() / whole,
-                    100 * (whole - times.rounding() - times.forward() - times.backward()) / whole);
+                    100 * times.optimizer() / whole,
+                    100 * times.looks() / whole,
+                    100 * (whole - times.all()) / whole);
         }
     }
 

@@ -369,9 +369,11 @@ class ForwardTest {
     private static int arraysAfter(Path folder) throws IOException {
         int[][] chunks = chunks(5, 6, 97);
         try (LanguageModel model = LanguageModel.open(folder);
-                HiddenStates states = model.embed(chunks, 2);
-                BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
-            runner.run(states, ActivationObserver.none(), silence());
+                HiddenStates states = model.embed(chunks, 2)) {
+            // closed with what its threads keep, and there may have been one thread or two
+            try (BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
+                runner.run(states, ActivationObserver.none(), silence());
+            }
             model.nextTokenLosses(states, chunks);
             assertThat(states.manager().getManagedArrays()).hasSize(states.size());
             return model.manager().getManagedArrays().size();

@@ -36,7 +36,7 @@ class ParallelTest {
     @ValueSource(ints = {0, 1, 2, 1000})
     void everyPieceRunsOnce(int count) throws IOException {
         AtomicIntegerArray runs = new AtomicIntegerArray(count);
-        Parallel.forEachOfTensors(count, runs::incrementAndGet);
+        Parallel.forEachOfTensors(count, 8, runs::incrementAndGet);
         Parallel.forEach(count, () -> runs, AtomicIntegerArray::incrementAndGet);
         for (int i = 0; i < count; i++) {
             assertThat(runs.get(i)).isEqualTo(2);
@@ -49,7 +49,7 @@ class ParallelTest {
         int before = JniUtils.getNumThreads();
         CountDownLatch both = new CountDownLatch(2);
         AtomicInteger most = new AtomicInteger();
-        Parallel.forEachOfTensors(2, index -> {
+        Parallel.forEachOfTensors(Parallel.THREADS, Parallel.THREADS, index -> {
             both.countDown();
             try {
                 assertThat(both.await(30, TimeUnit.SECONDS)).isTrue();
@@ -64,15 +64,25 @@ class ParallelTest {
     }
 
     @Test
+    void whatTakesMuchMemoryRunsAlone() throws IOException {
+        int before = JniUtils.getNumThreads();
+        Thread own = Thread.currentThread();
+        Parallel.forEachOfTensors(8, 1, index -> {
+            assertThat(Thread.currentThread()).isSameAs(own);
+            assertThat(JniUtils.getNumThreads()).isEqualTo(before);
+        });
+    }
+
+    @Test
     void aLoopWithinAPieceStaysOnItsThread() throws IOException {
-        Parallel.forEachOfTensors(8, index -> {
+        Parallel.forEachOfTensors(8, 8, index -> {
             Thread own = Thread.currentThread();
             Parallel.forEach(
                     100,
                     () -> own,
                     (thread, inner) -> assertThat(Thread.currentThread()).isSameAs(thread));
             Parallel.forEachOfTensors(
-                    4, inner -> assertThat(Thread.currentThread()).isSameAs(own));
+                    4, 4, inner -> assertThat(Thread.currentThread()).isSameAs(own));
         });
         // and afterwards a loop has all threads again
         assumeThat(Parallel.THREADS).isGreaterThan(1);
@@ -92,7 +102,7 @@ class ParallelTest {
         AtomicInteger running = new AtomicInteger();
         AtomicInteger begun = new AtomicInteger();
         IOException failure = new IOException("piece 3");
-        assertThatThrownBy(() -> Parallel.forEachOfTensors(100_000, index -> {
+        assertThatThrownBy(() -> Parallel.forEachOfTensors(100_000, 8, index -> {
                     begun.incrementAndGet();
                     running.incrementAndGet();
                     try (NDArray ones = manager.ones(new Shape(8))) {
@@ -108,7 +118,7 @@ class ParallelTest {
         assertThat(running).hasValue(0);
         assertThat(begun.get()).isLessThan(100_000);
         IllegalArgumentException wrong = new IllegalArgumentException("wrong");
-        assertThatThrownBy(() -> Parallel.forEachOfTensors(10, index -> {
+        assertThatThrownBy(() -> Parallel.forEachOfTensors(10, 8, index -> {
                     throw wrong;
                 }))
                 .isSameAs(wrong);
