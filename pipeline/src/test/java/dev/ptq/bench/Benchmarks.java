@@ -3,6 +3,9 @@ package dev.ptq.bench;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.Statistic;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
@@ -22,6 +25,7 @@ import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.ModelFolder;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.Site;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.NativeFloats;
@@ -32,6 +36,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -64,7 +69,12 @@ public final class Benchmarks {
             switch (section) {
                 case "formats" -> formats();
                 case "forward" -> forward();
-                case "lowrank" -> lowRank();
+                case "lowrank" -> {
+                    lowRank();
+                    for (int[] shape : new int[][] {{4096, 4096}, {4096, 11008}, {11008, 4096}}) {
+                        lowRankByAutocorrelation(shape[0], shape[1]);
+                    }
+                }
                 case "tasks" -> tasks();
                 case "training" -> training();
                 default -> throw new IllegalArgumentException("no section " + section);
@@ -282,6 +292,43 @@ public final class Benchmarks {
                             100 * scoring / perplexity);
                 }
             }
+        }
+    }
+
+    private static void lowRankByAutocorrelation(int in, int out) throws IOException {
+        int tokens = 2048;
+        print("an error of %d by %d in the metric of its input's autocorrelation, rank 32", in, out);
+        try (NDManager manager = TensorEngine.newManager();
+                ActivationStatistics.Collector collector =
+                        new ActivationStatistics.Collector(EnumSet.of(Statistic.AUTOCORRELATION))) {
+            NDArray weight = gaussian(manager, out, in);
+            NDArray error = weight.sub(mxint(4, 1, 16).fakeQuantize(weight, Operand.WEIGHT))
+                    .transpose(1, 0);
+            weight.close();
+            NDArray input = gaussian(manager, tokens, in).reshape(1, tokens, in);
+            double gathering = median(3, () -> collector.observe(0, Site.MLP_IN, input), () -> {})[0];
+            LinearSpec linear = new LinearSpec(0, "m", Site.MLP_IN, out, in, false);
+            NDArray square = collector.finished().matrix(manager, linear, Statistic.AUTOCORRELATION);
+            NDArray scale = manager.ones(new Shape(in));
+            LowRankSolver exact = new LowRankSolver(LowRankSolver.Kind.EXACT, 0, 0);
+            LowRankSolver randomized = new LowRankSolver(LowRankSolver.Kind.RANDOMIZED, 8, 16);
+            double[] energy = new double[2];
+            double[] seconds = median(
+                    1,
+                    () -> energy[0] = exact.solveSquared(error, square, 32, 1).capturedEnergy(),
+                    () -> {},
+                    () -> energy[1] =
+                            randomized.solveSquared(error, square, 32, 1).capturedEnergy(),
+                    () -> {},
+                    () -> exact.solve(error, scale, 32, 1),
+                    () -> {},
+                    () -> LowRankSolver.singularValues(error),
+                    () -> {});
+            print("  autocorrelation of %d tokens %.2f s", tokens, gathering);
+            print(
+                    "  exact %.2f s, randomized %.2f s with %.2f %% of its energy; exact in a diagonal metric %.2f s; all"
+                            + " singular values of the error itself %.2f s",
+                    seconds[0], seconds[1], 100 * energy[1] / energy[0], seconds[2], seconds[3]);
         }
     }
 

@@ -151,6 +151,18 @@ class BadInputTest {
     }
 
     @Test
+    void anInputThatIsTooWideForItsAutocorrelationIsRefused() throws IOException {
+        Path file = folder.resolve("llama/config.json");
+        String config = Files.readString(file);
+        Files.writeString(file, config.replaceFirst("(\"intermediate_size\"\\s*:\\s*)\\d+", "$128672"));
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replace("l2qer", "qera_exact"),
+                "DIR/config.toml:9:1: approximation.0.pattern: expected weights of at most 23170 input features,"
+                        + " model.layers.0.mlp.down_proj.weight has 28672; leave it to a step qera_approx");
+    }
+
+    @Test
     void anEmptyFileLacksAModel() throws IOException {
         assertRefused(2, "", "DIR/config.toml:1:1: model: expected a table, but it is missing");
         assertRefused(2, "[model]", "DIR/config.toml:1:1: model.path: expected a string, but it is missing");

@@ -1,0 +1,245 @@
+package dev.ptq.method;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.types.DataType;
+import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.format.Operand;
+import dev.ptq.model.Block;
+import dev.ptq.model.BlockPass;
+import dev.ptq.model.HiddenStates;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Linear;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.Site;
+import dev.ptq.model.SyntheticModel;
+import dev.ptq.tensor.NativeFloats;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.SplittableRandom;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The four metrics on a block's own activations. */
+class LowRankCorrectionTest {
+    private static final String FORMATS = "weight = { format = \"mxint\", bits = 3 }";
+
+    @TempDir
+    private Path folder;
+
+    private LanguageModel model;
+    private Block block;
+    private HiddenStates states;
+    /** Inputs of the block's linears, {@code [tokens, features]}, float64. */
+    private final Map<Site, NDArray> inputs = new EnumMap<>(Site.class);
+
+    private ActivationStatistics statistics;
+
+    @BeforeEach
+    void open() throws IOException {
+        model = LanguageModel.open(
+                SyntheticModel.llama().heads(8, 4).write(Files.createDirectory(folder.resolve("model"))));
+        block = model.load(0);
+        SplittableRandom random = new SplittableRandom(3);
+        int[][] chunks = new int[6][24];
+        for (int[] chunk : chunks) {
+            for (int i = 0; i < chunk.length; i++) {
+                chunk[i] = random.nextInt(97);
+            }
+        }
+        states = model.embed(chunks, chunks.length);
+        try (BlockPass pass = new BlockPass(model);
+                ActivationStatistics.Collector collector =
+                        new ActivationStatistics.Collector(EnumSet.allOf(Statistic.class))) {
+            pass.forward(block, states.batch(0), (index, site, input) -> {
+                collector.observe(index, site, input);
+                NDArray copy = input.toType(DataType.FLOAT64, true)
+                        .reshape(-1, input.getShape().get(2));
+                copy.attach(block.manager());
+                inputs.put(site, copy);
+            });
+            statistics = collector.finished();
+        }
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        states.close();
+        block.close();
+        model.close();
+    }
+
+    private BlockWork work(ActivationStatistics given) {
+        QuantizationSettings quantization = QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of()));
+        return new BlockWork(
+                new BlockWork.Setting(model.config(), quantization, Set.of()), block, given, Optional.empty(), 1);
+    }
+
+    private BlockWork corrected(String name, String keys) throws IOException {
+        ConfigTable table = ConfigTable.parse(
+                "method = \"" + name + "\"\nfactor = { format = \"none\" }\n" + keys, "test", List.of());
+        Method method = Methods.read(table);
+        table.finish();
+        BlockWork work = work(statistics);
+        method.apply(work);
+        assertThat(work.layerReports())
+                .allSatisfy(report -> assertThat(report.method()).isEqualTo(name));
+        return work;
+    }
+
+    private Linear linear(LinearSpec spec) {
+        return block.linears().stream()
+                .filter(each -> each.spec().equals(spec))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    /** {@code ||X E||²} of what is left of a weight's error, or of all of it. */
+    private double outputError(BlockWork work, LinearSpec spec, boolean corrected) {
+        Linear linear = linear(spec);
+        NDArray error = linear.weight().sub(work.quantizedWeight(linear)).transpose(1, 0);
+        if (corrected) {
+            NDArray a = found(work.factors(), spec.module() + ".A");
+            error = error.sub(a.matMul(found(work.factors(), spec.module() + ".B")));
+        }
+        return found(inputs, spec.site())
+                .matMul(error.toType(DataType.FLOAT64, false))
+                .square()
+                .sum()
+                .getDouble();
+    }
+
+    /** Of every linear. */
+    private Map<LinearSpec, Double> outputErrors(String name, int rank) throws IOException {
+        BlockWork work = corrected(name, "rank = " + rank);
+        Map<LinearSpec, Double> errors = new HashMap<>();
+        work.layerReports().forEach(report -> errors.put(report.linear(), outputError(work, report.linear(), true)));
+        assertThat(errors).hasSize(7);
+        return errors;
+    }
+
+    private static <K> NDArray found(Map<K, NDArray> arrays, K key) {
+        return Objects.requireNonNull(arrays.get(key), () -> "no " + key);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 4, 16})
+    void qeraExactLeavesTheSmallestErrorOfEveryOutput(int rank) throws IOException {
+        Map<LinearSpec, Double> exact = outputErrors("qera_exact", rank);
+        for (String other : List.of("lqer", "l2qer", "qera_approx")) {
+            outputErrors(other, rank)
+                    .forEach((linear, error) -> assertThat(error)
+                            .as("%s of %s", linear.module(), other)
+                            .isGreaterThan(exact.get(linear)));
+        }
+        outputErrors("qera_exact", rank + 1)
+                .forEach(
+                        (linear, error) -> assertThat(error).as(linear.module()).isLessThan(exact.get(linear)));
+    }
+
+    @Test
+    void theEnergyInTheReportIsThatOfTheOutput() throws IOException {
+        BlockWork work = corrected("qera_exact", "rank = 6");
+        for (BlockWork.LayerReport report : work.layerReports()) {
+            double before = outputError(work, report.linear(), false);
+            double after = outputError(work, report.linear(), true);
+            assertThat(report.capturedEnergy())
+                    .as(report.linear().module())
+                    .isCloseTo(1 - after / before, within(1e-4));
+            double sum = NativeFloats.sumOfSquares(
+                    found(work.singularValues(), report.linear().module() + ".scaled_error"));
+            double tokens = found(inputs, report.linear().site()).size(0);
+            assertThat(sum).isCloseTo(before / tokens, within(1e-4 * sum));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"lqer", "l2qer", "qera_approx", "qera_exact"})
+    void theFullRankRestoresTheWeight(String name) throws IOException {
+        // key and value projections are [32, 64]
+        BlockWork work = corrected(name, "rank = 32\npattern = '.*(k|v)_proj.*'");
+        assertThat(work.layerReports()).hasSize(2);
+        for (BlockWork.LayerReport report : work.layerReports()) {
+            assertThat(report.errorBefore()).isGreaterThan(0.05);
+            assertThat(report.errorAfter()).isLessThan(1e-4);
+            assertThat(report.capturedEnergy()).isCloseTo(1, within(1e-6));
+        }
+    }
+
+    /** The randomized solver leaves singular values out unless they are asked for. */
+    @ParameterizedTest
+    @ValueSource(strings = {"lqer", "l2qer", "qera_approx", "qera_exact"})
+    void allSingularValuesAreThereIfAskedFor(String name) throws IOException {
+        BlockWork exact = corrected(name, "rank = 4");
+        BlockWork without = corrected(name, "rank = 4\nsolver = \"randomized\"");
+        BlockWork asked = corrected(name, "rank = 4\nsolver = \"randomized\"\nsingular_values = true");
+
+        assertThat(without.singularValues()).isEmpty();
+        assertThat(asked.singularValues())
+                .hasSize(14)
+                .containsOnlyKeys(exact.singularValues().keySet());
+        exact.singularValues().forEach((key, values) -> {
+            float[] found = found(asked.singularValues(), key).toFloatArray();
+            float[] expected = values.toFloatArray();
+            assertThat(found).as(key).hasSameSizeAs(expected);
+            for (int i = 0; i < found.length; i++) {
+                assertThat(found[i]).as(key).isCloseTo(expected[i], within(1e-4f * expected[0]));
+            }
+        });
+    }
+
+    @Test
+    void theErrorIsThatOfTheRoundedWeight() throws IOException {
+        BlockWork work = corrected("qera_exact", "rank = 2");
+        for (BlockWork.LayerReport report : work.layerReports()) {
+            NDArray weight = linear(report.linear()).weight();
+            NDArray rounded = work.quantization()
+                    .formats(report.linear().weightName())
+                    .weight()
+                    .fakeQuantize(weight, Operand.WEIGHT);
+            double relative =
+                    Math.sqrt(NativeFloats.sumOfSquares(weight.sub(rounded)) / NativeFloats.sumOfSquares(weight));
+            assertThat(report.errorBefore()).isCloseTo(relative, within(1e-9));
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"l2qer", "qera_approx", "qera_exact"})
+    void statisticsThatAreNoNumbersAreNamed(String name) throws IOException {
+        for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
+            try (ActivationStatistics.Collector collector =
+                    new ActivationStatistics.Collector(EnumSet.allOf(Statistic.class))) {
+                inputs.forEach((site, input) -> {
+                    float[] values = input.toType(DataType.FLOAT32, false).toFloatArray();
+                    values[5] = bad;
+                    collector.observe(
+                            0, site, NativeFloats.of(block.manager(), values, 1, input.size(0), input.size(1)));
+                });
+                statistics = collector.finished();
+            }
+            assertThatThrownBy(() -> corrected(name, "rank = 2"))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage("model.layers.0.self_attn.q_proj: the statistics of its input for " + name
+                            + " have a value that is NaN or infinite; calibrate with another text");
+        }
+    }
+}
