@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A run in a process of its own that is killed again and again. */
 class KillTest {
-    private static final int KILLS = 10;
+    private static final int KILLS = 25;
 
     private static final String CONFIG = """
             seed = 3

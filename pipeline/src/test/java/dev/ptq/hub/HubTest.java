@@ -526,7 +526,7 @@ class HubTest {
     }
 
     private HubSettings settings() {
-        return new HubSettings(variables::get, Duration.ofMillis(1), Duration.ofMillis(800));
+        return new HubSettings(variables::get, Duration.ofMillis(1), Duration.ofMillis(2500));
     }
 
     private HubCache cache() {
