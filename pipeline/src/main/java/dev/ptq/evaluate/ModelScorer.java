@@ -43,7 +43,7 @@ public final class ModelScorer implements RequestScorer {
      * Makes a scorer.
      *
      * @param runner makes the blocks
-     * @param batchSize sequences in a batch at most
+     * @param batchSize sequences in a batch at most, trees with as many tokens as so many of the longest have
      * @param sharesPrefixes whether requests may share what they have in common; scores then are others in the last bits
      * @param unfinished what an earlier attempt left, and where this one keeps what it has done
      */
@@ -158,10 +158,10 @@ public final class ModelScorer implements RequestScorer {
 
     /** Inputs that begin alike in one tree, trees of about one size together. */
     private HiddenStates trees(List<Input> inputs, List<List<Asked>> sequences) throws IOException {
+        long mostTokens = (long) batchSize * model.config().maxPositions();
+        List<IntBuffer> ids = inputs.stream().map(Input::ids).toList();
         List<List<PrefixTrees.Grown>> batches = PrefixTrees.batches(
-                PrefixTrees.of(
-                        inputs.stream().map(Input::ids).toList(), model.config().hiddenSize()),
-                batchSize);
+                PrefixTrees.of(ids, model.config().hiddenSize(), mostTokens), batchSize, mostTokens);
         for (List<PrefixTrees.Grown> batch : batches) {
             for (PrefixTrees.Grown grown : batch) {
                 List<Asked> all = new ArrayList<>();

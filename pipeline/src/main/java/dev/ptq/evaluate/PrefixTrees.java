@@ -16,11 +16,7 @@ final class PrefixTrees {
     private static final long MASK = 1L << 22;
 
     /** A tree, and the place in it of each token of each input. */
-    record Grown(TokenTree tree, List<Leaf> leaves) {
-        private int maskRows() {
-            return tree.size() - tree.trunk();
-        }
-    }
+    record Grown(TokenTree tree, List<Leaf> leaves) {}
 
     /** An input in a tree. */
     static final class Leaf {
@@ -50,8 +46,9 @@ final class PrefixTrees {
      *
      * @param inputs token ids, all different
      * @param hiddenSize of the model: the larger, the more a shared token saves
+     * @param mostTokens of a tree; an input may not be longer
      */
-    static List<Grown> of(List<IntBuffer> inputs, int hiddenSize) {
+    static List<Grown> of(List<IntBuffer> inputs, int hiddenSize, long mostTokens) {
         List<Integer> order = new ArrayList<>();
         for (int i = 0; i < inputs.size(); i++) {
             order.add(i);
@@ -65,7 +62,7 @@ final class PrefixTrees {
             int mismatch = Arrays.mismatch(last, ids);
             int shared = mismatch < 0 ? ids.length : mismatch;
             Grown tree = trees.isEmpty() ? null : trees.get(trees.size() - 1);
-            if (tree == null || !pays(tree.tree(), shared, ids.length, path, hiddenSize)) {
+            if (tree == null || !pays(tree.tree(), shared, ids.length, path, hiddenSize, mostTokens)) {
                 tree = new Grown(new TokenTree(), new ArrayList<>());
                 trees.add(tree);
                 shared = 0;
@@ -78,11 +75,11 @@ final class PrefixTrees {
     }
 
     /** Whether the tokens that an input shares with a tree cost more than the scores that are masked in a larger one. */
-    private static boolean pays(TokenTree tree, int shared, int length, int[] path, int hiddenSize) {
-        if (shared == 0) {
+    private static boolean pays(TokenTree tree, int shared, int length, int[] path, int hiddenSize, long mostTokens) {
+        long size = (long) tree.size() + length - shared;
+        if (shared == 0 || size > mostTokens) {
             return false;
         }
-        long size = (long) tree.size() + length - shared;
         // the first path stays in one piece; others fork from it
         boolean goesOn = tree.trunk() == tree.size() && path[shared - 1] == tree.size() - 1;
         long trunk = goesOn ? size : tree.trunk();
@@ -94,8 +91,13 @@ final class PrefixTrees {
         return size * size / 2;
     }
 
-    /** Batches of trees, the largest first; neighbours have about one size and, of one size, about one trunk. */
-    static List<List<Grown>> batches(List<Grown> trees, int batchSize) {
+    /**
+     * Puts trees into batches, the largest first; neighbours have about one size and, of one size, about one trunk.
+     *
+     * @param batchSize trees in a batch at most
+     * @param mostTokens in a batch of several
+     */
+    static List<List<Grown>> batches(List<Grown> trees, int batchSize, long mostTokens) {
         List<Grown> sorted = new ArrayList<>(trees);
         sorted.sort(
                 Comparator.comparingInt((Grown grown) -> sizeClass(grown.tree().size()))
@@ -104,29 +106,27 @@ final class PrefixTrees {
                         .reversed());
         List<List<Grown>> batches = new ArrayList<>();
         List<Grown> batch = new ArrayList<>();
-        long rows = 0;
-        long size = 0;
-        long smallest = Long.MAX_VALUE;
+        long widest = 0;
+        long narrowest = Long.MAX_VALUE;
+        long trunk = Long.MAX_VALUE;
         for (Grown grown : sorted) {
             long own = grown.tree().size();
-            long allRows = Math.max(
-                    Math.max(rows, grown.maskRows()),
-                    Math.max(size, own) - grown.tree().trunk());
-            if (!batch.isEmpty()
-                    && (batch.size() == batchSize
-                            || 4 * Math.min(own, smallest) < 3 * Math.max(size, own)
-                            || (batch.size() + 1) * allRows * Math.max(size, own) > MASK)) {
+            widest = Math.max(widest, own);
+            narrowest = Math.min(narrowest, own);
+            trunk = Math.min(trunk, grown.tree().trunk());
+            long padded = (batch.size() + 1) * widest;
+            boolean fits = batch.size() < batchSize
+                    && 4 * narrowest >= 3 * widest
+                    && padded <= mostTokens
+                    && padded * (widest - trunk) <= MASK;
+            if (!batch.isEmpty() && !fits) {
                 batches.add(batch);
                 batch = new ArrayList<>();
-                rows = 0;
-                size = 0;
-                smallest = Long.MAX_VALUE;
+                widest = own;
+                narrowest = own;
+                trunk = grown.tree().trunk();
             }
             batch.add(grown);
-            size = Math.max(size, own);
-            smallest = Math.min(smallest, own);
-            rows = Math.max(
-                    Math.max(rows, grown.maskRows()), size - grown.tree().trunk());
         }
         if (!batch.isEmpty()) {
             batches.add(batch);

@@ -24,13 +24,19 @@ record AffineQuant(
         double stabilityFactor)
         implements LearnedMethod.OfRanges {
     static AffineQuant read(ConfigTable table) {
+        Transformation transformation = Transformation.read(table, ScaleStart.Rule.BALANCED, "zero", 5e-3);
+        List<Edge.Kind> edges = transformation.edges();
+        boolean norms = edges.contains(Edge.Kind.ATTENTION_IN) || edges.contains(Edge.Kind.MLP_IN);
+        boolean normMatrix = norms && table.flag("norm_matrix", false);
+        boolean queryKeyMatrix = edges.contains(Edge.Kind.QUERY_KEY) && table.flag("q_k_matrix", true);
+        boolean matrices = normMatrix || queryKeyMatrix || edges.contains(Edge.Kind.VALUE_OUT);
         return new AffineQuant(
-                Transformation.read(table, ScaleStart.Rule.BALANCED, "zero", 5e-3),
+                transformation,
                 Clipping.read(table),
                 Training.readEpochs(table, Training.Loss.SQUARED, 0),
-                table.flag("norm_matrix", false),
-                table.flag("q_k_matrix", true),
-                table.decimal("stability_factor", 0.1, 0, 1));
+                normMatrix,
+                queryKeyMatrix,
+                matrices ? table.decimal("stability_factor", 0.1, 0, 1) : 0);
     }
 
     @Override

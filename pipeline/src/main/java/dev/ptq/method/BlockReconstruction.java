@@ -20,6 +20,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -88,8 +89,12 @@ final class BlockReconstruction implements AutoCloseable {
         if (training.start().isPresent()) {
             work.restore(training.start().get(), method, parameters);
         }
-        double nearest = loss(nearest());
+        double nearest = lossOf(this::nearest);
         double initial = lossNow();
+        if (!Double.isFinite(initial)) {
+            throw new IOException("block " + work.block().index() + ": before training the loss is " + initial
+                    + "; a number format is out of range, or the learned parameters are");
+        }
         Best best = new Best(parameters, initial);
         int steps = training.steps(samples.size());
         if (steps > 0) {
@@ -154,12 +159,15 @@ final class BlockReconstruction implements AutoCloseable {
         SplittableRandom random = new SplittableRandom(work.seed());
         int perEpoch = training.epochs() > 0 ? training.stepsPerEpoch(samples.size()) : steps;
         int epochs = steps / perEpoch;
-        int lookEvery = training.epochs() > 0 ? Math.max(1, epochs / LOOKS) * perEpoch : Math.max(1, steps / LOOKS);
+        int unit = training.epochs() > 0 ? perEpoch : 1;
+        int lookEvery = unit * ((steps / unit + LOOKS - 1) / LOOKS);
         boolean small = productsOfAStep() < PRODUCTS_FOR_THREADS;
         int[] order = {};
         for (int step = 0; step < steps; step++) {
             if (step % perEpoch == 0) {
-                parametrization.startEpoch(step / perEpoch, epochs);
+                if (training.start().isEmpty()) {
+                    parametrization.startEpoch(step / perEpoch, epochs);
+                }
                 order = order(random);
             }
             int[] chosen = batch(order, step % perEpoch, random);
@@ -177,7 +185,12 @@ final class BlockReconstruction implements AutoCloseable {
                 System.gc();
             }
             if ((step + 1) % lookEvery == 0 || step + 1 == steps) {
-                best.consider(lossNow(), step + 1);
+                double now = lossNow();
+                if (!Double.isFinite(now)) {
+                    diverged(step, now, best);
+                    return;
+                }
+                best.consider(now, step + 1);
             }
         }
     }
@@ -274,15 +287,21 @@ final class BlockReconstruction implements AutoCloseable {
     }
 
     private double lossNow() throws IOException {
+        return lossOf(() -> parametrization.rounded(parametrization.transformed(original)));
+    }
+
+    private double lossOf(Supplier<Map<String, NDArray>> tensors) throws IOException {
+        long moment = System.nanoTime();
         try (NDManager scratch = manager.newSubManager()) {
             borrow(scratch);
-            return loss(parametrization.rounded(parametrization.transformed(original)));
+            return loss(tensors.get());
+        } finally {
+            times.looks += System.nanoTime() - moment;
         }
     }
 
     /** The mean loss over all samples, by the kernels that run at the end. */
     private double loss(Map<String, NDArray> tensors) throws IOException {
-        long moment = System.nanoTime();
         float[] losses = new float[samples.size()];
         try (Block block = frozen.with(tensors, true)) {
             int atOnce = BlockPass.atOnce(samples.target().batch(0).size());
@@ -296,7 +315,6 @@ final class BlockReconstruction implements AutoCloseable {
         for (float loss : losses) {
             sum += loss;
         }
-        times.looks += System.nanoTime() - moment;
         return sum / losses.length;
     }
 

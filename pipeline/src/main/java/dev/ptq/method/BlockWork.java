@@ -239,14 +239,17 @@ public final class BlockWork {
                 String name = method + "." + parameter.name();
                 Safetensors.Entry entry = file.entries().get(name);
                 if (entry == null) {
-                    throw new IOException(path + ": has no " + name + "; it is of a run with other settings");
+                    throw new IOException(path + ": has no " + name
+                            + "; method, edges, shift, lwc and matrices must be those of the run it is of (see its "
+                            + "resolved.toml)");
                 }
                 List<Long> shape = Arrays.stream(parameter.tensor().getShape().getShape())
                         .boxed()
                         .toList();
                 if (!entry.shape().equals(shape)) {
                     throw new IOException(path + ": " + name + " is " + entry.shape() + ", expected " + shape
-                            + "; it is of a run with other settings, or of another model");
+                            + "; rank, granularity and matrices must be those of the run it is of (see its resolved.toml), and"
+                            + " the model too");
                 }
                 parameter.set(file.floats(name));
             }

@@ -30,7 +30,7 @@ record FlexRound(
 
     static FlexRound read(ConfigTable table, boolean lowRank) {
         OptionalInt rank = lowRank ? table.optionalInteger("rank", 1, 1 << 16) : OptionalInt.empty();
-        double ratio = lowRank && rank.isEmpty() ? table.decimal("rank_ratio", 0.25, 0, 1) : 0;
+        double ratio = lowRank && rank.isEmpty() ? table.decimal("rank_ratio", 0.25, 1e-4, 1) : 0;
         boolean fallback = lowRank && table.flag("released_fallback", false);
         double rate = table.decimal("learning_rate", 5e-4, 0, 10);
         return new FlexRound(
@@ -60,6 +60,9 @@ record FlexRound(
     @Override
     public void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
         LearnedMethod.super.check(shape, quantization, table);
+        if (training.quantizedActivations() && quantization.equals(quantization.weightsOnly())) {
+            table.problem("quantized_activations", "expected false where nothing but weights is rounded, got true");
+        }
         if (rank.isPresent()) {
             LanguageModel.linears(shape).stream()
                     .filter(linear -> rank.getAsInt() > Math.min(linear.inFeatures(), linear.outFeatures()))

@@ -85,11 +85,19 @@ interface LearnedMethod extends Method {
     }
 
     @Override
+    default int trainingBatch() {
+        return training().batchSize();
+    }
+
+    @Override
     default void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
         Edges.check(transformation().edges(), shape, table);
         List<LinearSpec> linears = LanguageModel.linears(shape);
         if (quantization.weightsOnly().isNone()) {
-            table.problem("method", name() + " learns how weights are rounded, and no weight has a format");
+            table.problem(
+                    "method",
+                    name() + " trains a block whose weights are rounded, and no weight has a format: add one to"
+                            + " [quantization.weight]");
         } else if (!learnsRounding() && transforms().isEmpty()) {
             table.problem("method", name() + " has nothing to learn: no edge is transformed, and lwc is false");
         } else if (learnsRounding()) {

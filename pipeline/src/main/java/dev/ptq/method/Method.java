@@ -39,6 +39,11 @@ public interface Method {
         return 0;
     }
 
+    /** Samples in a step of training; 0 where nothing is trained. */
+    default int trainingBatch() {
+        return 0;
+    }
+
     /** Whether it is trained on the calibration samples themselves. */
     default boolean learns() {
         return false;

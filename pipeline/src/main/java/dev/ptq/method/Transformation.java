@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -65,7 +66,12 @@ record Transformation(
      * @param rule of the factors at the start; its alpha is a key where it has one
      */
     static Transformation read(ConfigTable table, ScaleStart.Rule rule, String shift, double rate) {
-        double alpha = rule == ScaleStart.Rule.BALANCED ? table.decimal("alpha", 0.5, 0, 1) : 0;
+        List<Edge.Kind> edges = Edges.read(table, USUAL, EnumSet.allOf(Edge.Kind.class));
+        if (edges.isEmpty()) {
+            return none();
+        }
+        boolean fromStatistics = edges.stream().anyMatch(kind -> kind != Edge.Kind.QUERY_KEY);
+        double alpha = fromStatistics && rule == ScaleStart.Rule.BALANCED ? table.decimal("alpha", 0.5, 0, 1) : 0;
         Map<String, Shift> shifts = new LinkedHashMap<>();
         shifts.put("auto", Shift.AUTO);
         shifts.put("none", Shift.NONE);
@@ -74,13 +80,18 @@ record Transformation(
         Map<String, QueryKey> queryKeys = new LinkedHashMap<>();
         queryKeys.put("exact", QueryKey.EXACT);
         queryKeys.put("free", QueryKey.FREE);
+        // a key that would do nothing is not read, and so refused
         return new Transformation(
-                Edges.read(table, USUAL, EnumSet.allOf(Edge.Kind.class)),
+                edges,
                 new ScaleStart(rule, alpha),
-                table.choice("shift", shifts, shift),
-                table.choice("q_k", queryKeys, "exact"),
+                edges.stream().anyMatch(Transformation::takesShift) ? table.choice("shift", shifts, shift) : Shift.NONE,
+                edges.contains(Edge.Kind.QUERY_KEY) ? table.choice("q_k", queryKeys, "exact") : QueryKey.EXACT,
                 table.decimal("scale_floor", 1e-2, 1e-6, 1),
                 table.decimal("let_learning_rate", rate, 0, 10));
+    }
+
+    private static boolean takesShift(Edge.Kind kind) {
+        return kind.afterNorm() || kind == Edge.Kind.VALUE_OUT;
     }
 
     /** The same with the rate that a table may have. */
@@ -132,9 +143,8 @@ record Transformation(
     /** The shift at the start, {@code [channels]}, where the edge takes one. */
     @Nullable
     NDArray startShift(BlockWork work, Edge edge) {
-        boolean possible = edge.kind().afterNorm() || edge.kind() == Edge.Kind.VALUE_OUT;
         Shift wanted = shift == Shift.AUTO ? usual(work) : shift;
-        if (!possible || wanted == Shift.NONE) {
+        if (!takesShift(edge.kind()) || wanted == Shift.NONE) {
             return null;
         }
         HeadLayout heads = HeadLayout.of(work.shape());
@@ -163,11 +173,7 @@ record Transformation(
                 .map(Linear::spec)
                 .map(LinearSpec::weightName)
                 .map(name -> work.quantization().formats(name).activation())
-                .anyMatch(format -> !isNone(format));
+                .anyMatch(Predicate.not(NumberFormat::isNone));
         return work.shape().family() == ModelConfig.Family.OPT && rounded ? Shift.MID_RANGE : Shift.NONE;
-    }
-
-    private static boolean isNone(NumberFormat format) {
-        return format.isNone();
     }
 }

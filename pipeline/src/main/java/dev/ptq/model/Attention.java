@@ -47,11 +47,17 @@ final class Attention {
             Block block, NDArray query, NDArray key, NDArray value, float scoreDivisor, SequenceConstants constants) {
         AttentionFormats formats = block.attention();
         if (block.differentiable()) {
-            return differentiable(query, key, value, scoreDivisor, constants.causal(), formats);
+            return formats.isNone() && scoreDivisor != 1
+                    ? join(Torch.causalAttention(query, key, value))
+                    : differentiable(query, key, value, scoreDivisor, constants.causal(), formats);
         }
         return formats.probability().isNone()
                 ? fused(query, key, value, scoreDivisor, constants, formats)
-                : attend(query, key, value, scoreDivisor, constants.causal(), formats);
+                : attend(query, key, value, scoreDivisor, mask(constants, formats), formats);
+    }
+
+    private static NDArray mask(SequenceConstants constants, AttentionFormats formats) {
+        return formats.probability().roundsSquares(QUERIES) ? constants.window() : constants.causal();
     }
 
     /** As {@link #attend}, by fused operators, which do not hold the scores; probabilities cannot be rounded. */
@@ -70,12 +76,9 @@ final class Attention {
         return join(Torch.branchedAttention(scaled, k, v, constants.window(), constants.mask()));
     }
 
-    /** As {@link #attend}, of operators that gradients pass; in full precision with scores over √headDim one fused one. */
+    /** As {@link #attend}, of operators that gradients pass. */
     static NDArray differentiable(
             NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {
-        if (formats.equals(AttentionFormats.none()) && scoreDivisor != 1) {
-            return join(Torch.causalAttention(query, key, value));
-        }
         long batch = query.getShape().get(0);
         long heads = query.getShape().get(1);
         long tokens = query.getShape().get(2);
@@ -109,7 +112,8 @@ final class Attention {
      * @param value likewise
      * @param scoreDivisor of the scores, after the product; 1 for none. A division, not a product with the inverse: the
      *     last bit decides ties when probabilities are rounded
-     * @param mask {@code [tokens, tokens]}, added to the scores
+     * @param mask added to the scores: where probabilities are rounded in squares, as {@link Torch#window} gives it; else
+     *     {@code [tokens, tokens]}
      * @return {@code [batch, tokens, heads · headDim]}
      */
     static NDArray attend(
@@ -128,6 +132,8 @@ final class Attention {
                 .transpose(0, 2, 1);
         NDArray v = formats.value().fakeQuantize(value, Operand.VALUE).reshape(all, tokens, headDim);
 
+        // columns of the mask before those of the first query
+        long before = mask.getShape().get(1) - mask.getShape().get(0);
         // the products of some queries with the keys before them
         long rows = formats.probability().roundsSquares(QUERIES) ? Math.min(QUERIES, tokens) : tokens;
         long step = Math.max(1, Math.min(all, SCORES / (group * rows * tokens)));
@@ -144,7 +150,10 @@ final class Attention {
                         scores.divi(scoreDivisor);
                     }
                     Shape perHead = new Shape((to - from) * group, last - first, last);
-                    scores.reshape(perHead).addi(mask.get(scratch, new NDIndex("{}:{},:{}", first, last, last)));
+                    scores.reshape(perHead)
+                            .addi(mask.get(
+                                    scratch,
+                                    new NDIndex(":{},{}:{}", last - first, before - first, before - first + last)));
                     NDArray probabilities = scores.softmax(-1);
                     formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
                     NDArray part = probabilities.matMul(v.get(scratch, new NDIndex("{}:{},:{}", from, to, last)));

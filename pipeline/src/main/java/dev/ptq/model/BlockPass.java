@@ -81,7 +81,8 @@ public final class BlockPass implements AutoCloseable {
         if (observer.inAnyOrder()) {
             long largest = 1;
             for (int i = 0; i < states.size(); i++) {
-                largest = Math.max(largest, states.batch(i).size());
+                long mask = states.trees(i).map(TokenTrees::maskSize).orElse(0L);
+                largest = Math.max(largest, states.batch(i).size() + mask);
             }
             Parallel.forEachOfTensors(states.size(), atOnce(largest), batch);
         } else {

@@ -105,9 +105,14 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
                 checkpoint.gatherRows(manager, positions(), rows).reshape(chunks.length, tokens, config.hiddenSize()));
     }
 
+    /** What a block may round in place; where gradients flow it does not, and a copy would stop them. */
+    private static NDArray own(NDArray values, Block block) {
+        return block.differentiable() ? values : values.duplicate();
+    }
+
     @Override
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
-        NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : hidden.duplicate();
+        NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : own(hidden, block);
         List<NDArray> projected = block.project(Site.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
         // here the query is scaled before it is rounded, unlike llama's scores
         float scale = (float) (1 / Math.sqrt(config.headDim()));
@@ -124,7 +129,7 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
         if (!config.normFirst()) {
             attended = norm(attended, block, "self_attn_layer_norm");
         }
-        NDArray mlpIn = config.normFirst() ? norm(attended, block, "final_layer_norm") : attended.duplicate();
+        NDArray mlpIn = config.normFirst() ? norm(attended, block, "final_layer_norm") : own(attended, block);
         NDArray middle = Activation.relu(
                 block.project(Site.MLP_IN, mlpIn, observer, "fc1").get(0));
         NDArray output = attended.add(

@@ -44,6 +44,11 @@ record TokenTrees(List<TokenTree> trees) {
         return values;
     }
 
+    /** Values of {@link #mask}. */
+    long maskSize() {
+        return (long) trees.size() * (tokens() - trunk()) * tokens();
+    }
+
     /** Additive mask of the tokens behind the trunk, {@code [batch, 1, tokens - trunk, tokens]}. */
     NDArray mask(NDManager manager) {
         int tokens = tokens();

@@ -118,6 +118,14 @@ public record Experiment(
                                 "method",
                                 step.name() + (step.learns() ? " trains on samples" : " needs statistics")
                                         + ": add a [calibration] section");
+            } else if (step.learns()
+                    && step.trainingBatch() > calibration.orElseThrow().numSamples()) {
+                stepTables
+                        .get(i)
+                        .problem(
+                                "batch_size",
+                                "expected at most calibration.num_samples, "
+                                        + calibration.orElseThrow().numSamples() + ", got " + step.trainingBatch());
             }
         }
         if (quantization.hasStaticActivations()) {
@@ -232,8 +240,20 @@ public record Experiment(
         if (!calibrated) {
             quantization.problem("the range of dynamic = false comes from calibration: add a [calibration] section");
         }
+        Optional<Method> transforming = Optional.empty();
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
+            if (step.learns() && transforming.isPresent()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name() + " would be trained on values whose range dynamic = false took before "
+                                        + transforming.get().name()
+                                        + " changed them; leave out one of the three");
+            }
+            if (!step.transforms().isEmpty()) {
+                transforming = Optional.of(step);
+            }
             if (step.learns() && !step.transforms().isEmpty()) {
                 tables.get(i)
                         .problem(

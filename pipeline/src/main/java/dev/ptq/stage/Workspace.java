@@ -301,7 +301,12 @@ public final class Workspace implements AutoCloseable {
                             .mapToInt(PerplexitySettings::seqLen)
                             .max()
                             .orElse(0);
-            long tokens = Math.max(experiment.calibration().orElseThrow().seqLen(), adapting);
+            int samples = experiment.steps().stream()
+                    .mapToInt(Method::trainingBatch)
+                    .max()
+                    .orElse(1);
+            long tokens = (long) samples
+                    * Math.max(experiment.calibration().orElseThrow().seqLen(), adapting);
             step = Math.max(step, TRAINING_COPIES * (weights / shape.blocks() + stepBytes(tokens, shape)));
         }
         long largest = LanguageModel.linears(shape).stream()

@@ -62,8 +62,8 @@ public final class Parallel {
     }
 
     /**
-     * As {@link #forEach}, for pieces that use the tensor engine, which shares its threads out among those that run at
-     * once. Small tensors keep the processors busy so, where the engine's own threads would wait for each other.
+     * As {@link #forEach}, for pieces that use the tensor engine. While several run, each has one of its threads: small
+     * tensors keep the processors busy so, where the engine's threads would wait for each other. A single one has all.
      *
      * @param atOnce pieces that may run at once, by the memory they take
      * @throws IOException of a piece that failed; those that had not been begun are left out
@@ -80,9 +80,11 @@ public final class Parallel {
         AtomicInteger next = new AtomicInteger();
         AtomicReference<Throwable> failure = new AtomicReference<>();
         forEach(workers, () -> piece, (same, worker) -> {
-            // both settings belong to the thread
+            // asked for first, since the engine's first look at a new thread gives it the usual number
+            JniUtils.getNumThreads();
+            boolean gradients = JniUtils.isGradMode();
             JniUtils.setGradMode(false);
-            JniUtils.setNumThreads(THREADS / workers);
+            JniUtils.setNumThreads(1);
             try {
                 for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
                     same.run(i);
@@ -93,6 +95,7 @@ public final class Parallel {
             } finally {
                 next.set(count);
                 JniUtils.setNumThreads(before);
+                JniUtils.setGradMode(gradients);
             }
         });
         Throwable thrown = failure.get();

@@ -226,7 +226,7 @@ public final class Torch {
      * Rotates each pair {@code (i, i + headDim / 2)} of the last axis.
      *
      * @param x {@code [..., tokens, headDim]}
-     * @param cos {@code [tokens, headDim / 2]}
+     * @param cos {@code [tokens, headDim / 2]}, or what broadcasts to {@code x} likewise
      * @param sin likewise
      */
     public static NDArray rotate(NDArray x, NDArray cos, NDArray sin) {

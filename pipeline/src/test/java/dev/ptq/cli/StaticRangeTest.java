@@ -11,6 +11,8 @@ import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
+import tools.jackson.databind.json.JsonMapper;
 
 /** Runs whose activations have a range from calibration. */
 class StaticRangeTest {
@@ -103,6 +105,13 @@ class StaticRangeTest {
                         "[quantization.weight]",
                         "[[approximation]]\nmethod = \"omniquant\"\nlwc = false\n[quantization.weight]"),
                 "approximation.0.method: omniquant changes, while it is trained, the values whose range dynamic = false");
+        assertProblem(
+                CONFIG.replace(
+                        "[quantization.weight]",
+                        "[[approximation]]\nmethod = \"smoothquant\"\n[[approximation]]\nmethod = \"omniquant\"\n"
+                                + "let = false\n[quantization.weight]"),
+                "approximation.1.method: omniquant would be trained on values whose range dynamic = false took before"
+                        + " smoothquant changed them; leave out one of the three");
     }
 
     /** Smoothing changes what flows. */
@@ -120,6 +129,14 @@ class StaticRangeTest {
                 "token",
                 "--set",
                 "quantization.activation.bits=16");
+        try (Safetensors weights =
+                Safetensors.open(folder.resolve("results/static/approximate/weights/block-0.safetensors"))) {
+            JsonNode ranges = JsonMapper.shared()
+                    .readTree(weights.metadata().get("activation_ranges"))
+                    .get("model.layers.0.self_attn.q_proj");
+            assertThat(ranges.get("low").floatValue()).isCloseTo(-1, within(1e-5f));
+            assertThat(ranges.get("high").floatValue()).isCloseTo(1, within(1e-5f));
+        }
         // rounded weights push a few values beyond the range that full precision has
         assertThat(tiny.metrics("static").get(LOSS))
                 .isCloseTo(tiny.metrics("token").get(LOSS), within(1e-2));

@@ -77,6 +77,7 @@ class LearnedMethodsTest {
         Map<String, SyntheticModel> models = new LinkedHashMap<>();
         models.put("llama", SyntheticModel.llama().heads(8, 4).biases(true, true));
         models.put("OPT", SyntheticModel.opt());
+        models.put("post-norm", SyntheticModel.opt().postNorm());
         for (Map.Entry<String, SyntheticModel> model : models.entrySet()) {
             for (String step : List.of(
                     "method = 'omniquant'\nepochs = 3\nlet = false",
@@ -377,6 +378,41 @@ class LearnedMethodsTest {
         }
     }
 
+    /** Training that goes on from kept parameters has all of them from the start, matrices too. */
+    @Test
+    void keptParametersAreWhereTrainingGoesOn() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            BlockWork first = place.apply("method = 'affinequant'\nepochs = 3");
+            Path kept = Files.createDirectories(folder.resolve("parameters"));
+            SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
+            BlockWork second = place.apply("method = 'affinequant'\nepochs = 1\nlet_learning_rate = 0\n"
+                    + "lwc_learning_rate = 0\nparameters = '" + kept + "'");
+            first.changed()
+                    .forEach((name, tensor) -> assertThat(
+                                    Objects.requireNonNull(second.changed().get(name))
+                                            .toFloatArray())
+                            .as(name)
+                            .isEqualTo(tensor.toFloatArray()));
+            assertThat(lossOfKeptTensors(place, second))
+                    .isCloseTo(second.blockReports().get(0).finalLoss(), within(1e-7));
+        }
+    }
+
+    /** Parameters that are no numbers are noticed before anything is trained. */
+    @Test
+    void aStartThatIsNoNumberIsNamed() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            BlockWork first = place.apply("method = 'omniquant'\nepochs = 1");
+            Path kept = Files.createDirectories(folder.resolve("parameters"));
+            first.parameters().values().iterator().next().muli(Float.NaN);
+            SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
+            assertThatThrownBy(() -> place.apply("method = 'omniquant'\nepochs = 0\nparameters = '" + kept + "'"))
+                    .isInstanceOf(IOException.class)
+                    .hasMessage("block 0: before training the loss is NaN; a number format is out of range, or the"
+                            + " learned parameters are");
+        }
+    }
+
     /** Neither steps nor blocks leave anything behind. */
     @Test
     void memoryIsFlatOverSteps() throws IOException {
@@ -439,11 +475,14 @@ class LearnedMethodsTest {
 
     /** The gradient of a block's loss in its weights, through the differentiable forward pass. */
     @ParameterizedTest
-    @ValueSource(booleans = {true, false})
-    void forwardPassHasTheRightGradients(boolean llama) throws IOException {
-        SyntheticModel small = llama
+    @ValueSource(strings = {"llama", "OPT", "post-norm"})
+    void forwardPassHasTheRightGradients(String kind) throws IOException {
+        SyntheticModel small = kind.equals("llama")
                 ? SyntheticModel.llama().sizes(8, 12).heads(4, 2).headDim(4).biases(true, true)
                 : SyntheticModel.opt().sizes(8, 12).heads(2, 2);
+        if (kind.equals("post-norm")) {
+            small.postNorm();
+        }
         small.write(folder);
         try (LanguageModel model = LanguageModel.open(folder);
                 Block block = model.load(0);

@@ -89,7 +89,8 @@ class CompositionTest {
                             + " \"none\"");
             assertThatThrownBy(() -> read(MODEL, CALIBRATION, steps(method)))
                     .isInstanceOf(ConfigException.class)
-                    .hasMessageContaining("learns how weights are rounded, and no weight has a format");
+                    .hasMessageContaining(
+                            "omniquant trains a block whose weights are rounded, and no weight has a format: add one");
             assertThatThrownBy(() -> read(MODEL, INTEGERS, steps(method)))
                     .isInstanceOf(ConfigException.class)
                     .hasMessageContaining("trains on samples: add a [calibration] section");
@@ -129,7 +130,16 @@ class CompositionTest {
                         + " approximate/parameters of a run, got 'nowhere', which is no folder",
                 "omniquant';epoch = 5|epoch: unknown key; did you mean \"epochs\"?",
                 "omniquant';let = false;alpha = 0.5|alpha: unknown key",
-                "lrq';rank = 4;rank_ratio = 0.5|rank_ratio: unknown key"
+                "lrq';rank = 4;rank_ratio = 0.5|rank_ratio: unknown key",
+                "lrq';rank_ratio = 0|rank_ratio: expected",
+                "omniquant';edges = ['mlp_in'];q_k = 'free'|q_k: unknown key",
+                "lrquant';edges = ['q_k'];shift = 'zero'|shift: unknown key",
+                "omniquant';edges = [];let_learning_rate = 0.1|let_learning_rate: unknown key",
+                "affinequant';edges = ['mlp_in'];stability_factor = 0.2|stability_factor: unknown key",
+                "affinequant';edges = ['v_o'];norm_matrix = true|norm_matrix: unknown key",
+                "omniquant';batch_size = 5|batch_size: expected at most calibration.num_samples, 4, got 5",
+                "flexround';quantized_activations = true|quantized_activations: expected false where nothing but"
+                        + " weights is rounded, got true"
             })
     void keys(String step, String problem) {
         assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps(step)))

@@ -98,6 +98,26 @@ class ParallelTest {
     }
 
     @Test
+    void smallWorkStaysOnOneThread() {
+        int before = JniUtils.getNumThreads();
+        Thread own = Thread.currentThread();
+        double result = Parallel.onOneThread(() -> {
+            assertThat(JniUtils.getNumThreads()).isEqualTo(1);
+            Parallel.forEach(
+                    100,
+                    () -> own,
+                    (thread, inner) -> assertThat(Thread.currentThread()).isSameAs(thread));
+            return 3;
+        });
+        assertThat(result).isEqualTo(3);
+        assertThatThrownBy(() -> Parallel.onOneThread(() -> {
+                    throw new IllegalStateException("wrong");
+                }))
+                .hasMessage("wrong");
+        assertThat(JniUtils.getNumThreads()).isEqualTo(before);
+    }
+
+    @Test
     void aFailureIsThrownAsItWasWhenNothingRunsAnyMore() {
         AtomicInteger running = new AtomicInteger();
         AtomicInteger begun = new AtomicInteger();

@@ -1,0 +1,240 @@
+package dev.ptq.method;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.Site;
+import dev.ptq.tensor.TensorEngine;
+import java.nio.DoubleBuffer;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.SplittableRandom;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * What parameters of a rounding make of the scales, divisors and ranges that a format takes. Gradients in these are
+ * compared with finite differences in {@code LearnedIntegersTest}; here the chain rule leads from them to parameters.
+ */
+class WeightRoundingTest {
+    private static final int OUT = 5;
+    private static final int IN = 14;
+    private static final LinearSpec LINEAR =
+            new LinearSpec(0, "model.layers.0.mlp.up_proj", Site.MLP_IN, OUT, IN, false);
+
+    private final NDManager manager = TensorEngine.newManager();
+    private final SplittableRandom random = new SplittableRandom(4);
+
+    @AfterEach
+    void closeManager() {
+        manager.close();
+    }
+
+    static Stream<IntegerFormat> formats() {
+        return Stream.of(
+                new IntegerFormat(4, Granularity.CHANNEL, 0, true),
+                new IntegerFormat(3, Granularity.CHANNEL, 0, false),
+                new IntegerFormat(4, Granularity.GROUP, 7, false),
+                // three groups, the last of four columns
+                new IntegerFormat(3, Granularity.GROUP, 5, true));
+    }
+
+    static Stream<Arguments> divisions() {
+        return formats().flatMap(format -> Stream.of(0, 3).map(rank -> Arguments.of(format, rank)));
+    }
+
+    private NDArray normal(double size, long... shape) {
+        NDArray values = manager.zeros(new Shape(shape), DataType.FLOAT64);
+        scramble(values, size);
+        return values;
+    }
+
+    private void scramble(NDArray values, double size) {
+        DoubleBuffer window = values.toByteBuffer(true).asDoubleBuffer();
+        for (int i = 0; i < window.capacity(); i++) {
+            window.put(i, window.get(i) + size * random.nextGaussian());
+        }
+    }
+
+    private List<double[]> gradients(List<NDArray> variables, NDArray weights, Function<NDManager, NDArray> rounded) {
+        return GradientCheck.gradients(manager, variables, scratch -> {
+            variables.forEach(variable -> variable.tempAttach(scratch));
+            weights.tempAttach(scratch);
+            return rounded.apply(scratch).mul(weights).sum();
+        });
+    }
+
+    private static int group(IntegerFormat format, int index) {
+        int size = format.groupSize() == 0 ? IN : format.groupSize();
+        int perRow = (IN + size - 1) / size;
+        return index / IN * perRow + index % IN / size;
+    }
+
+    @ParameterizedTest
+    @MethodSource("divisions")
+    void theDivisorIsTheScaleTimesTheExponentialOfTheSum(IntegerFormat format, int rank) {
+        NDArray weight = normal(1, OUT, IN);
+        NDArray counts = normal(1, OUT, IN);
+        LearnedDivision division =
+                new LearnedDivision(manager, LINEAR, weight.toType(DataType.FLOAT32, true), format, rank, 1e-3, 1);
+        Map<String, NDArray> parameters = division.parameters().stream()
+                .collect(Collectors.toMap(parameter -> parameter.name().substring("up_proj.".length()), parameter -> {
+                    parameter.convert(DataType.FLOAT64);
+                    scramble(parameter.tensor(), 0.2);
+                    return parameter.tensor();
+                }));
+        assertThat(parameters.keySet())
+                .containsExactlyInAnyOrderElementsOf(
+                        rank == 0 ? List.of("step", "row", "full") : List.of("step", "row", "column", "left", "right"));
+
+        // by plain loops: the logarithm of each divisor, then the divisors and scales
+        double[] step = doubles(parameters, "step");
+        double[] log = new double[OUT * IN];
+        for (int i = 0; i < log.length; i++) {
+            log[i] = doubles(parameters, "row")[i / IN];
+            if (rank == 0) {
+                log[i] += doubles(parameters, "full")[i];
+            } else {
+                log[i] += doubles(parameters, "column")[i % IN];
+                for (int r = 0; r < rank; r++) {
+                    log[i] += doubles(parameters, "left")[i / IN * rank + r]
+                            * doubles(parameters, "right")[r * IN + i % IN];
+                }
+            }
+        }
+        IntegerFormat.Grid grid = format.grid(weight.toType(DataType.FLOAT32, true));
+        float[] start = grid.scale().toFloatArray();
+        NDArray scale = normal(0, grid.scale().getShape().getShape());
+        NDArray divisor = normal(0, OUT, IN);
+        DoubleBuffer scales = scale.toByteBuffer(true).asDoubleBuffer();
+        DoubleBuffer divisors = divisor.toByteBuffer(true).asDoubleBuffer();
+        for (int i = 0; i < start.length; i++) {
+            scales.put(i, start[i] * Math.exp(step[i]));
+        }
+        for (int i = 0; i < log.length; i++) {
+            divisors.put(i, scales.get(group(format, i)) * Math.exp(log[i]));
+        }
+        double[] expected =
+                format.divided(weight, scale, grid.zeroPoint(), divisor).toDoubleArray();
+        double[] found = division.round(weight).toDoubleArray();
+        for (int i = 0; i < found.length; i++) {
+            assertThat(found[i]).isCloseTo(expected[i], within(1e-12));
+        }
+
+        List<double[]> inner = gradients(
+                List.of(scale, divisor), counts, scratch -> format.divided(weight, scale, grid.zeroPoint(), divisor));
+        double[] byLog = new double[log.length];
+        double[] byStep = new double[step.length];
+        for (int i = 0; i < step.length; i++) {
+            byStep[i] = inner.get(0)[i] * scales.get(i);
+        }
+        for (int i = 0; i < log.length; i++) {
+            byLog[i] = inner.get(1)[i] * divisors.get(i);
+            byStep[group(format, i)] += byLog[i];
+        }
+        List<NDArray> variables = List.copyOf(parameters.values());
+        List<double[]> outer = gradients(variables, counts, scratch -> division.round(weight));
+        int at = 0;
+        for (String name : parameters.keySet()) {
+            double[] gradient = outer.get(at++);
+            double[] wanted = switch (name) {
+                case "step" -> byStep;
+                case "full" -> byLog;
+                case "row" -> summed(byLog, OUT, i -> i / IN);
+                case "column" -> summed(byLog, IN, i -> i % IN);
+                default -> byFactor(parameters, name, byLog, rank);
+            };
+            assertClose(name, gradient, wanted);
+        }
+    }
+
+    private static double[] summed(double[] values, int size, Function<Integer, Integer> to) {
+        double[] sums = new double[size];
+        IntStream.range(0, values.length).forEach(i -> sums[to.apply(i)] += values[i]);
+        return sums;
+    }
+
+    private static double[] byFactor(Map<String, NDArray> parameters, String name, double[] byLog, int rank) {
+        boolean isLeft = name.equals("left");
+        double[] other = doubles(parameters, isLeft ? "right" : "left");
+        double[] gradient = new double[rank * (isLeft ? OUT : IN)];
+        for (int i = 0; i < byLog.length; i++) {
+            for (int r = 0; r < rank; r++) {
+                int left = i / IN * rank + r;
+                int right = r * IN + i % IN;
+                gradient[isLeft ? left : right] += byLog[i] * other[isLeft ? right : left];
+            }
+        }
+        return gradient;
+    }
+
+    @ParameterizedTest
+    @MethodSource("formats")
+    void theRangeIsTheSigmoidsShare(IntegerFormat format) {
+        NDArray weight = normal(1, OUT, IN);
+        NDArray counts = normal(1, OUT, IN);
+        LearnedClipping clipping = new LearnedClipping(manager, LINEAR, format, 1, 1e-3);
+        List<NDArray> ends = clipping.parameters().stream()
+                .map(parameter -> {
+                    parameter.convert(DataType.FLOAT64);
+                    scramble(parameter.tensor(), 0.5);
+                    return parameter.tensor();
+                })
+                .toList();
+        assertThat(clipping.parameters()).extracting(Parameter::name).containsExactly("up_proj.upper", "up_proj.lower");
+        List<NDArray> shares = ends.stream()
+                .map(end -> {
+                    NDArray share = end.duplicate();
+                    DoubleBuffer window = share.toByteBuffer(true).asDoubleBuffer();
+                    for (int i = 0; i < window.capacity(); i++) {
+                        window.put(i, 1 / (1 + Math.exp(-window.get(i))));
+                    }
+                    return share;
+                })
+                .toList();
+        double[] expected = format.clipped(weight, shares.get(0), shares.get(1)).toDoubleArray();
+        assertClose("values", clipping.round(weight).toDoubleArray(), expected);
+
+        List<double[]> inner =
+                gradients(shares, counts, scratch -> format.clipped(weight, shares.get(0), shares.get(1)));
+        List<double[]> outer = gradients(ends, counts, scratch -> clipping.round(weight));
+        for (int end = 0; end < 2; end++) {
+            double[] share = shares.get(end).toDoubleArray();
+            double[] wanted = inner.get(end);
+            for (int i = 0; i < wanted.length; i++) {
+                wanted[i] *= share[i] * (1 - share[i]);
+            }
+            assertClose(end == 0 ? "upper" : "lower", outer.get(end), wanted);
+        }
+    }
+
+    private static double[] doubles(Map<String, NDArray> parameters, String name) {
+        return Objects.requireNonNull(parameters.get(name), name).toDoubleArray();
+    }
+
+    private static void assertClose(String name, double[] found, double[] expected) {
+        assertThat(found).as(name).hasSameSizeAs(expected);
+        double largest = 0;
+        for (double value : expected) {
+            largest = Math.max(largest, Math.abs(value));
+        }
+        assertThat(largest).as(name + " matters").isPositive();
+        for (int i = 0; i < found.length; i++) {
+            assertThat(found[i]).as("%s %d", name, i).isCloseTo(expected[i], within(1e-9 * largest));
+        }
+    }
+}
