@@ -90,7 +90,7 @@ class CompositionTest {
             assertThatThrownBy(() -> read(MODEL, CALIBRATION, steps(method)))
                     .isInstanceOf(ConfigException.class)
                     .hasMessageContaining(
-                            "omniquant trains a block whose weights are rounded, and no weight has a format: add one");
+                            "trains a block whose weights are rounded, and no weight has a format: add one");
             assertThatThrownBy(() -> read(MODEL, INTEGERS, steps(method)))
                     .isInstanceOf(ConfigException.class)
                     .hasMessageContaining("trains on samples: add a [calibration] section");
