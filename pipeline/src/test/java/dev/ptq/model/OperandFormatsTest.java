@@ -141,7 +141,7 @@ class OperandFormatsTest {
     @ParameterizedTest
     @CsvSource({"1, 16", "16, 16", "32, 64", "1, 48", "128, 16"})
     void probabilitiesAreRoundedAsAWhole(int blockRows, int blockColumns) {
-        int tokens = 150;
+        int tokens = 270;
         NDArray query = values(1, 4, tokens, tokens).mul(0.2f);
         NDArray key = values(1, 2, tokens, tokens);
         NDArray mask = Attention.causalMask(manager, tokens);
@@ -152,12 +152,17 @@ class OperandFormatsTest {
                 .add(0);
         NumberFormat format = new BlockFloatFormat(6, List.of(blockRows, blockColumns), 8, 127);
         assertThat(format.roundsSquares(64)).isEqualTo(64 % blockRows == 0 && 64 % blockColumns == 0);
-        NDArray probabilities = shown(query, key, identity, mask, AttentionFormats.none());
+        NDArray probabilities = format.fakeQuantize(
+                Torch.contiguous(shown(query, key, identity, mask, AttentionFormats.none())), Operand.ACTIVATION);
         AttentionFormats formats = new AttentionFormats(NONE, NONE, NONE, format);
-        assertThat(shown(query, key, identity, format.roundsSquares(64) ? window : mask, formats)
-                        .toFloatArray())
-                .isEqualTo(format.fakeQuantize(Torch.contiguous(probabilities), Operand.ACTIVATION)
-                        .toFloatArray());
+        NDArray given = format.roundsSquares(64) ? window : mask;
+        assertThat(shown(query, key, identity, given, formats).toFloatArray()).isEqualTo(probabilities.toFloatArray());
+        // and what they are multiplied by is as good as whole: sums without the zeros
+        NDArray value = values(1, 2, tokens, tokens);
+        NDArray each = value.repeat(1, 2);
+        assertSame(
+                shown(query, key, value, given, formats),
+                probabilities.matMul(each).toFloatArray());
     }
 
     private static NDArray shown(NDArray query, NDArray key, NDArray identity, NDArray mask, AttentionFormats formats) {
