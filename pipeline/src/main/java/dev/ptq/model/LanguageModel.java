@@ -155,21 +155,11 @@ public final class LanguageModel implements AutoCloseable {
      * @param batches token ids, of one length within a batch
      */
     public HiddenStates embed(List<int[][]> batches) throws IOException {
-        HiddenStates states = new HiddenStates(manager.newSubManager());
-        try {
-            for (int[][] batch : batches) {
-                try (NDManager scratch = manager.newSubManager()) {
-                    int[] positions = IntStream.range(0, batch[0].length).toArray();
-                    int[][] all = new int[batch.length][];
-                    Arrays.fill(all, positions);
-                    states.add(architecture.embed(checkpoint, scratch, batch, all));
-                }
-            }
-            return states;
-        } catch (IOException | RuntimeException e) {
-            states.close();
-            throw e;
-        }
+        return embed(batches, (batch, scratch, states) -> {
+            int[][] positions = new int[batch.length][];
+            Arrays.fill(positions, IntStream.range(0, batch[0].length).toArray());
+            states.add(architecture.embed(checkpoint, scratch, batch, positions));
+        });
     }
 
     /**
@@ -178,14 +168,23 @@ public final class LanguageModel implements AutoCloseable {
      * @param batches of trees; each is padded to the largest of its batch
      */
     public HiddenStates embedTrees(List<List<TokenTree>> batches) throws IOException {
+        return embed(batches, (batch, scratch, states) -> {
+            TokenTrees trees = new TokenTrees(batch);
+            states.add(architecture.embed(checkpoint, scratch, trees.ids(), trees.positions()), Optional.of(trees));
+        });
+    }
+
+    /** Adds the input of one batch. */
+    private interface Embedding<B> {
+        void add(B batch, NDManager scratch, HiddenStates states) throws IOException;
+    }
+
+    private <B> HiddenStates embed(List<B> batches, Embedding<B> embedding) throws IOException {
         HiddenStates states = new HiddenStates(manager.newSubManager());
         try {
-            for (List<TokenTree> batch : batches) {
-                TokenTrees trees = new TokenTrees(batch);
+            for (B batch : batches) {
                 try (NDManager scratch = manager.newSubManager()) {
-                    states.add(
-                            architecture.embed(checkpoint, scratch, trees.ids(), trees.positions()),
-                            Optional.of(trees));
+                    embedding.add(batch, scratch, states);
                 }
             }
             return states;

@@ -366,16 +366,20 @@ class LearnedMethodsTest {
             assertThat(second.blockReports().get(0).initialLoss())
                     .isEqualTo(first.blockReports().get(0).finalLoss());
             assertThat(second.changed().keySet()).isEqualTo(first.changed().keySet());
-            first.changed()
-                    .forEach((name, tensor) -> assertThat(
-                                    Objects.requireNonNull(second.changed().get(name))
-                                            .toFloatArray())
-                            .as(name)
-                            .isEqualTo(tensor.toFloatArray()));
+            assertSameTensors(second, first);
             assertThatThrownBy(() -> place.apply("method = 'flexround'\niterations = 0\nparameters = '" + kept + "'"))
                     .isInstanceOf(IOException.class)
                     .hasMessageContaining("has no ");
         }
+    }
+
+    private static void assertSameTensors(BlockWork found, BlockWork expected) {
+        expected.changed()
+                .forEach((name, tensor) -> assertThat(
+                                Objects.requireNonNull(found.changed().get(name))
+                                        .toFloatArray())
+                        .as(name)
+                        .isEqualTo(tensor.toFloatArray()));
     }
 
     /** Training that goes on from kept parameters has all of them from the start, matrices too. */
@@ -387,12 +391,7 @@ class LearnedMethodsTest {
             SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
             BlockWork second = place.apply("method = 'affinequant'\nepochs = 1\nlet_learning_rate = 0\n"
                     + "lwc_learning_rate = 0\nparameters = '" + kept + "'");
-            first.changed()
-                    .forEach((name, tensor) -> assertThat(
-                                    Objects.requireNonNull(second.changed().get(name))
-                                            .toFloatArray())
-                            .as(name)
-                            .isEqualTo(tensor.toFloatArray()));
+            assertSameTensors(second, first);
             assertThat(lossOfKeptTensors(place, second))
                     .isCloseTo(second.blockReports().get(0).finalLoss(), within(1e-7));
         }
