@@ -18,7 +18,7 @@ interface Architecture {
     /** Where channels can be rescaled, in the order of the computation; the same in every block. */
     List<Edge> edges();
 
-    /** The other tensors of a block: name in the checkpoint to shape. */
+    /** The other tensors of a block: name in the checkpoint to shape, in an order that is always the same. */
     Map<String, List<Long>> norms(int block);
 
     /** The tensors outside the blocks: name in the checkpoint to shape. */

@@ -49,9 +49,10 @@ record Llama(ModelConfig config) implements Architecture {
     @Override
     public Map<String, List<Long>> norms(int block) {
         List<Long> shape = Architecture.shape(config.hiddenSize());
-        return Map.of(
-                prefix(block) + "input_layernorm.weight", shape,
-                prefix(block) + "post_attention_layernorm.weight", shape);
+        Map<String, List<Long>> norms = new LinkedHashMap<>();
+        norms.put(prefix(block) + "input_layernorm.weight", shape);
+        norms.put(prefix(block) + "post_attention_layernorm.weight", shape);
+        return norms;
     }
 
     @Override
