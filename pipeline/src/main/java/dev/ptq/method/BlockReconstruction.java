@@ -33,7 +33,7 @@ import org.slf4j.LoggerFactory;
 final class BlockReconstruction implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(BlockReconstruction.class);
 
-    /** How often in a training the loss over all samples is taken. */
+    /** How often the loss over all samples is taken where iterations are counted; else it is after each epoch. */
     private static final int LOOKS = 10;
     /** With fewer multiplications in the linears of a step, several threads are slower than one. */
     private static final long PRODUCTS_FOR_THREADS = 1L << 30;
@@ -159,8 +159,7 @@ final class BlockReconstruction implements AutoCloseable {
         SplittableRandom random = new SplittableRandom(work.seed());
         int perEpoch = training.epochs() > 0 ? training.stepsPerEpoch(samples.size()) : steps;
         int epochs = steps / perEpoch;
-        int unit = training.epochs() > 0 ? perEpoch : 1;
-        int lookEvery = unit * ((steps / unit + LOOKS - 1) / LOOKS);
+        int lookEvery = training.epochs() > 0 ? perEpoch : (steps + LOOKS - 1) / LOOKS;
         boolean small = productsOfAStep() < PRODUCTS_FOR_THREADS;
         int[] order = {};
         for (int step = 0; step < steps; step++) {

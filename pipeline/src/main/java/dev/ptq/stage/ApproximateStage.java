@@ -106,7 +106,7 @@ final class ApproximateStage implements Stage {
 
     @Override
     public int version() {
-        return 3;
+        return 4;
     }
 
     @Override

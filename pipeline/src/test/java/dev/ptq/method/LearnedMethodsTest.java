@@ -30,11 +30,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -287,6 +289,24 @@ class LearnedMethodsTest {
             BlockWork.BlockReport report = work.blockReports().get(0);
             assertThat(report.finalLoss()).isEqualTo(report.initialLoss());
             assertThat(report.bestStep()).isZero();
+        }
+    }
+
+    /** A rate so high that the loss goes up and down: the best of all epochs is kept, not the best of some. */
+    @Test
+    void everyEpochIsLookedAt() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            double best = Double.POSITIVE_INFINITY;
+            Set<Integer> kept = new HashSet<>();
+            for (int epochs = 1; epochs <= 23; epochs++) {
+                BlockWork work =
+                        place.apply("method = 'omniquant'\nlet = false\nlwc_learning_rate = 0.5\nepochs = " + epochs);
+                BlockWork.BlockReport report = work.blockReports().get(0);
+                assertThat(report.finalLoss()).as("%d epochs", epochs).isLessThanOrEqualTo(best);
+                best = report.finalLoss();
+                kept.add(report.bestStep());
+            }
+            assertThat(kept).hasSizeBetween(3, 22);
         }
     }
 
