@@ -22,6 +22,7 @@ final class LogFile implements AutoCloseable {
 
     static LogFile open() throws IOException {
         Path file = Files.createTempFile("ptq-", ".log");
+        file.toFile().deleteOnExit(); // should the run be ended from outside
         LoggerContext context = (LoggerContext) LoggerFactory.getILoggerFactory();
         PatternLayoutEncoder encoder = new PatternLayoutEncoder();
         encoder.setContext(context);

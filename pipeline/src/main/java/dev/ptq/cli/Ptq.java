@@ -1,6 +1,7 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.tensor.Parallel;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.UncheckedIOException;
@@ -9,6 +10,7 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import picocli.CommandLine;
@@ -45,7 +47,10 @@ public final class Ptq {
 
     /** Runs one command and exits with its code. */
     public static void main(String[] arguments) {
-        int code = commandLine().execute(arguments);
+        CommandLine commandLine = commandLine();
+        Optional<String> problem = Parallel.problem();
+        problem.ifPresent(commandLine.getErr()::println);
+        int code = problem.isPresent() ? CommandLine.ExitCode.USAGE : commandLine.execute(arguments);
         System.out.flush();
         System.exit(code);
     }

@@ -61,6 +61,9 @@ final class QuantizeTensorCommand implements Callable<Integer> {
             throw new ConfigException(in + ": no such file");
         }
         Path folder = out.toAbsolutePath().getParent();
+        if (Files.isDirectory(out)) {
+            throw new ConfigException(out + ": expected a file to write, found a folder of that name");
+        }
         if (folder == null || !Files.isDirectory(folder)) {
             throw new ConfigException(out + ": there is no such folder to write it to");
         }
@@ -70,6 +73,9 @@ final class QuantizeTensorCommand implements Callable<Integer> {
         PrintWriter print = spec.commandLine().getOut();
         try (Safetensors tensors = Safetensors.open(in);
                 NDManager manager = TensorEngine.newManager()) {
+            if (skipFirst) {
+                requireDimensions(tensors);
+            }
             Map<String, NDArray> rounded = new LinkedHashMap<>();
             print.printf(
                     Locale.ROOT,
@@ -82,9 +88,6 @@ final class QuantizeTensorCommand implements Callable<Integer> {
             for (String name : tensors.entries().keySet()) {
                 NDArray values = tensors.load(manager, name);
                 Shape shape = values.getShape();
-                if (skipFirst && shape.dimension() < 2) {
-                    throw new ConfigException("--skip-first-dim: tensor " + name + " has only one dimension, " + shape);
-                }
                 float[] before = values.toFloatArray();
                 numbers.round(NativeFloats.writableWindow(values), shape, Operand.WEIGHT, skipFirst);
                 rounded.put(name, values);
@@ -94,6 +97,19 @@ final class QuantizeTensorCommand implements Callable<Integer> {
         }
         print.flush();
         return 0;
+    }
+
+    /** A vector has no dimension to leave out. */
+    private void requireDimensions(Safetensors tensors) {
+        List<String> vectors = tensors.entries().entrySet().stream()
+                .filter(tensor -> tensor.getValue().shape().size() < 2)
+                .map(Map.Entry::getKey)
+                .toList();
+        if (!vectors.isEmpty()) {
+            throw new ConfigException("--skip-first-dim: expected tensors of two dimensions or more, in " + in + " "
+                    + vectors.size() + " have fewer: " + vectors.get(0) + (vectors.size() > 1 ? ", …" : "")
+                    + "; leave the option out, or them");
+        }
     }
 
     private static void report(PrintWriter print, String name, NumberFormat format, float[] before, NDArray rounded) {

@@ -49,13 +49,14 @@ final class RunCommand implements Callable<Integer> {
     public Integer call() throws IOException {
         ExperimentRun.requirePlace(options.results, tag);
         Experiment experiment = options.read(config);
+        byte[] text = Files.readAllBytes(config); // it may be edited while it runs
         Optional<String> again = Optional.ofNullable(force);
         try (ExperimentRun prepared =
                         ExperimentRun.prepare(experiment, options.results, tag, Progress.Reporter.forTerminal());
                 LogFile logFile = LogFile.open()) {
             prepared.check(again);
             Run run = prepared.run(again, Version.version(), Version.commit(), (directory, manifest) -> {
-                Files.copy(config, directory.resolve("config.toml"));
+                Files.write(directory.resolve("config.toml"), text);
                 logFile.copyTo(directory.resolve("log.txt"));
             });
             Map<String, Object> metrics = ExperimentPlan.metrics(experiment, run.directory());

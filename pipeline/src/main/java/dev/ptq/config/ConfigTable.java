@@ -45,6 +45,9 @@ public final class ConfigTable {
     private final Map<String, Object> values = new LinkedHashMap<>();
     private final Map<String, List<ConfigTable>> children = new LinkedHashMap<>();
 
+    /** Keys whose value something stands in for: what that is else wrong with is no news. */
+    private final Set<String> wrong = new LinkedHashSet<>();
+
     /** Whether a choice could not be made out: it may decide which keys belong here. */
     private boolean undecided;
 
@@ -150,6 +153,14 @@ public final class ConfigTable {
         return chosen(key, choices, defaultName);
     }
 
+    /** What the names in a list stand for, or the default names if it is left out. */
+    public <T> List<T> choices(String key, Map<String, T> choices, List<String> defaultNames) {
+        Kind<String> kind = new Kind.OneOf(choices.keySet().stream().sorted().toList());
+        return list(key, kind, "a list, each " + kind.expected(null), defaultNames).stream()
+                .flatMap(name -> Optional.ofNullable(choices.get(name)).stream())
+                .toList();
+    }
+
     /** A whole number, bounds included; {@code Integer.MAX_VALUE} says that there is no upper bound. */
     public int integer(String key, int min, int max) {
         return Math.toIntExact(scalar(key, new Kind.WholeNumber(min, max), null));
@@ -244,6 +255,20 @@ public final class ConfigTable {
         return ask(key) == null ? Optional.empty() : Optional.of(requiredTable(key));
     }
 
+    /**
+     * The table under the key, inline or not; what stands in for it, if it is left out.
+     *
+     * @param preset a text without problems that is read instead
+     */
+    public ConfigTable table(String key, String preset) {
+        if (ask(key) != null) {
+            return requiredTable(key);
+        }
+        ConfigTable child = new ConfigTable(at(key), Node.parse(preset, preset), new Problems());
+        values.put(key, child);
+        return child;
+    }
+
     /** The table under the key, inline or not. */
     public ConfigTable requiredTable(String key) {
         Node value = ask(key);
@@ -286,9 +311,12 @@ public final class ConfigTable {
         return List.of();
     }
 
-    /** Notes a problem with the key, which counts as read. */
+    /** Notes a problem with the key, which counts as read, unless its value was wrong from the start. */
     public void problem(String key, String message) {
         ask(key);
+        if (wrong.contains(key)) {
+            return;
+        }
         problems.add(position(key), TomlWriter.key(at(key)), message);
     }
 
@@ -351,6 +379,7 @@ public final class ConfigTable {
             values.put(key, accepted);
             return accepted;
         }
+        wrong.add(key);
         Optional<T> meant = Optional.empty();
         if (value == null) {
             missing(key, kind.expected(null));

@@ -1,11 +1,13 @@
 package dev.ptq.format;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.TomlWriter;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
@@ -28,6 +30,8 @@ public final class Formats {
 
     /** A format's one-line description and how its table is read. */
     private record Kind(String description, BiFunction<ConfigTable, Use, NumberFormat> reader) {}
+
+    private static final String FORMAT = "format";
 
     private static final Map<String, Kind> KINDS = new LinkedHashMap<>();
 
@@ -66,7 +70,54 @@ public final class Formats {
 
     /** Reads a table whose {@code format} key says which other keys it has. */
     public static NumberFormat read(ConfigTable table, Use use) {
-        return table.choice("format", KINDS).reader().apply(table, use);
+        return table.choice(FORMAT, KINDS).reader().apply(table, use);
+    }
+
+    /** The format as its table in a config, on one line, with every key. No double quotes: it goes into CSV. */
+    public static String written(NumberFormat format) {
+        Map<String, Object> table = new LinkedHashMap<>();
+        if (format instanceof IntegerFormat integers) {
+            write(integers, table);
+        } else if (format instanceof StaticIntegerFormat fixedRange) {
+            write(fixedRange.integers(), table);
+            table.put("dynamic", false);
+        } else if (format instanceof BlockFloatFormat blocks) {
+            table.put(FORMAT, "mxint");
+            table.put("bits", blocks.bits());
+            table.put("block_size", blocks.blockSize());
+            table.put("exponent_bits", blocks.exponentBits());
+            table.put("exponent_bias", blocks.exponentBias());
+            table.put("exponent_rounding", label(blocks.exponentRounding()));
+        } else if (format instanceof MinifloatFormat minifloat) {
+            table.put(FORMAT, "minifloat");
+            table.put("bits", minifloat.bits());
+            table.put("exponent_bits", minifloat.exponentBits());
+            table.put("exponent_bias", minifloat.exponentBias());
+        } else if (format instanceof FixedPointFormat fixed) {
+            table.put(FORMAT, "fixed");
+            table.put("bits", fixed.bits());
+            table.put("fraction_bits", fixed.fractionBits());
+            table.put("signed", fixed.signed());
+        } else {
+            table.put(FORMAT, "none");
+        }
+        return TomlWriter.inline(table).replace('"', '\'');
+    }
+
+    private static void write(IntegerFormat integers, Map<String, Object> table) {
+        table.put(FORMAT, "int");
+        table.put("bits", integers.bits());
+        table.put("granularity", label(integers.granularity()));
+        if (integers.granularity() == Granularity.GROUP) {
+            table.put("group_size", integers.groupSize());
+        }
+        table.put("symmetric", integers.symmetric());
+        table.put("range", label(integers.range()));
+        table.put("include_zero", integers.includeZero());
+    }
+
+    private static String label(Enum<?> constant) {
+        return constant.name().toLowerCase(Locale.ROOT);
     }
 
     private static NumberFormat integer(ConfigTable table, Use use) {

@@ -4,9 +4,10 @@ import dev.ptq.config.ConfigTable;
 import dev.ptq.model.Edge;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
-import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /** The key {@code edges} of methods that transform. */
 final class Edges {
@@ -14,16 +15,12 @@ final class Edges {
 
     /** Reads the key, a list of labels. */
     static List<Edge.Kind> read(ConfigTable table, List<Edge.Kind> preset, Set<Edge.Kind> possible) {
-        List<String> labels = possible.stream().map(Edge.Kind::label).toList();
-        List<Edge.Kind> kinds = new ArrayList<>();
-        for (String label :
-                table.strings("edges", preset.stream().map(Edge.Kind::label).toList())) {
-            if (!labels.contains(label)) {
-                table.problem("edges", "expected some of " + labels + ", got '" + label + "'");
-            }
-            possible.stream().filter(kind -> kind.label().equals(label)).forEach(kinds::add);
-        }
-        return kinds.stream().distinct().sorted().toList();
+        Map<String, Edge.Kind> kinds = possible.stream().collect(Collectors.toMap(Edge.Kind::label, kind -> kind));
+        List<String> labels = preset.stream().map(Edge.Kind::label).toList();
+        return table.choices("edges", kinds, labels).stream()
+                .distinct()
+                .sorted()
+                .toList();
     }
 
     /** Reports edges that the model's blocks lack. */

@@ -5,7 +5,6 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
-import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
@@ -49,6 +48,9 @@ public record LowRankCorrection(
     /** Features of an input whose autocorrelation fits in one window, {@link NativeFloats#window}. */
     private static final int LARGEST_MATRIX = 23170;
 
+    /** The format of factors that LQER has. */
+    private static final String FACTOR = "format = 'mxint'\nbits = 8\nblock_size = [16, 1]";
+
     /** In which the error is made small. */
     public enum Metric {
         /** Every input channel counts the same. */
@@ -71,9 +73,7 @@ public record LowRankCorrection(
 
     static LowRankCorrection read(ConfigTable table, Metric metric) {
         int rank = table.integer("rank", 32, 1, 1 << 16);
-        NumberFormat factor = table.table("factor")
-                .map(format -> Formats.read(format, Formats.Use.FACTOR))
-                .orElseGet(() -> new BlockFloatFormat(8, List.of(16, 1), 8, 127));
+        NumberFormat factor = Formats.read(table.table("factor", FACTOR), Formats.Use.FACTOR);
         Optional<NumberFormat> productA =
                 table.table("product_a").map(format -> Formats.read(format, Formats.Use.ACTIVATION));
         Optional<NumberFormat> productB =

@@ -97,9 +97,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     /** Left out, a bias is rounded as activations are where these are block floating point. */
     private static NumberFormat biasBeside(NumberFormat activation) {
-        return activation instanceof BlockFloatFormat format
-                ? new BlockFloatFormat(format.bits(), format.blockSize(), format.exponentBits(), format.exponentBias())
-                : new NoFormat();
+        return activation instanceof BlockFloatFormat ? activation : new NoFormat();
     }
 
     /** Reports to {@code table} the overrides that match none of these linears. */

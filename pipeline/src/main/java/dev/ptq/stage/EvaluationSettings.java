@@ -6,6 +6,7 @@ import dev.ptq.evaluate.task.TasksSettings;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
@@ -28,16 +29,11 @@ public record EvaluationSettings(
 
     /** Reads {@code [evaluation]}. */
     static EvaluationSettings read(ConfigTable table) {
-        List<Variant> baselines = new ArrayList<>();
-        for (String name : table.strings("baselines", List.of("full_precision", "round_to_nearest"))) {
-            switch (name) {
-                case "full_precision" -> baselines.add(Variant.FULL_PRECISION);
-                case "round_to_nearest" -> baselines.add(Variant.ROUND_TO_NEAREST);
-                default ->
-                    table.problem(
-                            "baselines", "expected some of [full_precision, round_to_nearest], got \"" + name + "\"");
-            }
-        }
+        List<Variant> baselines = table.choices(
+                "baselines",
+                Map.of("full_precision", Variant.FULL_PRECISION, "round_to_nearest", Variant.ROUND_TO_NEAREST),
+                List.of("full_precision", "round_to_nearest"));
+        Optional<TasksSettings> tasks = table.table("tasks").map(TasksSettings::read);
         List<PerplexitySettings> perplexities = new ArrayList<>();
         Set<String> names = new HashSet<>();
         for (ConfigTable perplexity : table.tables("perplexity")) {
@@ -45,10 +41,13 @@ public record EvaluationSettings(
             if (!names.add(settings.name())) {
                 perplexity.problem(
                         "name", "\"" + settings.name() + "\" names an earlier text too; give each a name of its own");
+            } else if (tasks.isPresent()
+                    && (settings.name().equals("tasks") || tasks.get().includes(settings.name()))) {
+                perplexity.problem(
+                        "name", "\"" + settings.name() + "\" is a name in the results of tasks; give the text another");
             }
             perplexities.add(settings);
         }
-        return new EvaluationSettings(
-                baselines, perplexities, table.table("tasks").map(TasksSettings::read));
+        return new EvaluationSettings(baselines, perplexities, tasks);
     }
 }

@@ -12,6 +12,7 @@ import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
 import dev.ptq.method.Methods;
 import dev.ptq.method.TestTimeAdaptation;
+import dev.ptq.model.Checkpoint;
 import dev.ptq.model.Edge;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
@@ -302,6 +303,7 @@ public record Experiment(
         try {
             shape = Optional.of(ModelConfig.read(folder));
             Tokenizer.require(folder);
+            Checkpoint.files(folder);
         } catch (IOException e) {
             table.problem("path", String.valueOf(e.getMessage()));
         }

@@ -92,8 +92,8 @@ public final class ExperimentRun implements AutoCloseable {
      * Checks the model's headers and the texts, unless all stages were made before.
      *
      * @param force a stage to be made again though it was
-     * @throws ConfigException with all texts that are too short, or if there is no such stage
-     * @throws IOException naming the file that is damaged
+     * @throws ConfigException with all files that are damaged and texts that are too short, or if there is no such stage
+     * @throws IOException naming a file that cannot be read
      */
     public void check(Optional<String> force) throws IOException {
         force.ifPresent(this::requireStage);

@@ -3,6 +3,7 @@ package dev.ptq.stage;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.method.LowRankCorrection;
@@ -93,7 +94,7 @@ final class QuantizeStage implements Stage {
                         errors += error;
                         rows.add(List.of(
                                 spec.module(),
-                                format.toString(),
+                                Formats.written(format),
                                 weightBits / spec.size(),
                                 (weightBits + lowRankBits) / spec.size(),
                                 error));

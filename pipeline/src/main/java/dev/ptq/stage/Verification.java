@@ -149,6 +149,15 @@ public final class Verification implements AutoCloseable {
         if (sources.get("texts") instanceof Map<?, ?> texts) {
             texts.forEach((label, text) -> digest(text).ifPresent(digest -> digests.put("the text " + label, digest)));
         }
+        if (sources.get("tasks") instanceof Map<?, ?> tasks) {
+            tasks.forEach((names, data) -> {
+                if (data instanceof Map<?, ?> map && map.get("sha256") instanceof List<?> files) {
+                    for (int i = 0; i < files.size(); i++) {
+                        digests.put("the data of " + names + ", file " + (i + 1), String.valueOf(files.get(i)));
+                    }
+                }
+            });
+        }
         return digests;
     }
 

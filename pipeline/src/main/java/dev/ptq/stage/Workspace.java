@@ -27,6 +27,7 @@ import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
+import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -193,36 +194,41 @@ public final class Workspace implements AutoCloseable {
     /**
      * Checks what can be told from the model's headers and the texts' tokens, before anything is computed.
      *
-     * @throws ConfigException with all texts that are too short
-     * @throws IOException naming the file that is damaged
+     * @throws ConfigException with all files that are damaged and texts that are too short
+     * @throws IOException naming a file that cannot be read
      */
     public void check() throws IOException {
-        model();
         List<String> problems = new ArrayList<>();
-        try {
-            if (experiment.calibration().isPresent() && experiment.usesCalibration()) {
-                calibrationSamples(experiment.calibration().get());
-            }
-        } catch (ConfigException e) {
-            problems.addAll(e.problems());
+        note(problems, this::model);
+        if (experiment.usesCalibration()) {
+            note(problems, () -> calibrationSamples(experiment.calibration().orElseThrow()));
         }
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
-            try {
-                chunks(perplexity);
-            } catch (ConfigException e) {
-                problems.addAll(e.problems());
-            }
+            note(problems, () -> chunks(perplexity));
         }
         for (String name : experiment.evaluation().taskNames()) {
-            try {
-                TasksSettings all = experiment.evaluation().tasks().orElseThrow();
-                tasks(all.with(name, all.data()));
-            } catch (ConfigException e) {
-                problems.addAll(e.problems());
-            }
+            TasksSettings all = experiment.evaluation().tasks().orElseThrow();
+            note(problems, () -> tasks(all.with(name, all.data())));
         }
         if (!problems.isEmpty()) {
-            throw new ConfigException(problems);
+            throw new ConfigException(problems.stream().distinct().toList());
+        }
+    }
+
+    /** Something that is made of what the user gave. */
+    private interface Given {
+        Object read() throws IOException;
+    }
+
+    private static void note(List<String> problems, Given given) throws IOException {
+        try {
+            given.read();
+        } catch (ConfigException e) {
+            problems.addAll(e.problems());
+        } catch (FileSystemException e) {
+            throw e; // says nothing of what is in the file
+        } catch (IOException e) {
+            problems.add(String.valueOf(e.getMessage()));
         }
     }
 
@@ -351,8 +357,11 @@ public final class Workspace implements AutoCloseable {
 
     /** Hidden states of a large model take seconds to write, so that is not done after every block. */
     private static Duration checkpointInterval() {
-        String given = System.getenv("PTQ_CHECKPOINT_SECONDS");
-        return Duration.ofSeconds(given != null && given.matches("[0-9]{1,6}") ? Long.parseLong(given) : 10);
+        String given = System.getenv().getOrDefault("PTQ_CHECKPOINT_SECONDS", "10");
+        if (!given.matches("[0-9]{1,6}")) {
+            throw new ConfigException("PTQ_CHECKPOINT_SECONDS: expected a number of seconds, got '" + given + "'");
+        }
+        return Duration.ofSeconds(Long.parseLong(given));
     }
 
     private static long machineMemory() {

@@ -2,6 +2,7 @@ package dev.ptq.tensor;
 
 import ai.djl.pytorch.jni.JniUtils;
 import java.io.IOException;
+import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.DoubleSupplier;
@@ -11,6 +12,8 @@ import java.util.stream.IntStream;
 public final class Parallel {
     /** Threads of our own kernels and of the tensor engine: {@code PTQ_THREADS}, or one per processor. */
     public static final int THREADS = threads();
+
+    private static final String VARIABLE = "PTQ_THREADS";
 
     private static final ThreadLocal<Boolean> WITHIN = ThreadLocal.withInitial(() -> false);
 
@@ -122,11 +125,21 @@ public final class Parallel {
         }
     }
 
+    /** What is wrong with {@code PTQ_THREADS}, if anything is; then it counts as left out. */
+    public static Optional<String> problem() {
+        String given = System.getenv(VARIABLE);
+        return given == null || isNumber(given)
+                ? Optional.empty()
+                : Optional.of(VARIABLE + ": expected a whole number from 1 to 9999, got '" + given + "'");
+    }
+
+    static boolean isNumber(String given) {
+        return given.matches("[1-9][0-9]{0,3}");
+    }
+
     private static int threads() {
-        String given = System.getenv("PTQ_THREADS");
+        String given = System.getenv(VARIABLE);
         int processors = Runtime.getRuntime().availableProcessors();
-        return given != null && given.matches("[1-9][0-9]{0,3}")
-                ? Math.min(Integer.parseInt(given), processors)
-                : processors;
+        return given != null && isNumber(given) ? Math.min(Integer.parseInt(given), processors) : processors;
     }
 }

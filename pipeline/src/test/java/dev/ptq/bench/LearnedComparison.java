@@ -57,7 +57,7 @@ final class LearnedComparison {
         JsonNode rows = JsonMapper.shared()
                 .readTree(shared.resolve("golden/learned.json"))
                 .get("rows");
-        out.println("| row | steps | original | ptq | over original | bar | | seconds, original | seconds |");
+        out.println("| row | method | original | ptq | over original | bar | | seconds, original | seconds |");
         out.println("| --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |");
         int compared = 0;
         int missed = 0;

@@ -77,7 +77,7 @@ class BadInputTest {
                         + " none of them",
                 "DIR/config.toml:16:1: quantization.override.1.pattern: expected a regular expression, got '(': Unclosed"
                         + " group",
-                "DIR/config.toml:18:1: evaluation.baselines: expected some of [full_precision, round_to_nearest], got"
+                "DIR/config.toml:18:14: evaluation.baselines.0: expected one of [full_precision, round_to_nearest], got"
                         + " \"fp16\"",
                 "DIR/config.toml:20:1: evaluation.perplexity.0.name: expected letters, digits, - and _, got \"a/b\"",
                 "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: no such file: \"DIR/absent.txt\" (paths start at"
@@ -124,6 +124,64 @@ class BadInputTest {
                         .replace("num_samples = 4", "num_samples = 40000"),
                 "dickens/validation: has 4070 chunks of 24 tokens, calibration asks for 40000; lower num_samples or"
                         + " seq_len, or take a longer text");
+    }
+
+    /** What stands in for a wrong value is not the user's. */
+    @Test
+    void aWrongValueIsOneProblem() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replaceAll("seq_len = 24", "seq_len = 25.6"),
+                "DIR/config.toml:7:1: calibration.seq_len: expected a whole number from 2 to 1048576, got 25.6",
+                "DIR/config.toml:22:1: evaluation.perplexity.0.seq_len: expected a whole number from 2 to 1048576, got"
+                        + " 25.6");
+    }
+
+    @Test
+    void listsOfNamesSayWhatWasMeant() throws IOException {
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG
+                        .replace("[evaluation]", "[evaluation]\nbaselines = [\"full_precison\"]")
+                        .replace("\"l2qer\"\nrank = 4", "\"smoothquant\"\nedges = [\"mlp_in\", \"atn_in\"]"),
+                "DIR/config.toml:11:20: approximation.0.edges.1: expected one of [attn_in, mlp_in, mlp_mid, v_o], got"
+                        + " \"atn_in\"; did you mean \"attn_in\"?",
+                "DIR/config.toml:19:14: evaluation.baselines.0: expected one of [full_precision, round_to_nearest], got"
+                        + " \"full_precison\"; did you mean \"full_precision\"?");
+    }
+
+    /** In {@code evaluate/results.json} one of them would be lost. */
+    @ParameterizedTest
+    @ValueSource(strings = {"copa", "tasks", "mmlu_stem"})
+    void textsAndTasksHaveNamesOfTheirOwn(String name) throws IOException {
+        TinyExperiment.writeTasks(folder);
+        String tasks = name.startsWith("mmlu") ? "mmlu" : "copa";
+        Outcome outcome = tiny.run(
+                TinyExperiment.CONFIG.replace("\"tales\"", "\"" + name + "\"")
+                        + TinyExperiment.TASKS.replace("\"arc_easy\", \"copa\"", "\"" + tasks + "\""),
+                "x");
+
+        assertThat(outcome)
+                .isEqualTo(new Outcome(
+                        2,
+                        "",
+                        "DIR/config.toml:20:1: evaluation.perplexity.0.name: \"" + name
+                                + "\" is a name in the results of tasks; give the text another\n"));
+    }
+
+    @Test
+    void allDamagedFilesAreNamedAtOnce() throws IOException {
+        Files.write(folder.resolve("latin.txt"), new byte[] {(byte) 0xe9, 'a'});
+        Files.writeString(folder.resolve("rows.jsonl"), "{\"text\": \"one\"}\n{\"txt\": \"two\"}\n");
+        Files.writeString(folder.resolve("broken.jsonl"), "{\"text\": \"one\"}\n{\"text\": \n");
+        String text = "[[evaluation.perplexity]]\nseq_len = 24\ndataset = \"DIR/";
+        assertRefused(
+                2,
+                TinyExperiment.CONFIG.replaceFirst("text.txt", "latin.txt") + text + "rows.jsonl\"\n" + text
+                        + "broken.jsonl\"\n",
+                "DIR/latin.txt: expected text in UTF-8",
+                "DIR/rows.jsonl:2: expected a text under \"text\", found only [txt]",
+                "DIR/broken.jsonl:2: not valid JSON: Unexpected end-of-input within/between Object entries");
     }
 
     @Test
@@ -255,9 +313,9 @@ class BadInputTest {
     void weightsMustBeThere() throws IOException {
         Files.delete(folder.resolve("llama/model.safetensors"));
         assertRefused(
-                1,
+                2,
                 TinyExperiment.CONFIG,
-                "ptq: DIR/llama: expected model.safetensors or model.safetensors.index.json, found neither");
+                "DIR/config.toml:3:1: model.path: DIR/llama: expected model.safetensors or model.safetensors.index.json, found neither");
     }
 
     @Test
@@ -267,13 +325,13 @@ class BadInputTest {
         Files.write(file, Arrays.copyOf(whole, whole.length - 100));
         Outcome outcome = tiny.run(TinyExperiment.CONFIG, "x");
 
-        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.code()).isEqualTo(2);
         assertThat(outcome.err())
-                .matches("ptq: DIR/llama/model\\.safetensors: tensor lm_head\\.weight claims bytes \\d+ to \\d+ of \\d+"
+                .matches("DIR/llama/model\\.safetensors: tensor lm_head\\.weight claims bytes \\d+ to \\d+ of \\d+"
                         + " there are; the file is truncated or its header is wrong\n");
         assertNothingLeft();
         Files.write(file, new byte[] {1, 2, 3});
-        assertThat(tiny.run(TinyExperiment.CONFIG, "x").err()).startsWith("ptq: DIR/llama/model.safetensors: ");
+        assertThat(tiny.run(TinyExperiment.CONFIG, "x").err()).startsWith("DIR/llama/model.safetensors: ");
         assertNothingLeft();
     }
 
@@ -286,16 +344,16 @@ class BadInputTest {
         String lie = text.replaceFirst("\"shape\":\\[64,112\\]", "\"shape\":[65,112]");
         Files.write(file, lie.getBytes(StandardCharsets.ISO_8859_1));
         assertRefused(
-                1,
+                2,
                 TinyExperiment.CONFIG,
-                "ptq: DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: F32 [65, 112] does not"
+                "DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: F32 [65, 112] does not"
                         + " fill 28672 bytes");
         String turned = text.replaceFirst("\"shape\":\\[64,112\\]", "\"shape\":[112,64]");
         Files.write(file, turned.getBytes(StandardCharsets.ISO_8859_1));
         assertRefused(
-                1,
+                2,
                 TinyExperiment.CONFIG,
-                "ptq: DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: config.json implies shape"
+                "DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: config.json implies shape"
                         + " [64, 112], found [112, 64]");
     }
 
@@ -356,9 +414,9 @@ class BadInputTest {
     void brokenLinesOfATextAreNamed() throws IOException {
         Files.writeString(folder.resolve("rows.jsonl"), "{\"text\": \"a\"}\n{\"tale\": \"b\"}\n");
         assertRefused(
-                1,
+                2,
                 TinyExperiment.CONFIG.replace("text.txt", "rows.jsonl"),
-                "ptq: DIR/rows.jsonl:2: expected a text under \"text\", found only [tale]");
+                "DIR/rows.jsonl:2: expected a text under \"text\", found only [tale]");
     }
 
     @ParameterizedTest

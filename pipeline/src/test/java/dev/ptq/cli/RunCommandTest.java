@@ -17,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
@@ -59,6 +60,22 @@ class RunCommandTest {
                 .isEqualTo(tiny.stages("test", "fingerprint").get("calibrate"));
         assertThat(tiny.stages("validation", "fingerprint").get("evaluate/quantized/europarl"))
                 .isNotEqualTo(tiny.stages("test", "fingerprint").get("evaluate/quantized/europarl"));
+    }
+
+    /** A run that takes hours is no reason not to prepare the next one in the same file. */
+    @Test
+    void theConfigIsKeptAsItWasWhenTheRunBegan() throws IOException {
+        Path config = tiny.config(TinyExperiment.CONFIG);
+        String before = Files.readString(config);
+        CompletableFuture<Outcome> run = CompletableFuture.supplyAsync(
+                () -> tiny.execute("run", "DIR/config.toml", "x", "--results", "DIR/results"));
+        while (!run.isDone() && !Files.exists(tiny.result(".cache"))) {
+            Thread.onSpinWait();
+        }
+        Files.writeString(config, "edited = true");
+
+        assertThat(run.join().code()).isZero();
+        assertThat(tiny.result("x/config.toml")).hasContent(before);
     }
 
     @Test
@@ -406,8 +423,10 @@ class RunCommandTest {
         assertThat(changed)
                 .containsOnlyKeys(
                         "model.layers.1.mlp.up_proj", "model.layers.0.mlp.down_proj", "model.layers.1.mlp.down_proj");
-        assertThat(changed.get("model.layers.1.mlp.up_proj")).contains("IntegerFormat", "bits=8");
-        assertThat(changed.get("model.layers.1.mlp.down_proj")).contains("BlockFloatFormat", "bits=6");
+        assertThat(changed.get("model.layers.1.mlp.up_proj"))
+                .contains("{ format = 'int', bits = 8, granularity = 'channel', ");
+        assertThat(changed.get("model.layers.1.mlp.down_proj"))
+                .contains("{ format = 'mxint', bits = 6, block_size = [1, 16], ");
         assertThat(tiny.stages("overridden", "reused")).containsEntry("evaluate/full_precision/tales", "true");
     }
 

@@ -122,6 +122,19 @@ class VerifyCommandTest {
     }
 
     @Test
+    void dataOfTasksAreFilesToo() throws IOException {
+        TinyExperiment.writeTasks(folder);
+        assertThat(tiny.run(TinyExperiment.CONFIG + TinyExperiment.TASKS, "tasks")
+                        .code())
+                .isZero();
+        Path data = folder.resolve("tasks/copa/validation.jsonl");
+        Files.writeString(data, Files.readString(data) + "\n");
+
+        assertThat(tiny.execute("verify", "DIR/results/tasks").out())
+                .matches("(?s)the data of copa, file 1 changed: sha256 \\p{XDigit}{12}…, was \\p{XDigit}{12}…\n.*");
+    }
+
+    @Test
     void notesAnotherProgram() throws IOException {
         replace("manifest.json", "\"version\" : \"[^\"]*\"", "\"version\" : \"0.0.\\\\u001b[2J1\"");
         replace("manifest.json", "\"threads\" : \\d+", "\"threads\" : 999");

@@ -417,6 +417,60 @@ class ConfigTableTest {
     }
 
     @Test
+    void readsAPresetForATableThatIsLeftOut() {
+        ConfigTable config = parse("a = { bits = 3 }\nb = 4");
+        String preset = "bits = 8\nsize = [16, 1]";
+
+        assertThat(config.table("a", preset).integer("bits", 2, 9)).isEqualTo(3);
+        ConfigTable absent = config.table("c", preset);
+        assertThat(absent.path()).isEqualTo("c");
+        assertThat(absent.integer("bits", 2, 9)).isEqualTo(8);
+        assertThat(absent.integers("size")).containsExactly(16, 1);
+        assertThat(config.resolved())
+                .containsExactly(
+                        entry("a", Map.of("bits", 3L)), entry("c", Map.of("bits", 8L, "size", List.of(16L, 1L))));
+        config.table("b", preset);
+        assertThatThrownBy(config::finish).hasMessage("w4.toml:2:1: b: expected a table, got 4");
+    }
+
+    @Test
+    void readsListsOfNames() {
+        Map<String, Integer> one = Map.of("a", 1);
+        ConfigTable config = parse("given = ['mxint', 'int', 'mxint']\nempty = []");
+        assertThat(config.choices("given", FORMATS, List.of())).containsExactly(1, 2, 1);
+        assertThat(config.choices("empty", FORMATS, List.of("int"))).isEmpty();
+        assertThat(config.choices("absent", FORMATS, List.of("int"))).containsExactly(2);
+        assertThat(config.resolved()).containsEntry("absent", List.of("int"));
+
+        assertThat(problems("names = ['mxitn', 3, 'zzz']\nother = 'a'", table -> {
+                    assertThat(table.choices("names", FORMATS, List.of())).isEmpty();
+                    table.choices("other", one, List.of());
+                }))
+                .containsExactly(
+                        "w4.toml:1:10: names.0: expected one of [int, minifloat, mxint], got \"mxitn\"; did you mean"
+                                + " \"mxint\"?",
+                        "w4.toml:1:19: names.1: expected one of [int, minifloat, mxint], got 3",
+                        "w4.toml:1:22: names.2: expected one of [int, minifloat, mxint], got \"zzz\"",
+                        "w4.toml:2:1: other: expected a list, each one of [a], got \"a\"");
+    }
+
+    @Test
+    void whatIsWrongFromTheStartIsOneProblem() {
+        assertThat(problems("a = 'x'\nb = 9", table -> {
+                    table.integer("a", 2, 8);
+                    table.problem("a", "2 is too small here");
+                    table.integer("b", 2, 9);
+                    table.problem("b", "9 is too large here");
+                    table.string("c");
+                    table.problem("c", "\"\" is no file");
+                }))
+                .containsExactly(
+                        "w4.toml:1:1: a: expected a whole number from 2 to 8, got \"x\"",
+                        "w4.toml:1:1: c: expected a string, but it is missing",
+                        "w4.toml:2:1: b: 9 is too large here");
+    }
+
+    @Test
     void resolvesToTheValuesUsedInReadingOrder() {
         ConfigTable config = parse("format = 'mxint'\nunread = 1\n[[steps]]\nrank = 3\n[b]\n[model]\npath = 'x'");
         config.requiredTable("model").string("path");

@@ -9,13 +9,16 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
+import dev.ptq.config.ConfigTable;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.format.IntegerFormat.Range;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
@@ -26,6 +29,26 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** What holds for all formats. */
 class NumberFormatTest {
     private final NDManager manager = TensorEngine.newManager();
+
+    /** What a result says a format was can be put into a config. */
+    @Test
+    void readsWhatItWrites() {
+        List<NumberFormat> formats = new ArrayList<>(formats().toList());
+        formats.removeIf(format ->
+                format instanceof BlockFloatFormat blocks && blocks.blockSize().isEmpty());
+        formats.add(new IntegerFormat(4, Granularity.CHANNEL, 0, false, false, Range.MINMAX));
+        formats.add(new IntegerFormat(3, Granularity.GROUP, 32, false, true, Range.MSE));
+        IntegerFormat tensor = new IntegerFormat(8, Granularity.TENSOR, 0, false, true, Range.MINMAX);
+        formats.add(new StaticIntegerFormat(tensor, Optional.empty()));
+        for (NumberFormat format : formats) {
+            boolean weight = !Formats.written(format).contains("'token'") && !(format instanceof StaticIntegerFormat);
+            ConfigTable root = ConfigTable.parse("format = " + Formats.written(format), "test", List.of());
+            NumberFormat read =
+                    Formats.read(root.requiredTable("format"), weight ? Formats.Use.WEIGHT : Formats.Use.INPUT);
+            root.finish();
+            assertThat(read).isEqualTo(format);
+        }
+    }
 
     @AfterEach
     void closeManager() {

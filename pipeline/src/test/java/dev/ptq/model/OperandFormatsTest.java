@@ -9,6 +9,7 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.NoFormat;
@@ -55,6 +56,18 @@ class OperandFormatsTest {
             values[i] = (float) random.nextGaussian();
         }
         return NativeFloats.of(manager, values, shape);
+    }
+
+    @Test
+    void aBiasIsRoundedAsActivationsAreWhereTheseShareExponents() {
+        String activation = "[activation]\nformat = 'mxint'\nbits = 4\nexponent_rounding = 'floor'";
+        assertThat(read(activation).linear().bias())
+                .isEqualTo(read(activation).linear().activation())
+                .isEqualTo(new BlockFloatFormat(4, List.of(1, 16), 8, 127, ExponentRounding.FLOOR));
+        assertThat(read(activation + "\n[bias]\nformat = 'none'").linear().bias())
+                .isEqualTo(NONE);
+        assertThat(read("[activation]\nformat = 'int'\nbits = 4").linear().bias())
+                .isEqualTo(NONE);
     }
 
     /** Bias and low-rank path are added first, and all features of a token share a scale. */

@@ -123,8 +123,9 @@ class CompositionTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "omniquant';edges = ['attn_inn']|edges: expected some of [attn_in, v_o, q_k, mlp_in, mlp_mid], got 'attn_inn'",
-                "smoothquant';edges = ['q_k']|edges: expected some of [attn_in, v_o, mlp_in, mlp_mid], got 'q_k'",
+                "omniquant';edges = ['attn_inn']|edges.0: expected one of [attn_in, mlp_in, mlp_mid, q_k, v_o], got"
+                        + " \"attn_inn\"; did you mean \"attn_in\"?",
+                "smoothquant';edges = ['q_k']|edges.0: expected one of [attn_in, mlp_in, mlp_mid, v_o], got \"q_k\"",
                 "lrq';rank = 300|rank: expected at most 256, the smaller side of",
                 "omniquant';parameters = 'nowhere'|parameters: expected a folder of learned parameters,"
                         + " approximate/parameters of a run, got 'nowhere', which is no folder",

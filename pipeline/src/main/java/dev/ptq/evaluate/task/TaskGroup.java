@@ -8,4 +8,9 @@ record TaskGroup(String name, String version, List<TaskNode> members) implements
     public List<Task> tasks() {
         return members.stream().flatMap(member -> member.tasks().stream()).toList();
     }
+
+    @Override
+    public boolean includes(String other) {
+        return name.equals(other) || members.stream().anyMatch(member -> member.includes(other));
+    }
 }

@@ -9,4 +9,9 @@ public sealed interface TaskNode permits Task, TaskGroup {
 
     /** The tasks that it comes to, in order. */
     List<Task> tasks();
+
+    /** Whether it, or any part of it, has the name. */
+    default boolean includes(String other) {
+        return name().equals(other);
+    }
 }

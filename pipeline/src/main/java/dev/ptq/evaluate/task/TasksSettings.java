@@ -184,6 +184,13 @@ public record TasksSettings(
                 .toList();
     }
 
+    /** Whether results have scores under the name, be it that of a part of a group. */
+    public boolean includes(String name) {
+        return names.stream()
+                .flatMap(each -> Tasks.named(each, profile).stream())
+                .anyMatch(node -> node.includes(name));
+    }
+
     /** Every single task, in order. */
     public List<Task> tasks() {
         return nodes().stream().flatMap(node -> node.tasks().stream()).toList();
