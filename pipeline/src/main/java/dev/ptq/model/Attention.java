@@ -9,6 +9,7 @@ import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
+import java.util.function.Supplier;
 
 /** Causal attention over given queries, keys and values, with both products quantized. */
 final class Attention {
@@ -47,9 +48,7 @@ final class Attention {
             Block block, NDArray query, NDArray key, NDArray value, float scoreDivisor, SequenceConstants constants) {
         AttentionFormats formats = block.attention();
         if (block.differentiable()) {
-            return formats.isNone() && scoreDivisor != 1
-                    ? join(Torch.causalAttention(query, key, value))
-                    : differentiable(query, key, value, scoreDivisor, constants.causal(), formats);
+            return differentiable(query, key, value, scoreDivisor, constants::causal, formats);
         }
         return formats.probability().isNone()
                 ? fused(query, key, value, scoreDivisor, constants, formats)
@@ -71,27 +70,45 @@ final class Attention {
         NDArray q = formats.query().fakeQuantize(query, Operand.ACTIVATION);
         NDArray k = formats.key().fakeQuantize(key, Operand.KEY);
         NDArray v = formats.value().fakeQuantize(value, Operand.VALUE);
-        float divided = (float) Math.sqrt((double) query.getShape().get(3));
-        NDArray scaled = divided == scoreDivisor ? q : q.mul(divided / scoreDivisor);
-        return join(Torch.branchedAttention(scaled, k, v, constants.window(), constants.mask()));
+        return join(Torch.branchedAttention(toBeDivided(q, scoreDivisor), k, v, constants.window(), constants.mask()));
     }
 
-    /** As {@link #attend}, of operators that gradients pass. */
+    /** As {@link #attend}, of operators that gradients pass; fused where probabilities are not rounded. */
     static NDArray differentiable(
-            NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {
+            NDArray query,
+            NDArray key,
+            NDArray value,
+            float scoreDivisor,
+            Supplier<NDArray> mask,
+            AttentionFormats formats) {
+        NDArray q = rounded(formats.query(), query, Operand.ACTIVATION);
+        NDArray k = rounded(formats.key(), key, Operand.KEY);
+        NDArray v = rounded(formats.value(), value, Operand.VALUE);
+        if (formats.probability().isNone()) {
+            return join(Torch.causalAttention(toBeDivided(q, scoreDivisor), k, v));
+        }
         long batch = query.getShape().get(0);
         long heads = query.getShape().get(1);
         long tokens = query.getShape().get(2);
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
-        NDArray q = rounded(formats.query(), query, Operand.ACTIVATION)
-                .reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
-        NDArray k = rounded(formats.key(), key, Operand.KEY).reshape(batch, kvHeads, 1, tokens, headDim);
-        NDArray v = rounded(formats.value(), value, Operand.VALUE).reshape(batch, kvHeads, 1, tokens, headDim);
-        NDArray divisor = query.getManager().full(new Shape(), scoreDivisor, DataType.FLOAT32);
-        NDArray probabilities =
-                rounded(formats.probability(), Torch.attentionProbabilities(q, k, mask, divisor), Operand.ACTIVATION);
-        return join(probabilities.matMul(v).reshape(batch, heads, tokens, headDim));
+        NDArray grouped = q.reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
+        NDArray scores = Torch.attentionProbabilities(
+                grouped, k.reshape(batch, kvHeads, 1, tokens, headDim), mask.get(), scalar(query, scoreDivisor));
+        NDArray probabilities = rounded(formats.probability(), scores, Operand.ACTIVATION);
+        NDArray values = v.reshape(batch, kvHeads, 1, tokens, headDim);
+        return join(probabilities.matMul(values).reshape(batch, heads, tokens, headDim));
+    }
+
+    /** Queries for the fused operators, which divide by {@code √headDim} whatever the scores' divisor is. */
+    private static NDArray toBeDivided(NDArray query, float scoreDivisor) {
+        float divided = (float) Math.sqrt((double) query.getShape().get(3));
+        return divided == scoreDivisor ? query : query.mul(scalar(query, divided / scoreDivisor));
+    }
+
+    /** A constant whose memory the engine owns, as automatic differentiation needs it. */
+    private static NDArray scalar(NDArray beside, float value) {
+        return beside.getManager().full(new Shape(), value, DataType.FLOAT32);
     }
 
     private static NDArray rounded(NumberFormat format, NDArray values, Operand operand) {

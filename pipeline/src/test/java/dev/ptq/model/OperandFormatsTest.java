@@ -136,7 +136,15 @@ class OperandFormatsTest {
                         AttentionFormats.none())
                 .toFloatArray();
         assertThat(found).isEqualTo(expected);
-        assertSame(Attention.differentiable(query, key, value, 2, mask, formats), found);
+        for (NumberFormat probability : List.of(NONE, token(4))) {
+            AttentionFormats all = new AttentionFormats(token(5), token(4), token(3), probability);
+            // the second divisor is that of the fused operator
+            for (float divisor : new float[] {1, (float) Math.sqrt(8)}) {
+                assertSame(
+                        Attention.differentiable(query, key, value, divisor, () -> mask, all),
+                        Attention.attend(query, key, value, divisor, mask, all).toFloatArray());
+            }
+        }
 
         // an identity as value shows the probabilities
         NDArray identity =
