@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Given;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
@@ -71,7 +72,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
         NumberFormat numbers = Formats.read(root.requiredTable("format"), Formats.Use.WEIGHT);
         root.finish();
         PrintWriter print = spec.commandLine().getOut();
-        try (Safetensors tensors = Safetensors.open(in);
+        try (Safetensors tensors = Given.of(() -> Safetensors.open(in));
                 NDManager manager = TensorEngine.newManager()) {
             if (skipFirst) {
                 requireDimensions(tensors);
@@ -86,7 +87,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
                     "rel. error",
                     "max error");
             for (String name : tensors.entries().keySet()) {
-                NDArray values = tensors.load(manager, name);
+                NDArray values = Given.of(() -> tensors.load(manager, name));
                 Shape shape = values.getShape();
                 float[] before = values.toFloatArray();
                 numbers.round(NativeFloats.writableWindow(values), shape, Operand.WEIGHT, skipFirst);

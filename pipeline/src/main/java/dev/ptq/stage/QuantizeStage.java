@@ -61,7 +61,7 @@ final class QuantizeStage implements Stage {
 
     @Override
     public int version() {
-        return 1;
+        return 2;
     }
 
     @Override

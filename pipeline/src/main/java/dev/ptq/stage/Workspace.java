@@ -3,6 +3,7 @@ package dev.ptq.stage;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.Given;
 import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Text;
@@ -27,7 +28,6 @@ import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
-import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -215,20 +215,11 @@ public final class Workspace implements AutoCloseable {
         }
     }
 
-    /** Something that is made of what the user gave. */
-    private interface Given {
-        Object read() throws IOException;
-    }
-
-    private static void note(List<String> problems, Given given) throws IOException {
+    private static void note(List<String> problems, Given<?> given) throws IOException {
         try {
-            given.read();
+            Given.of(given);
         } catch (ConfigException e) {
             problems.addAll(e.problems());
-        } catch (FileSystemException e) {
-            throw e; // says nothing of what is in the file
-        } catch (IOException e) {
-            problems.add(String.valueOf(e.getMessage()));
         }
     }
 
