@@ -298,7 +298,7 @@ class LearnedMethodsTest {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
             double best = Double.POSITIVE_INFINITY;
             Set<Integer> kept = new HashSet<>();
-            for (int epochs = 1; epochs <= 23; epochs++) {
+            for (int epochs = 13; epochs <= 17; epochs++) {
                 BlockWork work =
                         place.apply("method = 'omniquant'\nlet = false\nlwc_learning_rate = 0.5\nepochs = " + epochs);
                 BlockWork.BlockReport report = work.blockReports().get(0);
@@ -306,7 +306,7 @@ class LearnedMethodsTest {
                 best = report.finalLoss();
                 kept.add(report.bestStep());
             }
-            assertThat(kept).hasSizeBetween(3, 22);
+            assertThat(kept).as("not always the last").hasSizeBetween(2, 4);
         }
     }
 
