@@ -414,7 +414,8 @@ public final class ConfigTable {
         Node value = ask(key);
         List<T> accepted = defaultValue == null ? List.of() : List.copyOf(defaultValue);
         if (value instanceof Node.Items items) {
-            accepted = accepted(key, items, kind);
+            List<T> sound = accepted(key, items, kind);
+            accepted = sound.isEmpty() && !items.value().isEmpty() ? accepted : sound;
         } else if (value != null) {
             rejected(value, at(key), expected, "");
         } else if (defaultValue == null) {
@@ -431,6 +432,7 @@ public final class ConfigTable {
             T value = kind.accept(item.value());
             if (value == null) {
                 rejected(item, at(key, i), kind);
+                kind.meant(item.value()).ifPresent(accepted::add);
             } else {
                 accepted.add(value);
             }

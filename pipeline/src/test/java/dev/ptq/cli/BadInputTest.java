@@ -150,6 +150,25 @@ class BadInputTest {
                         + " \"full_precison\"; did you mean \"full_precision\"?");
     }
 
+    /** What was meant stands in, so keys that go with it are known. */
+    @Test
+    void aWrongNameInAListHidesNoKeys() throws IOException {
+        String step = "\"omniquant\"\nlet_learning_rate = 1e-3\nedges = [\"%s\"]";
+        for (String name : List.of("atn_in", "zzz")) {
+            Outcome outcome = tiny.run(
+                    TinyExperiment.CONFIG
+                            .replace("\"l2qer\"\nrank = 4", step.formatted(name))
+                            .replace("\"mxint\"\nbits = 3", "\"int\"\nbits = 3"),
+                    "x");
+
+            assertThat(outcome.code()).isEqualTo(2);
+            assertThat(outcome.err().lines())
+                    .hasSize(1)
+                    .allMatch(
+                            line -> line.startsWith("DIR/config.toml:12:10: approximation.0.edges.0: expected one of"));
+        }
+    }
+
     /** In {@code evaluate/results.json} one of them would be lost. */
     @ParameterizedTest
     @ValueSource(strings = {"copa", "tasks", "mmlu_stem"})

@@ -442,16 +442,22 @@ class ConfigTableTest {
         assertThat(config.choices("absent", FORMATS, List.of("int"))).containsExactly(2);
         assertThat(config.resolved()).containsEntry("absent", List.of("int"));
 
-        assertThat(problems("names = ['mxitn', 3, 'zzz']\nother = 'a'", table -> {
-                    assertThat(table.choices("names", FORMATS, List.of())).isEmpty();
-                    table.choices("other", one, List.of());
+        assertThat(problems("names = ['mxitn', 3, 'zzz']\nother = 'a'\nwrong = ['zzz']", table -> {
+                    assertThat(table.choices("names", FORMATS, List.of("int")))
+                            .as("what was meant")
+                            .containsExactly(1);
+                    assertThat(table.choices("other", one, List.of("a"))).containsExactly(1);
+                    assertThat(table.choices("wrong", one, List.of("a")))
+                            .as("the default")
+                            .containsExactly(1);
                 }))
                 .containsExactly(
                         "w4.toml:1:10: names.0: expected one of [int, minifloat, mxint], got \"mxitn\"; did you mean"
                                 + " \"mxint\"?",
                         "w4.toml:1:19: names.1: expected one of [int, minifloat, mxint], got 3",
                         "w4.toml:1:22: names.2: expected one of [int, minifloat, mxint], got \"zzz\"",
-                        "w4.toml:2:1: other: expected a list, each one of [a], got \"a\"");
+                        "w4.toml:2:1: other: expected a list, each one of [a], got \"a\"",
+                        "w4.toml:3:10: wrong.0: expected one of [a], got \"zzz\"");
     }
 
     @Test
