@@ -103,7 +103,7 @@ final class CollectCommand implements Callable<Integer> {
         if (boldBest && format == Format.csv) {
             problems.add("--bold-best: expected --format markdown or latex, got csv");
         }
-        Optional.ofNullable(out).flatMap(FoundRuns::outputProblem).ifPresent(problems::add);
+        Optional.ofNullable(out).flatMap(OutputFile::problem).ifPresent(problems::add);
         if (!problems.isEmpty()) {
             throw new ConfigException(problems);
         }

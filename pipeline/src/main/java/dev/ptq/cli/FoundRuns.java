@@ -9,23 +9,13 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
-/** What commands that look at runs read, and where they write. */
+/** What commands that look at runs read. */
 final class FoundRuns {
     private FoundRuns() {}
 
     /** What is wrong with a folder of runs. */
     static Optional<String> problem(Path folder) {
         return Files.isDirectory(folder) ? Optional.empty() : Optional.of(folder + ": no such folder");
-    }
-
-    /** What is wrong with a file to be written. */
-    static Optional<String> outputProblem(Path file) {
-        if (Files.isDirectory(file)) {
-            return Optional.of(file + ": expected a file to write, found a folder");
-        }
-        return Files.isDirectory(file.toAbsolutePath().resolveSibling(""))
-                ? Optional.empty()
-                : Optional.of(file + ": there is no such folder to write it to");
     }
 
     /**

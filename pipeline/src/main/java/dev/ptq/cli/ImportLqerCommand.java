@@ -66,13 +66,7 @@ final class ImportLqerCommand implements Callable<Integer> {
     }
 
     private void write(Path target, String toml) throws IOException {
-        Path folder = target.toAbsolutePath().getParent();
-        if (folder == null || !Files.isDirectory(folder)) {
-            throw new ConfigException(target + ": there is no such folder to write it to");
-        }
-        if (Files.isDirectory(target)) {
-            throw new ConfigException(target + ": expected a file to write, found a folder");
-        }
+        OutputFile.require(target);
         if (Files.exists(target) && Files.isSameFile(target, file)) {
             throw new ConfigException(target + ": expected another file than the one that is read");
         }

@@ -61,13 +61,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
         if (!Files.isRegularFile(in)) {
             throw new ConfigException(in + ": no such file");
         }
-        Path folder = out.toAbsolutePath().getParent();
-        if (Files.isDirectory(out)) {
-            throw new ConfigException(out + ": expected a file to write, found a folder of that name");
-        }
-        if (folder == null || !Files.isDirectory(folder)) {
-            throw new ConfigException(out + ": there is no such folder to write it to");
-        }
+        OutputFile.require(out);
         ConfigTable root = ConfigTable.parse("format = " + format, "--format", List.of());
         NumberFormat numbers = Formats.read(root.requiredTable("format"), Formats.Use.WEIGHT);
         root.finish();

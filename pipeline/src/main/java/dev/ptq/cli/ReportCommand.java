@@ -37,7 +37,7 @@ final class ReportCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         Path page = out == null ? folder.resolve("report.html") : out;
-        List<String> problems = FoundRuns.problem(folder).or(() -> FoundRuns.outputProblem(page)).stream()
+        List<String> problems = FoundRuns.problem(folder).or(() -> OutputFile.problem(page)).stream()
                 .toList();
         if (!problems.isEmpty()) {
             throw new ConfigException(problems);

@@ -302,7 +302,7 @@ class CommandsTest {
                         "DIR/damaged.safetensors: 3 bytes are too few for a safetensors file; is it truncated?\n"));
         assertThat(tiny.execute(
                         "quantize-tensor", "DIR/llama/model.safetensors", "DIR", "--format", "{ format = 'none' }"))
-                .isEqualTo(new Outcome(2, "", "DIR: expected a file to write, found a folder of that name\n"));
+                .isEqualTo(new Outcome(2, "", "DIR: expected a file to write, found a folder\n"));
         assertThat(tiny.execute("quantize-tensor", "DIR/no.safetensors", "DIR/o.safetensors", "--format", "{}"))
                 .isEqualTo(new Outcome(2, "", "DIR/no.safetensors: no such file\n"));
         String in = "DIR/llama/model.safetensors";

@@ -2,7 +2,6 @@ package dev.ptq.evaluate.task;
 
 import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 
@@ -21,9 +20,5 @@ public enum Quirk {
         Map<String, Quirk> quirks = new LinkedHashMap<>();
         Arrays.stream(values()).forEach(quirk -> quirks.put(quirk.label(), quirk));
         return quirks;
-    }
-
-    static List<String> labels() {
-        return List.copyOf(byLabel().keySet());
     }
 }

@@ -7,7 +7,6 @@ import dev.ptq.data.DatasetSplit;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
@@ -62,16 +61,7 @@ public record TasksSettings(
         } else if (!Files.isDirectory(Path.of(data))) {
             table.problem("data", "no such folder: \"" + data + "\" (paths start at the current directory)");
         }
-        List<Quirk> quirks = new ArrayList<>();
-        for (String name : table.strings("quirks", List.of())) {
-            Optional<Quirk> quirk = Optional.ofNullable(Quirk.byLabel().get(name));
-            quirk.ifPresentOrElse(
-                    quirks::add,
-                    () -> table.problem(
-                            "quirks",
-                            "expected some of " + Quirk.labels() + ", got \"" + name + "\""
-                                    + Spelling.hint(Spelling.closest(name, Quirk.labels()))));
-        }
+        List<Quirk> quirks = table.choices("quirks", Quirk.byLabel(), List.of());
         return new TasksSettings(
                 names,
                 numFewshot,

@@ -78,7 +78,7 @@ class TasksSettingsTest {
                 "names = ['wikitext']; num_fewshot = 2 | num_fewshot: expected 0 for wikitext, which takes no examples",
                 "names = ['mmlu']; profile = 'lqer-0.3' | names: profile lqer-0.3 has no task \"mmlu\"",
                 "names = ['piqa']; profile = 'lqer' | profile: expected one of [harness-0.4, lqer-0.3], got \"lqer\"",
-                "names = ['piqa']; quirks = ['own_answers'] | quirks: expected some of [own_answer, scored_bos], got"
+                "names = ['piqa']; quirks = ['own_answers'] | quirks.0: expected one of [own_answer, scored_bos], got"
                         + " \"own_answers\"; did you mean \"own_answer\"?",
                 "names = ['piqa']; bootstrap = -1 | bootstrap: expected a whole number from 0 to 1000000, got -1",
                 "names = 'piqa' | names: expected a list of strings, got \"piqa\""

@@ -1,0 +1,32 @@
+package dev.ptq.cli;
+
+import dev.ptq.config.ConfigException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+
+/** A file that a command is to write. */
+final class OutputFile {
+    private OutputFile() {}
+
+    /** What is wrong with its place. */
+    static Optional<String> problem(Path file) {
+        if (Files.isDirectory(file)) {
+            return Optional.of(file + ": expected a file to write, found a folder");
+        }
+        return Files.isDirectory(file.toAbsolutePath().resolveSibling(""))
+                ? Optional.empty()
+                : Optional.of(file + ": there is no such folder to write it to");
+    }
+
+    /**
+     * Makes sure that it can be written.
+     *
+     * @throws ConfigException if its place is wrong
+     */
+    static void require(Path file) {
+        problem(file).ifPresent(problem -> {
+            throw new ConfigException(problem);
+        });
+    }
+}
