@@ -14,6 +14,7 @@ import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
+import java.util.Optional;
 import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -67,12 +68,12 @@ final class Blob {
      */
     void download(HubClient client, HubSettings settings, HubRepo repo, URI uri, LongConsumer note) throws IOException {
         int wrong = 0;
-        int tries = 0;
+        Retries retries = settings.retries();
         while (true) {
             long before = size();
             Ended ended = before == remote.size() && Files.exists(partial)
                     ? new Ended(before, "")
-                    : receive(client, settings, repo, uri, note);
+                    : receive(client, settings, repo, uri, retries, note);
             if (ended.size() == remote.size() && ended.trouble().isEmpty()) {
                 if (digest().equals(remote.digest())) {
                     Hub.move(partial, file);
@@ -83,18 +84,24 @@ final class Blob {
                 ended = new Ended(0, "its content is not what the hub promised: expected " + remote.digest());
                 wrong++;
             }
-            tries = ended.size() - before >= PROGRESS ? 0 : tries + 1;
-            if (wrong == 2 || tries == HubClient.TRIES) {
-                throw new IOException(HubClient.shown(uri) + ": " + ended.trouble() + "; " + ended.size() + " of "
-                        + remote.size() + " bytes are there, and the same command goes on from them");
+            if (wrong == 2) {
+                throw new IOException(
+                        HubClient.shown(uri) + ": " + ended.trouble() + ", twice; nothing of it was kept");
             }
-            client.pause(uri, ended.trouble(), settings.firstWait().multipliedBy(1L << tries));
+            if (ended.size() - before >= PROGRESS) {
+                retries.progress();
+            }
+            retries.failed(
+                    uri,
+                    ended.trouble() + ", with " + ended.size() + " of " + remote.size() + " bytes there",
+                    Optional.empty());
         }
     }
 
-    private Ended receive(HubClient client, HubSettings settings, HubRepo repo, URI uri, LongConsumer note)
+    private Ended receive(
+            HubClient client, HubSettings settings, HubRepo repo, URI uri, Retries retries, LongConsumer note)
             throws IOException {
-        HttpResponse<InputStream> answer = client.open(repo, uri, size());
+        HttpResponse<InputStream> answer = client.open(repo, uri, size(), retries);
         try (InputStream in = new WatchedStream(answer.body(), settings.stall());
                 FileChannel out = FileChannel.open(
                         partial, StandardOpenOption.CREATE, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS)) {

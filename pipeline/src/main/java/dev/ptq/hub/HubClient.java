@@ -11,22 +11,15 @@ import java.net.http.HttpResponse;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.time.Duration;
 import java.util.Optional;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Asks the hub. What fails for a moment is asked again; the token is sent to the hub alone, never to where it redirects
  * to, and neither it nor the query of an address, which may be a signature, is in any message.
  */
 final class HubClient {
-    /** How often the same is asked for. */
-    static final int TRIES = 5;
-
-    private static final Logger log = LoggerFactory.getLogger(HubClient.class);
     private static final int MOST_REDIRECTS = 5;
     private static final int MOST_LISTING = 64 << 20;
     private static final Duration CONNECT = Duration.ofSeconds(20);
-    private static final Duration LONGEST_WAIT = Duration.ofSeconds(60);
 
     private final HubSettings settings;
     private final URI endpoint;
@@ -51,7 +44,7 @@ final class HubClient {
     /** The files of a repository. */
     HubListing list(HubRepo repo) throws IOException {
         URI uri = URI.create(endpoint + "/" + repo.api());
-        HttpResponse<InputStream> answer = ask(repo, "GET", uri, 0, true);
+        HttpResponse<InputStream> answer = ask(repo, "GET", uri, 0, true, settings.retries());
         try (InputStream in = new WatchedStream(answer.body(), settings.stall())) {
             byte[] json;
             try {
@@ -73,7 +66,7 @@ final class HubClient {
 
     /** Size and digest of a file, from the headers before any redirect to where large files are. */
     Remote look(HubRepo repo, URI uri) throws IOException {
-        HttpResponse<InputStream> answer = ask(repo, "HEAD", uri, 0, false);
+        HttpResponse<InputStream> answer = ask(repo, "HEAD", uri, 0, false, settings.retries());
         answer.body().close();
         boolean linked = answer.headers().firstValue("X-Linked-Etag").isPresent();
         String digest = answer.headers()
@@ -93,15 +86,14 @@ final class HubClient {
     }
 
     /** The bytes of a file, from an offset on if the server can, else from the start. */
-    HttpResponse<InputStream> open(HubRepo repo, URI uri, long from) throws IOException {
-        return ask(repo, "GET", uri, from, true);
+    HttpResponse<InputStream> open(HubRepo repo, URI uri, long from, Retries retries) throws IOException {
+        return ask(repo, "GET", uri, from, true, retries);
     }
 
     /** An answer that is no failure; it is the caller's to close. */
-    private HttpResponse<InputStream> ask(HubRepo repo, String method, URI uri, long from, boolean away)
-            throws IOException {
-        Duration wait = settings.firstWait();
-        for (int tried = 1; ; tried++) {
+    private HttpResponse<InputStream> ask(
+            HubRepo repo, String method, URI uri, long from, boolean away, Retries retries) throws IOException {
+        while (true) {
             String trouble;
             Optional<Duration> asked = Optional.empty();
             try {
@@ -123,25 +115,7 @@ final class HubClient {
                 trouble = "does not answer: "
                         + (e.getMessage() == null ? e.getClass().getSimpleName() : e.getMessage());
             }
-            if (asked.isPresent() && asked.get().compareTo(LONGEST_WAIT) > 0) {
-                throw new IOException(shown(uri) + ": " + trouble + ", and wants to be left alone for "
-                        + asked.get().toSeconds() + " s; the same command goes on from here then");
-            }
-            if (tried == TRIES) {
-                throw new IOException(shown(uri) + ": " + trouble + ", asked " + TRIES
-                        + " times; the same command goes on from here");
-            }
-            pause(uri, trouble, asked.orElse(wait));
-            wait = wait.multipliedBy(2);
-        }
-    }
-
-    void pause(URI uri, String trouble, Duration wait) throws InterruptedIOException {
-        log.info("{}: {}; trying again in {} s", shown(uri), trouble, wait.toMillis() / 1000.0);
-        try {
-            Thread.sleep(wait.toMillis());
-        } catch (InterruptedException e) {
-            throw interrupted();
+            retries.failed(uri, trouble, asked);
         }
     }
 

@@ -115,8 +115,8 @@ public final class HubSettings {
         return !"https".equals(uri.getScheme()) && !THIS_MACHINE.contains(String.valueOf(uri.getHost()));
     }
 
-    Duration firstWait() {
-        return firstWait;
+    Retries retries() {
+        return new Retries(firstWait);
     }
 
     Duration stall() {
