@@ -2,6 +2,7 @@ package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.lqer.ImportedExperiment;
+import dev.ptq.run.AtomicFile;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -70,6 +71,6 @@ final class ImportLqerCommand implements Callable<Integer> {
         if (Files.exists(target) && Files.isSameFile(target, file)) {
             throw new ConfigException(target + ": expected another file than the one that is read");
         }
-        Files.writeString(target, toml);
+        AtomicFile.replace(target, toml);
     }
 }
