@@ -13,7 +13,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 
 /**
  * Statistics of the inputs of linears, one per input site, under names such as
@@ -39,21 +38,24 @@ public final class ActivationStatistics {
             void row(String name, int row, float[] values) throws IOException;
         }
 
-        private final Set<Statistic> wanted;
+        private final WantedStatistics wanted;
         private final Map<Key, Accumulator> accumulators = new LinkedHashMap<>();
 
         /** Starts with nothing seen. */
-        public Collector(Set<Statistic> wanted) {
+        public Collector(WantedStatistics wanted) {
             this.wanted = wanted;
         }
 
         @Override
         public void observe(int block, Site site, NDArray input) {
             int features = Tokens.features(input);
-            for (Statistic statistic : wanted) {
-                accumulators
-                        .computeIfAbsent(new Key(block, site, statistic, features), key -> statistic.start(features))
-                        .add(input);
+            for (Statistic statistic : wanted.kinds()) {
+                if (wanted.includes(block, site, statistic)) {
+                    accumulators
+                            .computeIfAbsent(
+                                    new Key(block, site, statistic, features), key -> statistic.start(features))
+                            .add(input);
+                }
             }
         }
 
@@ -163,6 +165,10 @@ public final class ActivationStatistics {
     }
 
     static String name(int block, Site site, Statistic statistic) {
-        return "blocks." + block + "." + site.label() + "." + statistic.label();
+        return input(block, site) + "." + statistic.label();
+    }
+
+    static String input(int block, Site site) {
+        return "blocks." + block + "." + site.label();
     }
 }

@@ -38,13 +38,15 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
      * @param file that is made, or that a killed pass left
      * @param linears of the whole model
      */
-    public StatisticsFile(Path file, List<LinearSpec> linears, Set<Statistic> wanted) {
+    public StatisticsFile(Path file, List<LinearSpec> linears, WantedStatistics wanted) {
         this.file = file;
         for (LinearSpec linear : linears) {
-            for (Statistic statistic : wanted) {
-                shapes.put(
-                        ActivationStatistics.name(linear.block(), linear.site(), statistic),
-                        statistic.shape(linear.inFeatures()));
+            for (Statistic statistic : wanted.kinds()) {
+                if (wanted.includes(linear.block(), linear.site(), statistic)) {
+                    shapes.put(
+                            ActivationStatistics.name(linear.block(), linear.site(), statistic),
+                            statistic.shape(linear.inFeatures()));
+                }
             }
         }
         collector = new ActivationStatistics.Collector(wanted);

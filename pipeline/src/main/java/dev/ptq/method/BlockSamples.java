@@ -5,7 +5,7 @@ import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
-import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
@@ -13,7 +13,6 @@ import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import java.io.IOException;
 import java.util.Objects;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -83,7 +82,7 @@ public final class BlockSamples implements AutoCloseable {
     }
 
     /** Takes statistics of a block on the full-precision path. */
-    public ActivationStatistics statistics(Block block, Set<Statistic> wanted) {
+    public ActivationStatistics statistics(Block block, WantedStatistics wanted) {
         try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted)) {
             for (int from = 0; from < size(); from += batchSize) {
                 int[] batch = new int[Math.min(batchSize, size() - from)];

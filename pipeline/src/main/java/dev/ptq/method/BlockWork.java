@@ -3,7 +3,7 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
-import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.format.Operand;
 import dev.ptq.model.Block;
 import dev.ptq.model.Edge;
@@ -50,11 +50,7 @@ public final class BlockWork {
      *
      * @param wanted statistics that some step needs
      */
-    public record Setting(ModelConfig shape, QuantizationSettings quantization, Set<Statistic> wanted) {
-        public Setting {
-            wanted = Set.copyOf(wanted);
-        }
-    }
+    public record Setting(ModelConfig shape, QuantizationSettings quantization, WantedStatistics wanted) {}
 
     /**
      * What was done to a layer.

@@ -130,7 +130,7 @@ public record LowRankCorrection(
                                 + "], got " + rank));
     }
 
-    /** Whether a linear gets a path. */
+    @Override
     public boolean matches(LinearSpec linear) {
         return linear.weightName().matches(pattern);
     }

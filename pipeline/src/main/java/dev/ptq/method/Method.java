@@ -3,6 +3,7 @@ package dev.ptq.method;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.model.Edge;
+import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
@@ -17,6 +18,11 @@ public interface Method {
 
     /** What calibration must collect for it. */
     Set<Statistic> statistics();
+
+    /** Whether it works on a linear; the inputs of others need no statistics. */
+    default boolean matches(LinearSpec linear) {
+        return true;
+    }
 
     /** Reports to {@code table} what does not fit a model of this shape, or these formats. */
     void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table);

@@ -1,8 +1,8 @@
 package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
-import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.StatisticsFile;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.data.Text;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
@@ -12,7 +12,6 @@ import dev.ptq.run.Stage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import org.slf4j.Logger;
@@ -36,7 +35,7 @@ final class CalibrateStage implements Stage {
             int numSamples,
             int seqLen,
             int batchSize,
-            List<Statistic> statistics) {}
+            WantedStatistics statistics) {}
 
     CalibrateStage(Workspace workspace, CalibrationSettings calibration) throws IOException {
         this.workspace = workspace;
@@ -48,7 +47,7 @@ final class CalibrateStage implements Stage {
                 calibration.numSamples(),
                 calibration.seqLen(),
                 calibration.batchSize(),
-                List.copyOf(EnumSet.copyOf(workspace.experiment().statistics())));
+                workspace.experiment().statistics());
     }
 
     @Override
@@ -76,8 +75,8 @@ final class CalibrateStage implements Stage {
         LanguageModel model = workspace.model();
         int[][] samples = workspace.calibrationSamples(calibration);
         Path file = unfinished.resolve(STATISTICS);
-        try (StatisticsFile statistics = new StatisticsFile(
-                        file, LanguageModel.linears(model.config()), EnumSet.copyOf(settings.statistics()));
+        try (StatisticsFile statistics =
+                        new StatisticsFile(file, LanguageModel.linears(model.config()), settings.statistics());
                 BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
                 HiddenStates states = model.embed(samples, calibration.batchSize());
                 Progress progress = workspace

@@ -2,6 +2,7 @@ package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
@@ -317,13 +318,19 @@ public record Experiment(
     }
 
     /** What calibration must collect. */
-    public Set<Statistic> statistics() {
+    public WantedStatistics statistics() {
         Set<Statistic> statistics =
                 steps.stream().flatMap(step -> step.statistics().stream()).collect(Collectors.toSet());
         if (quantization.hasStaticActivations()) {
             statistics.addAll(ActivationRanges.STATISTICS);
         }
-        return statistics;
+        List<Method> ofMatrices = steps.stream()
+                .filter(step -> step.statistics().stream().anyMatch(Statistic::isMatrix))
+                .toList();
+        return WantedStatistics.of(
+                statistics,
+                LanguageModel.linears(shape),
+                linear -> ofMatrices.stream().anyMatch(step -> step.matches(linear)));
     }
 
     /** Whether the calibration samples themselves go through the model beside the methods, not statistics alone. */

@@ -1,7 +1,7 @@
 package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
-import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.Given;
 import dev.ptq.data.Chunks;
@@ -316,12 +316,14 @@ public final class Workspace implements AutoCloseable {
 
     /** What matrices of a block's statistics take: half of each in double while they are gathered. */
     private long matrixBytes(ModelConfig shape) {
-        if (experiment.statistics().stream().noneMatch(Statistic::isMatrix)) {
-            return 0;
-        }
+        WantedStatistics wanted = experiment.statistics();
         Map<Site, Long> sites = new HashMap<>();
         for (LinearSpec linear : LanguageModel.linears(shape)) {
-            sites.put(linear.site(), (long) linear.inFeatures() * linear.inFeatures() * Float.BYTES);
+            long matrices = wanted.kinds().stream()
+                    .filter(statistic ->
+                            statistic.isMatrix() && wanted.includes(linear.block(), linear.site(), statistic))
+                    .count();
+            sites.merge(linear.site(), matrices * linear.inFeatures() * linear.inFeatures() * Float.BYTES, Math::max);
         }
         return sites.values().stream().mapToLong(Long::longValue).sum();
     }

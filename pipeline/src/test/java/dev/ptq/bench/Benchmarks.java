@@ -6,6 +6,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
@@ -299,8 +300,8 @@ public final class Benchmarks {
         int tokens = 2048;
         print("an error of %d by %d in the metric of its input's autocorrelation, rank 32", in, out);
         try (NDManager manager = TensorEngine.newManager();
-                ActivationStatistics.Collector collector =
-                        new ActivationStatistics.Collector(EnumSet.of(Statistic.AUTOCORRELATION))) {
+                ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
+                        WantedStatistics.ofEvery(EnumSet.of(Statistic.AUTOCORRELATION)))) {
             NDArray weight = gaussian(manager, out, in);
             NDArray error = weight.sub(mxint(4, 1, 16).fakeQuantize(weight, Operand.WEIGHT))
                     .transpose(1, 0);

@@ -1,6 +1,7 @@
 package dev.ptq.bench;
 
 import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.method.BlockSamples;
 import dev.ptq.method.BlockWork;
@@ -82,9 +83,10 @@ final class TrainingSteps {
                 Block block = model.load(0);
                 BlockSamples states = new BlockSamples(model, tokens(random, samples, tokens, model), 4)) {
             states.enter(block);
-            ActivationStatistics statistics = states.statistics(block, method.statistics());
+            WantedStatistics wanted = WantedStatistics.ofEvery(method.statistics());
+            ActivationStatistics statistics = states.statistics(block, wanted);
             BlockWork work = new BlockWork(
-                    new BlockWork.Setting(model.config(), quantization, method.statistics()),
+                    new BlockWork.Setting(model.config(), quantization, wanted),
                     block,
                     statistics,
                     Optional.of(states),

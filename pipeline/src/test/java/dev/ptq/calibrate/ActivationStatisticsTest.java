@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.Site;
@@ -59,7 +60,7 @@ class ActivationStatisticsTest {
     /** Batch means of magnitudes are (2, 1) and (0.5, 5); a mean over both would be smaller. */
     @Test
     void takesTheLargestBatchMeanOfMagnitudesAndSurvivesItsFile() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -74,12 +75,13 @@ class ActivationStatisticsTest {
     @Test
     void theFileHoldsWhatIsGatheredInMemory() throws IOException {
         ActivationStatistics kept;
-        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(ALL)) {
+        try (ActivationStatistics.Collector collector =
+                new ActivationStatistics.Collector(WantedStatistics.ofEvery(ALL))) {
             observeFirst(collector);
             observeSecond(collector);
             kept = collector.finished();
         }
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -116,19 +118,19 @@ class ActivationStatisticsTest {
     @Test
     void anotherProcessGoesOnAfterTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, ALL)) {
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
             observeFirst(killed);
             saved = killed.save();
             observeFirst((block, site, input) -> killed.observe(1, site, input));
         }
-        try (StatisticsFile next = new StatisticsFile(file, LINEARS, ALL)) {
+        try (StatisticsFile next = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
             next.restore(saved);
             observeSecond(next);
             next.finish();
         }
         ActivationStatistics found = ActivationStatistics.read(file);
         Path straight = folder.resolve("straight.safetensors");
-        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, ALL)) {
+        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, WantedStatistics.ofEvery(ALL))) {
             observeFirst(whole);
             observeSecond(whole);
             whole.finish();
@@ -140,14 +142,14 @@ class ActivationStatisticsTest {
     @Test
     void doesNotGoOnWithoutTheStatisticsOfTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, ALL)) {
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
             observeFirst(killed);
             saved = killed.save();
         }
         byte[] whole = Files.readAllBytes(file);
         for (byte[] broken : List.of(new byte[0], java.util.Arrays.copyOf(whole, whole.length - 1), new byte[999])) {
             Files.write(file, broken);
-            try (StatisticsFile next = new StatisticsFile(file, LINEARS, ALL)) {
+            try (StatisticsFile next = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
                 assertThatThrownBy(() -> next.restore(saved))
                         .isInstanceOf(IOException.class)
                         .hasMessage(file + ": the statistics of the blocks that were done are gone");
@@ -162,7 +164,7 @@ class ActivationStatisticsTest {
 
     @Test
     void aPassThatMissedABlockOrSawOneTwiceIsADefect() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
             observeFirst(statistics);
             assertThatThrownBy(statistics::finish)
                     .isInstanceOf(IllegalStateException.class)
@@ -180,7 +182,8 @@ class ActivationStatisticsTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.MAX_BATCH_MEAN_ABS))
                 .withMessage("max_batch_mean_abs of m was not collected");
-        try (StatisticsFile statistics = new StatisticsFile(file, List.of(FIRST), EnumSet.of(Statistic.ABS_MAX))) {
+        try (StatisticsFile statistics =
+                new StatisticsFile(file, List.of(FIRST), WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX)))) {
             observeFirst(statistics);
             statistics.finish();
         }
@@ -188,6 +191,28 @@ class ActivationStatisticsTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> read.matrix(manager, FIRST, Statistic.AUTOCORRELATION))
                 .withMessage("autocorrelation of m was not collected");
+    }
+
+    @Test
+    void matricesAreOfTheInputsOfSomeLinearsAlone() throws IOException {
+        WantedStatistics wanted = WantedStatistics.of(ALL, LINEARS, TWIN::equals);
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, wanted)) {
+            observeFirst(statistics);
+            observeSecond(statistics);
+            statistics.finish();
+        }
+        ActivationStatistics read = ActivationStatistics.read(file);
+
+        // the first linear and its twin have the same input
+        assertThat(read.matrix(manager, FIRST, Statistic.AUTOCORRELATION).getShape())
+                .isEqualTo(new Shape(2, 2));
+        assertThat(read.of(SECOND, Statistic.MAX)).containsExactly(9, -9);
+        assertThatIllegalArgumentException()
+                .isThrownBy(() -> read.matrix(manager, SECOND, Statistic.AUTOCORRELATION))
+                .withMessage("autocorrelation of o was not collected");
+        assertThat(WantedStatistics.of(ALL, LINEARS, linear -> true)).isEqualTo(WantedStatistics.ofEvery(ALL));
+        Set<Statistic> vectors = EnumSet.of(Statistic.MAX);
+        assertThat(WantedStatistics.of(vectors, LINEARS, linear -> false)).isEqualTo(WantedStatistics.ofEvery(vectors));
     }
 
     @Test
@@ -202,7 +227,7 @@ class ActivationStatisticsTest {
 
     @Test
     void refusesAMatrixOfAnotherShape() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, ALL)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();

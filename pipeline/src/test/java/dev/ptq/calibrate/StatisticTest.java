@@ -52,7 +52,7 @@ class StatisticTest {
     private ActivationStatistics observed(float[][][] activations, int batch) {
         int tokens = activations[0].length;
         int features = activations[0][0].length;
-        try (Collector collector = new Collector(EnumSet.allOf(Statistic.class))) {
+        try (Collector collector = new Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)))) {
             for (int from = 0; from < activations.length; from += batch) {
                 int to = Math.min(activations.length, from + batch);
                 float[] values = new float[(to - from) * tokens * features];
@@ -174,8 +174,8 @@ class StatisticTest {
         NDArray view = NativeFloats.of(manager, values, 2, features, 4).transpose(0, 2, 1);
         NDArray copy = NativeFloats.of(manager, view.toFloatArray(), 2, 4, features);
         for (Statistic statistic : Statistic.values()) {
-            try (Collector ofView = new Collector(EnumSet.of(statistic));
-                    Collector ofCopy = new Collector(EnumSet.of(statistic))) {
+            try (Collector ofView = new Collector(WantedStatistics.ofEvery(EnumSet.of(statistic)));
+                    Collector ofCopy = new Collector(WantedStatistics.ofEvery(EnumSet.of(statistic)))) {
                 ofView.observe(0, Site.MLP_MID, view);
                 ofCopy.observe(0, Site.MLP_MID, copy);
                 float[] expected = result(ofCopy.finished(), statistic, features);

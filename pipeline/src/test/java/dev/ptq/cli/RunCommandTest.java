@@ -229,6 +229,44 @@ class RunCommandTest {
                 .isEqualTo(tiny.stages("plain", "fingerprint").get("evaluate/full_precision/tales"));
     }
 
+    /** A matrix of a wide input takes more room than all else: none is gathered that no step looks at. */
+    @Test
+    void matricesAreGatheredOfWhatAStepCorrects() throws IOException {
+        String exact = TinyExperiment.CONFIG.replace("l2qer", "qera_exact");
+        String some = exact.replace("rank = 4", """
+                rank = 4
+                pattern = '.*0.*(k|down)_proj.*'
+                [[approximation]]
+                method = "qera_approx"
+                rank = 4
+                pattern = '.*up_proj.*'
+                """);
+        assertThat(tiny.run(exact, "all").code()).isZero();
+        assertThat(tiny.run(some, "some").code()).isZero();
+
+        try (Safetensors all = Safetensors.open(tiny.result("all/calibrate/statistics.safetensors"));
+                Safetensors found = Safetensors.open(tiny.result("some/calibrate/statistics.safetensors"))) {
+            Set<String> matrices = Set.of("blocks.0.attn_in.autocorrelation", "blocks.0.mlp_mid.autocorrelation");
+            assertThat(found.entries().keySet().stream().filter(name -> name.endsWith("autocorrelation")))
+                    .containsExactlyInAnyOrderElementsOf(matrices);
+            assertThat(found.entries().keySet().stream().filter(name -> name.endsWith("second_moment")))
+                    .hasSameSizeAs(all.entries().keySet());
+            for (String name : matrices) {
+                assertThat(found.floats(name)).isEqualTo(all.floats(name));
+            }
+        }
+        try (Safetensors all = Safetensors.open(tiny.result("all/approximate/low_rank.safetensors"));
+                Safetensors found = Safetensors.open(tiny.result("some/approximate/low_rank.safetensors"))) {
+            List<String> exactly = found.entries().keySet().stream()
+                    .filter(name -> !name.contains("up_proj"))
+                    .toList();
+            assertThat(exactly).hasSize(4);
+            for (String name : exactly) {
+                assertThat(found.floats(name)).isEqualTo(all.floats(name));
+            }
+        }
+    }
+
     @Test
     void keepsItsLog() throws IOException {
         Logger stages = (Logger) LoggerFactory.getLogger("dev.ptq.stage");

@@ -10,6 +10,7 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.Operand;
 import dev.ptq.model.ActivationObserver;
@@ -111,7 +112,8 @@ class LearnedMethodsTest {
             block = model.load(0);
             samples = new BlockSamples(model, tokens(), 2);
             samples.enter(block);
-            statistics = samples.statistics(block, EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE));
+            statistics = samples.statistics(
+                    block, WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE)));
             ConfigTable table = ConfigTable.parse(formats.replace('\'', '"'), "test", List.of());
             quantization = QuantizationSettings.read(table);
             table.finish();
@@ -120,7 +122,9 @@ class LearnedMethodsTest {
         BlockWork work() {
             return new BlockWork(
                     new BlockWork.Setting(
-                            model.config(), quantization, EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE)),
+                            model.config(),
+                            quantization,
+                            WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE))),
                     block,
                     statistics,
                     Optional.of(samples),
@@ -461,7 +465,7 @@ class LearnedMethodsTest {
                 try (Block block = model.load(index)) {
                     shared = block.manager().getParentManager();
                     samples.enter(block);
-                    EnumSet<Statistic> wanted = EnumSet.of(Statistic.ABS_MAX);
+                    WantedStatistics wanted = WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX));
                     BlockWork work = new BlockWork(
                             new BlockWork.Setting(model.config(), quantization, wanted),
                             block,

@@ -8,6 +8,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.DataType;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.Operand;
 import dev.ptq.model.Block;
@@ -69,7 +70,7 @@ class LowRankCorrectionTest {
         states = model.embed(chunks, chunks.length);
         try (BlockPass pass = new BlockPass(model);
                 ActivationStatistics.Collector collector =
-                        new ActivationStatistics.Collector(EnumSet.allOf(Statistic.class))) {
+                        new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)))) {
             pass.forward(block, states.batch(0), (index, site, input) -> {
                 collector.observe(index, site, input);
                 NDArray copy = input.toType(DataType.FLOAT64, true)
@@ -91,7 +92,11 @@ class LowRankCorrectionTest {
     private BlockWork work(ActivationStatistics given) {
         QuantizationSettings quantization = QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of()));
         return new BlockWork(
-                new BlockWork.Setting(model.config(), quantization, Set.of()), block, given, Optional.empty(), 1);
+                new BlockWork.Setting(model.config(), quantization, WantedStatistics.ofEvery(Set.of())),
+                block,
+                given,
+                Optional.empty(),
+                1);
     }
 
     private BlockWork corrected(String name, String keys) throws IOException {
@@ -227,7 +232,7 @@ class LowRankCorrectionTest {
     void statisticsThatAreNoNumbersAreNamed(String name) throws IOException {
         for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
             try (ActivationStatistics.Collector collector =
-                    new ActivationStatistics.Collector(EnumSet.allOf(Statistic.class))) {
+                    new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)))) {
                 inputs.forEach((site, input) -> {
                     float[] values = input.toType(DataType.FLOAT32, false).toFloatArray();
                     values[5] = bad;
