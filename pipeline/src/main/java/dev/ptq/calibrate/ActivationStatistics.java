@@ -49,13 +49,10 @@ public final class ActivationStatistics {
         @Override
         public void observe(int block, Site site, NDArray input) {
             int features = Tokens.features(input);
-            for (Statistic statistic : wanted.kinds()) {
-                if (wanted.includes(block, site, statistic)) {
-                    accumulators
-                            .computeIfAbsent(
-                                    new Key(block, site, statistic, features), key -> statistic.start(features))
-                            .add(input);
-                }
+            for (Statistic statistic : wanted.of(block, site)) {
+                accumulators
+                        .computeIfAbsent(new Key(block, site, statistic, features), key -> statistic.start(features))
+                        .add(input);
             }
         }
 

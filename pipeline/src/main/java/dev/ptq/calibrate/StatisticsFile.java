@@ -41,12 +41,10 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
     public StatisticsFile(Path file, List<LinearSpec> linears, WantedStatistics wanted) {
         this.file = file;
         for (LinearSpec linear : linears) {
-            for (Statistic statistic : wanted.kinds()) {
-                if (wanted.includes(linear.block(), linear.site(), statistic)) {
-                    shapes.put(
-                            ActivationStatistics.name(linear.block(), linear.site(), statistic),
-                            statistic.shape(linear.inFeatures()));
-                }
+            for (Statistic statistic : wanted.of(linear.block(), linear.site())) {
+                shapes.put(
+                        ActivationStatistics.name(linear.block(), linear.site(), statistic),
+                        statistic.shape(linear.inFeatures()));
             }
         }
         collector = new ActivationStatistics.Collector(wanted);

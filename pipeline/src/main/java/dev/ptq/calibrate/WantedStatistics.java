@@ -50,12 +50,11 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
         return kinds.isEmpty();
     }
 
-    /** Whether this is one of them. */
-    public boolean includes(int block, Site site, Statistic statistic) {
-        return kinds.contains(statistic)
-                && (!statistic.isMatrix()
-                        || matrixInputs
-                                .map(inputs -> inputs.contains(ActivationStatistics.input(block, site)))
-                                .orElse(true));
+    /** Those of one input. */
+    public List<Statistic> of(int block, Site site) {
+        boolean matrices = matrixInputs
+                .map(inputs -> inputs.contains(ActivationStatistics.input(block, site)))
+                .orElse(true);
+        return kinds.stream().filter(kind -> matrices || !kind.isMatrix()).toList();
     }
 }

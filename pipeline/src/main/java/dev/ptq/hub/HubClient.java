@@ -176,7 +176,7 @@ final class HubClient {
         }
     }
 
-    private static InterruptedIOException interrupted() {
+    static InterruptedIOException interrupted() {
         Thread.currentThread().interrupt();
         return new InterruptedIOException("interrupted");
     }

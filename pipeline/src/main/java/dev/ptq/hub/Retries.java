@@ -1,7 +1,6 @@
 package dev.ptq.hub;
 
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.net.URI;
 import java.time.Duration;
 import java.util.Optional;
@@ -10,8 +9,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * What fails for a moment is tried again after waits that grow, but only so often in a row. One of these goes with what
- * is wanted, a listing or a file, through all that can fail on the way to it: a connection that breaks is seen before
- * the answer or in the middle of it by chance, and both are the same failure.
+ * is wanted, such as the bytes of a file, through all that can fail on the way to it: a connection that breaks is seen
+ * before the answer or in the middle of it by chance, and both are the same failure.
  */
 final class Retries {
     private static final Logger log = LoggerFactory.getLogger(Retries.class);
@@ -51,8 +50,7 @@ final class Retries {
         try {
             Thread.sleep(wait.toMillis());
         } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new InterruptedIOException("interrupted");
+            throw HubClient.interrupted();
         }
     }
 }

@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.Given;
@@ -319,9 +320,8 @@ public final class Workspace implements AutoCloseable {
         WantedStatistics wanted = experiment.statistics();
         Map<Site, Long> sites = new HashMap<>();
         for (LinearSpec linear : LanguageModel.linears(shape)) {
-            long matrices = wanted.kinds().stream()
-                    .filter(statistic ->
-                            statistic.isMatrix() && wanted.includes(linear.block(), linear.site(), statistic))
+            long matrices = wanted.of(linear.block(), linear.site()).stream()
+                    .filter(Statistic::isMatrix)
                     .count();
             sites.merge(linear.site(), matrices * linear.inFeatures() * linear.inFeatures() * Float.BYTES, Math::max);
         }

@@ -30,6 +30,7 @@ class ActivationStatisticsTest {
     private static final LinearSpec SECOND = new LinearSpec(1, "o", Site.MLP_IN, 3, 2, false);
     private static final List<LinearSpec> LINEARS = List.of(FIRST, TWIN, SECOND);
     private static final Set<Statistic> ALL = EnumSet.allOf(Statistic.class);
+    private static final WantedStatistics EVERY = WantedStatistics.ofEvery(ALL);
 
     private final NDManager manager = TensorEngine.newManager();
 
@@ -60,7 +61,7 @@ class ActivationStatisticsTest {
     /** Batch means of magnitudes are (2, 1) and (0.5, 5); a mean over both would be smaller. */
     @Test
     void takesTheLargestBatchMeanOfMagnitudesAndSurvivesItsFile() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -75,13 +76,12 @@ class ActivationStatisticsTest {
     @Test
     void theFileHoldsWhatIsGatheredInMemory() throws IOException {
         ActivationStatistics kept;
-        try (ActivationStatistics.Collector collector =
-                new ActivationStatistics.Collector(WantedStatistics.ofEvery(ALL))) {
+        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(EVERY)) {
             observeFirst(collector);
             observeSecond(collector);
             kept = collector.finished();
         }
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -118,19 +118,19 @@ class ActivationStatisticsTest {
     @Test
     void anotherProcessGoesOnAfterTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY)) {
             observeFirst(killed);
             saved = killed.save();
             observeFirst((block, site, input) -> killed.observe(1, site, input));
         }
-        try (StatisticsFile next = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY)) {
             next.restore(saved);
             observeSecond(next);
             next.finish();
         }
         ActivationStatistics found = ActivationStatistics.read(file);
         Path straight = folder.resolve("straight.safetensors");
-        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, EVERY)) {
             observeFirst(whole);
             observeSecond(whole);
             whole.finish();
@@ -142,14 +142,14 @@ class ActivationStatisticsTest {
     @Test
     void doesNotGoOnWithoutTheStatisticsOfTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY)) {
             observeFirst(killed);
             saved = killed.save();
         }
         byte[] whole = Files.readAllBytes(file);
         for (byte[] broken : List.of(new byte[0], java.util.Arrays.copyOf(whole, whole.length - 1), new byte[999])) {
             Files.write(file, broken);
-            try (StatisticsFile next = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+            try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY)) {
                 assertThatThrownBy(() -> next.restore(saved))
                         .isInstanceOf(IOException.class)
                         .hasMessage(file + ": the statistics of the blocks that were done are gone");
@@ -164,7 +164,7 @@ class ActivationStatisticsTest {
 
     @Test
     void aPassThatMissedABlockOrSawOneTwiceIsADefect() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
             observeFirst(statistics);
             assertThatThrownBy(statistics::finish)
                     .isInstanceOf(IllegalStateException.class)
@@ -210,7 +210,7 @@ class ActivationStatisticsTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> read.matrix(manager, SECOND, Statistic.AUTOCORRELATION))
                 .withMessage("autocorrelation of o was not collected");
-        assertThat(WantedStatistics.of(ALL, LINEARS, linear -> true)).isEqualTo(WantedStatistics.ofEvery(ALL));
+        assertThat(WantedStatistics.of(ALL, LINEARS, linear -> true)).isEqualTo(EVERY);
         Set<Statistic> vectors = EnumSet.of(Statistic.MAX);
         assertThat(WantedStatistics.of(vectors, LINEARS, linear -> false)).isEqualTo(WantedStatistics.ofEvery(vectors));
     }
@@ -227,7 +227,7 @@ class ActivationStatisticsTest {
 
     @Test
     void refusesAMatrixOfAnotherShape() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, WantedStatistics.ofEvery(ALL))) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
