@@ -18,7 +18,7 @@ import org.junit.jupiter.api.Test;
 class ArchitectureTest {
     private static final String BASE = "dev.ptq";
 
-    private static final String DOMAIN = "method calibrate evaluate model format data tensor config progress";
+    private static final String DOMAIN = "method calibrate evaluate model weights format data tensor config progress";
 
     /**
      * Each package and what it may use. Numerics report to nobody, and reports know runs, not experiments: who calls
@@ -27,20 +27,21 @@ class ArchitectureTest {
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
             Map.entry("cli", "sweep report stage run train lqer hub " + DOMAIN),
             Map.entry("sweep", "report stage run config progress"),
-            Map.entry("report", "run chart tensor config progress"),
+            Map.entry("report", "run chart weights tensor config progress"),
             Map.entry("stage", "run hub " + DOMAIN),
             Map.entry("run", "lock config progress"),
-            Map.entry("method", "calibrate format model data tensor config progress"),
-            Map.entry("train", "evaluate model data tensor chart config progress"),
+            Map.entry("method", "calibrate format model weights data tensor config progress"),
+            Map.entry("train", "evaluate model weights data tensor chart config progress"),
             Map.entry("lqer", "format config"),
-            Map.entry("calibrate", "model data tensor config progress"),
-            Map.entry("evaluate", "model data tensor config progress"),
-            Map.entry("model", "format hub tensor config progress"),
+            Map.entry("calibrate", "model weights data tensor config progress"),
+            Map.entry("evaluate", "model weights data tensor config progress"),
+            Map.entry("model", "format weights tensor config progress"),
             Map.entry("format", "tensor config progress"),
             Map.entry("data", "parquet hub tensor config progress"),
             Map.entry("parquet", ""),
             Map.entry("hub", "lock config progress"),
             Map.entry("lock", ""),
+            Map.entry("weights", "hub tensor config progress"),
             Map.entry("tensor", "progress"),
             Map.entry("chart", ""),
             Map.entry("config", ""),

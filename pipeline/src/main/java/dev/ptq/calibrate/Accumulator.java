@@ -2,7 +2,7 @@ package dev.ptq.calibrate;
 
 import ai.djl.ndarray.NDArray;
 
-/** Sums up the activations of one input site, batch by batch. A value that is NaN stays one in the result. */
+/** Sums up the activations of one input hook point, batch by batch. A value that is NaN stays one in the result. */
 interface Accumulator extends AutoCloseable {
     /** Takes in one batch, {@code [batch, tokens, features]}. */
     void add(NDArray input);

@@ -3,10 +3,10 @@ package dev.ptq.calibrate;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.Site;
 import dev.ptq.tensor.NativeFloats;
-import dev.ptq.tensor.Safetensors;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -15,7 +15,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Statistics of the inputs of linears, one per input site, under names such as
+ * Statistics of the inputs of linears, one per input hook point, under names such as
  * {@code blocks.0.attn_in.max_batch_mean_abs}. Those of a {@link StatisticsFile} are in memory but for the matrices, which
  * stay there until they are asked for.
  */
@@ -31,7 +31,7 @@ public final class ActivationStatistics {
     /** Watches a pass, or one block of it, and keeps everything in memory; see {@link #finished}. */
     public static final class Collector implements ActivationObserver, AutoCloseable {
         /** What a sum is of. */
-        private record Key(int block, Site site, Statistic statistic, int features) {}
+        private record Key(int block, HookPoint hookPoint, Statistic statistic, int features) {}
 
         /** Takes in a finished statistic, row by row. */
         interface Target {
@@ -47,11 +47,12 @@ public final class ActivationStatistics {
         }
 
         @Override
-        public void observe(int block, Site site, NDArray input) {
+        public void observe(int block, HookPoint hookPoint, NDArray input) {
             int features = Tokens.features(input);
-            for (Statistic statistic : wanted.of(block, site)) {
+            for (Statistic statistic : wanted.of(block, hookPoint)) {
                 accumulators
-                        .computeIfAbsent(new Key(block, site, statistic, features), key -> statistic.start(features))
+                        .computeIfAbsent(
+                                new Key(block, hookPoint, statistic, features), key -> statistic.start(features))
                         .add(input);
             }
         }
@@ -67,7 +68,7 @@ public final class ActivationStatistics {
                     accumulator.row(i, row);
                     System.arraycopy(row, 0, all, i * row.length, row.length);
                 }
-                values.put(name(key.block(), key.site(), key.statistic()), all);
+                values.put(name(key.block(), key.hookPoint(), key.statistic()), all);
             });
             return new ActivationStatistics(values, Optional.empty());
         }
@@ -79,7 +80,7 @@ public final class ActivationStatistics {
                 float[] row = new float[key.features()];
                 for (int i = 0; i < (key.statistic().isMatrix() ? row.length : 1); i++) {
                     entry.getValue().row(i, row);
-                    target.row(name(key.block(), key.site(), key.statistic()), i, row);
+                    target.row(name(key.block(), key.hookPoint(), key.statistic()), i, row);
                 }
             }
             close();
@@ -137,7 +138,7 @@ public final class ActivationStatistics {
             return NativeFloats.of(manager, inMemory(linear, statistic), shape);
         }
         try (Safetensors tensors = Safetensors.open(matrices.get())) {
-            String name = name(linear.block(), linear.site(), statistic);
+            String name = name(linear.block(), linear.hookPoint(), statistic);
             if (!tensors.entries().containsKey(name)) {
                 throw notCollected(linear, statistic);
             }
@@ -150,7 +151,7 @@ public final class ActivationStatistics {
     }
 
     private float[] inMemory(LinearSpec linear, Statistic statistic) {
-        float[] found = values.get(name(linear.block(), linear.site(), statistic));
+        float[] found = values.get(name(linear.block(), linear.hookPoint(), statistic));
         if (found == null) {
             throw notCollected(linear, statistic);
         }
@@ -161,11 +162,11 @@ public final class ActivationStatistics {
         return new IllegalArgumentException(statistic.label() + " of " + linear.module() + " was not collected");
     }
 
-    static String name(int block, Site site, Statistic statistic) {
-        return input(block, site) + "." + statistic.label();
+    static String name(int block, HookPoint hookPoint, Statistic statistic) {
+        return input(block, hookPoint) + "." + statistic.label();
     }
 
-    static String input(int block, Site site) {
-        return "blocks." + block + "." + site.label();
+    static String input(int block, HookPoint hookPoint) {
+        return "blocks." + block + "." + hookPoint.label();
     }
 }

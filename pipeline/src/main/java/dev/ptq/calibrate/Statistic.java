@@ -17,7 +17,7 @@ public enum Statistic {
     /** The mean square. */
     SECOND_MOMENT("second_moment", 1),
     /** The mean products of all pairs of features, a matrix. */
-    AUTOCORRELATION("autocorrelation", 2);
+    HESSIAN("hessian", 2);
 
     private final String label;
     private final int dimensions;
@@ -52,7 +52,7 @@ public enum Statistic {
             case ABS_MAX -> new AbsMax(features);
             case MID_RANGE -> new MidRange(features);
             case SECOND_MOMENT -> new SecondMoment(features);
-            case AUTOCORRELATION -> new Autocorrelation(features);
+            case HESSIAN -> new Hessian(features);
         };
     }
 }

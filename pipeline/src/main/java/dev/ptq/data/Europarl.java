@@ -8,11 +8,11 @@ final class Europarl {
     private Europarl() {}
 
     /** The English pieces, keyed by the day of the sitting, as neighbouring pieces are from one debate. */
-    static List<Document> documents(Stream<String> lines) {
+    static List<CorpusDocument> documents(Stream<String> lines) {
         return lines.map(line -> line.split("\t", -1))
                 .filter(parts -> English.is(parts[2]))
-                .map(parts ->
-                        new Document(parts[1], parts[2].replaceAll("\\h+", " ").strip()))
+                .map(parts -> new CorpusDocument(
+                        parts[1], parts[2].replaceAll("\\h+", " ").strip()))
                 .toList();
     }
 }

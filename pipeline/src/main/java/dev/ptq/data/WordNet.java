@@ -8,9 +8,9 @@ final class WordNet {
     private WordNet() {}
 
     /** The gloss of each synset, keyed by part of speech and offset, as synsets are named: {@code noun 00001740}. */
-    static List<Document> documents(String partOfSpeech, Stream<String> lines) {
+    static List<CorpusDocument> documents(String partOfSpeech, Stream<String> lines) {
         return lines.filter(line -> !line.startsWith(" "))
-                .map(line -> new Document(
+                .map(line -> new CorpusDocument(
                         partOfSpeech + " " + line.substring(0, line.indexOf(' ')),
                         line.substring(line.indexOf('|') + 1).strip()))
                 .toList();

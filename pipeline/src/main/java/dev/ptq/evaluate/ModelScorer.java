@@ -5,9 +5,9 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
-import dev.ptq.model.Places;
 import dev.ptq.model.Predictions;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
+import dev.ptq.model.TargetPositions;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.IntBuffer;
@@ -36,7 +36,7 @@ public final class ModelScorer implements RequestScorer {
     private final BlockRunner runner;
     private final int batchSize;
     private final boolean sharesPrefixes;
-    private final Unfinished unfinished;
+    private final ResumeState unfinished;
     private final Progress.Reporter reporter;
 
     /**
@@ -52,7 +52,7 @@ public final class ModelScorer implements RequestScorer {
             BlockRunner runner,
             int batchSize,
             boolean sharesPrefixes,
-            Unfinished unfinished,
+            ResumeState unfinished,
             Progress.Reporter reporter) {
         this.model = model;
         this.runner = runner;
@@ -105,7 +105,7 @@ public final class ModelScorer implements RequestScorer {
                         : plain(inputs, sequences);
                 Progress progress = reporter.start(
                         "score " + name, (long) states.size() * model.config().blocks(), "block passes")) {
-            runner.run(states, ActivationObserver.none(), progress, name, unfinished, Unfinished.Carried.nothing());
+            runner.run(states, ActivationObserver.none(), progress, name, unfinished, ResumeState.Carried.nothing());
             predictions = model.predictions(states, places(sequences));
         }
         for (int i = 0; i < requests.size(); i++) {
@@ -115,7 +115,7 @@ public final class ModelScorer implements RequestScorer {
         for (List<Asked> sequence : sequences) {
             for (Asked asked : sequence) {
                 results[2 * asked.request()] -= predictions.loss(place);
-                if (!predictions.isLikeliest(place)) {
+                if (!predictions.isGreedy(place)) {
                     results[2 * asked.request() + 1] = 0;
                 }
                 place++;
@@ -182,7 +182,7 @@ public final class ModelScorer implements RequestScorer {
         return asked.stream().sorted(Comparator.comparingInt(Asked::position)).toList();
     }
 
-    private static Places places(List<List<Asked>> sequences) {
+    private static TargetPositions places(List<List<Asked>> sequences) {
         int count = sequences.stream().mapToInt(List::size).sum();
         int[] which = new int[count];
         int[] positions = new int[count];
@@ -195,6 +195,6 @@ public final class ModelScorer implements RequestScorer {
                 tokens[place++] = asked.token();
             }
         }
-        return new Places(which, positions, tokens);
+        return new TargetPositions(which, positions, tokens);
     }
 }

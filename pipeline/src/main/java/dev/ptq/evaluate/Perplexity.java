@@ -8,9 +8,9 @@ import dev.ptq.model.Divergence;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
-import dev.ptq.model.Places;
 import dev.ptq.model.Predictions;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
+import dev.ptq.model.TargetPositions;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -208,7 +208,7 @@ public final class Perplexity {
             PerplexitySettings settings,
             int[][] chunks,
             OptionalInt padId,
-            Unfinished unfinished,
+            ResumeState unfinished,
             Progress.Reporter reporter)
             throws IOException {
         OptionalInt unscored = settings.protocol().unscored(padId);
@@ -243,7 +243,7 @@ public final class Perplexity {
             Models models,
             PerplexitySettings settings,
             int[][] documents,
-            Unfinished unfinished,
+            ResumeState unfinished,
             Progress.Reporter reporter)
             throws IOException {
         ModelScorer scorer =
@@ -281,7 +281,7 @@ public final class Perplexity {
             PerplexitySettings settings,
             int[][] chunks,
             OptionalInt unscored,
-            Unfinished unfinished,
+            ResumeState unfinished,
             Progress.Reporter reporter)
             throws IOException {
         int seqLen = settings.seqLen();
@@ -315,11 +315,11 @@ public final class Perplexity {
     }
 
     /** How chunks go through the model together. */
-    private record Pass(Models models, int batchSize, OptionalInt unscored, Unfinished unfinished, String name) {
+    private record Pass(Models models, int batchSize, OptionalInt unscored, ResumeState unfinished, String name) {
         /** Of each chunk the sum of its scored losses; with a reference also of divergences, and of agreements. */
         double[] sums(int[][] chunks, Progress progress, long stepsBefore) throws IOException {
             LanguageModel model = models.model();
-            Places places = Places.ofNextTokens(chunks);
+            TargetPositions places = TargetPositions.ofNextTokens(chunks);
             try (HiddenStates states = run(chunks, models.runner(), name, progress, stepsBefore)) {
                 Predictions predictions = model.predictions(states, places);
                 if (models.reference().isEmpty()) {
@@ -350,7 +350,7 @@ public final class Perplexity {
                         shifted(progress, stepsBefore),
                         passName,
                         unfinished,
-                        Unfinished.Carried.nothing());
+                        ResumeState.Carried.nothing());
                 return states;
             } catch (IOException | RuntimeException e) {
                 states.close();

@@ -166,7 +166,7 @@ public record BlockFloatFormat(
         @Override
         public void apply(float[] values, int at, int rows) {
             for (int row = 0; row < rows; row++) {
-                float[] from = Lines.row(values, at + row * columns, line, columns);
+                float[] from = RowKernels.row(values, at + row * columns, line, columns);
                 if (row == 0) {
                     magnitudes(from, columnMaxima, columns);
                 } else {
@@ -176,7 +176,7 @@ public record BlockFloatFormat(
             boolean fast = chooseScales();
             for (int row = 0; row < rows; row++) {
                 int start = at + row * columns;
-                float[] own = rows == 1 && start > 0 ? line : Lines.row(values, start, line, columns);
+                float[] own = rows == 1 && start > 0 ? line : RowKernels.row(values, start, line, columns);
                 if (!fast) {
                     roundSlowly(own);
                 } else if (ceil()) {
@@ -184,7 +184,7 @@ public record BlockFloatFormat(
                 } else {
                     roundPlainLine(own, scales, columns, largestCode);
                 }
-                Lines.store(own, values, start, columns);
+                RowKernels.store(own, values, start, columns);
             }
         }
 
@@ -207,7 +207,7 @@ public record BlockFloatFormat(
             int seenSmallest = Integer.MAX_VALUE;
             for (int block = 0, from = 0; from < columns; block++, from += blockColumns) {
                 int to = Math.min(columns, from + blockColumns);
-                int maximum = Lines.largestBits(columnMaxima, from, to);
+                int maximum = RowKernels.largestBits(columnMaxima, from, to);
                 maxima[block] = maximum;
                 sawZeros |= maximum == 0;
                 // zero becomes the largest there is
@@ -236,7 +236,7 @@ public record BlockFloatFormat(
             for (int i = 0; i < count; i++) {
                 float scale = scales[i];
                 float scaled = Math.max(-largestCode, Math.min(values[i] * scale, largestCode));
-                values[i] = ((scaled + Lines.WHOLE) - Lines.WHOLE) / scale;
+                values[i] = ((scaled + RowKernels.WHOLE) - RowKernels.WHOLE) / scale;
             }
         }
 
@@ -246,7 +246,7 @@ public record BlockFloatFormat(
                 float scale = scales[i];
                 float magnitude = Math.abs(value);
                 float scaled = Math.min((magnitude + OFFSET) * scale, largestCode);
-                float code = (scaled + Lines.WHOLE) - Lines.WHOLE;
+                float code = (scaled + RowKernels.WHOLE) - RowKernels.WHOLE;
                 float sign = Math.max(-1, Math.min(1, value * STEEP));
                 float touched = Math.min(1, Math.max(0, (magnitude - UNTOUCHED) * STEEP));
                 values[i] = touched * (sign * (code / scale)) + (1 - touched) * value;

@@ -5,7 +5,7 @@ import dev.ptq.tensor.Parallel;
 import java.nio.FloatBuffer;
 import java.util.Arrays;
 
-/** Rounds one row of blocks to integers, in loops over whole rows that become vector instructions; see {@link Lines}. */
+/** Rounds one row of blocks to integers, in loops over whole rows that become vector instructions; see {@link RowKernels}. */
 final class IntegerKernel implements Blocks.StripKernel {
     private final IntegerFormat format;
     private final int columns;
@@ -74,9 +74,9 @@ final class IntegerKernel implements Blocks.StripKernel {
             int start = at + row * columns;
             // a single row is in the line already
             boolean copied = rows == 1 && start > 0 && format.range() == IntegerFormat.Range.MINMAX;
-            float[] own = copied ? line : Lines.row(values, start, line, columns);
+            float[] own = copied ? line : RowKernels.row(values, start, line, columns);
             roundLine(own, scales, zeroPoints, columns, format.lowestCode(), format.highestCode());
-            Lines.store(own, values, start, columns);
+            RowKernels.store(own, values, start, columns);
         }
     }
 
@@ -88,7 +88,7 @@ final class IntegerKernel implements Blocks.StripKernel {
             Arrays.fill(above, start);
             Arrays.fill(below, start);
             for (int row = 0; row < rows; row++) {
-                reach(Lines.row(values, at + row * columns, line, columns), above, below, columns);
+                reach(RowKernels.row(values, at + row * columns, line, columns), above, below, columns);
             }
             if (format.includeZero()) {
                 // never negative, but a NaN may have a sign
@@ -116,8 +116,8 @@ final class IntegerKernel implements Blocks.StripKernel {
 
     private float largest(float[] reaches, int from, int to) {
         return format.includeZero()
-                ? Float.intBitsToFloat(Lines.largestBits(reaches, from, to))
-                : Lines.largest(reaches, from, to);
+                ? Float.intBitsToFloat(RowKernels.largestBits(reaches, from, to))
+                : RowKernels.largest(reaches, from, to);
     }
 
     private void chooseScales() {
@@ -157,7 +157,7 @@ final class IntegerKernel implements Blocks.StripKernel {
         for (int i = 0; i < count; i++) {
             float scale = scales[i];
             float zeroPoint = zeroPoints[i];
-            float code = ((values[i] / scale + Lines.WHOLE) - Lines.WHOLE) + zeroPoint;
+            float code = ((values[i] / scale + RowKernels.WHOLE) - RowKernels.WHOLE) + zeroPoint;
             values[i] = (Math.min(Math.max(code, least), most) - zeroPoint) * scale;
         }
     }

@@ -112,7 +112,7 @@ final class Linears {
     /** The linears of a block by their names in it, such as {@code self_attn.q_proj}. */
     private void readKinds(LqerTable layer, String prefix, Map<String, Operands> kinds) {
         for (String key : layer.keys()) {
-            if (!layer.hasTable(key) || Attention.isProduct(key)) {
+            if (!layer.hasTable(key) || AttentionProducts.isProduct(key)) {
                 continue;
             }
             LqerTable child = layer.table(key).orElseThrow();

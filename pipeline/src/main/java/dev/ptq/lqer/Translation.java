@@ -71,7 +71,8 @@ final class Translation {
         text.add(quantization);
         linears.write();
         text.add(attention);
-        root.table("q_config").ifPresent(table -> Attention.write(table, isOpt() ? "bmm" : "matmul", attention));
+        root.table("q_config")
+                .ifPresent(table -> AttentionProducts.write(table, isOpt() ? "bmm" : "matmul", attention));
         linears.writeOverrides(text);
     }
 

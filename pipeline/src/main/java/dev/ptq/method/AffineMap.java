@@ -2,7 +2,7 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import dev.ptq.model.Edge;
+import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.nio.FloatBuffer;
@@ -13,8 +13,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An invertible matrix on an edge, one for each head in attention, and perhaps a shift: what flows, as a row, is {@code
- * (x - shift) M⁻¹}, and a consumer's weight becomes {@code W Mᵀ}. {@code M} is the learned matrix times a mask that lets
+ * An invertible matrix on a mapping, one for each head in attention, and perhaps a shift: what flows, as a row, is {@code
+ * (x - shift) M⁻¹}, and a balance layer's weight becomes {@code W Mᵀ}. {@code M} is the learned matrix times a mask that lets
  * in one more diagonal on both sides as epochs pass, each value beside the main diagonal weakened by a stability factor.
  * Rows stay strictly diagonally dominant, so that {@code M} has an inverse. Source: AffineQuant (ICLR 2024).
  */
@@ -24,7 +24,7 @@ final class AffineMap implements EquivalentTransform {
     /** Where a row's other values grew too large, they are shrunk to this share of the one on the diagonal. */
     private static final float DOMINATED = 0.99f;
 
-    private final Edge edge;
+    private final SmoothingMapping mapping;
     private final HeadLayout heads;
     private final float stability;
     private final float floor;
@@ -44,14 +44,14 @@ final class AffineMap implements EquivalentTransform {
      */
     AffineMap(
             NDManager manager,
-            Edge edge,
+            SmoothingMapping mapping,
             HeadLayout heads,
             NDArray diagonal,
             @Nullable NDArray shift,
             double stability,
             double floor,
             double rate) {
-        this.edge = edge;
+        this.mapping = mapping;
         this.heads = heads;
         this.stability = (float) stability;
         this.floor = (float) floor;
@@ -62,7 +62,7 @@ final class AffineMap implements EquivalentTransform {
         for (int i = 0; i < values.length; i++) {
             start[i * size + i % size] = values[i];
         }
-        String label = edge.kind().label();
+        String label = mapping.kind().label();
         matrix = new Parameter(label + ".matrix", NativeFloats.of(manager, start, matrices, size, size), rate);
         this.shift = shift == null ? null : new Parameter(label + ".shift", shift, rate);
         mask = NativeFloats.create(manager, matrix.tensor().getShape());
@@ -123,52 +123,52 @@ final class AffineMap implements EquivalentTransform {
         NDArray m = matrix.tensor().mul(mask);
         NDArray inverse = Torch.inverse(m);
         NDArray offset = shift == null ? null : shift.tensor();
-        switch (edge.kind()) {
+        switch (mapping.kind()) {
             case ATTENTION_IN, MLP_IN -> behindNorm(tensors, m, inverse, offset);
             case VALUE_OUT -> {
-                String producer = edge.producer();
-                NDArray bias = tensors.get(producer + BIAS);
+                String smoothLayer = mapping.smoothLayer();
+                NDArray bias = tensors.get(smoothLayer + BIAS);
                 NDArray shifted =
                         bias == null ? offset == null ? null : offset.neg() : offset == null ? bias : bias.sub(offset);
                 if (shifted != null) {
                     NDArray rows = shifted.reshape(heads.kvHeads(), 1, size);
-                    tensors.put(producer + BIAS, rows.matMul(inverse).reshape(-1));
+                    tensors.put(smoothLayer + BIAS, rows.matMul(inverse).reshape(-1));
                 }
-                turnRows(tensors, producer + WEIGHT, inverse.transpose(0, 2, 1), 1);
-                edge.consumers().forEach(consumer -> {
-                    NDArray weight = Objects.requireNonNull(tensors.get(consumer + WEIGHT), consumer);
+                turnRows(tensors, smoothLayer + WEIGHT, inverse.transpose(0, 2, 1), 1);
+                mapping.balanceLayers().forEach(balanceLayer -> {
+                    NDArray weight = Objects.requireNonNull(tensors.get(balanceLayer + WEIGHT), balanceLayer);
                     if (offset != null) {
-                        ChannelScaling.addToBias(tensors, consumer, weight, heads.perQueryChannel(offset));
+                        ChannelScaling.addToBias(tensors, balanceLayer, weight, heads.perQueryChannel(offset));
                     }
-                    tensors.put(consumer + WEIGHT, turnedColumns(weight, m));
+                    tensors.put(balanceLayer + WEIGHT, turnedColumns(weight, m));
                 });
             }
             case QUERY_KEY -> {
-                turnRows(tensors, edge.producer() + WEIGHT, m, 1);
-                turnRows(tensors, edge.producer() + BIAS, m, 1);
-                edge.consumers().forEach(query -> {
+                turnRows(tensors, mapping.smoothLayer() + WEIGHT, m, 1);
+                turnRows(tensors, mapping.smoothLayer() + BIAS, m, 1);
+                mapping.balanceLayers().forEach(query -> {
                     turnRows(tensors, query + WEIGHT, inverse.transpose(0, 2, 1), heads.group());
                     turnRows(tensors, query + BIAS, inverse.transpose(0, 2, 1), heads.group());
                 });
             }
-            case MLP_MID -> throw new IllegalStateException("no matrix commutes with what lies on " + edge);
+            case MLP_MID -> throw new IllegalStateException("no matrix commutes with what lies on " + mapping);
         }
     }
 
     private void behindNorm(Map<String, NDArray> tensors, NDArray m, NDArray inverse, @Nullable NDArray offset) {
         NDArray back = m.reshape(size, size).transpose(1, 0);
-        String norm = edge.producer();
+        String norm = mapping.smoothLayer();
         if (offset != null) {
             NDArray bias = tensors.get(norm + BIAS);
             tensors.put(norm + BIAS, bias == null ? offset.neg() : bias.sub(offset));
         }
         tensors.put(norm + ".matrix", inverse.reshape(size, size));
-        edge.consumers().forEach(consumer -> {
-            NDArray weight = Objects.requireNonNull(tensors.get(consumer + WEIGHT), consumer);
+        mapping.balanceLayers().forEach(balanceLayer -> {
+            NDArray weight = Objects.requireNonNull(tensors.get(balanceLayer + WEIGHT), balanceLayer);
             if (offset != null) {
-                ChannelScaling.addToBias(tensors, consumer, weight, offset);
+                ChannelScaling.addToBias(tensors, balanceLayer, weight, offset);
             }
-            tensors.put(consumer + WEIGHT, weight.matMul(back));
+            tensors.put(balanceLayer + WEIGHT, weight.matMul(back));
         });
     }
 

@@ -3,7 +3,7 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigTable;
-import dev.ptq.model.Edge;
+import dev.ptq.model.SmoothingMapping;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -25,11 +25,12 @@ record AffineQuant(
         implements LearnedMethod.OfRanges {
     static AffineQuant read(ConfigTable table) {
         Transformation transformation = Transformation.read(table, ScaleStart.Rule.BALANCED, "zero", 5e-3);
-        List<Edge.Kind> edges = transformation.edges();
-        boolean norms = edges.contains(Edge.Kind.ATTENTION_IN) || edges.contains(Edge.Kind.MLP_IN);
+        List<SmoothingMapping.Kind> mappings = transformation.mappings();
+        boolean norms = mappings.contains(SmoothingMapping.Kind.ATTENTION_IN)
+                || mappings.contains(SmoothingMapping.Kind.MLP_IN);
         boolean normMatrix = norms && table.flag("norm_matrix", false);
-        boolean queryKeyMatrix = edges.contains(Edge.Kind.QUERY_KEY) && table.flag("q_k_matrix", true);
-        boolean matrices = normMatrix || queryKeyMatrix || edges.contains(Edge.Kind.VALUE_OUT);
+        boolean queryKeyMatrix = mappings.contains(SmoothingMapping.Kind.QUERY_KEY) && table.flag("q_k_matrix", true);
+        boolean matrices = normMatrix || queryKeyMatrix || mappings.contains(SmoothingMapping.Kind.VALUE_OUT);
         return new AffineQuant(
                 transformation,
                 Clipping.read(table),
@@ -45,44 +46,48 @@ record AffineQuant(
     }
 
     @Override
-    public List<EquivalentTransform> transforms(BlockWork work) {
+    public List<EquivalentTransform> transforms(BlockContext context) {
         List<EquivalentTransform> transforms = new ArrayList<>();
-        for (Edge edge : work.edges(transformation.kinds())) {
-            transforms.add(transform(work, edge));
+        for (SmoothingMapping mapping : context.mappings(transformation.kinds())) {
+            transforms.add(transform(context, mapping));
         }
         return transforms;
     }
 
-    private EquivalentTransform transform(BlockWork work, Edge edge) {
-        HeadLayout heads = HeadLayout.of(work.shape());
-        return switch (edge.kind()) {
+    private EquivalentTransform transform(BlockContext context, SmoothingMapping mapping) {
+        HeadLayout heads = HeadLayout.of(context.shape());
+        return switch (mapping.kind()) {
             case ATTENTION_IN, MLP_IN ->
                 normMatrix
-                        ? matrix(work, edge, transformation.startScale(work, edge))
-                        : transformation.scaling(work, edge);
+                        ? matrix(context, mapping, transformation.startScale(context, mapping))
+                        : transformation.scaling(context, mapping);
             case VALUE_OUT ->
-                matrix(work, edge, transformation.startScale(work, edge).reshape(heads.kvHeads(), heads.headDim()));
+                matrix(
+                        context,
+                        mapping,
+                        transformation.startScale(context, mapping).reshape(heads.kvHeads(), heads.headDim()));
             case QUERY_KEY -> {
                 if (!queryKeyMatrix) {
-                    yield transformation.scaling(work, edge);
+                    yield transformation.scaling(context, mapping);
                 }
                 if (heads.rotary() && transformation.queryKey() == Transformation.QueryKey.EXACT) {
                     yield new RotaryTurn(
-                            work.block().manager(), edge, heads, transformation.floor(), transformation.rate());
+                            context.block().manager(), mapping, heads, transformation.floor(), transformation.rate());
                 }
-                yield matrix(work, edge, work.block().manager().ones(new Shape(heads.kvHeads(), heads.headDim())));
+                yield matrix(
+                        context, mapping, context.block().manager().ones(new Shape(heads.kvHeads(), heads.headDim())));
             }
-            case MLP_MID -> transformation.scaling(work, edge);
+            case MLP_MID -> transformation.scaling(context, mapping);
         };
     }
 
-    private EquivalentTransform matrix(BlockWork work, Edge edge, NDArray diagonal) {
+    private EquivalentTransform matrix(BlockContext context, SmoothingMapping mapping, NDArray diagonal) {
         return new AffineMap(
-                work.block().manager(),
-                edge,
-                HeadLayout.of(work.shape()),
+                context.block().manager(),
+                mapping,
+                HeadLayout.of(context.shape()),
                 diagonal,
-                transformation.startShift(work, edge),
+                transformation.startShift(context, mapping),
                 stabilityFactor,
                 transformation.floor(),
                 transformation.rate());

@@ -34,13 +34,13 @@ final class BlockReconstruction implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(BlockReconstruction.class);
 
     /** How often the loss over all samples is taken where iterations are counted; else it is after each epoch. */
-    private static final int LOOKS = 10;
+    private static final int EVALUATIONS = 10;
     /** With fewer multiplications in the linears of a step, several threads are slower than one. */
     private static final long PRODUCTS_FOR_THREADS = 1L << 30;
     /** Native memory of small arrays is given back only when Java's own are collected. */
     private static final int STEPS_BETWEEN_COLLECTIONS = 200;
 
-    private final BlockWork work;
+    private final BlockContext context;
     private final BlockSamples samples;
     private final BlockParametrization parametrization;
     private final Training training;
@@ -57,29 +57,30 @@ final class BlockReconstruction implements AutoCloseable {
         private long forward;
         private long backward;
         private long optimizer;
-        private long looks;
+        private long evaluations;
 
-        BlockWork.TrainingSeconds seconds() {
-            return new BlockWork.TrainingSeconds(
-                    rounding / 1e9, forward / 1e9, backward / 1e9, optimizer / 1e9, looks / 1e9);
+        BlockContext.TrainingSeconds seconds() {
+            return new BlockContext.TrainingSeconds(
+                    rounding / 1e9, forward / 1e9, backward / 1e9, optimizer / 1e9, evaluations / 1e9);
         }
     }
 
     /** Prepares the training of the block at hand. */
-    BlockReconstruction(BlockWork work, BlockParametrization parametrization, Training training) throws IOException {
-        this.work = work;
-        this.samples = work.samples();
+    BlockReconstruction(BlockContext context, BlockParametrization parametrization, Training training)
+            throws IOException {
+        this.context = context;
+        this.samples = context.samples();
         this.parametrization = parametrization;
         this.training = training;
-        this.manager = work.block().manager().newSubManager();
-        this.original = work.block().tensors();
-        this.frozen = work.block().with(original, true);
+        this.manager = context.block().manager().newSubManager();
+        this.original = context.block().tensors();
+        this.frozen = context.block().with(original, true);
         if (training.quantizedActivations()) {
-            work.quantization().roundOperands(frozen);
+            context.quantization().roundOperands(frozen);
         }
         this.student = frozen.with(original, true);
         student.makeDifferentiable();
-        this.augmented = training.augmented() ? samples.outputsOnQuantizedPath(work.block()) : null;
+        this.augmented = training.augmented() ? samples.outputsOnQuantizedPath(context.block()) : null;
     }
 
     /** Trains, keeps the best, and hands the block's new tensors to the work at hand. */
@@ -87,12 +88,12 @@ final class BlockReconstruction implements AutoCloseable {
         long start = System.nanoTime();
         List<Parameter> parameters = parametrization.parameters();
         if (training.start().isPresent()) {
-            work.restore(training.start().get(), method, parameters);
+            context.restore(training.start().get(), method, parameters);
         }
         double nearest = lossOf(this::nearest);
         double initial = lossNow();
         if (!Double.isFinite(initial)) {
-            throw new IOException("block " + work.block().index() + ": before training the loss is " + initial
+            throw new IOException("block " + context.block().index() + ": before training the loss is " + initial
                     + "; a number format is out of range, or the learned parameters are");
         }
         Best best = new Best(parameters, initial);
@@ -105,12 +106,12 @@ final class BlockReconstruction implements AutoCloseable {
             borrow(scratch);
             Map<String, NDArray> transformed = parametrization.transformed(original);
             Map<String, NDArray> rounded = parametrization.rounded(transformed);
-            work.replace(transformed, rounded);
+            context.replace(transformed, rounded);
         }
-        work.keep(method, parameters);
-        work.report(new BlockWork.BlockReport(
+        context.keep(method, parameters);
+        context.report(new BlockContext.BlockReport(
                 method,
-                work.block().index(),
+                context.block().index(),
                 nearest,
                 initial,
                 best.loss,
@@ -156,10 +157,10 @@ final class BlockReconstruction implements AutoCloseable {
             parameter.tensor().setRequiresGradient(true);
             optimizer.add(parameter.name(), parameter.tensor(), parameter.rate(), 0, manager);
         }
-        SplittableRandom random = new SplittableRandom(work.seed());
+        SplittableRandom random = new SplittableRandom(context.seed());
         int perEpoch = training.epochs() > 0 ? training.stepsPerEpoch(samples.size()) : steps;
         int epochs = steps / perEpoch;
-        int lookEvery = training.epochs() > 0 ? perEpoch : (steps + LOOKS - 1) / LOOKS;
+        int evaluateEvery = training.epochs() > 0 ? perEpoch : (steps + EVALUATIONS - 1) / EVALUATIONS;
         boolean small = productsOfAStep() < PRODUCTS_FOR_THREADS;
         int[] order = {};
         for (int step = 0; step < steps; step++) {
@@ -179,11 +180,11 @@ final class BlockReconstruction implements AutoCloseable {
             optimizer.step(training.cosine() ? (1 + Math.cos(Math.PI * step / steps)) / 2 : 1, 1);
             parametrization.project();
             times.optimizer += System.nanoTime() - moment;
-            work.stepDone();
+            context.stepDone();
             if ((step + 1) % STEPS_BETWEEN_COLLECTIONS == 0) {
                 System.gc();
             }
-            if ((step + 1) % lookEvery == 0 || step + 1 == steps) {
+            if ((step + 1) % evaluateEvery == 0 || step + 1 == steps) {
                 double now = lossNow();
                 if (!Double.isFinite(now)) {
                     diverged(step, now, best);
@@ -195,7 +196,7 @@ final class BlockReconstruction implements AutoCloseable {
     }
 
     private void diverged(int step, double loss, Best best) throws IOException {
-        String what = "block " + work.block().index() + ", step " + (step + 1) + ": the loss is " + loss;
+        String what = "block " + context.block().index() + ", step " + (step + 1) + ": the loss is " + loss;
         if (training.onNonFinite() == Training.OnNonFinite.STOP) {
             throw new IOException(what + "; lower the learning rates, or set on_non_finite = \"keep_best\"");
         }
@@ -277,7 +278,7 @@ final class BlockReconstruction implements AutoCloseable {
 
     /** Multiplications in the linears of a step's forward pass. */
     private long productsOfAStep() {
-        long weights = work.block().linears().stream()
+        long weights = context.block().linears().stream()
                 .mapToLong(linear -> linear.spec().size())
                 .sum();
         return weights
@@ -295,7 +296,7 @@ final class BlockReconstruction implements AutoCloseable {
             borrow(scratch);
             return loss(tensors.get());
         } finally {
-            times.looks += System.nanoTime() - moment;
+            times.evaluations += System.nanoTime() - moment;
         }
     }
 
@@ -321,11 +322,12 @@ final class BlockReconstruction implements AutoCloseable {
     private Map<String, NDArray> nearest() {
         List<EquivalentTransform> none = new ArrayList<>();
         BlockParametrization plain = new BlockParametrization(
-                work.block(),
-                work.quantization(),
+                context.block(),
+                context.quantization(),
                 none,
-                linear -> WeightRounding.nearest(
-                        work.quantization().formats(linear.spec().weightName()).weight()));
+                linear -> WeightRounding.nearest(context.quantization()
+                        .formats(linear.spec().weightName())
+                        .weight()));
         return plain.rounded(new LinkedHashMap<>(original));
     }
 

@@ -1,7 +1,7 @@
 package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
-import dev.ptq.model.Edge;
+import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import java.nio.FloatBuffer;
 import java.util.List;
@@ -11,14 +11,14 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One positive factor for each channel of an edge, and perhaps a shift: what flows is {@code (x - shift) / scale}, and
- * the consumers' weights make up for it. Source: SmoothQuant (ICML 2023), OmniQuant (ICLR 2024).
+ * One positive factor for each channel of a mapping, and perhaps a shift: what flows is {@code (x - shift) / scale}, and
+ * the balance layers' weights make up for it. Source: SmoothQuant (ICML 2023), OmniQuant (ICLR 2024).
  */
 final class ChannelScaling implements EquivalentTransform {
     private static final String WEIGHT = ".weight";
     private static final String BIAS = ".bias";
 
-    private final Edge edge;
+    private final SmoothingMapping mapping;
     private final HeadLayout heads;
     private final float floor;
     private final Parameter scale;
@@ -27,16 +27,22 @@ final class ChannelScaling implements EquivalentTransform {
     /**
      * Starts from given values.
      *
-     * @param scale {@code [channels]} of the producer; between queries and keys {@code [kvHeads, headDim]}, or {@code
+     * @param scale {@code [channels]} of the smooth layer; between queries and keys {@code [kvHeads, headDim]}, or {@code
      *     [kvHeads, headDim / 2]} for one factor per pair that a rotation turns
      * @param shift {@code [channels]}
      * @param floor that training keeps factors above
      */
-    ChannelScaling(Edge edge, HeadLayout heads, NDArray scale, @Nullable NDArray shift, double floor, double rate) {
-        this.edge = edge;
+    ChannelScaling(
+            SmoothingMapping mapping,
+            HeadLayout heads,
+            NDArray scale,
+            @Nullable NDArray shift,
+            double floor,
+            double rate) {
+        this.mapping = mapping;
         this.heads = heads;
         this.floor = (float) floor;
-        String label = edge.kind().label();
+        String label = mapping.kind().label();
         this.scale = new Parameter(label + ".scale", scale, rate);
         this.shift = shift == null ? null : new Parameter(label + ".shift", shift, rate);
     }
@@ -61,36 +67,37 @@ final class ChannelScaling implements EquivalentTransform {
     public void apply(Map<String, NDArray> tensors) {
         NDArray factor = scale.tensor();
         NDArray offset = shift == null ? null : shift.tensor();
-        switch (edge.kind()) {
+        switch (mapping.kind()) {
             case ATTENTION_IN, MLP_IN -> {
-                tensors.computeIfPresent(edge.producer() + WEIGHT, (name, weight) -> weight.div(factor));
+                tensors.computeIfPresent(mapping.smoothLayer() + WEIGHT, (name, weight) -> weight.div(factor));
                 unshift(tensors, factor, offset);
-                edge.consumers().forEach(consumer -> takeUp(tensors, consumer, factor, offset));
+                mapping.balanceLayers().forEach(balanceLayer -> takeUp(tensors, balanceLayer, factor, offset));
             }
             case MLP_MID -> {
-                divideRows(tensors, edge.producer(), factor);
-                edge.consumers().forEach(consumer -> takeUp(tensors, consumer, factor, offset));
+                divideRows(tensors, mapping.smoothLayer(), factor);
+                mapping.balanceLayers().forEach(balanceLayer -> takeUp(tensors, balanceLayer, factor, offset));
             }
             case VALUE_OUT -> {
-                tensors.computeIfPresent(edge.producer() + WEIGHT, (name, weight) -> weight.div(factor.reshape(-1, 1)));
+                tensors.computeIfPresent(
+                        mapping.smoothLayer() + WEIGHT, (name, weight) -> weight.div(factor.reshape(-1, 1)));
                 unshift(tensors, factor, offset);
                 NDArray wide = heads.perQueryChannel(factor);
                 NDArray wideOffset = offset == null ? null : heads.perQueryChannel(offset);
-                edge.consumers().forEach(consumer -> takeUp(tensors, consumer, wide, wideOffset));
+                mapping.balanceLayers().forEach(balanceLayer -> takeUp(tensors, balanceLayer, wide, wideOffset));
             }
             case QUERY_KEY -> {
                 boolean paired = factor.getShape().get(1) < heads.headDim();
                 NDArray perKey = paired ? factor.concat(factor, 1) : factor;
                 NDArray perQuery = heads.perQueryChannel(perKey);
-                edge.consumers().forEach(query -> divideRows(tensors, query, perQuery));
-                multiplyRows(tensors, edge.producer(), perKey.reshape(-1));
+                mapping.balanceLayers().forEach(query -> divideRows(tensors, query, perQuery));
+                multiplyRows(tensors, mapping.smoothLayer(), perKey.reshape(-1));
             }
         }
     }
 
-    /** The producer's bias, which a shift creates where there is none: {@code (bias - shift) / scale}. */
+    /** The smooth layer's bias, which a shift creates where there is none: {@code (bias - shift) / scale}. */
     private void unshift(Map<String, NDArray> tensors, NDArray factor, @Nullable NDArray offset) {
-        String name = edge.producer() + BIAS;
+        String name = mapping.smoothLayer() + BIAS;
         NDArray bias = tensors.get(name);
         if (offset != null) {
             tensors.put(name, (bias == null ? offset.neg() : bias.sub(offset)).div(factor));
@@ -99,14 +106,14 @@ final class ChannelScaling implements EquivalentTransform {
         }
     }
 
-    /** A consumer's weight times the factors, by column, and its bias with what the shift would have given. */
+    /** A balance layer's weight times the factors, by column, and its bias with what the shift would have given. */
     private static void takeUp(
-            Map<String, NDArray> tensors, String consumer, NDArray factor, @Nullable NDArray offset) {
-        NDArray weight = Objects.requireNonNull(tensors.get(consumer + WEIGHT), consumer);
+            Map<String, NDArray> tensors, String balanceLayer, NDArray factor, @Nullable NDArray offset) {
+        NDArray weight = Objects.requireNonNull(tensors.get(balanceLayer + WEIGHT), balanceLayer);
         if (offset != null) {
-            addToBias(tensors, consumer, weight, offset);
+            addToBias(tensors, balanceLayer, weight, offset);
         }
-        tensors.put(consumer + WEIGHT, weight.mul(factor));
+        tensors.put(balanceLayer + WEIGHT, weight.mul(factor));
     }
 
     /** Adds {@code weight · offset} to a linear's bias. */

@@ -27,11 +27,11 @@ record Clipping(boolean learned, double init, double rate) {
     }
 
     /** The rounding of a linear's weight. */
-    WeightRounding rounding(BlockWork work, Linear linear) {
+    WeightRounding rounding(BlockContext context, Linear linear) {
         NumberFormat format =
-                work.quantization().formats(linear.spec().weightName()).weight();
+                context.quantization().formats(linear.spec().weightName()).weight();
         return learned && format instanceof IntegerFormat integer
-                ? new LearnedClipping(work.block().manager(), linear.spec(), integer, init, rate)
+                ? new LearnedClipping(context.block().manager(), linear.spec(), integer, init, rate)
                 : WeightRounding.nearest(format);
     }
 }

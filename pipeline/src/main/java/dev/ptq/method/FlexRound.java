@@ -75,18 +75,18 @@ record FlexRound(
     }
 
     @Override
-    public WeightRounding rounding(BlockWork work, Linear linear) {
+    public WeightRounding rounding(BlockContext context, Linear linear) {
         NumberFormat format =
-                work.quantization().formats(linear.spec().weightName()).weight();
+                context.quantization().formats(linear.spec().weightName()).weight();
         return format instanceof IntegerFormat integer
                 ? new LearnedDivision(
-                        work.block().manager(),
+                        context.block().manager(),
                         linear.spec(),
                         linear.weight(),
                         integer,
                         rank(linear.spec()),
                         rate,
-                        work.seed(linear.spec()))
+                        context.seed(linear.spec()))
                 : WeightRounding.nearest(format);
     }
 

@@ -4,12 +4,12 @@ import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.NumberFormat;
-import dev.ptq.model.Edge;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.SmoothingMapping;
 import java.io.IOException;
 import java.util.List;
 import java.util.Set;
@@ -32,11 +32,11 @@ interface LearnedMethod extends Method {
     }
 
     /** Returns how the weight of a linear is rounded while the block at hand is trained. */
-    WeightRounding rounding(BlockWork work, Linear linear);
+    WeightRounding rounding(BlockContext context, Linear linear);
 
     /** Returns what the block at hand is transformed by. */
-    default List<EquivalentTransform> transforms(BlockWork work) {
-        return transformation().scalings(work);
+    default List<EquivalentTransform> transforms(BlockContext context) {
+        return transformation().scalings(context);
     }
 
     /** A method that may learn the ranges of weights. */
@@ -54,8 +54,8 @@ interface LearnedMethod extends Method {
         }
 
         @Override
-        default WeightRounding rounding(BlockWork work, Linear linear) {
-            return clipping().rounding(work, linear);
+        default WeightRounding rounding(BlockContext context, Linear linear) {
+            return clipping().rounding(context, linear);
         }
     }
 
@@ -65,7 +65,7 @@ interface LearnedMethod extends Method {
     }
 
     @Override
-    default Set<Edge.Kind> transforms() {
+    default Set<SmoothingMapping.Kind> transforms() {
         return transformation().kinds();
     }
 
@@ -91,7 +91,7 @@ interface LearnedMethod extends Method {
 
     @Override
     default void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
-        Edges.check(transformation().edges(), shape, table);
+        MappingKeys.check(transformation().mappings(), shape, table);
         List<LinearSpec> linears = LanguageModel.linears(shape);
         if (quantization.weightsOnly().isNone()) {
             table.problem(
@@ -99,7 +99,7 @@ interface LearnedMethod extends Method {
                     name() + " trains a block whose weights are rounded, and no weight has a format: add one to"
                             + " [quantization.weight]");
         } else if (!learnsRounding() && transforms().isEmpty()) {
-            table.problem("method", name() + " has nothing to learn: no edge is transformed, and lwc is false");
+            table.problem("method", name() + " has nothing to learn: no mapping is transformed, and lwc is false");
         } else if (learnsRounding()) {
             linears.stream()
                     .filter(linear ->
@@ -126,10 +126,10 @@ interface LearnedMethod extends Method {
     }
 
     @Override
-    default void apply(BlockWork work) throws IOException {
+    default void apply(BlockContext context) throws IOException {
         BlockParametrization parametrization = new BlockParametrization(
-                work.block(), work.quantization(), transforms(work), linear -> rounding(work, linear));
-        try (BlockReconstruction reconstruction = new BlockReconstruction(work, parametrization, training())) {
+                context.block(), context.quantization(), transforms(context), linear -> rounding(context, linear));
+        try (BlockReconstruction reconstruction = new BlockReconstruction(context, parametrization, training())) {
             reconstruction.run(name());
         }
     }

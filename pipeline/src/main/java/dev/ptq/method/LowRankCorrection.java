@@ -45,7 +45,7 @@ public record LowRankCorrection(
         boolean singularValues)
         implements Method {
     private static final float SMALLEST_SCALE = 1e-4f;
-    /** Features of an input whose autocorrelation fits in one window, {@link NativeFloats#window}. */
+    /** Features of an input whose Hessian fits in one window, {@link NativeFloats#window}. */
     private static final int LARGEST_MATRIX = 23170;
 
     /** The format of factors that LQER has. */
@@ -60,7 +60,7 @@ public record LowRankCorrection(
         /** Input channels count by their mean square: the error of the output, were the channels independent. */
         SECOND_MOMENT("qera_approx", Optional.of(Statistic.SECOND_MOMENT)),
         /** The expected error of the output. */
-        AUTOCORRELATION("qera_exact", Optional.of(Statistic.AUTOCORRELATION));
+        HESSIAN("qera_exact", Optional.of(Statistic.HESSIAN));
 
         private final String method;
         private final Optional<Statistic> statistic;
@@ -112,7 +112,7 @@ public record LowRankCorrection(
                             + linears.get(0).weightName());
         }
         matched.stream()
-                .filter(linear -> metric == Metric.AUTOCORRELATION && linear.inFeatures() > LARGEST_MATRIX)
+                .filter(linear -> metric == Metric.HESSIAN && linear.inFeatures() > LARGEST_MATRIX)
                 .findFirst()
                 .ifPresent(linear -> table.problem(
                         "pattern",
@@ -141,26 +141,26 @@ public record LowRankCorrection(
     }
 
     @Override
-    public void apply(BlockWork work) throws IOException {
-        for (Linear linear : work.block().linears()) {
+    public void apply(BlockContext context) throws IOException {
+        for (Linear linear : context.block().linears()) {
             if (matches(linear.spec())) {
-                correct(work, linear);
+                correct(context, linear);
             }
         }
     }
 
-    private void correct(BlockWork work, Linear linear) throws IOException {
+    private void correct(BlockContext context, Linear linear) throws IOException {
         long start = System.nanoTime();
         LinearSpec spec = linear.spec();
-        NDManager owner = work.block().manager();
+        NDManager owner = context.block().manager();
         try (NDManager scratch = owner.newSubManager()) {
             NDArray weight = linear.weight();
             weight.tempAttach(scratch);
-            NDArray error = weight.sub(work.quantizedWeight(linear)).transpose(1, 0);
-            NDArray weights = weights(work, spec, scratch);
+            NDArray error = weight.sub(context.quantizedWeight(linear)).transpose(1, 0);
+            NDArray weights = weights(context, spec, scratch);
             LowRankSolver.Solution solution = isSquared()
-                    ? solver.solveSquared(error, weights, rank, work.seed(spec))
-                    : solver.solve(error, weights, rank, work.seed(spec));
+                    ? solver.solveSquared(error, weights, rank, context.seed(spec))
+                    : solver.solve(error, weights, rank, context.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
             double before = relative(error, weight);
@@ -168,24 +168,26 @@ public record LowRankCorrection(
             a.attach(owner);
             b.attach(owner);
             if (singularValues) {
-                keepSingularValues(work, spec, error, weights, solution);
+                keepSingularValues(context, spec, error, weights, solution);
             }
             double seconds = (System.nanoTime() - start) / 1e9;
-            work.correct(
+            context.correct(
                     spec,
                     a,
                     b,
-                    new BlockWork.LayerReport(name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
+                    new BlockContext.LayerReport(
+                            name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
         }
     }
 
     private void keepSingularValues(
-            BlockWork work, LinearSpec spec, NDArray error, NDArray weights, LowRankSolver.Solution solution) {
+            BlockContext context, LinearSpec spec, NDArray error, NDArray weights, LowRankSolver.Solution solution) {
         NDArray scaled = solution.singularValues()
                 .orElseGet(() -> isSquared()
                         ? LowRankSolver.singularValuesSquared(error, weights)
                         : LowRankSolver.singularValues(error.mul(weights.reshape(spec.inFeatures(), 1))));
-        work.keepSingularValues(spec, scaled, metric == Metric.IDENTITY ? scaled : LowRankSolver.singularValues(error));
+        context.keepSingularValues(
+                spec, scaled, metric == Metric.IDENTITY ? scaled : LowRankSolver.singularValues(error));
     }
 
     /** {@code ||error|| / ||weight||}, Frobenius; 0 where the weight is all zeros. */
@@ -198,22 +200,22 @@ public record LowRankCorrection(
     private boolean isSquared() {
         return switch (metric) {
             case IDENTITY, MEAN_ABS -> false;
-            case SECOND_MOMENT, AUTOCORRELATION -> true;
+            case SECOND_MOMENT, HESSIAN -> true;
         };
     }
 
     /** What the solver takes as the metric. */
-    private NDArray weights(BlockWork work, LinearSpec spec, NDManager manager) throws IOException {
+    private NDArray weights(BlockContext context, LinearSpec spec, NDManager manager) throws IOException {
         NDArray weights = switch (metric) {
             case IDENTITY -> manager.ones(new Shape(spec.inFeatures()));
             case MEAN_ABS ->
                 NativeFloats.of(
                         manager,
-                        normalized(work.statistics().of(spec, Statistic.MAX_BATCH_MEAN_ABS)),
+                        normalized(context.statistics().of(spec, Statistic.MAX_BATCH_MEAN_ABS)),
                         spec.inFeatures());
             case SECOND_MOMENT ->
-                NativeFloats.of(manager, work.statistics().of(spec, Statistic.SECOND_MOMENT), spec.inFeatures());
-            case AUTOCORRELATION -> work.statistics().matrix(manager, spec, Statistic.AUTOCORRELATION);
+                NativeFloats.of(manager, context.statistics().of(spec, Statistic.SECOND_MOMENT), spec.inFeatures());
+            case HESSIAN -> context.statistics().matrix(manager, spec, Statistic.HESSIAN);
         };
         if (!NativeFloats.allFinite(weights)) {
             throw new IOException(spec.module() + ": the statistics of its input for " + name()

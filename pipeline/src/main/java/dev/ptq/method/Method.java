@@ -2,10 +2,10 @@ package dev.ptq.method;
 
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
-import dev.ptq.model.Edge;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.SmoothingMapping;
 import java.io.IOException;
 import java.util.Set;
 
@@ -28,10 +28,10 @@ public interface Method {
     void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table);
 
     /** Works on one block. */
-    void apply(BlockWork work) throws IOException;
+    void apply(BlockContext context) throws IOException;
 
-    /** The edges whose channels it rescales, which changes weights on both sides and what flows between. */
-    default Set<Edge.Kind> transforms() {
+    /** The mappings whose channels it rescales, which changes weights on both sides and what flows between. */
+    default Set<SmoothingMapping.Kind> transforms() {
         return Set.of();
     }
 

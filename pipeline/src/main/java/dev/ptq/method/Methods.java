@@ -31,9 +31,9 @@ public final class Methods {
         ENTRIES.put(
                 "qera_exact",
                 new Entry(
-                        "the least expected error of the output, from the activations' autocorrelation (QERA, ICLR"
+                        "the least expected error of the output, from the Hessian of the inputs (QERA, ICLR"
                                 + " 2025); needs calibration",
-                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.AUTOCORRELATION)));
+                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.HESSIAN)));
         ENTRIES.put(
                 "smoothquant",
                 new Entry(

@@ -6,7 +6,7 @@ import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
-import dev.ptq.model.Edge;
+import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import java.nio.FloatBuffer;
 import java.util.List;
@@ -18,7 +18,7 @@ import java.util.Map;
  * {@code a² + b²}.
  */
 final class RotaryTurn implements EquivalentTransform {
-    private final Edge edge;
+    private final SmoothingMapping mapping;
     private final HeadLayout heads;
     private final float floor;
     private final Parameter along;
@@ -30,13 +30,13 @@ final class RotaryTurn implements EquivalentTransform {
      * @param manager that owns the parameters, {@code [kvHeads, headDim / 2]}
      * @param floor that training keeps {@code a} above
      */
-    RotaryTurn(NDManager manager, Edge edge, HeadLayout heads, double floor, double rate) {
-        this.edge = edge;
+    RotaryTurn(NDManager manager, SmoothingMapping mapping, HeadLayout heads, double floor, double rate) {
+        this.mapping = mapping;
         this.heads = heads;
         this.floor = (float) floor;
         Shape shape = new Shape(heads.kvHeads(), heads.headDim() / 2);
-        along = new Parameter(edge.kind().label() + ".along", manager.ones(shape), rate);
-        across = new Parameter(edge.kind().label() + ".across", manager.zeros(shape), rate);
+        along = new Parameter(mapping.kind().label() + ".along", manager.ones(shape), rate);
+        across = new Parameter(mapping.kind().label() + ".across", manager.zeros(shape), rate);
     }
 
     @Override
@@ -57,8 +57,8 @@ final class RotaryTurn implements EquivalentTransform {
         NDArray a = along.tensor();
         NDArray b = across.tensor();
         NDArray square = a.mul(a).add(b.mul(b));
-        turn(tensors, edge.producer(), a, b, 1);
-        edge.consumers().forEach(query -> turn(tensors, query, a.div(square), b.div(square), heads.group()));
+        turn(tensors, mapping.smoothLayer(), a, b, 1);
+        mapping.balanceLayers().forEach(query -> turn(tensors, query, a.div(square), b.div(square), heads.group()));
     }
 
     private void turn(Map<String, NDArray> tensors, String linear, NDArray a, NDArray b, int group) {

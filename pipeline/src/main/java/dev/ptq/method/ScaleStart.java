@@ -2,15 +2,15 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import dev.ptq.calibrate.Statistic;
-import dev.ptq.model.Edge;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.Site;
+import dev.ptq.model.SmoothingMapping;
 import java.util.Arrays;
 import java.util.List;
 
 /**
- * How the factors of an edge's channels are derived from the largest magnitude {@code a} of each channel's activation,
+ * How the factors of a mapping's channels are derived from the largest magnitude {@code a} of each channel's activation,
  * and {@code w} of the weights that take it.
  *
  * @param rule of the derivation
@@ -28,15 +28,15 @@ record ScaleStart(Rule rule, double alpha) {
     }
 
     /**
-     * Returns a factor for each channel of the edge's consumers.
+     * Returns a factor for each channel of the mapping's balance layers.
      *
-     * @param consumers whose weights count
+     * @param balanceLayers whose weights count
      */
-    float[] scales(BlockWork work, Edge edge, List<String> consumers) {
-        float[] activation = statistic(work, edge, Statistic.ABS_MAX);
+    float[] scales(BlockContext context, SmoothingMapping mapping, List<String> balanceLayers) {
+        float[] activation = statistic(context, mapping, Statistic.ABS_MAX);
         float[] weight = new float[activation.length];
-        for (Linear linear : work.block().linears()) {
-            if (consumers.contains(linear.spec().shortName())) {
+        for (Linear linear : context.block().linears()) {
+            if (balanceLayers.contains(linear.spec().shortName())) {
                 try (NDArray magnitudes = linear.weight().abs();
                         NDArray columns = magnitudes.max(new int[] {0})) {
                     float[] values = columns.toFloatArray();
@@ -62,15 +62,15 @@ record ScaleStart(Rule rule, double alpha) {
         return (float) Math.max(scale, SMALLEST);
     }
 
-    /** A statistic of what the edge's consumers take, one value for each of their columns. */
-    static float[] statistic(BlockWork work, Edge edge, Statistic statistic) {
-        Site site = edge.kind().site().orElseThrow();
-        LinearSpec consumer = work.block().linears().stream()
+    /** A statistic of what the mapping's balance layers take, one value for each of their columns. */
+    static float[] statistic(BlockContext context, SmoothingMapping mapping, Statistic statistic) {
+        HookPoint hookPoint = mapping.kind().hookPoint().orElseThrow();
+        LinearSpec balanceLayer = context.block().linears().stream()
                 .map(Linear::spec)
-                .filter(spec -> spec.site() == site)
+                .filter(spec -> spec.hookPoint() == hookPoint)
                 .findFirst()
                 .orElseThrow();
-        return work.statistics().of(consumer, statistic);
+        return context.statistics().of(balanceLayer, statistic);
     }
 
     /** Ones, where no activation is taken. */

@@ -5,10 +5,10 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.NumberFormat;
-import dev.ptq.model.Edge;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import java.util.ArrayList;
 import java.util.EnumSet;
@@ -22,7 +22,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * How learnable equivalent transformations start and move.
  *
- * @param edges that are transformed; empty where nothing is
+ * @param mappings that are transformed; empty where nothing is
  * @param start of the factors
  * @param shift whether channels are shifted too
  * @param queryKey what is allowed between queries and keys
@@ -30,7 +30,12 @@ import org.jspecify.annotations.Nullable;
  * @param rate of learning
  */
 record Transformation(
-        List<Edge.Kind> edges, ScaleStart start, Shift shift, QueryKey queryKey, double floor, double rate) {
+        List<SmoothingMapping.Kind> mappings,
+        ScaleStart start,
+        Shift shift,
+        QueryKey queryKey,
+        double floor,
+        double rate) {
     /** Whether channels are shifted, and from where. */
     enum Shift {
         /** From the middle of the range, for OPT with rounded activations; not at all for others. */
@@ -51,8 +56,11 @@ record Transformation(
         FREE
     }
 
-    private static final List<Edge.Kind> USUAL =
-            List.of(Edge.Kind.ATTENTION_IN, Edge.Kind.VALUE_OUT, Edge.Kind.QUERY_KEY, Edge.Kind.MLP_IN);
+    private static final List<SmoothingMapping.Kind> USUAL = List.of(
+            SmoothingMapping.Kind.ATTENTION_IN,
+            SmoothingMapping.Kind.VALUE_OUT,
+            SmoothingMapping.Kind.QUERY_KEY,
+            SmoothingMapping.Kind.MLP_IN);
 
     /** No transformation. */
     static Transformation none() {
@@ -66,11 +74,12 @@ record Transformation(
      * @param rule of the factors at the start; its alpha is a key where it has one
      */
     static Transformation read(ConfigTable table, ScaleStart.Rule rule, String shift, double rate) {
-        List<Edge.Kind> edges = Edges.read(table, USUAL, EnumSet.allOf(Edge.Kind.class));
-        if (edges.isEmpty()) {
+        List<SmoothingMapping.Kind> mappings =
+                MappingKeys.read(table, USUAL, EnumSet.allOf(SmoothingMapping.Kind.class));
+        if (mappings.isEmpty()) {
             return none();
         }
-        boolean fromStatistics = edges.stream().anyMatch(kind -> kind != Edge.Kind.QUERY_KEY);
+        boolean fromStatistics = mappings.stream().anyMatch(kind -> kind != SmoothingMapping.Kind.QUERY_KEY);
         double alpha = fromStatistics && rule == ScaleStart.Rule.BALANCED ? table.decimal("alpha", 0.5, 0, 1) : 0;
         Map<String, Shift> shifts = new LinkedHashMap<>();
         shifts.put("auto", Shift.AUTO);
@@ -82,26 +91,30 @@ record Transformation(
         queryKeys.put("free", QueryKey.FREE);
         // a key that would do nothing is not read, and so refused
         return new Transformation(
-                edges,
+                mappings,
                 new ScaleStart(rule, alpha),
-                edges.stream().anyMatch(Transformation::takesShift) ? table.choice("shift", shifts, shift) : Shift.NONE,
-                edges.contains(Edge.Kind.QUERY_KEY) ? table.choice("q_k", queryKeys, "exact") : QueryKey.EXACT,
+                mappings.stream().anyMatch(Transformation::takesShift)
+                        ? table.choice("shift", shifts, shift)
+                        : Shift.NONE,
+                mappings.contains(SmoothingMapping.Kind.QUERY_KEY)
+                        ? table.choice("q_k", queryKeys, "exact")
+                        : QueryKey.EXACT,
                 table.decimal("scale_floor", 1e-2, 1e-6, 1),
                 table.decimal("let_learning_rate", rate, 0, 10));
     }
 
-    private static boolean takesShift(Edge.Kind kind) {
-        return kind.afterNorm() || kind == Edge.Kind.VALUE_OUT;
+    private static boolean takesShift(SmoothingMapping.Kind kind) {
+        return kind.afterNorm() || kind == SmoothingMapping.Kind.VALUE_OUT;
     }
 
     /** The same with the rate that a table may have. */
     Transformation adapted(ConfigTable table) {
         return new Transformation(
-                edges, start, shift, queryKey, floor, table.decimal("let_learning_rate", rate, 0, 10));
+                mappings, start, shift, queryKey, floor, table.decimal("let_learning_rate", rate, 0, 10));
     }
 
     Set<Statistic> statistics() {
-        if (edges.stream().allMatch(kind -> kind.site().isEmpty())) {
+        if (mappings.stream().allMatch(kind -> kind.hookPoint().isEmpty())) {
             return Set.of();
         }
         return shift == Shift.AUTO || shift == Shift.MID_RANGE
@@ -109,54 +122,55 @@ record Transformation(
                 : EnumSet.of(Statistic.ABS_MAX);
     }
 
-    Set<Edge.Kind> kinds() {
-        return Set.copyOf(edges);
+    Set<SmoothingMapping.Kind> kinds() {
+        return Set.copyOf(mappings);
     }
 
-    /** A factor per channel on every edge. */
-    List<EquivalentTransform> scalings(BlockWork work) {
+    /** A factor per channel on every mapping. */
+    List<EquivalentTransform> scalings(BlockContext context) {
         List<EquivalentTransform> transforms = new ArrayList<>();
-        work.edges(kinds()).forEach(edge -> transforms.add(scaling(work, edge)));
+        context.mappings(kinds()).forEach(mapping -> transforms.add(scaling(context, mapping)));
         return transforms;
     }
 
-    /** A factor per channel on one edge. */
-    EquivalentTransform scaling(BlockWork work, Edge edge) {
-        HeadLayout heads = HeadLayout.of(work.shape());
-        return new ChannelScaling(edge, heads, startScale(work, edge), startShift(work, edge), floor, rate);
+    /** A factor per channel on one mapping. */
+    EquivalentTransform scaling(BlockContext context, SmoothingMapping mapping) {
+        HeadLayout heads = HeadLayout.of(context.shape());
+        return new ChannelScaling(
+                mapping, heads, startScale(context, mapping), startShift(context, mapping), floor, rate);
     }
 
     /** The factors at the start, in the shape that {@link ChannelScaling} takes. */
-    NDArray startScale(BlockWork work, Edge edge) {
-        HeadLayout heads = HeadLayout.of(work.shape());
-        NDManager manager = work.block().manager();
-        if (edge.kind() == Edge.Kind.QUERY_KEY) {
+    NDArray startScale(BlockContext context, SmoothingMapping mapping) {
+        HeadLayout heads = HeadLayout.of(context.shape());
+        NDManager manager = context.block().manager();
+        if (mapping.kind() == SmoothingMapping.Kind.QUERY_KEY) {
             boolean paired = heads.rotary() && queryKey == QueryKey.EXACT;
             int channels = paired ? heads.headDim() / 2 : heads.headDim();
             return NativeFloats.of(manager, ScaleStart.ones(heads.kvHeads() * channels), heads.kvHeads(), channels);
         }
-        float[] scales = start.scales(work, edge, edge.consumers().subList(0, 1));
-        float[] own = edge.kind() == Edge.Kind.VALUE_OUT ? heads.largestOfGroup(scales) : scales;
+        float[] scales = start.scales(context, mapping, mapping.balanceLayers().subList(0, 1));
+        float[] own = mapping.kind() == SmoothingMapping.Kind.VALUE_OUT ? heads.largestOfGroup(scales) : scales;
         return NativeFloats.of(manager, own, own.length);
     }
 
-    /** The shift at the start, {@code [channels]}, where the edge takes one. */
+    /** The shift at the start, {@code [channels]}, where the mapping takes one. */
     @Nullable
-    NDArray startShift(BlockWork work, Edge edge) {
-        Shift wanted = shift == Shift.AUTO ? usual(work) : shift;
-        if (!takesShift(edge.kind()) || wanted == Shift.NONE) {
+    NDArray startShift(BlockContext context, SmoothingMapping mapping) {
+        Shift wanted = shift == Shift.AUTO ? usual(context) : shift;
+        if (!takesShift(mapping.kind()) || wanted == Shift.NONE) {
             return null;
         }
-        HeadLayout heads = HeadLayout.of(work.shape());
-        float[] values =
-                ScaleStart.statistic(work, edge, wanted == Shift.MID_RANGE ? Statistic.MID_RANGE : Statistic.ABS_MAX);
+        HeadLayout heads = HeadLayout.of(context.shape());
+        float[] values = ScaleStart.statistic(
+                context, mapping, wanted == Shift.MID_RANGE ? Statistic.MID_RANGE : Statistic.ABS_MAX);
         if (wanted == Shift.ZERO) {
             values = new float[values.length];
         }
-        if (edge.kind() == Edge.Kind.VALUE_OUT) {
+        if (mapping.kind() == SmoothingMapping.Kind.VALUE_OUT) {
             values = firstOfGroup(values, heads);
         }
-        return NativeFloats.of(work.block().manager(), values, values.length);
+        return NativeFloats.of(context.block().manager(), values, values.length);
     }
 
     /** A key head's shift is where the first of its query heads has it: the others see the same values. */
@@ -168,12 +182,12 @@ record Transformation(
         return first;
     }
 
-    private static Shift usual(BlockWork work) {
-        boolean rounded = work.block().linears().stream()
+    private static Shift usual(BlockContext context) {
+        boolean rounded = context.block().linears().stream()
                 .map(Linear::spec)
                 .map(LinearSpec::weightName)
-                .map(name -> work.quantization().formats(name).activation())
+                .map(name -> context.quantization().formats(name).activation())
                 .anyMatch(Predicate.not(NumberFormat::isNone));
-        return work.shape().family() == ModelConfig.Family.OPT && rounded ? Shift.MID_RANGE : Shift.NONE;
+        return context.shape().family() == ModelConfig.Family.OPT && rounded ? Shift.MID_RANGE : Shift.NONE;
     }
 }

@@ -6,7 +6,7 @@ import ai.djl.ndarray.NDArray;
 @FunctionalInterface
 public interface ActivationObserver {
     /** Looks at an input, {@code [batch, tokens, features]}, without keeping it. */
-    void observe(int block, Site site, NDArray input);
+    void observe(int block, HookPoint hookPoint, NDArray input);
 
     /** Whether it does not matter in which order inputs are shown, nor whether several are at once. */
     default boolean inAnyOrder() {
@@ -17,7 +17,7 @@ public interface ActivationObserver {
     static ActivationObserver none() {
         return new ActivationObserver() {
             @Override
-            public void observe(int block, Site site, NDArray input) {}
+            public void observe(int block, HookPoint hookPoint, NDArray input) {}
 
             @Override
             public boolean inAnyOrder() {

@@ -2,6 +2,7 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -16,7 +17,7 @@ interface Architecture {
     List<LinearSpec> linears(int block);
 
     /** Where channels can be rescaled, in the order of the computation; the same in every block. */
-    List<Edge> edges();
+    List<SmoothingMapping> mappings();
 
     /** The other tensors of a block: name in the checkpoint to shape, in an order that is always the same. */
     Map<String, List<Long>> norms(int block);

@@ -162,11 +162,11 @@ public final class Block implements AutoCloseable {
      * Applies linears that share an input; it is rounded once per format.
      *
      * @param input contiguous, and the caller's to lose: where all linears have one format it is rounded in place
-     * @param names short names of linears at {@code site}
+     * @param names short names of linears at {@code hookPoint}
      * @return their outputs in the same order
      */
-    List<NDArray> project(Site site, NDArray input, ActivationObserver observer, String... names) {
-        observer.observe(index, site, input);
+    List<NDArray> project(HookPoint hookPoint, NDArray input, ActivationObserver observer, String... names) {
+        observer.observe(index, hookPoint, input);
         List<Linear> sharing = Arrays.stream(names)
                 .map(name -> present(linears.get(name), name))
                 .toList();

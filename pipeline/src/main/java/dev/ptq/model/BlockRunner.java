@@ -50,7 +50,7 @@ public final class BlockRunner implements AutoCloseable {
      * @throws IOException naming the block, if it makes a value that is NaN or infinite
      */
     public void run(HiddenStates states, ActivationObserver observer, Progress progress) throws IOException {
-        run(states, observer, progress, "", Unfinished.none(), Unfinished.Carried.nothing());
+        run(states, observer, progress, "", ResumeState.none(), ResumeState.Carried.nothing());
     }
 
     /**
@@ -64,10 +64,10 @@ public final class BlockRunner implements AutoCloseable {
             ActivationObserver observer,
             Progress progress,
             String name,
-            Unfinished unfinished,
-            Unfinished.Carried carried)
+            ResumeState unfinished,
+            ResumeState.Carried carried)
             throws IOException {
-        Unfinished.Pass saved = unfinished.pass(name, carried);
+        ResumeState.Pass saved = unfinished.pass(name, carried);
         int blocks = model.config().blocks();
         for (int index = saved.resume(states); index < blocks; index++) {
             Block block = block(index);

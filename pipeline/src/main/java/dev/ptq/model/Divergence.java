@@ -1,6 +1,6 @@
 package dev.ptq.model;
 
-/** How the predictions of two models differ, at each position of {@link Places}. */
+/** How the predictions of two models differ, at each position of {@link TargetPositions}. */
 public final class Divergence {
     private final double[] divergences;
     private final boolean[] agreements;

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
+import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
@@ -48,7 +49,7 @@ final class Head {
      *
      * @param finished what the head takes, batches of {@code [batch, tokens, width]}
      */
-    Predictions predictions(NDManager manager, List<NDArray> finished, Places places) throws IOException {
+    Predictions predictions(NDManager manager, List<NDArray> finished, TargetPositions places) throws IOException {
         LogSums logSums = new LogSums(places.rows());
         double[] targets = new double[places.count()];
         Maxima maxima = new Maxima(places.rows());
@@ -82,7 +83,7 @@ final class Head {
      *
      * @param reference of the one whose distribution is the first of the divergence
      */
-    Divergence divergence(NDManager manager, List<NDArray> reference, List<NDArray> other, Places places)
+    Divergence divergence(NDManager manager, List<NDArray> reference, List<NDArray> other, TargetPositions places)
             throws IOException {
         LogSums first = new LogSums(places.rows());
         LogSums second = new LogSums(places.rows());
@@ -116,7 +117,7 @@ final class Head {
         return new Divergence(divergences, agree);
     }
 
-    private void scan(NDManager manager, List<List<NDArray>> models, Places places, Consumer consumer)
+    private void scan(NDManager manager, List<List<NDArray>> models, TargetPositions places, Consumer consumer)
             throws IOException {
         int vocabulary = architecture.config().vocabSize();
         int width = architecture.config().embeddingSize();

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
+import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -79,8 +80,8 @@ public final class LanguageModel implements AutoCloseable {
     }
 
     /** Where the channels of a block of a model of this shape can be rescaled. */
-    public static List<Edge> edges(ModelConfig config) {
-        return architecture(config).edges();
+    public static List<SmoothingMapping> mappings(ModelConfig config) {
+        return architecture(config).mappings();
     }
 
     private static Architecture architecture(ModelConfig config) {
@@ -209,7 +210,9 @@ public final class LanguageModel implements AutoCloseable {
     double[][] nextTokenLosses(HiddenStates states, int[][] chunks, int headValues, int logitsAtOnce)
             throws IOException {
         Predictions predictions = predictions(
-                states, Places.ofNextTokens(chunks), new Head(checkpoint, architecture, headValues, logitsAtOnce));
+                states,
+                TargetPositions.ofNextTokens(chunks),
+                new Head(checkpoint, architecture, headValues, logitsAtOnce));
         double[][] losses = new double[chunks.length][chunks[0].length - 1];
         int place = 0;
         for (double[] chunk : losses) {
@@ -221,11 +224,11 @@ public final class LanguageModel implements AutoCloseable {
     }
 
     /** Scores places in sequences. */
-    public Predictions predictions(HiddenStates states, Places places) throws IOException {
+    public Predictions predictions(HiddenStates states, TargetPositions places) throws IOException {
         return predictions(states, places, head());
     }
 
-    private Predictions predictions(HiddenStates states, Places places, Head head) throws IOException {
+    private Predictions predictions(HiddenStates states, TargetPositions places, Head head) throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
             return head.predictions(scratch, finish(scratch, states), places);
         }
@@ -237,7 +240,8 @@ public final class LanguageModel implements AutoCloseable {
      * @param reference the last block's output of the one whose distribution is the measure
      * @param other likewise, for the same sequences in the same batches
      */
-    public Divergence divergence(HiddenStates reference, HiddenStates other, Places places) throws IOException {
+    public Divergence divergence(HiddenStates reference, HiddenStates other, TargetPositions places)
+            throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
             return head().divergence(scratch, finish(scratch, reference), finish(scratch, other), places);
         }

@@ -5,9 +5,10 @@ package dev.ptq.model;
  *
  * @param block of the model, from 0
  * @param module name in the checkpoint, such as {@code model.layers.0.self_attn.q_proj}
- * @param site whose activation it takes
+ * @param hookPoint whose activation it takes
  */
-public record LinearSpec(int block, String module, Site site, int outFeatures, int inFeatures, boolean hasBias) {
+public record LinearSpec(
+        int block, String module, HookPoint hookPoint, int outFeatures, int inFeatures, boolean hasBias) {
     /** The weight's name in the checkpoint, which override patterns match. */
     public String weightName() {
         return module + ".weight";

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.Torch;
+import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,23 +28,25 @@ record Llama(ModelConfig config) implements Architecture {
         boolean attentionBias = config.attentionBias();
         boolean mlpBias = config.mlpBias();
         return List.of(
-                new LinearSpec(block, attention + "q_proj", Site.ATTENTION_IN, queries, hidden, attentionBias),
-                new LinearSpec(block, attention + "k_proj", Site.ATTENTION_IN, keys, hidden, attentionBias),
-                new LinearSpec(block, attention + "v_proj", Site.ATTENTION_IN, keys, hidden, attentionBias),
-                new LinearSpec(block, attention + "o_proj", Site.ATTENTION_OUT, hidden, queries, attentionBias),
-                new LinearSpec(block, mlp + "gate_proj", Site.MLP_IN, middle, hidden, mlpBias),
-                new LinearSpec(block, mlp + "up_proj", Site.MLP_IN, middle, hidden, mlpBias),
-                new LinearSpec(block, mlp + "down_proj", Site.MLP_MID, hidden, middle, mlpBias));
+                new LinearSpec(block, attention + "q_proj", HookPoint.ATTENTION_IN, queries, hidden, attentionBias),
+                new LinearSpec(block, attention + "k_proj", HookPoint.ATTENTION_IN, keys, hidden, attentionBias),
+                new LinearSpec(block, attention + "v_proj", HookPoint.ATTENTION_IN, keys, hidden, attentionBias),
+                new LinearSpec(block, attention + "o_proj", HookPoint.ATTENTION_OUT, hidden, queries, attentionBias),
+                new LinearSpec(block, mlp + "gate_proj", HookPoint.MLP_IN, middle, hidden, mlpBias),
+                new LinearSpec(block, mlp + "up_proj", HookPoint.MLP_IN, middle, hidden, mlpBias),
+                new LinearSpec(block, mlp + "down_proj", HookPoint.MLP_MID, hidden, middle, mlpBias));
     }
 
     @Override
-    public List<Edge> edges() {
+    public List<SmoothingMapping> mappings() {
         return List.of(
-                new Edge(Edge.Kind.ATTENTION_IN, "input_layernorm", List.of("q_proj", "k_proj", "v_proj")),
-                new Edge(Edge.Kind.VALUE_OUT, "v_proj", List.of("o_proj")),
-                new Edge(Edge.Kind.QUERY_KEY, "k_proj", List.of("q_proj")),
-                new Edge(Edge.Kind.MLP_IN, "post_attention_layernorm", List.of("up_proj", "gate_proj")),
-                new Edge(Edge.Kind.MLP_MID, "up_proj", List.of("down_proj")));
+                new SmoothingMapping(
+                        SmoothingMapping.Kind.ATTENTION_IN, "input_layernorm", List.of("q_proj", "k_proj", "v_proj")),
+                new SmoothingMapping(SmoothingMapping.Kind.VALUE_OUT, "v_proj", List.of("o_proj")),
+                new SmoothingMapping(SmoothingMapping.Kind.QUERY_KEY, "k_proj", List.of("q_proj")),
+                new SmoothingMapping(
+                        SmoothingMapping.Kind.MLP_IN, "post_attention_layernorm", List.of("up_proj", "gate_proj")),
+                new SmoothingMapping(SmoothingMapping.Kind.MLP_MID, "up_proj", List.of("down_proj")));
     }
 
     @Override
@@ -81,7 +84,7 @@ record Llama(ModelConfig config) implements Architecture {
     @Override
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
         NDArray normed = norm(hidden, block, "input_layernorm");
-        List<NDArray> projected = block.project(Site.ATTENTION_IN, normed, observer, "q_proj", "k_proj", "v_proj");
+        List<NDArray> projected = block.project(HookPoint.ATTENTION_IN, normed, observer, "q_proj", "k_proj", "v_proj");
         NDArray queries =
                 Torch.rotate(Attention.split(projected.get(0), config.heads()), constants.cos(), constants.sin());
         NDArray keys =
@@ -89,13 +92,13 @@ record Llama(ModelConfig config) implements Architecture {
         NDArray values = Attention.split(projected.get(2), config.kvHeads());
         float divisor = (float) Math.sqrt(config.headDim());
         NDArray mixed = Attention.of(block, queries, keys, values, divisor, constants);
-        NDArray attended = hidden.add(block.dropped(
-                block.project(Site.ATTENTION_OUT, mixed, observer, "o_proj").get(0)));
+        NDArray attended = hidden.add(block.dropped(block.project(HookPoint.ATTENTION_OUT, mixed, observer, "o_proj")
+                .get(0)));
         NDArray middle = norm(attended, block, "post_attention_layernorm");
-        List<NDArray> gateAndUp = block.project(Site.MLP_IN, middle, observer, "gate_proj", "up_proj");
+        List<NDArray> gateAndUp = block.project(HookPoint.MLP_IN, middle, observer, "gate_proj", "up_proj");
         NDArray gated = Torch.siluTimes(gateAndUp.get(0), gateAndUp.get(1));
         NDArray output = block.dropped(
-                block.project(Site.MLP_MID, gated, observer, "down_proj").get(0));
+                block.project(HookPoint.MLP_MID, gated, observer, "down_proj").get(0));
         return block.differentiable() ? attended.add(output) : attended.addi(output);
     }
 

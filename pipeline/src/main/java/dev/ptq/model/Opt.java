@@ -6,6 +6,7 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
 import dev.ptq.tensor.Torch;
+import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -30,28 +31,29 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
         int middle = config.intermediateSize();
         boolean bias = config.attentionBias();
         return List.of(
-                new LinearSpec(block, attention + "q_proj", Site.ATTENTION_IN, hidden, hidden, bias),
-                new LinearSpec(block, attention + "k_proj", Site.ATTENTION_IN, hidden, hidden, bias),
-                new LinearSpec(block, attention + "v_proj", Site.ATTENTION_IN, hidden, hidden, bias),
-                new LinearSpec(block, attention + "out_proj", Site.ATTENTION_OUT, hidden, hidden, bias),
-                new LinearSpec(block, layer(block) + "fc1", Site.MLP_IN, middle, hidden, config.mlpBias()),
-                new LinearSpec(block, layer(block) + "fc2", Site.MLP_MID, hidden, middle, config.mlpBias()));
+                new LinearSpec(block, attention + "q_proj", HookPoint.ATTENTION_IN, hidden, hidden, bias),
+                new LinearSpec(block, attention + "k_proj", HookPoint.ATTENTION_IN, hidden, hidden, bias),
+                new LinearSpec(block, attention + "v_proj", HookPoint.ATTENTION_IN, hidden, hidden, bias),
+                new LinearSpec(block, attention + "out_proj", HookPoint.ATTENTION_OUT, hidden, hidden, bias),
+                new LinearSpec(block, layer(block) + "fc1", HookPoint.MLP_IN, middle, hidden, config.mlpBias()),
+                new LinearSpec(block, layer(block) + "fc2", HookPoint.MLP_MID, hidden, middle, config.mlpBias()));
     }
 
     @Override
-    public List<Edge> edges() {
-        List<Edge> edges = new ArrayList<>();
+    public List<SmoothingMapping> mappings() {
+        List<SmoothingMapping> mappings = new ArrayList<>();
         // a norm that comes after its sum feeds the residual stream too
         if (config.normFirst()) {
-            edges.add(new Edge(Edge.Kind.ATTENTION_IN, "self_attn_layer_norm", List.of("q_proj", "k_proj", "v_proj")));
+            mappings.add(new SmoothingMapping(
+                    SmoothingMapping.Kind.ATTENTION_IN, "self_attn_layer_norm", List.of("q_proj", "k_proj", "v_proj")));
         }
-        edges.add(new Edge(Edge.Kind.VALUE_OUT, "v_proj", List.of("out_proj")));
-        edges.add(new Edge(Edge.Kind.QUERY_KEY, "k_proj", List.of("q_proj")));
+        mappings.add(new SmoothingMapping(SmoothingMapping.Kind.VALUE_OUT, "v_proj", List.of("out_proj")));
+        mappings.add(new SmoothingMapping(SmoothingMapping.Kind.QUERY_KEY, "k_proj", List.of("q_proj")));
         if (config.normFirst()) {
-            edges.add(new Edge(Edge.Kind.MLP_IN, "final_layer_norm", List.of("fc1")));
+            mappings.add(new SmoothingMapping(SmoothingMapping.Kind.MLP_IN, "final_layer_norm", List.of("fc1")));
         }
-        edges.add(new Edge(Edge.Kind.MLP_MID, "fc1", List.of("fc2")));
-        return edges;
+        mappings.add(new SmoothingMapping(SmoothingMapping.Kind.MLP_MID, "fc1", List.of("fc2")));
+        return mappings;
     }
 
     @Override
@@ -113,7 +115,8 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
     @Override
     public NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer) {
         NDArray attentionIn = config.normFirst() ? norm(hidden, block, "self_attn_layer_norm") : own(hidden, block);
-        List<NDArray> projected = block.project(Site.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
+        List<NDArray> projected =
+                block.project(HookPoint.ATTENTION_IN, attentionIn, observer, "q_proj", "k_proj", "v_proj");
         // here the query is scaled before it is rounded, unlike llama's scores
         float scale = (float) (1 / Math.sqrt(config.headDim()));
         NDArray query = block.differentiable()
@@ -124,16 +127,16 @@ record Opt(ModelConfig config, String prefix) implements Architecture {
             heads.add(Attention.split(part, config.heads()));
         }
         NDArray mixed = Attention.of(block, heads.get(0), heads.get(1), heads.get(2), 1, constants);
-        NDArray attended = hidden.add(
-                block.project(Site.ATTENTION_OUT, mixed, observer, "out_proj").get(0));
+        NDArray attended = hidden.add(block.project(HookPoint.ATTENTION_OUT, mixed, observer, "out_proj")
+                .get(0));
         if (!config.normFirst()) {
             attended = norm(attended, block, "self_attn_layer_norm");
         }
         NDArray mlpIn = config.normFirst() ? norm(attended, block, "final_layer_norm") : own(attended, block);
         NDArray middle = Activation.relu(
-                block.project(Site.MLP_IN, mlpIn, observer, "fc1").get(0));
+                block.project(HookPoint.MLP_IN, mlpIn, observer, "fc1").get(0));
         NDArray output = attended.add(
-                block.project(Site.MLP_MID, middle, observer, "fc2").get(0));
+                block.project(HookPoint.MLP_MID, middle, observer, "fc2").get(0));
         return config.normFirst() ? output : norm(output, block, "final_layer_norm");
     }
 

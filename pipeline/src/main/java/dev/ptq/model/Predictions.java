@@ -1,7 +1,7 @@
 package dev.ptq.model;
 
 /**
- * What a model says of {@link Places}.
+ * What a model says of {@link TargetPositions}.
  *
  * <p>Arrays have one value for each place.
  */
@@ -20,7 +20,7 @@ public final class Predictions {
     }
 
     /** Whether no token is likelier, and no lower id as likely. */
-    public boolean isLikeliest(int place) {
+    public boolean isGreedy(int place) {
         return likeliest[place];
     }
 }

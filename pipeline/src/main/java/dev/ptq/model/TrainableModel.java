@@ -52,7 +52,8 @@ public final class TrainableModel implements AutoCloseable {
         for (int index = 0; index < config.blocks(); index++) {
             Block block = new Block(index, manager.newSubManager());
             for (LinearSpec spec : architecture.linears(index)) {
-                boolean toResidual = spec.site() == Site.ATTENTION_OUT || spec.site() == Site.MLP_MID;
+                boolean toResidual =
+                        spec.hookPoint() == HookPoint.ATTENTION_OUT || spec.hookPoint() == HookPoint.MLP_MID;
                 NDArray weight = initial(
                         Architecture.shape(spec.outFeatures(), spec.inFeatures()),
                         toResidual ? deviation / Math.sqrt(2.0 * config.blocks()) : deviation,

@@ -34,7 +34,7 @@ public interface Progress extends AutoCloseable {
 
         /** Now and then a line in the log. */
         static Reporter lines() {
-            return Lines::new;
+            return LogLines::new;
         }
 
         /** Silence. */

@@ -24,7 +24,7 @@ final class ErrorMapSection {
     private final List<String> notes = new ArrayList<>();
 
     /** Errors of one run; {@code after} is empty where nothing is corrected. */
-    private record Maps(String run, Map<Linear, Double> before, Map<Linear, Double> after) {
+    private record Maps(String run, Map<LinearName, Double> before, Map<LinearName, Double> after) {
         Stream<Double> all() {
             return Stream.concat(before.values().stream(), after.values().stream())
                     .filter(value -> Double.isFinite(value) && value >= 0);
@@ -41,10 +41,10 @@ final class ErrorMapSection {
 
     private void read(ResultRow row) {
         try {
-            Map<Linear, Double> before =
+            Map<LinearName, Double> before =
                     new LinkedHashMap<>(LayerTable.column(row.folder(), "quantize", "relative_error"));
             LayerTable.column(row.folder(), "approximate", "error_before").forEach(before::putIfAbsent);
-            Map<Linear, Double> after = LayerTable.column(row.folder(), "approximate", "error_after");
+            Map<LinearName, Double> after = LayerTable.column(row.folder(), "approximate", "error_after");
             if (!before.isEmpty()) {
                 runs.add(new Maps(row.run(), before, after));
             }
@@ -103,7 +103,12 @@ final class ErrorMapSection {
 
     /** All linears that there are, so that tables side by side have the same cells. */
     private static void table(
-            Html html, String caption, Map<Linear, Double> all, Map<Linear, Double> values, double low, double high) {
+            Html html,
+            String caption,
+            Map<LinearName, Double> all,
+            Map<LinearName, Double> values,
+            double low,
+            double high) {
         TreeSet<Integer> blocks = new TreeSet<>();
         all.keySet().forEach(linear -> blocks.add(linear.block()));
         List<Integer> shown = blocks.stream().limit(MOST_BLOCKS).toList();
@@ -111,10 +116,10 @@ final class ErrorMapSection {
         html.open("thead").open("tr").element("th", "block", "scope", "col");
         shown.forEach(block -> html.element("th", String.valueOf(block), "scope", "col"));
         html.close().close().open("tbody");
-        all.keySet().stream().map(Linear::kind).distinct().limit(MOST_KINDS).forEach(kind -> {
+        all.keySet().stream().map(LinearName::kind).distinct().limit(MOST_KINDS).forEach(kind -> {
             html.open("tr").element("th", kind, "scope", "row");
             for (int block : shown) {
-                Optional<Double> value = Optional.ofNullable(values.get(new Linear(block, kind)));
+                Optional<Double> value = Optional.ofNullable(values.get(new LinearName(block, kind)));
                 html.element(
                         "td",
                         value.map(ErrorMapSection::percent).orElse("–"),

@@ -30,10 +30,10 @@ final class LayerTable {
      * @param stage the folder of the file in the run's
      * @return nothing if there is no such file
      */
-    static Map<Linear, Double> column(Path run, String stage, String column) throws IOException {
+    static Map<LinearName, Double> column(Path run, String stage, String column) throws IOException {
         Path folder = run.resolve(stage);
         Path file = folder.resolve(FILE);
-        Map<Linear, Double> values = new LinkedHashMap<>();
+        Map<LinearName, Double> values = new LinkedHashMap<>();
         if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) || !Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
             return values;
         }
@@ -45,7 +45,7 @@ final class LayerTable {
         String text = new String(SmallFile.read(file, stage + "/" + FILE, MOST_BYTES), StandardCharsets.UTF_8);
         try (CSVParser parser = CSVParser.parse(new StringReader(text), format)) {
             for (CSVRecord row : parser) {
-                Optional<Linear> linear = Linear.of(row.get(MODULE));
+                Optional<LinearName> linear = LinearName.of(row.get(MODULE));
                 double value = Double.parseDouble(row.get(column));
                 linear.ifPresent(found -> values.put(found, value));
             }

@@ -77,7 +77,7 @@ final class ResultSearch {
             public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
                 String name = String.valueOf(file.getFileName());
                 boolean ofLqer = LqerFiles.isOne(name);
-                boolean ofSweep = name.equals(SweepFile.NAME);
+                boolean ofSweep = name.equals(FailedPoints.NAME);
                 if (attributes.isSymbolicLink()) {
                     if (ofLqer || ofSweep || Files.isDirectory(file)) {
                         warnings.add(root.name(file) + ": a link, not followed");
@@ -159,7 +159,7 @@ final class ResultSearch {
                     .max(Comparator.comparing(config -> config.values().size()))
                     .orElse(FlatConfig.none());
             try {
-                for (SweepFile.Failure failure : SweepFile.failures(file)) {
+                for (FailedPoints.Failure failure : FailedPoints.failures(file)) {
                     String run = join(root.name(folder), failure.point());
                     if (known.add(run)) {
                         FlatConfig settings = FlatConfig.ofChanges(failure.changes(), like);

@@ -1,6 +1,6 @@
 package dev.ptq.report;
 
-import dev.ptq.tensor.Safetensors;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
@@ -73,7 +73,7 @@ record Spectra(Map<String, TreeMap<Integer, Pair>> byKind) {
         for (String name : tensors.entries().keySet()) {
             if (name.endsWith(ERROR)) {
                 String module = name.substring(0, name.length() - ERROR.length());
-                Optional<Linear> linear = Linear.of(module);
+                Optional<LinearName> linear = LinearName.of(module);
                 if (linear.isPresent() && tensors.entries().containsKey(module + SCALED)) {
                     byKind.computeIfAbsent(linear.get().kind(), kind -> new TreeMap<>())
                             .put(

@@ -2,8 +2,8 @@ package dev.ptq.stage;
 
 import ai.djl.ndarray.NDManager;
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockSamples;
-import dev.ptq.method.BlockWork;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockRunner;
@@ -120,17 +120,17 @@ final class AdaptedStage implements Stage {
             try (Block block = model.load(last)) {
                 samples.enter(block);
                 progress.step(last + 1L);
-                BlockWork work = new BlockWork(
-                        new BlockWork.Setting(experiment.shape(), formats, experiment.statistics()),
+                BlockContext context = new BlockContext(
+                        new BlockContext.Setting(experiment.shape(), formats, experiment.statistics()),
                         block,
                         ApproximateStage.statistics(inputs),
                         Optional.of(samples),
                         settings.seed());
-                work.onStep(new ApproximateStage.StepCount(progress, last + 1L));
-                settings.adaptation().from(made.parameters()).apply(work);
-                ApproximateStage.logTraining(work);
-                ApproximateStage.Results results = ApproximateStage.Results.of(work);
-                results.save(files, work, Map.of()); // with ranges found beforehand nothing is transformed
+                context.onStep(new ApproximateStage.StepCount(progress, last + 1L));
+                settings.adaptation().from(made.parameters()).apply(context);
+                ApproximateStage.logTraining(context);
+                ApproximateStage.Results results = ApproximateStage.Results.of(context);
+                results.save(files, context, Map.of()); // with ranges found beforehand nothing is transformed
                 return results;
             }
         }

@@ -6,8 +6,8 @@ import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.data.Text;
 import dev.ptq.format.StaticIntegerFormat.Bounds;
+import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockSamples;
-import dev.ptq.method.BlockWork;
 import dev.ptq.method.Method;
 import dev.ptq.model.Block;
 import dev.ptq.model.LanguageModel;
@@ -15,9 +15,9 @@ import dev.ptq.model.Linear;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
-import dev.ptq.tensor.Safetensors;
-import dev.ptq.tensor.SafetensorsWriter;
 import dev.ptq.tensor.TensorEngine;
+import dev.ptq.weights.Safetensors;
+import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -113,7 +113,7 @@ final class ApproximateStage implements Stage {
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         ActivationStatistics statistics = statistics(inputs);
         Experiment experiment = workspace.experiment();
-        BlockWork.Setting setting = new BlockWork.Setting(
+        BlockContext.Setting setting = new BlockContext.Setting(
                 experiment.shape(),
                 ActivationRanges.in(settings.formats(), experiment.shape(), inputs),
                 experiment.statistics());
@@ -138,14 +138,14 @@ final class ApproximateStage implements Stage {
                         samples.get().enter(block);
                     }
                     if (!results.restore(files, kept)) {
-                        BlockWork work = new BlockWork(setting, block, statistics, samples, settings.seed());
-                        work.onStep(new StepCount(progress, (long) index * perBlock));
+                        BlockContext context = new BlockContext(setting, block, statistics, samples, settings.seed());
+                        context.onStep(new StepCount(progress, (long) index * perBlock));
                         for (Method step : settings.steps()) {
-                            step.apply(work);
+                            step.apply(context);
                         }
-                        logTraining(work);
-                        Results own = Results.of(work);
-                        own.save(files, work, ranges(work, block));
+                        logTraining(context);
+                        Results own = Results.of(context);
+                        own.save(files, context, ranges(context, block));
                         results.takeOver(own, kept);
                     }
                 }
@@ -199,10 +199,10 @@ final class ApproximateStage implements Stage {
     }
 
     /** The ranges of what flows into a block's linears, where a transformation changed them and formats ask for them. */
-    private Map<String, Bounds> ranges(BlockWork work, Block block) throws IOException {
+    private Map<String, Bounds> ranges(BlockContext context, Block block) throws IOException {
         Optional<ActivationStatistics> retaken =
                 workspace.experiment().quantization().hasStaticActivations()
-                        ? work.retakenStatistics()
+                        ? context.retakenStatistics()
                         : Optional.empty();
         return retaken.isEmpty()
                 ? Map.of()
@@ -212,8 +212,8 @@ final class ApproximateStage implements Stage {
                         Path.of("block " + block.index()));
     }
 
-    static void logTraining(BlockWork work) {
-        for (BlockWork.BlockReport report : work.blockReports()) {
+    static void logTraining(BlockContext context) {
+        for (BlockContext.BlockReport report : context.blockReports()) {
             log.info(
                     "block {}: {}: loss {} rounded to nearest, {} at the start, {} after step {} of {}, {} s",
                     report.block(),
@@ -257,7 +257,7 @@ final class ApproximateStage implements Stage {
 
         BlockFiles(Path folder, int index) {
             this.index = index;
-            done = folder.resolve(BlockWork.blockFile(index));
+            done = folder.resolve(BlockContext.blockFile(index));
             weights = folder.resolve("weights-" + index + ".safetensors");
             parameters = folder.resolve("parameters-" + index + ".safetensors");
         }
@@ -274,7 +274,7 @@ final class ApproximateStage implements Stage {
         private void move(Path file, Path folder) throws IOException {
             if (Files.exists(file)) {
                 Files.createDirectories(folder);
-                Files.move(file, folder.resolve(BlockWork.blockFile(index)));
+                Files.move(file, folder.resolve(BlockContext.blockFile(index)));
             }
         }
     }
@@ -303,30 +303,30 @@ final class ApproximateStage implements Stage {
         final Map<String, NDArray> singularValues = new LinkedHashMap<>();
         final List<List<Object>> rows = new ArrayList<>();
 
-        static Results of(BlockWork work) {
+        static Results of(BlockContext context) {
             Results results = new Results();
-            results.factors.putAll(work.factors());
-            results.singularValues.putAll(work.singularValues());
-            work.blockReports().forEach(report -> results.rows.add(row(report)));
-            work.layerReports().forEach(report -> results.rows.add(row(report)));
+            results.factors.putAll(context.factors());
+            results.singularValues.putAll(context.singularValues());
+            context.blockReports().forEach(report -> results.rows.add(row(report)));
+            context.layerReports().forEach(report -> results.rows.add(row(report)));
             return results;
         }
 
         /** Writes the file that says the block is done last. */
-        void save(BlockFiles files, BlockWork work, Map<String, Bounds> ranges) throws IOException {
-            Map<String, NDArray> changed = work.changed();
+        void save(BlockFiles files, BlockContext context, Map<String, Bounds> ranges) throws IOException {
+            Map<String, NDArray> changed = context.changed();
             if (!changed.isEmpty()) {
                 SafetensorsWriter.write(
                         files.weights,
                         changed,
                         Map.of(
                                 Approximated.ROUNDING_ERRORS,
-                                JsonMapper.shared().writeValueAsString(work.roundingErrors()),
+                                JsonMapper.shared().writeValueAsString(context.roundingErrors()),
                                 Approximated.RANGES,
                                 JsonMapper.shared().writeValueAsString(ranges)));
             }
-            if (!work.parameters().isEmpty()) {
-                SafetensorsWriter.write(files.parameters, work.parameters(), Map.of());
+            if (!context.parameters().isEmpty()) {
+                SafetensorsWriter.write(files.parameters, context.parameters(), Map.of());
             }
             Map<String, NDArray> tensors = new LinkedHashMap<>(factors);
             singularValues.forEach((name, values) -> tensors.put(OF_SINGULAR_VALUES + name, values));
@@ -339,7 +339,7 @@ final class ApproximateStage implements Stage {
                             WEIGHTS_TOO,
                             String.valueOf(!changed.isEmpty()),
                             PARAMETERS_TOO,
-                            String.valueOf(!work.parameters().isEmpty())));
+                            String.valueOf(!context.parameters().isEmpty())));
         }
 
         /** Takes over a block that an earlier process was done with; returns whether there is one that can be read. */
@@ -383,7 +383,7 @@ final class ApproximateStage implements Stage {
             rows.addAll(own.rows);
         }
 
-        private static List<Object> row(BlockWork.LayerReport report) {
+        private static List<Object> row(BlockContext.LayerReport report) {
             return List.of(
                     report.linear().module(),
                     report.method(),
@@ -401,7 +401,7 @@ final class ApproximateStage implements Stage {
                     "");
         }
 
-        private static List<Object> row(BlockWork.BlockReport report) {
+        private static List<Object> row(BlockContext.BlockReport report) {
             return List.of(
                     "blocks." + report.block(),
                     report.method(),

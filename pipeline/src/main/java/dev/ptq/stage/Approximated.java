@@ -2,13 +2,13 @@ package dev.ptq.stage;
 
 import ai.djl.ndarray.NDArray;
 import dev.ptq.format.StaticIntegerFormat.Bounds;
-import dev.ptq.method.BlockWork;
+import dev.ptq.method.BlockContext;
 import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
 import dev.ptq.model.Block;
 import dev.ptq.model.Linear;
 import dev.ptq.model.QuantizationSettings;
-import dev.ptq.tensor.Safetensors;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -92,7 +92,7 @@ final class Approximated implements AutoCloseable {
 
     /** The file of a block's tensors in the folder of the artifacts; it is there if a method changed any. */
     static Path weights(Path folder, int block) {
-        return folder.resolve(WEIGHTS).resolve(BlockWork.blockFile(block));
+        return folder.resolve(WEIGHTS).resolve(BlockContext.blockFile(block));
     }
 
     /**

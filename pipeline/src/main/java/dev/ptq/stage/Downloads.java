@@ -7,7 +7,7 @@ import dev.ptq.data.DatasetText;
 import dev.ptq.data.Split;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.hub.Hub;
-import dev.ptq.model.ModelFolder;
+import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;

@@ -13,13 +13,13 @@ import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Method;
 import dev.ptq.method.Methods;
 import dev.ptq.method.TestTimeAdaptation;
-import dev.ptq.model.Checkpoint;
-import dev.ptq.model.Edge;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
-import dev.ptq.model.ModelFolder;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.SmoothingMapping;
+import dev.ptq.weights.Checkpoint;
+import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -199,11 +199,11 @@ public record Experiment(
     }
 
     /**
-     * Steps transform, then round, then correct what rounding left. A weight is rounded once, and an edge transformed
+     * Steps transform, then round, then correct what rounding left. A weight is rounded once, and a mapping transformed
      * once: a second step would start from something else than its method says.
      */
     private static void checkOrder(List<Method> steps, List<ConfigTable> tables) {
-        Map<Edge.Kind, Method> transformed = new EnumMap<>(Edge.Kind.class);
+        Map<SmoothingMapping.Kind, Method> transformed = new EnumMap<>(SmoothingMapping.Kind.class);
         @Nullable Method rounding = null;
         @Nullable Method correction = null;
         for (int i = 0; i < steps.size(); i++) {
@@ -222,12 +222,12 @@ public record Experiment(
                                 + ", which has rounded the weights already; "
                                 + (step.rounds() ? "keep one of the two" : "put it before that step"));
             }
-            for (Edge.Kind edge : step.transforms()) {
-                Method earlier = transformed.putIfAbsent(edge, step);
+            for (SmoothingMapping.Kind mapping : step.transforms()) {
+                Method earlier = transformed.putIfAbsent(mapping, step);
                 if (earlier != null) {
                     table.problem(
-                            "edges",
-                            "edge " + edge.label() + " is transformed by " + earlier.name()
+                            "mappings",
+                            "mapping " + mapping.label() + " is transformed by " + earlier.name()
                                     + " already; leave it out in one of the two");
                 }
             }

@@ -20,13 +20,13 @@ import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
 import dev.ptq.method.Method;
 import dev.ptq.model.BlockPass;
-import dev.ptq.model.Checkpoint;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
-import dev.ptq.model.Site;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
+import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
@@ -174,8 +174,8 @@ public final class Workspace implements AutoCloseable {
     }
 
     /** What a stage keeps of unfinished work in a folder, and how often. */
-    Unfinished unfinished(Path folder) {
-        return new Unfinished(Optional.of(folder), checkpointInterval);
+    ResumeState unfinished(Path folder) {
+        return new ResumeState(Optional.of(folder), checkpointInterval);
     }
 
     LanguageModel model() throws IOException {
@@ -318,14 +318,15 @@ public final class Workspace implements AutoCloseable {
     /** What matrices of a block's statistics take: half of each in double while they are gathered. */
     private long matrixBytes(ModelConfig shape) {
         WantedStatistics wanted = experiment.statistics();
-        Map<Site, Long> sites = new HashMap<>();
+        Map<HookPoint, Long> hookPoints = new HashMap<>();
         for (LinearSpec linear : LanguageModel.linears(shape)) {
-            long matrices = wanted.of(linear.block(), linear.site()).stream()
+            long matrices = wanted.of(linear.block(), linear.hookPoint()).stream()
                     .filter(Statistic::isMatrix)
                     .count();
-            sites.merge(linear.site(), matrices * linear.inFeatures() * linear.inFeatures() * Float.BYTES, Math::max);
+            hookPoints.merge(
+                    linear.hookPoint(), matrices * linear.inFeatures() * linear.inFeatures() * Float.BYTES, Math::max);
         }
-        return sites.values().stream().mapToLong(Long::longValue).sum();
+        return hookPoints.values().stream().mapToLong(Long::longValue).sum();
     }
 
     private static long sideBySide(long tokens, ModelConfig shape) {

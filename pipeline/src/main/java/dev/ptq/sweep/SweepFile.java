@@ -25,8 +25,8 @@ final class SweepFile {
     private static final String TWICE = "is there already, written in another way";
 
     private final ConfigTable root;
-    private final List<Axis> axes = new ArrayList<>();
-    private final Map<String, Axis> axisOf = new HashMap<>();
+    private final List<SweepAxis> axes = new ArrayList<>();
+    private final Map<String, SweepAxis> axisOf = new HashMap<>();
 
     /** Whether axes could not be read, so that nothing can be said of what matches them. */
     private boolean broken;
@@ -148,7 +148,7 @@ final class SweepFile {
             broken = true;
             return;
         }
-        Axis axis = new Axis(List.copyOf(rows.get(0).keySet()), rows);
+        SweepAxis axis = new SweepAxis(List.copyOf(rows.get(0).keySet()), rows);
         for (Value value : rows.get(0).values()) {
             if (axisOf.putIfAbsent(value.key(), axis) != null) {
                 value.problem("is on another axis already");
@@ -169,7 +169,7 @@ final class SweepFile {
 
     private List<Draft> product() {
         BigInteger size = axes.isEmpty() || broken ? BigInteger.ZERO : BigInteger.ONE;
-        for (Axis axis : axes) {
+        for (SweepAxis axis : axes) {
             size = size.multiply(BigInteger.valueOf(axis.rows().size()));
         }
         if (size.compareTo(BigInteger.valueOf(MOST_POINTS)) > 0) {
@@ -179,12 +179,12 @@ final class SweepFile {
         }
         List<Draft> drafts = new ArrayList<>();
         if (size.signum() > 0 && !broken) {
-            List<Axis> naming = axes.stream().anyMatch(Axis::varies)
-                    ? axes.stream().filter(Axis::varies).toList()
+            List<SweepAxis> naming = axes.stream().anyMatch(SweepAxis::varies)
+                    ? axes.stream().filter(SweepAxis::varies).toList()
                     : axes;
             List<String> keys =
                     naming.stream().flatMap(axis -> axis.tellingKeys().stream()).toList();
-            for (Map<String, Value> values : Axis.product(axes)) {
+            for (Map<String, Value> values : SweepAxis.product(axes)) {
                 drafts.add(new Draft(values, keys, root));
             }
         }
@@ -212,7 +212,7 @@ final class SweepFile {
 
     /** Whether an axis has the value; if not, that is a problem. */
     private boolean isOnAxis(Value value) {
-        Axis axis = axisOf.get(value.key());
+        SweepAxis axis = axisOf.get(value.key());
         if (axis == null) {
             if (!broken) {
                 value.problem("no axis has this key" + Spelling.hint(Spelling.closest(value.key(), axisOf.keySet())));
@@ -260,7 +260,7 @@ final class SweepFile {
         Map<String, Value> values = new LinkedHashMap<>();
         Set<String> naming = new LinkedHashSet<>();
         List<String> missing = new ArrayList<>();
-        for (Axis axis : axes) {
+        for (SweepAxis axis : axes) {
             for (String key : axis.keys()) {
                 if (axis.varies() && !given.containsKey(key)) {
                     missing.add(key);
@@ -279,7 +279,7 @@ final class SweepFile {
     }
 
     private boolean varies(String key) {
-        Axis axis = axisOf.get(key);
+        SweepAxis axis = axisOf.get(key);
         return axis != null && axis.varies();
     }
 

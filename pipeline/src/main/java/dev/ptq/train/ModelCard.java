@@ -11,7 +11,7 @@ import dev.ptq.evaluate.TextSampler;
 import dev.ptq.evaluate.TokenChoice;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
@@ -35,7 +35,7 @@ final class ModelCard {
     static String write(
             Recipe recipe,
             Map<String, ReferenceModel.Texts> texts,
-            Training training,
+            ReferenceTraining training,
             Tokenizer tokenizer,
             Path folder,
             String command,
@@ -122,7 +122,7 @@ final class ModelCard {
                                 false),
                         chunks,
                         OptionalInt.empty(),
-                        Unfinished.none(),
+                        ResumeState.none(),
                         reporter);
                 line(
                         card,
@@ -146,7 +146,7 @@ final class ModelCard {
         return card.toString().stripTrailing() + "\n";
     }
 
-    private static double trigramLoss(Recipe recipe, Training training, String corpus, int[][] chunks) {
+    private static double trigramLoss(Recipe recipe, ReferenceTraining training, String corpus, int[][] chunks) {
         int vocabulary = recipe.shape().vocabSize();
         int length = recipe.schedule().seqLen();
         int[] test = Arrays.stream(chunks).flatMapToInt(Arrays::stream).toArray();

@@ -9,10 +9,10 @@ import dev.ptq.data.Split;
 import dev.ptq.data.Text;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.progress.Progress;
-import dev.ptq.tensor.Safetensors;
-import dev.ptq.tensor.SafetensorsWriter;
-import dev.ptq.tensor.StoredType;
 import dev.ptq.tensor.TensorEngine;
+import dev.ptq.weights.Safetensors;
+import dev.ptq.weights.SafetensorsWriter;
+import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,7 +36,7 @@ public final class ReferenceModel {
 
     private ReferenceModel() {}
 
-    /** Training, validation and test documents of a corpus. */
+    /** ReferenceTraining, validation and test documents of a corpus. */
     public record Texts(Text train, Text validation, Text test) {}
 
     /** The texts that come with the program. */
@@ -66,7 +66,7 @@ public final class ReferenceModel {
             Map<String, Texts> texts,
             String command,
             Path out,
-            Training.StepListener listener,
+            ReferenceTraining.StepListener listener,
             Progress.Reporter reporter)
             throws IOException {
         if (Files.exists(out)) {
@@ -79,7 +79,7 @@ public final class ReferenceModel {
             learnTokenizer(recipe, texts, tokenizerFolder);
         }
         try (Tokenizer tokenizer = Tokenizer.open(tokenizerFolder);
-                Training training = new Training(recipe, texts, tokenizer, work)) {
+                ReferenceTraining training = new ReferenceTraining(recipe, texts, tokenizer, work)) {
             training.run(listener, reporter);
             Path model = work.resolve("model");
             Files.createDirectories(model);
@@ -87,7 +87,7 @@ public final class ReferenceModel {
                 Files.copy(tokenizerFolder.resolve(file), model.resolve(file), StandardCopyOption.REPLACE_EXISTING);
             }
             Files.writeString(model.resolve("config.json"), PRETTY.writeValueAsString(config(recipe.shape())) + "\n");
-            halve(work.resolve(Training.BEST), model.resolve(WEIGHTS));
+            halve(work.resolve(ReferenceTraining.BEST), model.resolve(WEIGHTS));
             LossCurve.write(model, training.state().curve());
             Files.writeString(
                     model.resolve("README.md"),
@@ -95,7 +95,10 @@ public final class ReferenceModel {
             Files.move(model, out);
         }
         for (String leftOver : List.of(
-                Training.CHECKPOINT, Training.BEST, "tokenizer/" + Tokenizer.FILE, "tokenizer/" + Tokenizer.CONFIG)) {
+                ReferenceTraining.CHECKPOINT,
+                ReferenceTraining.BEST,
+                "tokenizer/" + Tokenizer.FILE,
+                "tokenizer/" + Tokenizer.CONFIG)) {
             Files.delete(work.resolve(leftOver));
         }
         Files.delete(tokenizerFolder);

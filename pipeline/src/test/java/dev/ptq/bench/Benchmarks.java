@@ -20,19 +20,19 @@ import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.AttentionFormats;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
-import dev.ptq.model.ModelFolder;
 import dev.ptq.model.QuantizationSettings;
-import dev.ptq.model.Site;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
+import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -73,7 +73,7 @@ public final class Benchmarks {
                 case "lowrank" -> {
                     lowRank();
                     for (int[] shape : new int[][] {{4096, 4096}, {4096, 11008}, {11008, 4096}}) {
-                        lowRankByAutocorrelation(shape[0], shape[1]);
+                        lowRankByHessian(shape[0], shape[1]);
                     }
                 }
                 case "tasks" -> tasks();
@@ -296,20 +296,20 @@ public final class Benchmarks {
         }
     }
 
-    private static void lowRankByAutocorrelation(int in, int out) throws IOException {
+    private static void lowRankByHessian(int in, int out) throws IOException {
         int tokens = 2048;
-        print("an error of %d by %d in the metric of its input's autocorrelation, rank 32", in, out);
+        print("an error of %d by %d in the metric of its input's hessian, rank 32", in, out);
         try (NDManager manager = TensorEngine.newManager();
-                ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
-                        WantedStatistics.ofEvery(EnumSet.of(Statistic.AUTOCORRELATION)))) {
+                ActivationStatistics.Collector collector =
+                        new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.of(Statistic.HESSIAN)))) {
             NDArray weight = gaussian(manager, out, in);
             NDArray error = weight.sub(mxint(4, 1, 16).fakeQuantize(weight, Operand.WEIGHT))
                     .transpose(1, 0);
             weight.close();
             NDArray input = gaussian(manager, tokens, in).reshape(1, tokens, in);
-            double gathering = median(3, () -> collector.observe(0, Site.MLP_IN, input), () -> {})[0];
-            LinearSpec linear = new LinearSpec(0, "m", Site.MLP_IN, out, in, false);
-            NDArray square = collector.finished().matrix(manager, linear, Statistic.AUTOCORRELATION);
+            double gathering = median(3, () -> collector.observe(0, HookPoint.MLP_IN, input), () -> {})[0];
+            LinearSpec linear = new LinearSpec(0, "m", HookPoint.MLP_IN, out, in, false);
+            NDArray square = collector.finished().matrix(manager, linear, Statistic.HESSIAN);
             NDArray scale = manager.ones(new Shape(in));
             LowRankSolver exact = new LowRankSolver(LowRankSolver.Kind.EXACT, 0, 0);
             LowRankSolver randomized = new LowRankSolver(LowRankSolver.Kind.RANDOMIZED, 8, 16);
@@ -325,7 +325,7 @@ public final class Benchmarks {
                     () -> {},
                     () -> LowRankSolver.singularValues(error),
                     () -> {});
-            print("  autocorrelation of %d tokens %.2f s", tokens, gathering);
+            print("  hessian of %d tokens %.2f s", tokens, gathering);
             print(
                     "  exact %.2f s, randomized %.2f s with %.2f %% of its energy; exact in a diagonal metric %.2f s; all"
                             + " singular values of the error itself %.2f s",

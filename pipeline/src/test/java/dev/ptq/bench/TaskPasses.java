@@ -18,7 +18,7 @@ import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -77,7 +77,7 @@ final class TaskPasses {
         this.runner = runner;
         this.tokenizer = tokenizer;
         this.data = new Sample(new TaskFolder(folder), EVERY);
-        this.scorer = new ModelScorer(model, runner, BATCH, true, Unfinished.none(), Progress.Reporter.none());
+        this.scorer = new ModelScorer(model, runner, BATCH, true, ResumeState.none(), Progress.Reporter.none());
         SplittableRandom random = new SplittableRandom(1);
         this.chunks = Stream.generate(() ->
                         random.ints(CHUNK_TOKENS, 0, model.config().vocabSize()).toArray())

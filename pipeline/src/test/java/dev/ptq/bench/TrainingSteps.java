@@ -3,8 +3,8 @@ package dev.ptq.bench;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockSamples;
-import dev.ptq.method.BlockWork;
 import dev.ptq.method.Method;
 import dev.ptq.method.Methods;
 import dev.ptq.model.Block;
@@ -52,11 +52,11 @@ final class TrainingSteps {
                 "forward",
                 "backward",
                 "optimizer",
-                "looks",
+                "evaluations",
                 "rest");
         for (String step : steps) {
-            BlockWork.BlockReport report = train(folder, samples, tokens, step);
-            BlockWork.TrainingSeconds times = report.times();
+            BlockContext.BlockReport report = train(folder, samples, tokens, step);
+            BlockContext.TrainingSeconds times = report.times();
             double whole = report.seconds();
             System.out.printf(
                     Locale.ROOT,
@@ -64,17 +64,18 @@ final class TrainingSteps {
                     step.replace('\n', ' '),
                     report.steps(),
                     whole,
-                    1000 * (whole - times.looks()) / report.steps(),
+                    1000 * (whole - times.evaluations()) / report.steps(),
                     100 * times.rounding() / whole,
                     100 * times.forward() / whole,
                     100 * times.backward() / whole,
                     100 * times.optimizer() / whole,
-                    100 * times.looks() / whole,
+                    100 * times.evaluations() / whole,
                     100 * (whole - times.all()) / whole);
         }
     }
 
-    private static BlockWork.BlockReport train(Path folder, int samples, int tokens, String step) throws IOException {
+    private static BlockContext.BlockReport train(Path folder, int samples, int tokens, String step)
+            throws IOException {
         ConfigTable formats = ConfigTable.parse(FORMATS, "benchmark", List.of());
         QuantizationSettings quantization = QuantizationSettings.read(formats);
         Method method = Methods.read(ConfigTable.parse(step, "benchmark", List.of()));
@@ -85,14 +86,14 @@ final class TrainingSteps {
             states.enter(block);
             WantedStatistics wanted = WantedStatistics.ofEvery(method.statistics());
             ActivationStatistics statistics = states.statistics(block, wanted);
-            BlockWork work = new BlockWork(
-                    new BlockWork.Setting(model.config(), quantization, wanted),
+            BlockContext context = new BlockContext(
+                    new BlockContext.Setting(model.config(), quantization, wanted),
                     block,
                     statistics,
                     Optional.of(states),
                     1);
-            method.apply(work);
-            return work.blockReports().get(0);
+            method.apply(context);
+            return context.blockReports().get(0);
         }
     }
 

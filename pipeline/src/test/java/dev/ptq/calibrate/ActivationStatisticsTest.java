@@ -7,11 +7,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.Site;
 import dev.ptq.tensor.NativeFloats;
-import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.TensorEngine;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -25,9 +25,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ActivationStatisticsTest {
-    private static final LinearSpec FIRST = new LinearSpec(0, "m", Site.MLP_IN, 3, 2, false);
-    private static final LinearSpec TWIN = new LinearSpec(0, "n", Site.MLP_IN, 5, 2, false);
-    private static final LinearSpec SECOND = new LinearSpec(1, "o", Site.MLP_IN, 3, 2, false);
+    private static final LinearSpec FIRST = new LinearSpec(0, "m", HookPoint.MLP_IN, 3, 2, false);
+    private static final LinearSpec TWIN = new LinearSpec(0, "n", HookPoint.MLP_IN, 5, 2, false);
+    private static final LinearSpec SECOND = new LinearSpec(1, "o", HookPoint.MLP_IN, 3, 2, false);
     private static final List<LinearSpec> LINEARS = List.of(FIRST, TWIN, SECOND);
     private static final Set<Statistic> ALL = EnumSet.allOf(Statistic.class);
     private static final WantedStatistics EVERY = WantedStatistics.ofEvery(ALL);
@@ -50,12 +50,13 @@ class ActivationStatisticsTest {
     }
 
     private void observeFirst(ActivationObserver observer) {
-        observer.observe(0, Site.MLP_IN, NativeFloats.of(manager, new float[] {1, -1, -3, 1, 2, 0, 2, -2}, 2, 2, 2));
-        observer.observe(0, Site.MLP_IN, NativeFloats.of(manager, new float[] {0.5f, -5}, 1, 1, 2));
+        observer.observe(
+                0, HookPoint.MLP_IN, NativeFloats.of(manager, new float[] {1, -1, -3, 1, 2, 0, 2, -2}, 2, 2, 2));
+        observer.observe(0, HookPoint.MLP_IN, NativeFloats.of(manager, new float[] {0.5f, -5}, 1, 1, 2));
     }
 
     private void observeSecond(ActivationObserver observer) {
-        observer.observe(1, Site.MLP_IN, NativeFloats.of(manager, new float[] {9, -9}, 1, 1, 2));
+        observer.observe(1, HookPoint.MLP_IN, NativeFloats.of(manager, new float[] {9, -9}, 1, 1, 2));
     }
 
     /** Batch means of magnitudes are (2, 1) and (0.5, 5); a mean over both would be smaller. */
@@ -87,13 +88,13 @@ class ActivationStatisticsTest {
             statistics.finish();
         }
         assertSame(ActivationStatistics.read(file), kept);
-        assertThat(kept.matrix(manager, SECOND, Statistic.AUTOCORRELATION).toFloatArray())
+        assertThat(kept.matrix(manager, SECOND, Statistic.HESSIAN).toFloatArray())
                 .containsExactly(81, -81, -81, 81);
         try (Safetensors tensors = Safetensors.open(file)) {
             assertThat(tensors.entries().keySet())
                     .hasSize(2 * ALL.size())
-                    .contains("blocks.0.mlp_in.second_moment", "blocks.1.mlp_in.autocorrelation");
-            assertThat(tensors.shape("blocks.1.mlp_in.autocorrelation")).containsExactly(2L, 2L);
+                    .contains("blocks.0.mlp_in.second_moment", "blocks.1.mlp_in.hessian");
+            assertThat(tensors.shape("blocks.1.mlp_in.hessian")).containsExactly(2L, 2L);
         }
     }
 
@@ -121,7 +122,7 @@ class ActivationStatisticsTest {
         try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY)) {
             observeFirst(killed);
             saved = killed.save();
-            observeFirst((block, site, input) -> killed.observe(1, site, input));
+            observeFirst((block, hookPoint, input) -> killed.observe(1, hookPoint, input));
         }
         try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY)) {
             next.restore(saved);
@@ -189,8 +190,8 @@ class ActivationStatisticsTest {
         }
         ActivationStatistics read = ActivationStatistics.read(file);
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> read.matrix(manager, FIRST, Statistic.AUTOCORRELATION))
-                .withMessage("autocorrelation of m was not collected");
+                .isThrownBy(() -> read.matrix(manager, FIRST, Statistic.HESSIAN))
+                .withMessage("hessian of m was not collected");
     }
 
     @Test
@@ -204,12 +205,11 @@ class ActivationStatisticsTest {
         ActivationStatistics read = ActivationStatistics.read(file);
 
         // the first linear and its twin have the same input
-        assertThat(read.matrix(manager, FIRST, Statistic.AUTOCORRELATION).getShape())
-                .isEqualTo(new Shape(2, 2));
+        assertThat(read.matrix(manager, FIRST, Statistic.HESSIAN).getShape()).isEqualTo(new Shape(2, 2));
         assertThat(read.of(SECOND, Statistic.MAX)).containsExactly(9, -9);
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> read.matrix(manager, SECOND, Statistic.AUTOCORRELATION))
-                .withMessage("autocorrelation of o was not collected");
+                .isThrownBy(() -> read.matrix(manager, SECOND, Statistic.HESSIAN))
+                .withMessage("hessian of o was not collected");
         assertThat(WantedStatistics.of(ALL, LINEARS, linear -> true)).isEqualTo(EVERY);
         Set<Statistic> vectors = EnumSet.of(Statistic.MAX);
         assertThat(WantedStatistics.of(vectors, LINEARS, linear -> false)).isEqualTo(WantedStatistics.ofEvery(vectors));
@@ -218,8 +218,8 @@ class ActivationStatisticsTest {
     @Test
     void vectorsAndMatricesAreAskedForAsSuch() {
         assertThatIllegalArgumentException()
-                .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.AUTOCORRELATION))
-                .withMessage("autocorrelation is a matrix");
+                .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.HESSIAN))
+                .withMessage("hessian is a matrix");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> ActivationStatistics.none().matrix(manager, FIRST, Statistic.ABS_MAX))
                 .withMessage("abs_max is no matrix");
@@ -232,9 +232,9 @@ class ActivationStatisticsTest {
             observeSecond(statistics);
             statistics.finish();
         }
-        LinearSpec wider = new LinearSpec(0, "m", Site.MLP_IN, 3, 4, false);
-        assertThatThrownBy(() -> ActivationStatistics.read(file).matrix(manager, wider, Statistic.AUTOCORRELATION))
+        LinearSpec wider = new LinearSpec(0, "m", HookPoint.MLP_IN, 3, 4, false);
+        assertThatThrownBy(() -> ActivationStatistics.read(file).matrix(manager, wider, Statistic.HESSIAN))
                 .isInstanceOf(IOException.class)
-                .hasMessage(file + ": tensor blocks.0.mlp_in.autocorrelation has shape [2, 2], expected [4, 4]");
+                .hasMessage(file + ": tensor blocks.0.mlp_in.hessian has shape [2, 2], expected [4, 4]");
     }
 }

@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.within;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics.Collector;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.Site;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
@@ -31,7 +31,7 @@ class StatisticTest {
     }
 
     private static LinearSpec linear(int features) {
-        return new LinearSpec(0, "m", Site.MLP_MID, 1, features, false);
+        return new LinearSpec(0, "m", HookPoint.MLP_MID, 1, features, false);
     }
 
     /** {@code [sequences][tokens][features]}, features of different means and sizes. */
@@ -64,7 +64,7 @@ class StatisticTest {
                     }
                 }
                 NDArray input = NativeFloats.of(manager, values, to - from, tokens, features);
-                collector.observe(0, Site.MLP_MID, input);
+                collector.observe(0, HookPoint.MLP_MID, input);
                 assertThat(input.toFloatArray()).as("the input").isEqualTo(values);
             }
             return collector.finished();
@@ -77,7 +77,7 @@ class StatisticTest {
                 : statistics.of(linear(features), statistic);
     }
 
-    /** The last two have features in several panels of the matrix; one site has a single token. */
+    /** The last two have features in several panels of the matrix; one hook point has a single token. */
     @ParameterizedTest
     @CsvSource({"5, 7, 3", "1, 1, 4", "3, 1, 1", "2, 9, 700", "2, 3, 1100"})
     void equalsItsDefinition(int sequences, int tokens, int features) throws IOException {
@@ -113,7 +113,7 @@ class StatisticTest {
         assertClose(result(statistics, Statistic.MAX, features), most, 0);
         assertClose(result(statistics, Statistic.SECOND_MOMENT, features), squares, 1e-6);
         assertClose(result(statistics, Statistic.MID_RANGE, features), middle, 1e-6);
-        float[] matrix = result(statistics, Statistic.AUTOCORRELATION, features);
+        float[] matrix = result(statistics, Statistic.HESSIAN, features);
         for (int i = 0; i < features; i++) {
             assertClose(Arrays.copyOfRange(matrix, i * features, (i + 1) * features), products[i], 1e-5);
             for (int j = 0; j < i; j++) {
@@ -126,7 +126,7 @@ class StatisticTest {
     @ParameterizedTest
     @EnumSource(
             value = Statistic.class,
-            names = {"MIN", "MAX", "ABS_MAX", "MID_RANGE", "SECOND_MOMENT", "AUTOCORRELATION"})
+            names = {"MIN", "MAX", "ABS_MAX", "MID_RANGE", "SECOND_MOMENT", "HESSIAN"})
     void doesNotDependOnWhereBatchesAreCut(Statistic statistic) throws IOException {
         float[][][] activations = activations(12, 16, 40);
         float[] one = result(observed(activations, 12), statistic, 40);
@@ -176,8 +176,8 @@ class StatisticTest {
         for (Statistic statistic : Statistic.values()) {
             try (Collector ofView = new Collector(WantedStatistics.ofEvery(EnumSet.of(statistic)));
                     Collector ofCopy = new Collector(WantedStatistics.ofEvery(EnumSet.of(statistic)))) {
-                ofView.observe(0, Site.MLP_MID, view);
-                ofCopy.observe(0, Site.MLP_MID, copy);
+                ofView.observe(0, HookPoint.MLP_MID, view);
+                ofCopy.observe(0, HookPoint.MLP_MID, copy);
                 float[] expected = result(ofCopy.finished(), statistic, features);
                 float[] found = result(ofView.finished(), statistic, features);
                 assertThat(found).as(statistic.label()).hasSameSizeAs(expected);

@@ -143,8 +143,8 @@ class BadInputTest {
                 2,
                 TinyExperiment.CONFIG
                         .replace("[evaluation]", "[evaluation]\nbaselines = [\"full_precison\"]")
-                        .replace("\"l2qer\"\nrank = 4", "\"smoothquant\"\nedges = [\"mlp_in\", \"atn_in\"]"),
-                "DIR/config.toml:11:20: approximation.0.edges.1: expected one of [attn_in, mlp_in, mlp_mid, v_o], got"
+                        .replace("\"l2qer\"\nrank = 4", "\"smoothquant\"\nmappings = [\"mlp_in\", \"atn_in\"]"),
+                "DIR/config.toml:11:20: approximation.0.mappings.1: expected one of [attn_in, mlp_in, mlp_mid, v_o], got"
                         + " \"atn_in\"; did you mean \"attn_in\"?",
                 "DIR/config.toml:19:14: evaluation.baselines.0: expected one of [full_precision, round_to_nearest], got"
                         + " \"full_precison\"; did you mean \"full_precision\"?");
@@ -153,7 +153,7 @@ class BadInputTest {
     /** What was meant stands in, so keys that go with it are known. */
     @Test
     void aWrongNameInAListHidesNoKeys() throws IOException {
-        String step = "\"omniquant\"\nlet_learning_rate = 1e-3\nedges = [\"%s\"]";
+        String step = "\"omniquant\"\nlet_learning_rate = 1e-3\nmappings = [\"%s\"]";
         for (String name : List.of("atn_in", "zzz")) {
             Outcome outcome = tiny.run(
                     TinyExperiment.CONFIG
@@ -164,8 +164,8 @@ class BadInputTest {
             assertThat(outcome.code()).isEqualTo(2);
             assertThat(outcome.err().lines())
                     .hasSize(1)
-                    .allMatch(
-                            line -> line.startsWith("DIR/config.toml:12:10: approximation.0.edges.0: expected one of"));
+                    .allMatch(line ->
+                            line.startsWith("DIR/config.toml:12:10: approximation.0.mappings.0: expected one of"));
         }
     }
 
@@ -228,7 +228,7 @@ class BadInputTest {
     }
 
     @Test
-    void anInputThatIsTooWideForItsAutocorrelationIsRefused() throws IOException {
+    void anInputThatIsTooWideForItsHessianIsRefused() throws IOException {
         Path file = folder.resolve("llama/config.json");
         String config = Files.readString(file);
         Files.writeString(file, config.replaceFirst("(\"intermediate_size\"\\s*:\\s*)\\d+", "$128672"));

@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.hub.FakeHub;
-import dev.ptq.tensor.Safetensors;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;

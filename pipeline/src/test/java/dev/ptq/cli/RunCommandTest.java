@@ -7,7 +7,7 @@ import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.model.SyntheticModel;
-import dev.ptq.tensor.Safetensors;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -246,8 +246,8 @@ class RunCommandTest {
 
         try (Safetensors all = Safetensors.open(tiny.result("all/calibrate/statistics.safetensors"));
                 Safetensors found = Safetensors.open(tiny.result("some/calibrate/statistics.safetensors"))) {
-            Set<String> matrices = Set.of("blocks.0.attn_in.autocorrelation", "blocks.0.mlp_mid.autocorrelation");
-            assertThat(found.entries().keySet().stream().filter(name -> name.endsWith("autocorrelation")))
+            Set<String> matrices = Set.of("blocks.0.attn_in.hessian", "blocks.0.mlp_mid.hessian");
+            assertThat(found.entries().keySet().stream().filter(name -> name.endsWith("hessian")))
                     .containsExactlyInAnyOrderElementsOf(matrices);
             assertThat(found.entries().keySet().stream().filter(name -> name.endsWith("second_moment")))
                     .hasSameSizeAs(all.entries().keySet());

@@ -114,8 +114,8 @@ class TestTimeAdaptationTest {
         "omniquant, llama, 'q_k = \"free\"'",
         "gptq, opt, 'shift = \"mid_range\"\naugmented_loss = true\nshuffle = true'",
         "gptq, llama, 'lwc = false\nbatch_size = 3'",
-        "gptq, ranges found beforehand, 'edges = []'",
-        "gptq, one block, 'edges = [\"mlp_in\", \"mlp_mid\"]'"
+        "gptq, ranges found beforehand, 'mappings = []'",
+        "gptq, one block, 'mappings = [\"mlp_in\", \"mlp_mid\"]'"
     })
     void noEpochsGiveTheUnadaptedResultToTheLastBit(String protocol, String model, String keys) throws IOException {
         SyntheticModel other = model.equals("opt") ? SyntheticModel.opt() : SyntheticModel.llama();
@@ -309,7 +309,7 @@ class TestTimeAdaptationTest {
         String table = "test_time_adaptation = { epochs = 1 }\n";
         Outcome method = tiny.run(STEP.replace("lrquant", "omniquant") + table + REST + TALES, "run");
         Outcome before = tiny.run(
-                "[[approximation]]\nmethod = \"smoothquant\"\nedges = [\"mlp_mid\"]\n" + STEP + table + REST + TALES,
+                "[[approximation]]\nmethod = \"smoothquant\"\nmappings = [\"mlp_mid\"]\n" + STEP + table + REST + TALES,
                 "run");
         Outcome documents = tiny.run(STEP + table + REST + TALES + "protocol = \"rolling\"\n", "run");
 

@@ -30,10 +30,11 @@ class DickensTest {
 
         assertThat(Dickens.documents(Stream.of(book.split("\n", -1))))
                 .containsExactly(
-                        new Document(
+                        new CorpusDocument(
                                 "1",
                                 "CHAPTER 1\nIt was a night like any other. Nothing stirred in the house.\n'A verse, or"
                                         + " two.'"),
-                        new Document("2", "CHAPTER 2\nIn the CHAPTER 1 before CHAPTER 1 was not a heading alone."));
+                        new CorpusDocument(
+                                "2", "CHAPTER 2\nIn the CHAPTER 1 before CHAPTER 1 was not a heading alone."));
     }
 }

@@ -13,7 +13,7 @@ class EuroparlTest {
                         "The vote\t2004-03-30\tWir kommen nun zur Abstimmung.",
                         "Abstimmung\t2004-03-31\tThat concludes the vote.")))
                 .containsExactly(
-                        new Document("2004-03-30", "that is what we think. The vote is tomorrow."),
-                        new Document("2004-03-31", "That concludes the vote."));
+                        new CorpusDocument("2004-03-30", "that is what we think. The vote is tomorrow."),
+                        new CorpusDocument("2004-03-31", "That concludes the vote."));
     }
 }

@@ -17,7 +17,7 @@ class WordNetTest {
                                         + " whistled  twice\"  ",
                                 "00002325 29 v 01 pipe 0 000 00 | a | b")))
                 .containsExactly(
-                        new Document("verb 00001740", "make a high sound; \"he whistled  twice\""),
-                        new Document("verb 00002325", "a | b"));
+                        new CorpusDocument("verb 00001740", "make a high sound; \"he whistled  twice\""),
+                        new CorpusDocument("verb 00002325", "a | b"));
     }
 }

@@ -16,9 +16,9 @@ import dev.ptq.model.Divergence;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
-import dev.ptq.model.Places;
+import dev.ptq.model.ResumeState;
 import dev.ptq.model.SyntheticModel;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.TargetPositions;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.IntBuffer;
@@ -77,13 +77,13 @@ class ModelScorerTest {
         return requests;
     }
 
-    private static List<Score> score(BlockChange change, int batchSize, List<Request> requests, Unfinished kept)
+    private static List<Score> score(BlockChange change, int batchSize, List<Request> requests, ResumeState kept)
             throws IOException {
         return score(folder, change, batchSize, requests, kept);
     }
 
     private static List<Score> score(
-            Path folder, BlockChange change, int batchSize, List<Request> requests, Unfinished kept)
+            Path folder, BlockChange change, int batchSize, List<Request> requests, ResumeState kept)
             throws IOException {
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockRunner runner = new BlockRunner(model, change, true)) {
@@ -179,7 +179,8 @@ class ModelScorerTest {
     void scoresAreThoseOfEachRequestAlone(int batchSize) throws IOException {
         List<Request> requests = requests();
         assertSame(
-                score(BlockChange.none(), batchSize, requests, Unfinished.none()), alone(BlockChange.none(), requests));
+                score(BlockChange.none(), batchSize, requests, ResumeState.none()),
+                alone(BlockChange.none(), requests));
     }
 
     /** Requests that begin alike in all the ways there are. */
@@ -225,7 +226,8 @@ class ModelScorerTest {
     void whatRequestsShareChangesNoScore(int batchSize) throws IOException {
         List<Request> requests = related();
         assertSame(
-                score(BlockChange.none(), batchSize, requests, Unfinished.none()), alone(BlockChange.none(), requests));
+                score(BlockChange.none(), batchSize, requests, ResumeState.none()),
+                alone(BlockChange.none(), requests));
     }
 
     @ParameterizedTest
@@ -235,7 +237,7 @@ class ModelScorerTest {
         SyntheticModel.opt().positions(64).write(opt);
         List<Request> requests = related();
         assertSame(
-                score(opt, BlockChange.none(), batchSize, requests, Unfinished.none()),
+                score(opt, BlockChange.none(), batchSize, requests, ResumeState.none()),
                 alone(opt, BlockChange.none(), requests));
     }
 
@@ -248,7 +250,7 @@ class ModelScorerTest {
                 BlockRunner runner = new BlockRunner(model, change, true)) {
             assertThat(runner.roundsActivations()).isFalse();
         }
-        assertSame(score(change, 16, related(), Unfinished.none()), alone(change, related()));
+        assertSame(score(change, 16, related(), ResumeState.none()), alone(change, related()));
     }
 
     static Stream<BlockChange> activations() {
@@ -271,11 +273,11 @@ class ModelScorerTest {
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockRunner runner = new BlockRunner(model, change, true)) {
             List<Score> unshared = new ModelScorer(
-                            model, runner, 16, false, Unfinished.none(), Progress.Reporter.none())
+                            model, runner, 16, false, ResumeState.none(), Progress.Reporter.none())
                     .score("all", related());
-            assertThat(score(change, 16, related(), Unfinished.none())).isEqualTo(unshared);
+            assertThat(score(change, 16, related(), ResumeState.none())).isEqualTo(unshared);
         }
-        assertSame(score(change, 16, related(), Unfinished.none()), alone(change, related()));
+        assertSame(score(change, 16, related(), ResumeState.none()), alone(change, related()));
     }
 
     @Test
@@ -301,24 +303,24 @@ class ModelScorerTest {
         List<Score> expected = alone(eightBits(), requests);
         assertThat(expected.get(30).logLikelihood())
                 .isNotCloseTo(alone(BlockChange.none(), requests).get(30).logLikelihood(), within(10 * ROUNDING));
-        assertSame(score(eightBits(), 16, requests, Unfinished.none()), expected);
+        assertSame(score(eightBits(), 16, requests, ResumeState.none()), expected);
     }
 
     @Test
     void orderDoesNotMatter() throws IOException {
         List<Request> requests = requests();
-        List<Score> expected = score(BlockChange.none(), 4, requests, Unfinished.none());
+        List<Score> expected = score(BlockChange.none(), 4, requests, ResumeState.none());
         List<Integer> order =
                 new ArrayList<>(IntStream.range(0, requests.size()).boxed().toList());
         Collections.shuffle(order, new Random(5));
         List<Score> scores =
-                score(BlockChange.none(), 4, order.stream().map(requests::get).toList(), Unfinished.none());
+                score(BlockChange.none(), 4, order.stream().map(requests::get).toList(), ResumeState.none());
         assertThat(scores).isEqualTo(order.stream().map(expected::get).toList());
     }
 
     @Test
     void whatWasScoredIsNotScoredAgain() throws IOException {
-        Unfinished kept = new Unfinished(Optional.of(unfinished), Duration.ZERO);
+        ResumeState kept = new ResumeState(Optional.of(unfinished), Duration.ZERO);
         List<Score> first = score(BlockChange.none(), 4, requests(), kept);
         BlockChange never = block -> {
             throw new IOException("computed again");
@@ -329,7 +331,7 @@ class ModelScorerTest {
 
     @Test
     void nothingIsAskedOfNothing() throws IOException {
-        assertThat(score(BlockChange.none(), 4, List.of(), Unfinished.none())).isEmpty();
+        assertThat(score(BlockChange.none(), 4, List.of(), ResumeState.none())).isEmpty();
     }
 
     @Test
@@ -346,8 +348,8 @@ class ModelScorerTest {
                 HiddenStates second = model.embed(chunks, 2)) {
             exact.run(first, ActivationObserver.none(), silence());
             rounded.run(second, ActivationObserver.none(), silence());
-            Divergence divergence = model.divergence(first, second, Places.ofNextTokens(chunks));
-            Divergence none = model.divergence(first, first, Places.ofNextTokens(chunks));
+            Divergence divergence = model.divergence(first, second, TargetPositions.ofNextTokens(chunks));
+            Divergence none = model.divergence(first, first, TargetPositions.ofNextTokens(chunks));
             assertThat(divergence.count()).isEqualTo(33);
             double sum = 0;
             for (int chunk = 0; chunk < 3; chunk++) {

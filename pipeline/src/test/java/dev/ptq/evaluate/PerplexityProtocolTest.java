@@ -13,8 +13,8 @@ import dev.ptq.data.Tokenizer;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.ResumeState;
 import dev.ptq.model.SyntheticModel;
-import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -219,7 +219,7 @@ class PerplexityProtocolTest {
                 settings,
                 chunks,
                 tokenizer.padId(),
-                Unfinished.none(),
+                ResumeState.none(),
                 Progress.Reporter.none());
     }
 }

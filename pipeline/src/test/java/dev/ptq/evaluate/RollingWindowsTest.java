@@ -11,8 +11,8 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.ResumeState;
 import dev.ptq.model.SyntheticModel;
-import dev.ptq.model.Unfinished;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -84,7 +84,7 @@ class RollingWindowsTest {
                     settings,
                     ids,
                     tokenizer.padId(),
-                    Unfinished.none(),
+                    ResumeState.none(),
                     Progress.Reporter.none());
 
             double sum = 0;

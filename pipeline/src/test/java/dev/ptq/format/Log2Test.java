@@ -2,18 +2,18 @@ package dev.ptq.format;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.Shared;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import org.junit.jupiter.api.Test;
 
 class Log2Test {
     @Test
     void agreesWithTorchNearEveryPowerOfTwo() throws IOException {
-        try (Safetensors edges = Safetensors.open(Shared.golden("log2_edges.safetensors"))) {
-            float[] x = edges.floats("x");
-            float[] ceil = edges.floats("ceil_log2");
-            float[] floor = edges.floats("floor_log2");
+        try (Safetensors mappings = Safetensors.open(Shared.golden("log2_edges.safetensors"))) {
+            float[] x = mappings.floats("x");
+            float[] ceil = mappings.floats("ceil_log2");
+            float[] floor = mappings.floats("floor_log2");
             for (int i = 0; i < x.length; i++) {
                 int bits = Float.floatToRawIntBits(x[i]);
                 assertThat(Log2.ceil(bits)).as("ceil log2 %s", x[i]).isEqualTo((int) ceil[i]);

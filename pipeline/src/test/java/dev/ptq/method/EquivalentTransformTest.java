@@ -9,9 +9,9 @@ import ai.djl.ndarray.types.Shape;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
-import dev.ptq.model.Edge;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.SmoothingMapping;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
@@ -65,13 +65,13 @@ class EquivalentTransformTest {
             NDArray before = pass.forward(block, states.batch(0), ActivationObserver.none());
             HeadLayout heads = HeadLayout.of(model.config());
             int tried = 0;
-            for (Edge edge : LanguageModel.edges(model.config())) {
-                for (EquivalentTransform transform : transforms(manager, block, edge, heads, true)) {
+            for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
+                for (EquivalentTransform transform : transforms(manager, block, mapping, heads, true)) {
                     scramble(transform, 7 + tried);
                     Map<String, NDArray> tensors = block.tensors();
                     Map<String, NDArray> transformed = new LinkedHashMap<>(tensors);
                     transform.apply(transformed);
-                    assertThat(transformed).as("%s changes tensors", edge).isNotEqualTo(tensors);
+                    assertThat(transformed).as("%s changes tensors", mapping).isNotEqualTo(tensors);
                     assertThat(difference(
                                     before,
                                     pass.forward(block.with(transformed, false), states.batch(0), (b, s, x) -> {})))
@@ -84,7 +84,7 @@ class EquivalentTransformTest {
         }
     }
 
-    /** One edge after the other, in the order of the computation, is a transform too. */
+    /** One mapping after the other, in the order of the computation, is a transform too. */
     @ParameterizedTest(name = "{0}")
     @MethodSource("models")
     void allEdgesTogether(String name, SyntheticModel synthetic) throws IOException {
@@ -97,10 +97,10 @@ class EquivalentTransformTest {
             NDArray before = pass.forward(block, states.batch(0), ActivationObserver.none());
             for (int which = 0; which < 2; which++) {
                 Map<String, NDArray> tensors = block.tensors();
-                for (Edge edge : LanguageModel.edges(model.config())) {
-                    List<EquivalentTransform> all = transforms(block.manager(), block, edge, heads, true);
+                for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
+                    List<EquivalentTransform> all = transforms(block.manager(), block, mapping, heads, true);
                     EquivalentTransform transform = all.get(Math.min(which, all.size() - 1));
-                    scramble(transform, which + edge.hashCode());
+                    scramble(transform, which + mapping.hashCode());
                     transform.apply(tensors);
                 }
                 assertThat(difference(
@@ -120,11 +120,11 @@ class EquivalentTransformTest {
                 HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40, 7, 7}}, 1)) {
             NDArray before = pass.forward(block, states.batch(0), ActivationObserver.none());
             HeadLayout heads = HeadLayout.of(model.config());
-            Edge edge = LanguageModel.edges(model.config()).stream()
-                    .filter(found -> found.kind() == Edge.Kind.QUERY_KEY)
+            SmoothingMapping mapping = LanguageModel.mappings(model.config()).stream()
+                    .filter(found -> found.kind() == SmoothingMapping.Kind.QUERY_KEY)
                     .findFirst()
                     .orElseThrow();
-            for (EquivalentTransform transform : transforms(block.manager(), block, edge, heads, false)) {
+            for (EquivalentTransform transform : transforms(block.manager(), block, mapping, heads, false)) {
                 scramble(transform, 3);
                 Map<String, NDArray> tensors = block.tensors();
                 transform.apply(tensors);
@@ -158,8 +158,8 @@ class EquivalentTransformTest {
             HeadLayout heads = HeadLayout.of(model.config());
             Map<String, NDArray> wide = new HashMap<>();
             block.tensors().forEach((tensor, values) -> wide.put(tensor, values.toType(DataType.FLOAT64, true)));
-            for (Edge edge : LanguageModel.edges(model.config())) {
-                for (EquivalentTransform transform : transforms(manager, block, edge, heads, true)) {
+            for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
+                for (EquivalentTransform transform : transforms(manager, block, mapping, heads, true)) {
                     scramble(transform, 11);
                     transform.parameters().forEach(parameter -> parameter.convert(DataType.FLOAT64));
                     List<NDArray> variables = transform.parameters().stream()
@@ -190,27 +190,27 @@ class EquivalentTransformTest {
         return sum;
     }
 
-    /** All transforms that an edge takes. */
+    /** All transforms that a mapping takes. */
     private static List<EquivalentTransform> transforms(
-            NDManager manager, Block block, Edge edge, HeadLayout heads, boolean exact) {
+            NDManager manager, Block block, SmoothingMapping mapping, HeadLayout heads, boolean exact) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         int keys = heads.kvHeads() * heads.headDim();
         int hidden = columns(block, "q_proj");
-        int middle = columns(block, edge.consumers().get(0));
-        switch (edge.kind()) {
+        int middle = columns(block, mapping.balanceLayers().get(0));
+        switch (mapping.kind()) {
             case ATTENTION_IN, MLP_IN -> {
-                transforms.add(scaling(manager, edge, heads, hidden, false));
-                transforms.add(scaling(manager, edge, heads, hidden, true));
-                transforms.add(
-                        new AffineMap(manager, edge, heads, ones(manager, hidden), ones(manager, hidden), 0.5, 0.1, 1));
+                transforms.add(scaling(manager, mapping, heads, hidden, false));
+                transforms.add(scaling(manager, mapping, heads, hidden, true));
+                transforms.add(new AffineMap(
+                        manager, mapping, heads, ones(manager, hidden), ones(manager, hidden), 0.5, 0.1, 1));
             }
-            case MLP_MID -> transforms.add(scaling(manager, edge, heads, middle, false));
+            case MLP_MID -> transforms.add(scaling(manager, mapping, heads, middle, false));
             case VALUE_OUT -> {
-                transforms.add(scaling(manager, edge, heads, keys, false));
-                transforms.add(scaling(manager, edge, heads, keys, true));
+                transforms.add(scaling(manager, mapping, heads, keys, false));
+                transforms.add(scaling(manager, mapping, heads, keys, true));
                 transforms.add(new AffineMap(
                         manager,
-                        edge,
+                        mapping,
                         heads,
                         ones(manager, heads.kvHeads(), heads.headDim()),
                         ones(manager, keys),
@@ -221,7 +221,7 @@ class EquivalentTransformTest {
             case QUERY_KEY -> {
                 boolean paired = exact && heads.rotary();
                 transforms.add(new ChannelScaling(
-                        edge,
+                        mapping,
                         heads,
                         ones(manager, heads.kvHeads(), paired ? heads.headDim() / 2 : heads.headDim()),
                         null,
@@ -229,10 +229,10 @@ class EquivalentTransformTest {
                         1));
                 transforms.add(
                         paired
-                                ? new RotaryTurn(manager, edge, heads, 0.1, 1)
+                                ? new RotaryTurn(manager, mapping, heads, 0.1, 1)
                                 : new AffineMap(
                                         manager,
-                                        edge,
+                                        mapping,
                                         heads,
                                         ones(manager, heads.kvHeads(), heads.headDim()),
                                         null,
@@ -253,8 +253,10 @@ class EquivalentTransformTest {
                 .inFeatures();
     }
 
-    private static ChannelScaling scaling(NDManager manager, Edge edge, HeadLayout heads, int channels, boolean shift) {
-        return new ChannelScaling(edge, heads, ones(manager, channels), shift ? ones(manager, channels) : null, 0.1, 1);
+    private static ChannelScaling scaling(
+            NDManager manager, SmoothingMapping mapping, HeadLayout heads, int channels, boolean shift) {
+        return new ChannelScaling(
+                mapping, heads, ones(manager, channels), shift ? ones(manager, channels) : null, 0.1, 1);
     }
 
     private static NDArray ones(NDManager manager, long... shape) {
@@ -292,8 +294,9 @@ class EquivalentTransformTest {
     void matricesStayDominant() {
         try (NDManager manager = TensorEngine.newManager()) {
             HeadLayout heads = new HeadLayout(2, 2, 8, true);
-            Edge edge = new Edge(Edge.Kind.VALUE_OUT, "v_proj", List.of("o_proj"));
-            AffineMap map = new AffineMap(manager, edge, heads, ones(manager, 2, 8), null, 0.3, 0.01, 1);
+            SmoothingMapping mapping =
+                    new SmoothingMapping(SmoothingMapping.Kind.VALUE_OUT, "v_proj", List.of("o_proj"));
+            AffineMap map = new AffineMap(manager, mapping, heads, ones(manager, 2, 8), null, 0.3, 0.01, 1);
             NDArray matrix = map.parameters().get(0).tensor();
             SplittableRandom random = new SplittableRandom(1);
             for (int round = 0; round < 20; round++) {

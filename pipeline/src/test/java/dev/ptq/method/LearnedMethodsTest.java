@@ -16,15 +16,15 @@ import dev.ptq.format.Operand;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
-import dev.ptq.model.Edge;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.SmoothingMapping;
 import dev.ptq.model.SyntheticModel;
-import dev.ptq.tensor.SafetensorsWriter;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
+import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -119,9 +119,9 @@ class LearnedMethodsTest {
             table.finish();
         }
 
-        BlockWork work() {
-            return new BlockWork(
-                    new BlockWork.Setting(
+        BlockContext context() {
+            return new BlockContext(
+                    new BlockContext.Setting(
                             model.config(),
                             quantization,
                             WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE))),
@@ -131,12 +131,12 @@ class LearnedMethodsTest {
                     5);
         }
 
-        BlockWork apply(String... steps) throws IOException {
-            BlockWork work = work();
+        BlockContext apply(String... steps) throws IOException {
+            BlockContext context = context();
             for (String step : steps) {
-                method(step).apply(work);
+                method(step).apply(context);
             }
-            return work;
+            return context;
         }
 
         @Override
@@ -170,26 +170,27 @@ class LearnedMethodsTest {
     void whatHoldsForAll(String name, String step, SyntheticModel synthetic) throws IOException {
         boolean weightsAlone = step.contains("iterations");
         try (Place place = new Place(synthetic, weightsAlone ? W3 : W4A4)) {
-            BlockWork work = place.apply(step);
-            BlockWork.BlockReport report = work.blockReports().get(0);
+            BlockContext context = place.apply(step);
+            BlockContext.BlockReport report = context.blockReports().get(0);
             assertThat(report.finalLoss()).isLessThan(report.initialLoss());
             assertThat(report.bestStep()).isPositive();
             assertThat(report.nearestLoss()).isPositive();
             for (Linear linear : place.block.linears()) {
-                assertThat(mostDistinctInARow(work.quantizedWeight(linear))).isLessThanOrEqualTo(weightsAlone ? 8 : 16);
+                assertThat(mostDistinctInARow(context.quantizedWeight(linear)))
+                        .isLessThanOrEqualTo(weightsAlone ? 8 : 16);
             }
             if (!step.contains("augmented") && !step.contains("lrquant")) {
-                double loss = lossOfKeptTensors(place, work) * (weightsAlone ? 16 : 1);
+                double loss = lossOfKeptTensors(place, context) * (weightsAlone ? 16 : 1);
                 assertThat(report.finalLoss()).isCloseTo(loss, within(1e-5 * loss));
             }
         }
     }
 
     /** The mean squared error of the block made of the kept tensors alone, run as an evaluation runs it. */
-    private static double lossOfKeptTensors(Place place, BlockWork work) throws IOException {
+    private static double lossOfKeptTensors(Place place, BlockContext context) throws IOException {
         try (Block run = place.model.load(0);
                 BlockPass pass = new BlockPass(place.model)) {
-            run.replace(work.changed(), linear -> work.roundingErrors().containsKey(linear.module()));
+            run.replace(context.changed(), linear -> context.roundingErrors().containsKey(linear.module()));
             place.quantization.applyTo(run);
             double sum = 0;
             for (int i = 0; i < place.samples.size(); i++) {
@@ -234,15 +235,15 @@ class LearnedMethodsTest {
             String formats = "[weight]\nformat = \"int\"\nbits = 3\nsymmetric = false\nrange = \"" + range
                     + "\"\ngranularity = \"" + granularity + "\"\n";
             try (Place place = new Place(SyntheticModel.llama(), formats)) {
-                BlockWork work = place.apply("method = '" + name + "'\niterations = 0");
-                BlockWork.BlockReport report = work.blockReports().get(0);
+                BlockContext context = place.apply("method = '" + name + "'\niterations = 0");
+                BlockContext.BlockReport report = context.blockReports().get(0);
                 assertThat(report.initialLoss()).isEqualTo(report.nearestLoss());
                 for (Linear linear : place.block.linears()) {
                     NDArray expected = place.quantization
                             .formats(linear.spec().weightName())
                             .weight()
                             .fakeQuantize(linear.weight(), Operand.WEIGHT);
-                    assertThat(work.quantizedWeight(linear).toFloatArray()).isEqualTo(expected.toFloatArray());
+                    assertThat(context.quantizedWeight(linear).toFloatArray()).isEqualTo(expected.toFloatArray());
                 }
             }
         }
@@ -251,9 +252,9 @@ class LearnedMethodsTest {
     @Test
     void wideOpenClippingIsRoundingToNearest() throws IOException {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
-            BlockWork work = place.apply("method = 'omniquant'\nepochs = 0\nlet = false\nclip_init = 20");
-            assertThat(work.blockReports().get(0).initialLoss())
-                    .isEqualTo(work.blockReports().get(0).nearestLoss());
+            BlockContext context = place.apply("method = 'omniquant'\nepochs = 0\nlet = false\nclip_init = 20");
+            assertThat(context.blockReports().get(0).initialLoss())
+                    .isEqualTo(context.blockReports().get(0).nearestLoss());
         }
     }
 
@@ -262,15 +263,15 @@ class LearnedMethodsTest {
         try (Place place = new Place(SyntheticModel.llama().heads(8, 2).biases(true, true), W3)) {
             HeadLayout heads = HeadLayout.of(place.model.config());
             NDManager manager = place.block.manager();
-            for (Edge edge : LanguageModel.edges(place.model.config())) {
-                if (!edge.kind().afterNorm()) {
+            for (SmoothingMapping mapping : LanguageModel.mappings(place.model.config())) {
+                if (!mapping.kind().afterNorm()) {
                     continue;
                 }
                 NDArray one = manager.ones(new Shape(64));
                 NDArray zero = manager.zeros(new Shape(64));
                 Map<String, NDArray> tensors = place.block.tensors();
-                new ChannelScaling(edge, heads, one, zero, 0.01, 1).apply(tensors);
-                new AffineMap(manager, edge, heads, one, zero, 0.1, 0.01, 1).apply(tensors);
+                new ChannelScaling(mapping, heads, one, zero, 0.01, 1).apply(tensors);
+                new AffineMap(manager, mapping, heads, one, zero, 0.1, 0.01, 1).apply(tensors);
                 place.block
                         .tensors()
                         .forEach((name, before) -> assertThat(Objects.requireNonNull(tensors.get(name))
@@ -289,8 +290,8 @@ class LearnedMethodsTest {
             String step = name.equals("omniquant")
                     ? "method = 'omniquant'\nepochs = 2\nlet = false\nlwc_learning_rate = 9"
                     : "method = 'flexround'\niterations = 12\nlearning_rate = 2";
-            BlockWork work = place.apply(step + "\non_non_finite = 'keep_best'");
-            BlockWork.BlockReport report = work.blockReports().get(0);
+            BlockContext context = place.apply(step + "\non_non_finite = 'keep_best'");
+            BlockContext.BlockReport report = context.blockReports().get(0);
             assertThat(report.finalLoss()).isEqualTo(report.initialLoss());
             assertThat(report.bestStep()).isZero();
         }
@@ -303,9 +304,9 @@ class LearnedMethodsTest {
             double best = Double.POSITIVE_INFINITY;
             Set<Integer> kept = new HashSet<>();
             for (int epochs = 13; epochs <= 17; epochs++) {
-                BlockWork work =
+                BlockContext context =
                         place.apply("method = 'omniquant'\nlet = false\nlwc_learning_rate = 0.5\nepochs = " + epochs);
-                BlockWork.BlockReport report = work.blockReports().get(0);
+                BlockContext.BlockReport report = context.blockReports().get(0);
                 assertThat(report.finalLoss()).as("%d epochs", epochs).isLessThanOrEqualTo(best);
                 best = report.finalLoss();
                 kept.add(report.bestStep());
@@ -330,9 +331,10 @@ class LearnedMethodsTest {
         List<float[]> runs = new ArrayList<>();
         for (int i = 0; i < 2; i++) {
             try (Place place = new Place(SyntheticModel.llama(), W4A4)) {
-                BlockWork work = place.apply("method = 'lrq'\niterations = 30\nlearning_rate = 3e-3");
-                runs.add(work.quantizedWeight(place.block.linears().iterator().next())
-                        .toFloatArray());
+                BlockContext context = place.apply("method = 'lrq'\niterations = 30\nlearning_rate = 3e-3");
+                runs.add(
+                        context.quantizedWeight(place.block.linears().iterator().next())
+                                .toFloatArray());
             }
         }
         assertThat(runs.get(0)).isEqualTo(runs.get(1));
@@ -342,11 +344,11 @@ class LearnedMethodsTest {
     @Test
     void statisticsAreTakenAgain() throws IOException {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
-            BlockWork work = place.work();
+            BlockContext context = place.context();
             Linear query = place.block.linears().iterator().next();
-            float[] before = work.statistics().of(query.spec(), Statistic.ABS_MAX);
-            method("method = 'smoothquant'\nalpha = 1").apply(work);
-            float[] after = work.statistics().of(query.spec(), Statistic.ABS_MAX);
+            float[] before = context.statistics().of(query.spec(), Statistic.ABS_MAX);
+            method("method = 'smoothquant'\nalpha = 1").apply(context);
+            float[] after = context.statistics().of(query.spec(), Statistic.ABS_MAX);
             assertThat(before[0]).isNotCloseTo(1, within(1e-3f));
             for (float channel : after) {
                 assertThat(channel).isCloseTo(1, within(1e-5f));
@@ -358,13 +360,16 @@ class LearnedMethodsTest {
     @Test
     void lowRankCorrectsTheFinalError() throws IOException {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
-            BlockWork work = place.apply(
+            BlockContext context = place.apply(
                     "method = 'omniquant'\nepochs = 1", "method = 'lqer'\nrank = 64\nfactor = { format = 'none' }");
-            Linear query = work.block().linears().iterator().next();
-            NDArray a = Objects.requireNonNull(work.factors().get(query.spec().module() + ".A"));
-            NDArray b = Objects.requireNonNull(work.factors().get(query.spec().module() + ".B"));
-            float[] restored =
-                    work.quantizedWeight(query).add(a.matMul(b).transpose(1, 0)).toFloatArray();
+            Linear query = context.block().linears().iterator().next();
+            NDArray a =
+                    Objects.requireNonNull(context.factors().get(query.spec().module() + ".A"));
+            NDArray b =
+                    Objects.requireNonNull(context.factors().get(query.spec().module() + ".B"));
+            float[] restored = context.quantizedWeight(query)
+                    .add(a.matMul(b).transpose(1, 0))
+                    .toFloatArray();
             float[] transformed = query.weight().toFloatArray();
             for (int i = 0; i < restored.length; i++) {
                 assertThat(restored[i]).isCloseTo(transformed[i], within(1e-4f));
@@ -382,10 +387,10 @@ class LearnedMethodsTest {
             })
     void keptParametersGiveTheSameWeights(String step) throws IOException {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
-            BlockWork first = place.apply(step);
+            BlockContext first = place.apply(step);
             Path kept = Files.createDirectories(folder.resolve("parameters"));
             SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
-            BlockWork second = place.apply(
+            BlockContext second = place.apply(
                     step.replaceFirst("(epochs|iterations) = \\d+", "$1 = 0") + "\nparameters = '" + kept + "'");
             assertThat(second.blockReports().get(0).initialLoss())
                     .isEqualTo(first.blockReports().get(0).finalLoss());
@@ -397,7 +402,7 @@ class LearnedMethodsTest {
         }
     }
 
-    private static void assertSameTensors(BlockWork found, BlockWork expected) {
+    private static void assertSameTensors(BlockContext found, BlockContext expected) {
         expected.changed()
                 .forEach((name, tensor) -> assertThat(
                                 Objects.requireNonNull(found.changed().get(name))
@@ -410,10 +415,10 @@ class LearnedMethodsTest {
     @Test
     void keptParametersAreWhereTrainingGoesOn() throws IOException {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
-            BlockWork first = place.apply("method = 'affinequant'\nepochs = 3");
+            BlockContext first = place.apply("method = 'affinequant'\nepochs = 3");
             Path kept = Files.createDirectories(folder.resolve("parameters"));
             SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
-            BlockWork second = place.apply("method = 'affinequant'\nepochs = 1\nlet_learning_rate = 0\n"
+            BlockContext second = place.apply("method = 'affinequant'\nepochs = 1\nlet_learning_rate = 0\n"
                     + "lwc_learning_rate = 0\nparameters = '" + kept + "'");
             assertSameTensors(second, first);
             assertThat(lossOfKeptTensors(place, second))
@@ -425,7 +430,7 @@ class LearnedMethodsTest {
     @Test
     void aStartThatIsNoNumberIsNamed() throws IOException {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
-            BlockWork first = place.apply("method = 'omniquant'\nepochs = 1");
+            BlockContext first = place.apply("method = 'omniquant'\nepochs = 1");
             Path kept = Files.createDirectories(folder.resolve("parameters"));
             first.parameters().values().iterator().next().muli(Float.NaN);
             SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
@@ -466,15 +471,15 @@ class LearnedMethodsTest {
                     shared = block.manager().getParentManager();
                     samples.enter(block);
                     WantedStatistics wanted = WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX));
-                    BlockWork work = new BlockWork(
-                            new BlockWork.Setting(model.config(), quantization, wanted),
+                    BlockContext context = new BlockContext(
+                            new BlockContext.Setting(model.config(), quantization, wanted),
                             block,
                             samples.statistics(block, wanted),
                             Optional.of(samples),
                             5);
                     method("method = 'affinequant'\nepochs = 2\naugmented_loss = true")
-                            .apply(work);
-                    Block run = block.with(work.changed(), true);
+                            .apply(context);
+                    Block run = block.with(context.changed(), true);
                     quantization.roundOperands(run);
                     samples.leave(run);
                 }

@@ -14,11 +14,11 @@ import dev.ptq.format.Operand;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
 import dev.ptq.model.HiddenStates;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.QuantizationSettings;
-import dev.ptq.model.Site;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
@@ -51,7 +51,7 @@ class LowRankCorrectionTest {
     private Block block;
     private HiddenStates states;
     /** Inputs of the block's linears, {@code [tokens, features]}, float64. */
-    private final Map<Site, NDArray> inputs = new EnumMap<>(Site.class);
+    private final Map<HookPoint, NDArray> inputs = new EnumMap<>(HookPoint.class);
 
     private ActivationStatistics statistics;
 
@@ -71,12 +71,12 @@ class LowRankCorrectionTest {
         try (BlockPass pass = new BlockPass(model);
                 ActivationStatistics.Collector collector =
                         new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)))) {
-            pass.forward(block, states.batch(0), (index, site, input) -> {
-                collector.observe(index, site, input);
+            pass.forward(block, states.batch(0), (index, hookPoint, input) -> {
+                collector.observe(index, hookPoint, input);
                 NDArray copy = input.toType(DataType.FLOAT64, true)
                         .reshape(-1, input.getShape().get(2));
                 copy.attach(block.manager());
-                inputs.put(site, copy);
+                inputs.put(hookPoint, copy);
             });
             statistics = collector.finished();
         }
@@ -89,26 +89,26 @@ class LowRankCorrectionTest {
         model.close();
     }
 
-    private BlockWork work(ActivationStatistics given) {
+    private BlockContext context(ActivationStatistics given) {
         QuantizationSettings quantization = QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of()));
-        return new BlockWork(
-                new BlockWork.Setting(model.config(), quantization, WantedStatistics.ofEvery(Set.of())),
+        return new BlockContext(
+                new BlockContext.Setting(model.config(), quantization, WantedStatistics.ofEvery(Set.of())),
                 block,
                 given,
                 Optional.empty(),
                 1);
     }
 
-    private BlockWork corrected(String name, String keys) throws IOException {
+    private BlockContext corrected(String name, String keys) throws IOException {
         ConfigTable table = ConfigTable.parse(
                 "method = \"" + name + "\"\nfactor = { format = \"none\" }\n" + keys, "test", List.of());
         Method method = Methods.read(table);
         table.finish();
-        BlockWork work = work(statistics);
-        method.apply(work);
-        assertThat(work.layerReports())
+        BlockContext context = context(statistics);
+        method.apply(context);
+        assertThat(context.layerReports())
                 .allSatisfy(report -> assertThat(report.method()).isEqualTo(name));
-        return work;
+        return context;
     }
 
     private Linear linear(LinearSpec spec) {
@@ -119,14 +119,14 @@ class LowRankCorrectionTest {
     }
 
     /** {@code ||X E||²} of what is left of a weight's error, or of all of it. */
-    private double outputError(BlockWork work, LinearSpec spec, boolean corrected) {
+    private double outputError(BlockContext context, LinearSpec spec, boolean corrected) {
         Linear linear = linear(spec);
-        NDArray error = linear.weight().sub(work.quantizedWeight(linear)).transpose(1, 0);
+        NDArray error = linear.weight().sub(context.quantizedWeight(linear)).transpose(1, 0);
         if (corrected) {
-            NDArray a = found(work.factors(), spec.module() + ".A");
-            error = error.sub(a.matMul(found(work.factors(), spec.module() + ".B")));
+            NDArray a = found(context.factors(), spec.module() + ".A");
+            error = error.sub(a.matMul(found(context.factors(), spec.module() + ".B")));
         }
-        return found(inputs, spec.site())
+        return found(inputs, spec.hookPoint())
                 .matMul(error.toType(DataType.FLOAT64, false))
                 .square()
                 .sum()
@@ -135,9 +135,10 @@ class LowRankCorrectionTest {
 
     /** Of every linear. */
     private Map<LinearSpec, Double> outputErrors(String name, int rank) throws IOException {
-        BlockWork work = corrected(name, "rank = " + rank);
+        BlockContext context = corrected(name, "rank = " + rank);
         Map<LinearSpec, Double> errors = new HashMap<>();
-        work.layerReports().forEach(report -> errors.put(report.linear(), outputError(work, report.linear(), true)));
+        context.layerReports()
+                .forEach(report -> errors.put(report.linear(), outputError(context, report.linear(), true)));
         assertThat(errors).hasSize(7);
         return errors;
     }
@@ -163,16 +164,16 @@ class LowRankCorrectionTest {
 
     @Test
     void theEnergyInTheReportIsThatOfTheOutput() throws IOException {
-        BlockWork work = corrected("qera_exact", "rank = 6");
-        for (BlockWork.LayerReport report : work.layerReports()) {
-            double before = outputError(work, report.linear(), false);
-            double after = outputError(work, report.linear(), true);
+        BlockContext context = corrected("qera_exact", "rank = 6");
+        for (BlockContext.LayerReport report : context.layerReports()) {
+            double before = outputError(context, report.linear(), false);
+            double after = outputError(context, report.linear(), true);
             assertThat(report.capturedEnergy())
                     .as(report.linear().module())
                     .isCloseTo(1 - after / before, within(1e-4));
             double sum = NativeFloats.sumOfSquares(
-                    found(work.singularValues(), report.linear().module() + ".scaled_error"));
-            double tokens = found(inputs, report.linear().site()).size(0);
+                    found(context.singularValues(), report.linear().module() + ".scaled_error"));
+            double tokens = found(inputs, report.linear().hookPoint()).size(0);
             assertThat(sum).isCloseTo(before / tokens, within(1e-4 * sum));
         }
     }
@@ -181,9 +182,9 @@ class LowRankCorrectionTest {
     @ValueSource(strings = {"lqer", "l2qer", "qera_approx", "qera_exact"})
     void theFullRankRestoresTheWeight(String name) throws IOException {
         // key and value projections are [32, 64]
-        BlockWork work = corrected(name, "rank = 32\npattern = '.*(k|v)_proj.*'");
-        assertThat(work.layerReports()).hasSize(2);
-        for (BlockWork.LayerReport report : work.layerReports()) {
+        BlockContext context = corrected(name, "rank = 32\npattern = '.*(k|v)_proj.*'");
+        assertThat(context.layerReports()).hasSize(2);
+        for (BlockContext.LayerReport report : context.layerReports()) {
             assertThat(report.errorBefore()).isGreaterThan(0.05);
             assertThat(report.errorAfter()).isLessThan(1e-4);
             assertThat(report.capturedEnergy()).isCloseTo(1, within(1e-6));
@@ -194,9 +195,9 @@ class LowRankCorrectionTest {
     @ParameterizedTest
     @ValueSource(strings = {"lqer", "l2qer", "qera_approx", "qera_exact"})
     void allSingularValuesAreThereIfAskedFor(String name) throws IOException {
-        BlockWork exact = corrected(name, "rank = 4");
-        BlockWork without = corrected(name, "rank = 4\nsolver = \"randomized\"");
-        BlockWork asked = corrected(name, "rank = 4\nsolver = \"randomized\"\nsingular_values = true");
+        BlockContext exact = corrected(name, "rank = 4");
+        BlockContext without = corrected(name, "rank = 4\nsolver = \"randomized\"");
+        BlockContext asked = corrected(name, "rank = 4\nsolver = \"randomized\"\nsingular_values = true");
 
         assertThat(without.singularValues()).isEmpty();
         assertThat(asked.singularValues())
@@ -214,10 +215,10 @@ class LowRankCorrectionTest {
 
     @Test
     void theErrorIsThatOfTheRoundedWeight() throws IOException {
-        BlockWork work = corrected("qera_exact", "rank = 2");
-        for (BlockWork.LayerReport report : work.layerReports()) {
+        BlockContext context = corrected("qera_exact", "rank = 2");
+        for (BlockContext.LayerReport report : context.layerReports()) {
             NDArray weight = linear(report.linear()).weight();
-            NDArray rounded = work.quantization()
+            NDArray rounded = context.quantization()
                     .formats(report.linear().weightName())
                     .weight()
                     .fakeQuantize(weight, Operand.WEIGHT);
@@ -233,11 +234,11 @@ class LowRankCorrectionTest {
         for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
             try (ActivationStatistics.Collector collector =
                     new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)))) {
-                inputs.forEach((site, input) -> {
+                inputs.forEach((hookPoint, input) -> {
                     float[] values = input.toType(DataType.FLOAT32, false).toFloatArray();
                     values[5] = bad;
                     collector.observe(
-                            0, site, NativeFloats.of(block.manager(), values, 1, input.size(0), input.size(1)));
+                            0, hookPoint, NativeFloats.of(block.manager(), values, 1, input.size(0), input.size(1)));
                 });
                 statistics = collector.finished();
             }

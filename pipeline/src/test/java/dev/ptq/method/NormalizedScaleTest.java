@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
-import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.Shared;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;

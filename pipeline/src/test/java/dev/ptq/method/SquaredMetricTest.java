@@ -75,7 +75,7 @@ class SquaredMetricTest {
     @CsvSource({"24, 40, 5", "40, 24, 5", "20, 20, 1", "7, 172, 7", "172, 7, 7", "1, 9, 1", "9, 1, 1"})
     void agreesWithARootAndAFullDecomposition(int in, int out, int rank) {
         NDArray error = noise(1, in, out);
-        NDArray square = autocorrelation(activations(2, 4 * in, in));
+        NDArray square = hessian(activations(2, 4 * in, in));
         Reference reference = new Reference(error, square);
         double[] values = reference.singularValues();
 
@@ -97,7 +97,7 @@ class SquaredMetricTest {
     @CsvSource({"700, 600", "600, 700", "560, 560"})
     void largeErrorsAreDecomposedAsWell(int in, int out) {
         NDArray error = noise(3, in, out);
-        NDArray square = autocorrelation(activations(4, 2 * in, in));
+        NDArray square = hessian(activations(4, 2 * in, in));
         Reference reference = new Reference(error, square);
         double[] values = reference.singularValues();
         double total = energy(values, 0, values.length);
@@ -120,7 +120,7 @@ class SquaredMetricTest {
         for (int i = 0; i < values.length; i++) {
             values[i] = (values[i] + 3) * (i % in % 200 == 7 ? 1000 : 1);
         }
-        NDArray square = autocorrelation(NativeFloats.of(manager, values, 2L * in, in));
+        NDArray square = hessian(NativeFloats.of(manager, values, 2L * in, in));
         Reference reference = new Reference(error, square);
         double[] singular = reference.singularValues();
         double best = energy(singular, 32, singular.length);
@@ -136,7 +136,7 @@ class SquaredMetricTest {
         for (int[] shape : new int[][] {{20, 12}, {12, 20}, {16, 16}}) {
             NDArray error = noise(7, shape[0], shape[1]);
             int rank = Math.min(shape[0], shape[1]);
-            for (NDArray square : List.of(lognormal(8, shape[0]), autocorrelation(activations(9, 100, shape[0])))) {
+            for (NDArray square : List.of(lognormal(8, shape[0]), hessian(activations(9, 100, shape[0])))) {
                 for (LowRankSolver solver : List.of(EXACT, RANDOMIZED)) {
                     Solution solution = solver.solveSquared(error, square, rank, 3);
 
@@ -151,7 +151,7 @@ class SquaredMetricTest {
     @Test
     void whatRemainsIsTheOtherSingularValuesAndFallsWithTheRank() {
         NDArray error = noise(10, 24, 40);
-        NDArray square = autocorrelation(activations(11, 60, 24));
+        NDArray square = hessian(activations(11, 60, 24));
         Reference reference = new Reference(error, square);
         double[] values = reference.singularValues();
         double total = energy(values, 0, values.length);
@@ -170,11 +170,11 @@ class SquaredMetricTest {
     /** On the activations that the metric is of, no other metric's factors leave a smaller error of the output. */
     @ParameterizedTest
     @CsvSource({"30, 50, 1", "30, 50, 8", "50, 30, 4", "48, 48, 30"})
-    void theAutocorrelationLeavesTheSmallestErrorOfTheOutput(int in, int out, int rank) {
+    void theHessianLeavesTheSmallestErrorOfTheOutput(int in, int out, int rank) {
         for (int seed = 0; seed < 10; seed++) {
             NDArray error = noise(seed, in, out);
             NDArray x = activations(100 + seed, 3 * in, in);
-            NDArray square = autocorrelation(x);
+            NDArray square = hessian(x);
             NDArray moments = diagonal(square);
             NDArray magnitudes = x.abs().mean(new int[] {0});
             double exact = outputError(x, error, EXACT.solveSquared(error, square, rank, 0));
@@ -206,7 +206,7 @@ class SquaredMetricTest {
     @Test
     void aConstantFactorOfTheMetricChangesNothing() {
         NDArray error = noise(13, 24, 18);
-        for (NDArray square : List.of(lognormal(14, 24), autocorrelation(activations(15, 50, 24)))) {
+        for (NDArray square : List.of(lognormal(14, 24), hessian(activations(15, 50, 24)))) {
             Solution one = EXACT.solveSquared(error, square, 5, 0);
             for (float factor : new float[] {4, 1e6f, 1e-12f}) {
                 Solution other = EXACT.solveSquared(error, square.mul(factor), 5, 0);
@@ -244,7 +244,7 @@ class SquaredMetricTest {
         int tokens = 8;
         NDArray error = noise(18, in, out);
         NDArray x = activations(19, tokens, in);
-        NDArray square = autocorrelation(x);
+        NDArray square = hessian(x);
         Reference reference = new Reference(error, square);
         double[] values = reference.singularValues();
         double total = energy(values, 0, values.length);
@@ -318,7 +318,7 @@ class SquaredMetricTest {
     @CsvSource({"700, 600, 32", "300, 700, 16", "256, 64, 8"})
     void randomizedCapturesNearlyAllThatExactDoes(int in, int out, int rank) {
         NDArray error = noise(24, in, out);
-        NDArray square = autocorrelation(activations(25, 2 * in, in));
+        NDArray square = hessian(activations(25, 2 * in, in));
         double exact = EXACT.solveSquared(error, square, rank, 0).capturedEnergy();
         double randomized = RANDOMIZED.solveSquared(error, square, rank, 12).capturedEnergy();
 
@@ -330,7 +330,7 @@ class SquaredMetricTest {
     @Test
     void theSameSeedGivesTheSameFactors() {
         NDArray error = noise(26, 40, 30);
-        NDArray square = autocorrelation(activations(27, 90, 40));
+        NDArray square = hessian(activations(27, 90, 40));
         Solution first = RANDOMIZED.solveSquared(error, square, 4, 15);
         Solution second = RANDOMIZED.solveSquared(error, square, 4, 15);
 
@@ -342,7 +342,7 @@ class SquaredMetricTest {
     @CsvSource({"24, 40", "40, 24", "700, 600", "600, 700"})
     void allSingularValuesAreThoseOfTheSolver(int in, int out) {
         NDArray error = noise(28, in, out);
-        NDArray square = autocorrelation(activations(29, 2 * in, in));
+        NDArray square = hessian(activations(29, 2 * in, in));
         double[] expected =
                 doubles(EXACT.solveSquared(error, square, 1, 0).singularValues().orElseThrow());
 
@@ -362,7 +362,7 @@ class SquaredMetricTest {
     @Test
     void leavesErrorAndMetricToTheirOwner() {
         NDArray error = noise(31, 9, 5);
-        NDArray square = autocorrelation(activations(32, 20, 9));
+        NDArray square = hessian(activations(32, 20, 9));
         float[] before = error.toFloatArray();
         float[] squareBefore = square.toFloatArray();
         Solution solution = EXACT.solveSquared(error, square, 2, 0);
@@ -392,7 +392,7 @@ class SquaredMetricTest {
                 .mul(sizes);
     }
 
-    private static NDArray autocorrelation(NDArray activations) {
+    private static NDArray hessian(NDArray activations) {
         NDArray wide = activations.toType(DataType.FLOAT64, false);
         return wide.transpose(1, 0).matMul(wide).div(activations.size(0)).toType(DataType.FLOAT32, false);
     }

@@ -9,8 +9,8 @@ import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.Site;
 import dev.ptq.tensor.TensorEngine;
 import java.nio.DoubleBuffer;
 import java.util.List;
@@ -34,7 +34,7 @@ class WeightRoundingTest {
     private static final int OUT = 5;
     private static final int IN = 14;
     private static final LinearSpec LINEAR =
-            new LinearSpec(0, "model.layers.0.mlp.up_proj", Site.MLP_IN, OUT, IN, false);
+            new LinearSpec(0, "model.layers.0.mlp.up_proj", HookPoint.MLP_IN, OUT, IN, false);
 
     private final NDManager manager = TensorEngine.newManager();
     private final SplittableRandom random = new SplittableRandom(4);

@@ -7,7 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import ai.djl.ndarray.NDArray;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.progress.Progress;
-import dev.ptq.tensor.StoredType;
+import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;

@@ -8,9 +8,9 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.format.LqerQuantizers;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
-import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
@@ -41,7 +41,7 @@ class GoldenLayerTest {
                 LinearSpec spec = new LinearSpec(
                         0,
                         name,
-                        Site.MLP_IN,
+                        HookPoint.MLP_IN,
                         (int) weight.getShape().get(0),
                         (int) weight.getShape().get(1),
                         hasBias);

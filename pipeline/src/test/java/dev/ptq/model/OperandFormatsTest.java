@@ -73,7 +73,7 @@ class OperandFormatsTest {
     /** Bias and low-rank path are added first, and all features of a token share a scale. */
     @Test
     void anOutputIsRoundedAfterAllThatIsAddedToIt() {
-        LinearSpec spec = new LinearSpec(0, "model.layers.0.self_attn.k_proj", Site.ATTENTION_IN, 6, 10, true);
+        LinearSpec spec = new LinearSpec(0, "model.layers.0.self_attn.k_proj", HookPoint.ATTENTION_IN, 6, 10, true);
         NDArray weight = values(6, 10);
         NDArray bias = values(6);
         NDArray input = values(2, 5, 10);

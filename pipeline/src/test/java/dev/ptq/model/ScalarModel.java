@@ -1,6 +1,6 @@
 package dev.ptq.model;
 
-import dev.ptq.tensor.Safetensors;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -1,7 +1,7 @@
 package dev.ptq.model;
 
 import dev.ptq.model.ModelConfig.Family;
-import dev.ptq.tensor.StoredType;
+import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;

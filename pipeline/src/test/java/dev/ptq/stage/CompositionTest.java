@@ -47,7 +47,7 @@ class CompositionTest {
                 "smoothquant'|flexround'",
                 "smoothquant'|lrq'|lqer'",
                 "omniquant'|qera_exact'",
-                "smoothquant';edges = ['mlp_mid']|omniquant'",
+                "smoothquant';mappings = ['mlp_mid']|omniquant'",
                 "smoothquant'|omniquant';let = false|l2qer'"
             })
     void thatGoTogether(String methods) throws IOException {
@@ -69,7 +69,7 @@ class CompositionTest {
                         + " already; put it before that step",
                 "lqer'|lrq';approximation.1.method: lrq changes weights whose error lqer has corrected already; put it"
                         + " before that step",
-                "smoothquant'|omniquant';approximation.1.edges: edge attn_in is transformed by smoothquant already; leave"
+                "smoothquant'|omniquant';approximation.1.mappings: mapping attn_in is transformed by smoothquant already; leave"
                         + " it out in one of the two"
             })
     void thatDoNot(String methods, String problem) {
@@ -101,7 +101,7 @@ class CompositionTest {
     void somethingMustBeLeftToLearn() {
         assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps("omniquant';let = false;lwc = false")))
                 .isInstanceOf(ConfigException.class)
-                .hasMessageContaining("omniquant has nothing to learn: no edge is transformed, and lwc is false");
+                .hasMessageContaining("omniquant has nothing to learn: no mapping is transformed, and lwc is false");
         assertThatThrownBy(() ->
                         read(MODEL, CALIBRATION, INTEGERS + "symmetric = false\nrange = 'mse'\n", steps("omniquant'")))
                 .isInstanceOf(ConfigException.class)
@@ -123,9 +123,9 @@ class CompositionTest {
             delimiter = '|',
             quoteCharacter = '`',
             value = {
-                "omniquant';edges = ['attn_inn']|edges.0: expected one of [attn_in, mlp_in, mlp_mid, q_k, v_o], got"
+                "omniquant';mappings = ['attn_inn']|mappings.0: expected one of [attn_in, mlp_in, mlp_mid, q_k, v_o], got"
                         + " \"attn_inn\"; did you mean \"attn_in\"?",
-                "smoothquant';edges = ['q_k']|edges.0: expected one of [attn_in, mlp_in, mlp_mid, v_o], got \"q_k\"",
+                "smoothquant';mappings = ['q_k']|mappings.0: expected one of [attn_in, mlp_in, mlp_mid, v_o], got \"q_k\"",
                 "lrq';rank = 300|rank: expected at most 256, the smaller side of",
                 "omniquant';parameters = 'nowhere'|parameters: expected a folder of learned parameters,"
                         + " approximate/parameters of a run, got 'nowhere', which is no folder",
@@ -133,11 +133,11 @@ class CompositionTest {
                 "omniquant';let = false;alpha = 0.5|alpha: unknown key",
                 "lrq';rank = 4;rank_ratio = 0.5|rank_ratio: unknown key",
                 "lrq';rank_ratio = 0|rank_ratio: expected",
-                "omniquant';edges = ['mlp_in'];q_k = 'free'|q_k: unknown key",
-                "lrquant';edges = ['q_k'];shift = 'zero'|shift: unknown key",
-                "omniquant';edges = [];let_learning_rate = 0.1|let_learning_rate: unknown key",
-                "affinequant';edges = ['mlp_in'];stability_factor = 0.2|stability_factor: unknown key",
-                "affinequant';edges = ['v_o'];norm_matrix = true|norm_matrix: unknown key",
+                "omniquant';mappings = ['mlp_in'];q_k = 'free'|q_k: unknown key",
+                "lrquant';mappings = ['q_k'];shift = 'zero'|shift: unknown key",
+                "omniquant';mappings = [];let_learning_rate = 0.1|let_learning_rate: unknown key",
+                "affinequant';mappings = ['mlp_in'];stability_factor = 0.2|stability_factor: unknown key",
+                "affinequant';mappings = ['v_o'];norm_matrix = true|norm_matrix: unknown key",
                 "omniquant';batch_size = 5|batch_size: expected at most calibration.num_samples, 4, got 5",
                 "flexround';quantized_activations = true|quantized_activations: expected false where nothing but"
                         + " weights is rounded, got true"

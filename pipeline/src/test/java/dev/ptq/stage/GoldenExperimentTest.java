@@ -17,13 +17,13 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Provenance;
 import dev.ptq.run.Runs;
-import dev.ptq.tensor.Safetensors;
 import dev.ptq.tensor.Shared;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -148,7 +148,7 @@ class GoldenExperimentTest {
                                 perplexity,
                                 ids,
                                 tokenizer.padId(),
-                                Unfinished.none(),
+                                ResumeState.none(),
                                 Progress.Reporter.none())
                         .chunks();
                 List<Double> found = batchLosses(chunks);
@@ -227,7 +227,7 @@ class GoldenExperimentTest {
                 Safetensors expected = Safetensors.open(Shared.golden("e2e_scales.safetensors"))) {
             for (LinearSpec linear : LanguageModel.linears(experiment.shape())) {
                 float[] actual = found.floats(
-                        "blocks." + linear.block() + "." + linear.site().label() + ".max_batch_mean_abs");
+                        "blocks." + linear.block() + "." + linear.hookPoint().label() + ".max_batch_mean_abs");
                 float[] reference = expected.floats("raw/" + linear.module() + ".scale");
                 assertThat(actual).hasSameSizeAs(reference);
                 for (int i = 0; i < actual.length; i++) {

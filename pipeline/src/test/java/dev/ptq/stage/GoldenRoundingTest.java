@@ -9,7 +9,7 @@ import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Shared;
 import java.io.IOException;
@@ -175,7 +175,7 @@ class GoldenRoundingTest {
                             perplexity,
                             ids,
                             tokenizer.padId(),
-                            Unfinished.none(),
+                            ResumeState.none(),
                             Progress.Reporter.none())
                     .loss();
         }

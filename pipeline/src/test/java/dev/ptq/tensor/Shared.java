@@ -1,5 +1,6 @@
 package dev.ptq.tensor;
 
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;

@@ -7,7 +7,7 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.tensor.Safetensors;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;

@@ -8,8 +8,8 @@ import dev.ptq.data.Digests;
 import dev.ptq.data.Split;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.model.ModelConfig;
-import dev.ptq.model.ModelFolder;
 import dev.ptq.progress.Progress;
+import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -85,7 +85,8 @@ class ShippedModelTest {
         int enough = 20;
         int steps = 0;
         try (Tokenizer tokenizer = Tokenizer.open(shipped);
-                Training training = new Training(RECIPE, ReferenceModel.corpora(), tokenizer, folder)) {
+                ReferenceTraining training =
+                        new ReferenceTraining(RECIPE, ReferenceModel.corpora(), tokenizer, folder)) {
             training.run(
                     (step, loss) -> {
                         assertThat(loss)

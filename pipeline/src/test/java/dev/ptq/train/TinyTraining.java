@@ -67,7 +67,7 @@ final class TinyTraining {
         return losses;
     }
 
-    void train(int steps, Path out, Training.StepListener listener) throws IOException {
+    void train(int steps, Path out, ReferenceTraining.StepListener listener) throws IOException {
         ReferenceModel.make(recipe(steps), texts(), "the command", out, listener, Progress.Reporter.none());
     }
 }

@@ -20,7 +20,7 @@ record Document(
         int id,
         String place,
         ObjectNode fields,
-        List<Asked> asked,
+        List<TextRequest> asked,
         List<String> choices,
         int gold,
         String target,

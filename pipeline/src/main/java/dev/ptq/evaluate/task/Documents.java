@@ -104,7 +104,7 @@ final class Documents {
         StringBuilder examples = new StringBuilder();
         for (Row example : examples(row)) {
             note(example.place() + ": " + task.name() + ", example of document " + id, () -> {
-                examples.append(example(example)).append(Wording.EXAMPLE_DELIMITER);
+                examples.append(example(example)).append(PromptTemplate.EXAMPLE_DELIMITER);
                 return examples;
             });
         }
@@ -148,7 +148,7 @@ final class Documents {
     }
 
     private Document document(int id, Row row, String examples) {
-        Wording wording = task.wording();
+        PromptTemplate wording = task.wording();
         Scoring scoring = task.scoring();
         ObjectNode fields = derived(row.fields());
         List<String> choices = scoring.hasChoices() ? wording.choices().texts(fields) : List.of();
@@ -180,7 +180,7 @@ final class Documents {
     }
 
     private int gold(ObjectNode fields, List<String> choices) {
-        Wording wording = task.wording();
+        PromptTemplate wording = task.wording();
         String named = wording.gold().text(fields);
         List<String> labels = wording.labels().texts(fields);
         int gold = labels.isEmpty() ? index(named) : labels.indexOf(named);

@@ -71,7 +71,7 @@ final class Encoder {
         return encoded;
     }
 
-    private void add(Asked asked, Encoded encoded) {
+    private void add(TextRequest asked, Encoded encoded) {
         // white space belongs to the word that follows it
         String context = PythonText.stripEnd(asked.context());
         String continuation = asked.context().substring(context.length()) + asked.continuation();

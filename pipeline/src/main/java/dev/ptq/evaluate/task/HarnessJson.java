@@ -22,7 +22,7 @@ final class HarnessJson {
         ObjectNode samples = content.putObject("n-samples");
         ObjectNode hashes = JsonMapper.shared().createObjectNode();
         results.measured().forEach(one -> addScores(one, 0, settings.profile(), scores, groups));
-        for (Measured one : results.all()) {
+        for (TaskResult one : results.all()) {
             String name = one.node().name();
             ObjectNode own = better.putObject(name);
             one.values().keySet().forEach(metric -> own.put(metric.label(settings.profile()), metric.higherIsBetter()));
@@ -73,7 +73,7 @@ final class HarnessJson {
         settings.quirks().forEach(quirk -> quirks.add(quirk.label()));
     }
 
-    private static void addScores(Measured one, int depth, Profile profile, ObjectNode results, ObjectNode groups) {
+    private static void addScores(TaskResult one, int depth, Profile profile, ObjectNode results, ObjectNode groups) {
         String name = one.node().name();
         ObjectNode scores = results.putObject(name);
         scores.put("name", name);
@@ -102,7 +102,7 @@ final class HarnessJson {
 
     private static ObjectNode config(Task task, TasksSettings settings) {
         ObjectNode config = JsonMapper.shared().createObjectNode();
-        Wording wording = task.wording();
+        PromptTemplate wording = task.wording();
         config.put("task", task.name());
         config.put("dataset_path", task.source().dataset());
         if (!task.source().config().isEmpty()) {
@@ -127,7 +127,7 @@ final class HarnessJson {
         }
         config.put("description", wording.description().source());
         config.put("target_delimiter", wording.delimiter());
-        config.put("fewshot_delimiter", Wording.EXAMPLE_DELIMITER);
+        config.put("fewshot_delimiter", PromptTemplate.EXAMPLE_DELIMITER);
         config.put("num_fewshot", settings.numFewshot());
         ArrayNode metrics = config.putArray("metric_list");
         for (Metric metric : task.metrics()) {

@@ -49,14 +49,14 @@ final class HarnessTable {
         return table.toString();
     }
 
-    private static void addRows(Measured one, int depth, TasksSettings settings, List<List<String>> rows) {
+    private static void addRows(TaskResult one, int depth, TasksSettings settings, List<List<String>> rows) {
         String version = TaskResults.version(one.node()).toString().replaceFirst("\\.0$", "");
-        List<Map.Entry<Metric, Measured.Value>> values = one.values().entrySet().stream()
+        List<Map.Entry<Metric, TaskResult.Value>> values = one.values().entrySet().stream()
                 .sorted(Comparator.comparing(entry -> entry.getKey().label(settings.profile())))
                 .toList();
         for (int i = 0; i < values.size(); i++) {
             Metric metric = values.get(i).getKey();
-            Measured.Value value = values.get(i).getValue();
+            TaskResult.Value value = values.get(i).getValue();
             rows.add(List.of(
                     i == 0 ? HarnessJson.alias(one.node(), depth) : "",
                     i == 0 ? version : "",

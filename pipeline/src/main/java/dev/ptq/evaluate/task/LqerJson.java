@@ -12,7 +12,7 @@ final class LqerJson {
         ObjectNode content = JsonMapper.shared().createObjectNode();
         ObjectNode scores = content.putObject("results");
         ObjectNode versions = content.putObject("versions");
-        for (Measured one : results.all()) {
+        for (TaskResult one : results.all()) {
             ObjectNode own = scores.putObject(one.node().name());
             one.values().forEach((metric, value) -> {
                 String label = metric.label(Profile.LQER);

@@ -24,7 +24,7 @@ final class Sample {
     }
 
     /** The line, without its end. */
-    static String line(Answered answered, Profile profile) {
+    static String line(ScoredDocument answered, Profile profile) {
         Document document = answered.document();
         Task task = document.task();
         ObjectNode line = JSON.createObjectNode();
@@ -72,7 +72,7 @@ final class Sample {
     }
 
     /** The document with the scores of a line, where it is just the line that they give. */
-    static Optional<Answered> read(String line, Document document, Profile profile) {
+    static Optional<ScoredDocument> read(String line, Document document, Profile profile) {
         try {
             List<Score> scores = new ArrayList<>();
             for (JsonNode response : JSON.readTree(line).path("filtered_resps")) {
@@ -83,7 +83,7 @@ final class Sample {
                                         response.path(1).asString().equals("True"))
                                 : new Score(Double.parseDouble(response.asString()), false));
             }
-            Answered answered = new Answered(document, scores);
+            ScoredDocument answered = new ScoredDocument(document, scores);
             boolean complete = scores.size() == document.asked().size();
             return complete && line(answered, profile).equals(line) ? Optional.of(answered) : Optional.empty();
         } catch (JacksonException | NumberFormatException e) {
@@ -99,7 +99,7 @@ final class Sample {
     }
 
     static Hashes hashes(Document document) {
-        Asked first = document.asked().get(0);
+        TextRequest first = document.asked().get(0);
         return new Hashes(
                 Digests.hexOfText(PythonText.json(document.fields())),
                 Digests.hexOfText(document.task().scoring().arguments(first).get(0)),

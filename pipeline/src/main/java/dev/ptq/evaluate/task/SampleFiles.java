@@ -36,11 +36,11 @@ final class SampleFiles {
      * @param documents of all tasks, task by task
      * @param passEnds where each pass ends, as a number of documents
      */
-    List<Answered> takeOver(List<Document> documents, List<Integer> passEnds) throws IOException {
+    List<ScoredDocument> takeOver(List<Document> documents, List<Integer> passEnds) throws IOException {
         Map<Task, List<Document>> byTask = new LinkedHashMap<>();
         documents.forEach(document -> byTask.computeIfAbsent(document.task(), task -> new ArrayList<>())
                 .add(document));
-        List<Answered> found = new ArrayList<>();
+        List<ScoredDocument> found = new ArrayList<>();
         List<Long> lineEnds = new ArrayList<>();
         for (Map.Entry<Task, List<Document>> task : byTask.entrySet()) {
             if (!read(file(task.getKey()), task.getValue(), found, lineEnds)) {
@@ -63,7 +63,7 @@ final class SampleFiles {
     }
 
     /** Reads the lines of documents up to the first that is not as it should be; returns whether there is none. */
-    private boolean read(Path file, List<Document> documents, List<Answered> found, List<Long> lineEnds)
+    private boolean read(Path file, List<Document> documents, List<ScoredDocument> found, List<Long> lineEnds)
             throws IOException {
         if (!Files.exists(file)) {
             return false;
@@ -72,7 +72,7 @@ final class SampleFiles {
         try (InputStream in = new BufferedInputStream(Files.newInputStream(file))) {
             for (Document document : documents) {
                 Optional<byte[]> line = line(in);
-                Optional<Answered> answered = line.flatMap(
+                Optional<ScoredDocument> answered = line.flatMap(
                         bytes -> Sample.read(new String(bytes, StandardCharsets.UTF_8), document, profile));
                 if (answered.isEmpty()) {
                     return false;
@@ -108,9 +108,9 @@ final class SampleFiles {
     }
 
     /** Adds the lines of a pass. */
-    void append(List<Answered> answers) throws IOException {
+    void append(List<ScoredDocument> answers) throws IOException {
         Map<Task, StringBuilder> texts = new LinkedHashMap<>();
-        for (Answered answered : answers) {
+        for (ScoredDocument answered : answers) {
             texts.computeIfAbsent(answered.document().task(), task -> new StringBuilder())
                     .append(Sample.line(answered, profile))
                     .append('\n');

@@ -13,77 +13,77 @@ enum Scoring {
     /** Several answers to one question. */
     MULTIPLE_CHOICE("multiple_choice") {
         @Override
-        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
+        List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices) {
             String context = before + wording.question().text(fields);
             return choices.stream()
-                    .map(choice -> new Asked(context, wording.delimiter() + choice))
+                    .map(choice -> new TextRequest(context, wording.delimiter() + choice))
                     .toList();
         }
 
         @Override
-        String example(Wording wording, ObjectNode fields, String right) {
+        String example(PromptTemplate wording, ObjectNode fields, String right) {
             return wording.question().text(fields) + wording.delimiter() + right;
         }
 
         @Override
-        String target(Wording wording, ObjectNode fields, String right, int gold) {
+        String target(PromptTemplate wording, ObjectNode fields, String right, int gold) {
             return wording.answerIsText() ? right : String.valueOf(gold);
         }
     },
     /** Several contexts of one continuation. */
     CHOICE_OF_CONTEXT("multiple_choice") {
         @Override
-        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
+        List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices) {
             String continuation = wording.delimiter() + wording.target().text(fields);
             return choices.stream()
-                    .map(choice -> new Asked(before + choice, continuation))
+                    .map(choice -> new TextRequest(before + choice, continuation))
                     .toList();
         }
 
         @Override
-        String example(Wording wording, ObjectNode fields, String right) {
+        String example(PromptTemplate wording, ObjectNode fields, String right) {
             return right + wording.delimiter() + wording.target().text(fields);
         }
 
         @Override
-        String target(Wording wording, ObjectNode fields, String right, int gold) {
+        String target(PromptTemplate wording, ObjectNode fields, String right, int gold) {
             return wording.target().text(fields);
         }
     },
     /** One text that should follow; it brings its own space. */
     CONTINUATION("loglikelihood") {
         @Override
-        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
-            return List.of(new Asked(
+        List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices) {
+            return List.of(new TextRequest(
                     before + wording.question().text(fields), wording.target().text(fields)));
         }
 
         @Override
-        String example(Wording wording, ObjectNode fields, String right) {
+        String example(PromptTemplate wording, ObjectNode fields, String right) {
             return wording.question().text(fields)
                     + wording.delimiter()
                     + wording.target().text(fields);
         }
 
         @Override
-        String target(Wording wording, ObjectNode fields, String right, int gold) {
+        String target(PromptTemplate wording, ObjectNode fields, String right, int gold) {
             return wording.target().text(fields);
         }
     },
     /** A whole text, window by window. */
     ROLLING("loglikelihood_rolling") {
         @Override
-        List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices) {
-            return List.of(new Asked("", wording.target().text(fields)));
+        List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices) {
+            return List.of(new TextRequest("", wording.target().text(fields)));
         }
 
         @Override
-        String example(Wording wording, ObjectNode fields, String right) {
+        String example(PromptTemplate wording, ObjectNode fields, String right) {
             throw new IllegalStateException("a whole text has no examples");
         }
 
         @Override
-        String target(Wording wording, ObjectNode fields, String right, int gold) {
+        String target(PromptTemplate wording, ObjectNode fields, String right, int gold) {
             return wording.target().text(fields);
         }
     };
@@ -108,20 +108,20 @@ enum Scoring {
      *
      * @param before the description and the examples
      */
-    abstract List<Asked> asked(Wording wording, ObjectNode fields, String before, List<String> choices);
+    abstract List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices);
 
     /**
      * A document with its answer, as an example.
      *
      * @param right the right choice
      */
-    abstract String example(Wording wording, ObjectNode fields, String right);
+    abstract String example(PromptTemplate wording, ObjectNode fields, String right);
 
     /** The right answer in results. */
-    abstract String target(Wording wording, ObjectNode fields, String right, int gold);
+    abstract String target(PromptTemplate wording, ObjectNode fields, String right, int gold);
 
     /** The texts of a request as results have them. */
-    List<String> arguments(Asked asked) {
+    List<String> arguments(TextRequest asked) {
         return this == ROLLING ? List.of(asked.continuation()) : List.of(asked.context(), asked.continuation());
     }
 

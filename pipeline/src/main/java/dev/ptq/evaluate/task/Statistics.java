@@ -18,7 +18,7 @@ final class Statistics {
      * @param weights that items are divided by, where they are
      * @param resamples behind the error of a perplexity; 0 leaves out all errors
      */
-    static Measured.Value value(Metric.Aggregation aggregation, double[] items, double[] weights, int resamples) {
+    static TaskResult.Value value(Metric.Aggregation aggregation, double[] items, double[] weights, int resamples) {
         double sum = sum(items);
         boolean one = items.length == 1 || resamples == 0;
         return switch (aggregation) {
@@ -34,7 +34,7 @@ final class Statistics {
      *
      * @param sizes the documents of each
      */
-    static Measured.Value pooled(List<Measured.Value> values, int[] sizes) {
+    static TaskResult.Value pooled(List<TaskResult.Value> values, int[] sizes) {
         long all = Arrays.stream(sizes).asLongStream().sum();
         double mean = 0;
         double squares = 0;
@@ -46,8 +46,8 @@ final class Statistics {
         return value(mean / all, Math.sqrt(squares / (all - sizes.length) / all));
     }
 
-    private static Measured.Value value(double value, double error) {
-        return new Measured.Value(value, Double.isFinite(error) ? OptionalDouble.of(error) : OptionalDouble.empty());
+    private static TaskResult.Value value(double value, double error) {
+        return new TaskResult.Value(value, Double.isFinite(error) ? OptionalDouble.of(error) : OptionalDouble.empty());
     }
 
     private static double bootstrap(double[] items, int resamples) {

@@ -26,7 +26,7 @@ public record Task(
         double version,
         Scoring scoring,
         List<Metric> metrics,
-        Wording wording)
+        PromptTemplate wording)
         implements TaskNode {
     /**
      * The documents with this value in a field.

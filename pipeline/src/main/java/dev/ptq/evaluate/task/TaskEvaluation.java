@@ -148,13 +148,13 @@ public final class TaskEvaluation {
     public TaskResults run(RequestScorer scorer, Path folder) throws IOException {
         Files.createDirectories(folder);
         SampleFiles files = new SampleFiles(folder, settings.profile());
-        List<Answered> answered = new ArrayList<>(files.takeOver(documents, passEnds));
+        List<ScoredDocument> answered = new ArrayList<>(files.takeOver(documents, passEnds));
         int done = passEnds.indexOf(answered.size()) + 1;
         if (done > 0) {
             log.info("goes on after pass {} of {}", done, passEnds.size());
         }
         for (int pass = done; pass < passEnds.size(); pass++) {
-            List<Answered> answers =
+            List<ScoredDocument> answers =
                     answers("tasks-" + pass, documents.subList(answered.size(), passEnds.get(pass)), scorer);
             files.append(answers);
             answered.addAll(answers);
@@ -163,7 +163,7 @@ public final class TaskEvaluation {
         return TaskResults.of(settings, tasks, answered);
     }
 
-    private List<Answered> answers(String name, List<Document> asked, RequestScorer scorer) throws IOException {
+    private List<ScoredDocument> answers(String name, List<Document> asked, RequestScorer scorer) throws IOException {
         List<List<Request>> requests = new ArrayList<>();
         asked.forEach(document -> requests.add(encoder.encode(document).requests()));
         List<Request> together = requests.stream().flatMap(List::stream).toList();
@@ -171,7 +171,7 @@ public final class TaskEvaluation {
         if (scores.size() != together.size()) {
             throw new IllegalStateException("expected " + together.size() + " scores, got " + scores.size());
         }
-        List<Answered> answers = new ArrayList<>();
+        List<ScoredDocument> answers = new ArrayList<>();
         int from = 0;
         for (int i = 0; i < asked.size(); i++) {
             int to = from + requests.get(i).size();
@@ -182,7 +182,7 @@ public final class TaskEvaluation {
                             asked.get(i).label() + ": the model gives a log-likelihood of " + score.logLikelihood());
                 }
             }
-            answers.add(new Answered(asked.get(i), own));
+            answers.add(new ScoredDocument(asked.get(i), own));
             from = to;
         }
         return answers;

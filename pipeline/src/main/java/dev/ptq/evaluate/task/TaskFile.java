@@ -101,9 +101,9 @@ final class TaskFile {
         return numbers;
     }
 
-    private Wording wording(Profile profile) {
+    private PromptTemplate wording(Profile profile) {
         Template target = template("target", profile);
-        return new Wording(
+        return new PromptTemplate(
                 table.tables("derived").stream().map(TaskFile::derived).toList(),
                 template("description", profile),
                 template("question", profile),
@@ -116,12 +116,12 @@ final class TaskFile {
                 at("delimiter", profile).string("delimiter", " "));
     }
 
-    private static Wording.Derived derived(ConfigTable derived) {
-        Wording.Derived.Kind kind = Arrays.stream(Wording.Derived.Kind.values())
+    private static PromptTemplate.Derived derived(ConfigTable derived) {
+        PromptTemplate.Derived.Kind kind = Arrays.stream(PromptTemplate.Derived.Kind.values())
                 .filter(one -> derived.has(one.name().toLowerCase(Locale.ROOT)))
                 .findFirst()
-                .orElse(Wording.Derived.Kind.TEXT);
-        return new Wording.Derived(
+                .orElse(PromptTemplate.Derived.Kind.TEXT);
+        return new PromptTemplate.Derived(
                 derived.string("field"),
                 kind,
                 Template.of(derived.string(kind.name().toLowerCase(Locale.ROOT)), derived.strings("then", List.of())));

@@ -13,9 +13,9 @@ import tools.jackson.databind.node.ObjectNode;
 /** What the tasks of a run came to. */
 public final class TaskResults {
     private final TasksSettings settings;
-    private final List<Measured> measured;
+    private final List<TaskResult> measured;
 
-    private TaskResults(TasksSettings settings, List<Measured> measured) {
+    private TaskResults(TasksSettings settings, List<TaskResult> measured) {
         this.settings = settings;
         this.measured = measured;
     }
@@ -26,30 +26,30 @@ public final class TaskResults {
      * @param answered the documents of all tasks, task by task
      * @throws IOException if a metric is not a number
      */
-    static TaskResults of(TasksSettings settings, List<TaskEvaluation.EncodedTask> tasks, List<Answered> answered)
+    static TaskResults of(TasksSettings settings, List<TaskEvaluation.EncodedTask> tasks, List<ScoredDocument> answered)
             throws IOException {
-        List<Measured> byTask = new ArrayList<>();
+        List<TaskResult> byTask = new ArrayList<>();
         int from = 0;
         for (TaskEvaluation.EncodedTask task : tasks) {
-            List<Answered> own = answered.subList(from, from + task.documents());
+            List<ScoredDocument> own = answered.subList(from, from + task.documents());
             StringBuilder hashes = new StringBuilder();
             own.forEach(one -> hashes.append(Sample.hashes(one.document()).joined()));
-            byTask.add(Measured.of(task, own, settings.bootstrap(), Digests.hexOfText(hashes.toString())));
+            byTask.add(TaskResult.of(task, own, settings.bootstrap(), Digests.hexOfText(hashes.toString())));
             from += task.documents();
         }
-        Iterator<Measured> next = byTask.iterator();
-        List<Measured> measured = new ArrayList<>();
+        Iterator<TaskResult> next = byTask.iterator();
+        List<TaskResult> measured = new ArrayList<>();
         settings.nodes().forEach(node -> measured.add(measured(node, next)));
         return new TaskResults(settings, measured);
     }
 
-    private static Measured measured(TaskNode node, Iterator<Measured> tasks) {
+    private static TaskResult measured(TaskNode node, Iterator<TaskResult> tasks) {
         if (!(node instanceof TaskGroup group)) {
             return tasks.next();
         }
-        List<Measured> members = new ArrayList<>();
+        List<TaskResult> members = new ArrayList<>();
         group.members().forEach(member -> members.add(measured(member, tasks)));
-        return Measured.of(group, members);
+        return TaskResult.of(group, members);
     }
 
     TasksSettings settings() {
@@ -57,13 +57,13 @@ public final class TaskResults {
     }
 
     /** In the order of the settings. */
-    List<Measured> measured() {
+    List<TaskResult> measured() {
         return measured;
     }
 
     /** Tasks and groups with all that is in groups, each group before its members. */
-    List<Measured> all() {
-        List<Measured> all = new ArrayList<>();
+    List<TaskResult> all() {
+        List<TaskResult> all = new ArrayList<>();
         measured.forEach(one -> one.collect(all));
         return all;
     }
@@ -71,17 +71,17 @@ public final class TaskResults {
     /** Flat names to numbers and words: {@code arc_easy/acc}, {@code arc_easy/acc_stderr}, {@code arc_easy/version}. */
     public Map<String, Object> metrics() {
         Map<String, Object> metrics = new LinkedHashMap<>();
-        for (Measured one : measured) {
+        for (TaskResult one : measured) {
             addMetrics(one, metrics);
             addConditions(one, metrics);
-            List<Measured> all = new ArrayList<>();
+            List<TaskResult> all = new ArrayList<>();
             one.members().forEach(member -> member.collect(all));
             all.forEach(member -> addMetrics(member, metrics));
         }
         return metrics;
     }
 
-    private void addMetrics(Measured one, Map<String, Object> metrics) {
+    private void addMetrics(TaskResult one, Map<String, Object> metrics) {
         String name = one.node().name() + "/";
         one.values().forEach((metric, value) -> {
             String label = name + metric.label(settings.profile());
@@ -98,7 +98,7 @@ public final class TaskResults {
     }
 
     /** Under what conditions: rows of a table may be compared if these are equal. */
-    private void addConditions(Measured one, Map<String, Object> metrics) {
+    private void addConditions(TaskResult one, Map<String, Object> metrics) {
         String name = one.node().name() + "/";
         metrics.put(name + "num_fewshot", settings.numFewshot());
         settings.limit().ifPresent(limit -> metrics.put(name + "limit", limit));
@@ -119,7 +119,7 @@ public final class TaskResults {
     /** The metrics of what was asked for by name, in one line. */
     public String headline() {
         List<String> parts = new ArrayList<>();
-        for (Measured one : measured) {
+        for (TaskResult one : measured) {
             one.values()
                     .forEach((metric, value) -> parts.add(String.format(
                             Locale.ROOT,

@@ -73,7 +73,7 @@ class DocumentsTest {
                     .append(document.gold());
             text.append(", target ").append(quoted(document.target())).append('\n');
             String last = "";
-            for (Asked asked : document.asked()) {
+            for (TextRequest asked : document.asked()) {
                 if (!asked.context().equals(last)) {
                     text.append(quoted(asked.context())).append('\n');
                 }

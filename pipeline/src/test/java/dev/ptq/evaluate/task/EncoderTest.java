@@ -25,7 +25,7 @@ class EncoderTest {
     @TempDir
     Path folder;
 
-    private static Encoder.Encoded encode(String task, int maxTokens, boolean bos, Asked... asked) {
+    private static Encoder.Encoded encode(String task, int maxTokens, boolean bos, TextRequest... asked) {
         TasksSettings settings = TestSettings.of("names = ['" + task + "']");
         Document document = new Document(
                 settings.tasks().get(0),
@@ -63,15 +63,20 @@ class EncoderTest {
                 "\"ab\" / \" \" / \"ab| \" / \"<>ab| \""
             })
     void cutsContextAndContinuation(String context, String continuation, String plain, String withStart) {
-        Asked asked = new Asked(context, continuation);
+        TextRequest asked = new TextRequest(context, continuation);
         assertThat(shown(encode("piqa", 99, false, asked).requests().get(0))).isEqualTo(plain);
         assertThat(shown(encode("piqa", 99, true, asked).requests().get(0))).isEqualTo(withStart);
     }
 
     @Test
     void cutsFromTheLeftAndCounts() {
-        Encoder.Encoded encoded =
-                encode("piqa", 4, true, new Asked("abc", "d"), new Asked("abcd", "e"), new Asked("abcd", "efgh"));
+        Encoder.Encoded encoded = encode(
+                "piqa",
+                4,
+                true,
+                new TextRequest("abc", "d"),
+                new TextRequest("abcd", "e"),
+                new TextRequest("abcd", "efgh"));
         assertThat(encoded.requests().stream().map(EncoderTest::shown).toList())
                 .containsExactly("<>abc|d", "abcd|e", "d|efgh");
         assertThat(encoded.truncated()).isEqualTo(2);
@@ -81,13 +86,13 @@ class EncoderTest {
     @Test
     void refusesWhatCannotBeScored() {
         assertWrong(
-                () -> encode("piqa", 4, true, new Asked("abc", "defgh")),
+                () -> encode("piqa", 4, true, new TextRequest("abc", "defgh")),
                 "expected a continuation of at most 4 tokens, as many as the model takes, got 5");
         assertWrong(
-                () -> encode("piqa", 4, true, new Asked("abc", "")),
+                () -> encode("piqa", 4, true, new TextRequest("abc", "")),
                 "expected a continuation to score, got \"\", which has no tokens");
         assertWrong(
-                () -> encode("piqa", 4, true, new Asked("", "")),
+                () -> encode("piqa", 4, true, new TextRequest("", "")),
                 "expected a continuation to score, got \"\", which has no tokens");
     }
 
@@ -130,7 +135,7 @@ class EncoderTest {
                 0,
                 "",
                 JsonMapper.shared().createObjectNode(),
-                List.of(new Asked("", continuation)),
+                List.of(new TextRequest("", continuation)),
                 List.of(),
                 0,
                 "",
@@ -140,19 +145,20 @@ class EncoderTest {
     /** The example of the rules: twelve tokens, five at a time. */
     @Test
     void windowsScoreEachTokenOnce() {
-        assertThat(encode("wikitext", 5, true, new Asked("", "abcdefghijkl")).requests().stream()
+        assertThat(encode("wikitext", 5, true, new TextRequest("", "abcdefghijkl")).requests().stream()
                         .map(EncoderTest::shown)
                         .toList())
                 .containsExactly("<>|abcde", "e|fghij", "ghij|kl");
-        assertThat(encode("wikitext", 5, true, new Asked("", "abcde")).requests().stream()
+        assertThat(encode("wikitext", 5, true, new TextRequest("", "abcde")).requests().stream()
                         .map(EncoderTest::shown)
                         .toList())
                 .containsExactly("<>|abcde");
-        assertThat(encode("wikitext", 1, false, new Asked("", "ab")).requests().stream()
+        assertThat(encode("wikitext", 1, false, new TextRequest("", "ab")).requests().stream()
                         .map(EncoderTest::shown)
                         .toList())
                 .containsExactly("<>|a", "a|b");
-        assertThat(encode("wikitext", 5, true, new Asked("", "")).requests()).isEmpty();
+        assertThat(encode("wikitext", 5, true, new TextRequest("", "")).requests())
+                .isEmpty();
     }
 
     /** What the tokenizer of a model folder does, by profile and {@code add_bos}: its ids are bytes and 3. */

@@ -15,7 +15,7 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
-import dev.ptq.model.Unfinished;
+import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -82,7 +82,7 @@ class GoldenScoresTest {
                 Tokenizer tokenizer = Tokenizer.open(path);
                 BlockRunner runner = new BlockRunner(model, variant(variant), true)) {
             RequestScorer scorer =
-                    new ModelScorer(model, runner, BATCH, true, Unfinished.none(), Progress.Reporter.none());
+                    new ModelScorer(model, runner, BATCH, true, ResumeState.none(), Progress.Reporter.none());
             for (GoldenRun run : runs) {
                 if (!run.variants().contains(variant)) {
                     continue;

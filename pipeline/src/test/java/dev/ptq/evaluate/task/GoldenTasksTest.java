@@ -143,7 +143,7 @@ class GoldenTasksTest {
                             assertThat(document.asked())
                                     .containsExactlyElementsOf(StreamSupport.stream(
                                                     json.get("requests").spliterator(), false)
-                                            .map(request -> new Asked(
+                                            .map(request -> new TextRequest(
                                                     request.get("context").asString(),
                                                     request.get("continuation").asString()))
                                             .toList());
@@ -325,7 +325,7 @@ class GoldenTasksTest {
                 0,
                 "pairs",
                 JsonMapper.shared().createObjectNode(),
-                List.of(new Asked(context, continuation)),
+                List.of(new TextRequest(context, continuation)),
                 List.of(),
                 0,
                 "",
@@ -346,7 +346,15 @@ class GoldenTasksTest {
                 .orElseThrow();
         Document document = wikitext.documents().get(0);
         Document corpus = new Document(
-                document.task(), 0, "corpus", document.fields(), List.of(new Asked("", text)), List.of(), 0, "", text);
+                document.task(),
+                0,
+                "corpus",
+                document.fields(),
+                List.of(new TextRequest("", text)),
+                List.of(),
+                0,
+                "",
+                text);
         Encoder encoder =
                 new Encoder(ToyModel.encoding(false), GOLDEN.get("ppl_seq_len").asInt(), wikitext.settings());
         List<Request> windows = encoder.encode(corpus).requests();

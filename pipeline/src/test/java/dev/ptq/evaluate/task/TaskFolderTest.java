@@ -76,7 +76,7 @@ class TaskFolderTest {
             assertThat(document.choices()).containsExactly("a heron", "a lamp");
             assertThat(document.gold()).isZero();
             assertThat(document.asked().get(1))
-                    .isEqualTo(new Asked("Question: What is \"quiet\"?\nAnswer:", " a lamp"));
+                    .isEqualTo(new TextRequest("Question: What is \"quiet\"?\nAnswer:", " a lamp"));
         });
         assertThat(problems).hasSize(3);
         for (int i = 0; i < problems.size(); i++) {

@@ -1,8 +1,0 @@
-package dev.ptq.data;
-
-/**
- * A piece of a corpus.
- *
- * @param key decides the split; pieces that must stay together share one
- */
-record Document(String key, String text) {}

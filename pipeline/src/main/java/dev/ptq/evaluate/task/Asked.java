@@ -1,4 +1,0 @@
-package dev.ptq.evaluate.task;
-
-/** What a model is asked: how likely the continuation is after the context. */
-record Asked(String context, String continuation) {}

@@ -1,0 +1,55 @@
+package dev.ptq.model;
+
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A place in a block where what flows from one layer to the next can be rescaled, channel by channel, without changing
+ * what the block computes, because both sides are linear there.
+ *
+ * @param smoothLayer short name of the layer that the channels come from, a norm or a linear
+ * @param balanceLayers short names of the linears that take them; the first is the one whose weights start scales
+ */
+public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balanceLayers) {
+    /** Where in a block. */
+    public enum Kind {
+        /** From the norm to the query, key and value projections. */
+        ATTENTION_IN("attn_in", HookPoint.ATTENTION_IN),
+        /** From the value projection through attention, whose weights sum to one, to the output projection. */
+        VALUE_OUT("v_o", HookPoint.ATTENTION_OUT),
+        /** Between queries and keys, which meet in a product. */
+        QUERY_KEY("q_k", null),
+        /** From the norm to the MLP's first linears. */
+        MLP_IN("mlp_in", HookPoint.MLP_IN),
+        /** From the MLP's first linear, where what lies between is linear or keeps positive factors, to its last. */
+        MLP_MID("mlp_mid", HookPoint.MLP_MID);
+
+        private final String label;
+        private final Optional<HookPoint> hookPoint;
+
+        Kind(String label, @Nullable HookPoint hookPoint) {
+            this.label = label;
+            this.hookPoint = Optional.ofNullable(hookPoint);
+        }
+
+        /** The name in configs. */
+        public String label() {
+            return label;
+        }
+
+        /** Whose activation the balance layers take; none between queries and keys. */
+        public Optional<HookPoint> hookPoint() {
+            return hookPoint;
+        }
+
+        /** Whether the smooth layer is a norm. */
+        public boolean afterNorm() {
+            return this == ATTENTION_IN || this == MLP_IN;
+        }
+    }
+
+    public SmoothingMapping {
+        balanceLayers = List.copyOf(balanceLayers);
+    }
+}

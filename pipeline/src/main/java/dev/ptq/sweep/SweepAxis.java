@@ -1,0 +1,61 @@
+package dev.ptq.sweep;
+
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Keys whose values change together: one of {@code [axes]}, or all of a {@code [[zip]]}.
+ *
+ * @param rows the values one after the other, each by its key; none if the file is wrong there
+ */
+record SweepAxis(List<String> keys, List<Map<String, Value>> rows) {
+    /** Whether it makes more than one point; otherwise it sets the same in all of them. */
+    boolean varies() {
+        return rows.size() > 1;
+    }
+
+    /** The first keys, as many as it takes to tell the rows apart. */
+    List<String> tellingKeys() {
+        int count = 1;
+        while (count < keys.size() && !tellApart(keys.subList(0, count))) {
+            count++;
+        }
+        return keys.subList(0, count);
+    }
+
+    /** Whether no two rows have the same values for all these keys. */
+    boolean tellApart(List<String> some) {
+        Set<List<Object>> distinct = new HashSet<>();
+        for (Map<String, Value> row : rows) {
+            List<Object> values = new ArrayList<>();
+            row.forEach((key, value) -> {
+                if (some.contains(key)) {
+                    values.add(value.value());
+                }
+            });
+            distinct.add(values);
+        }
+        return distinct.size() == rows.size();
+    }
+
+    /** Every row of every axis with every row of the others; the last axis changes first. */
+    static List<Map<String, Value>> product(List<SweepAxis> axes) {
+        List<Map<String, Value>> product = List.of(Map.of());
+        for (SweepAxis axis : axes) {
+            List<Map<String, Value>> longer = new ArrayList<>();
+            for (Map<String, Value> left : product) {
+                for (Map<String, Value> right : axis.rows()) {
+                    Map<String, Value> both = new LinkedHashMap<>(left);
+                    both.putAll(right);
+                    longer.add(both);
+                }
+            }
+            product = longer;
+        }
+        return product;
+    }
+}

@@ -1,0 +1,105 @@
+package dev.ptq.weights;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.tensor.NativeFloats;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import tools.jackson.databind.json.JsonMapper;
+
+/** Writes float32 tensors as a safetensors file, in that type or a narrower one. */
+public final class SafetensorsWriter {
+    private static final int TILE = 1 << 16;
+
+    private SafetensorsWriter() {}
+
+    /** Writes the tensors as float32. */
+    public static void write(Path file, Map<String, NDArray> tensors, Map<String, String> metadata) throws IOException {
+        write(file, tensors, StoredType.F32, metadata);
+    }
+
+    /**
+     * Writes the tensors in the order of the map. The file appears under its name only when it is complete.
+     *
+     * @param type what the values are stored as, rounded half to even; F32 or BF16
+     * @param metadata what the header's {@code __metadata__} says; left out when empty. Hugging Face's loader of models
+     *     insists on {@code format}, {@code pt}
+     */
+    public static void write(Path file, Map<String, NDArray> tensors, StoredType type, Map<String, String> metadata)
+            throws IOException {
+        if (!type.writable()) {
+            throw new IllegalArgumentException("expected a type to write, F32 or BF16, got " + type);
+        }
+        Path partial = file.resolveSibling(file.getFileName() + ".partial");
+        try {
+            try (FileChannel channel = FileChannel.open(
+                    partial,
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.TRUNCATE_EXISTING,
+                    StandardOpenOption.WRITE)) {
+                Map<String, long[]> shapes = new LinkedHashMap<>();
+                tensors.forEach(
+                        (name, tensor) -> shapes.put(name, tensor.getShape().getShape()));
+                writeFully(channel, header(shapes, type, metadata));
+                for (NDArray tensor : tensors.values()) {
+                    writeValues(channel, NativeFloats.window(tensor), type);
+                }
+            }
+            Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
+        } finally {
+            Files.deleteIfExists(partial);
+        }
+    }
+
+    static ByteBuffer header(Map<String, long[]> shapes, StoredType type, Map<String, String> metadata) {
+        Map<String, Object> header = new LinkedHashMap<>();
+        if (!metadata.isEmpty()) {
+            // in one order: maps of the JDK have another in every process
+            header.put("__metadata__", new TreeMap<>(metadata));
+        }
+        long offset = 0;
+        for (Map.Entry<String, long[]> tensor : shapes.entrySet()) {
+            long end = offset + Arrays.stream(tensor.getValue()).reduce(1, Math::multiplyExact) * type.bytes();
+            Map<String, Object> fields = new LinkedHashMap<>();
+            fields.put("dtype", type.name());
+            fields.put("shape", tensor.getValue());
+            fields.put("data_offsets", List.of(offset, end));
+            header.put(tensor.getKey(), fields);
+            offset = end;
+        }
+        byte[] text = JsonMapper.shared().writeValueAsString(header).getBytes(StandardCharsets.UTF_8);
+        // the data start at a multiple of eight bytes
+        byte[] padded = Arrays.copyOf(text, (text.length + 7) / 8 * 8);
+        Arrays.fill(padded, text.length, padded.length, (byte) ' ');
+        ByteBuffer bytes = ByteBuffer.allocate(8 + padded.length).order(ByteOrder.LITTLE_ENDIAN);
+        return bytes.putLong(padded.length).put(padded).flip();
+    }
+
+    private static void writeValues(FileChannel channel, FloatBuffer values, StoredType type) throws IOException {
+        ByteBuffer tile = ByteBuffer.allocateDirect(TILE * type.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        for (int from = 0; from < values.capacity(); from += TILE) {
+            int count = Math.min(TILE, values.capacity() - from);
+            tile.clear().limit(count * type.bytes());
+            type.fromFloats(values.slice(from, count), tile);
+            writeFully(channel, tile);
+        }
+    }
+
+    private static void writeFully(FileChannel channel, ByteBuffer bytes) throws IOException {
+        while (bytes.hasRemaining()) {
+            channel.write(bytes);
+        }
+    }
+}

@@ -1,0 +1,111 @@
+package dev.ptq.weights;
+
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.nio.ShortBuffer;
+import java.util.Optional;
+
+/** The data types of a safetensors file that can be read as float32, or as int32. Some can be written too. */
+public enum StoredType {
+    F32(4),
+    F16(2),
+    BF16(2),
+    I32(4);
+
+    private final int bytes;
+
+    StoredType(int bytes) {
+        this.bytes = bytes;
+    }
+
+    /** Bytes of one value. */
+    public int bytes() {
+        return bytes;
+    }
+
+    /** Whether float32 can be written as this type. */
+    boolean writable() {
+        return this == F32 || this == BF16;
+    }
+
+    static Optional<StoredType> named(String name) {
+        for (StoredType type : values()) {
+            if (type.name().equals(name)) {
+                return Optional.of(type);
+            }
+        }
+        return Optional.empty();
+    }
+
+    /** Converts {@code count} little-endian values from {@code source}, at value {@code from}, into {@code target}. */
+    void toFloats(ByteBuffer source, int from, float[] target, int count) {
+        switch (this) {
+            case F32 -> source.asFloatBuffer().get(from, target, 0, count);
+            case BF16 -> {
+                ShortBuffer shorts = source.asShortBuffer();
+                short[] raw = new short[count];
+                shorts.get(from, raw);
+                for (int i = 0; i < count; i++) {
+                    target[i] = Float.intBitsToFloat(raw[i] << 16);
+                }
+            }
+            case F16 -> {
+                short[] raw = new short[count];
+                source.asShortBuffer().get(from, raw);
+                for (int i = 0; i < count; i++) {
+                    target[i] = halfToFloat(raw[i]);
+                }
+            }
+            case I32 -> {
+                for (int i = 0; i < count; i++) {
+                    target[i] = source.getInt((from + i) * 4);
+                }
+            }
+        }
+    }
+
+    /** Writes all of {@code source} to the start of a little-endian {@code target}, rounded half to even. */
+    void fromFloats(FloatBuffer source, ByteBuffer target) {
+        switch (this) {
+            case F32 -> target.asFloatBuffer().put(source);
+            case BF16 -> {
+                int count = source.remaining();
+                float[] values = new float[count];
+                source.get(values);
+                short[] raw = new short[count];
+                for (int i = 0; i < count; i++) {
+                    raw[i] = floatToBfloat16(values[i]);
+                }
+                target.asShortBuffer().put(raw);
+            }
+            case F16, I32 -> throw new UnsupportedOperationException("nothing is written as " + this);
+        }
+    }
+
+    /**
+     * The upper half of a binary32, rounded half to even as IEEE 754 has it: what is too large becomes infinite. A NaN
+     * stays one, with its sign.
+     */
+    static short floatToBfloat16(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        if (Float.isNaN(value)) {
+            // a payload in the lower half alone would leave an infinity
+            return (short) (bits >>> 16 | 0x40);
+        }
+        int odd = bits >>> 16 & 1;
+        return (short) ((bits + 0x7fff + odd) >>> 16);
+    }
+
+    /** IEEE 754 binary16 to binary32; exact. Java 17 has no such conversion. */
+    static float halfToFloat(short half) {
+        int sign = (half & 0x8000) << 16;
+        int exponent = (half >>> 10) & 0x1f;
+        int mantissa = half & 0x3ff;
+        if (exponent == 0) {
+            float magnitude = mantissa * 0x1p-24f;
+            return sign == 0 ? magnitude : -magnitude;
+        }
+        int bits = exponent == 31 ? 0x7f800000 : (exponent + 112) << 23;
+        return Float.intBitsToFloat(sign | bits | (mantissa << 13));
+    }
+}
