@@ -144,7 +144,7 @@ class BadInputTest {
                 TinyExperiment.CONFIG
                         .replace("[evaluation]", "[evaluation]\nbaselines = [\"full_precison\"]")
                         .replace("\"l2qer\"\nrank = 4", "\"smoothquant\"\nmappings = [\"mlp_in\", \"atn_in\"]"),
-                "DIR/config.toml:11:20: approximation.0.mappings.1: expected one of [attn_in, mlp_in, mlp_mid, v_o], got"
+                "DIR/config.toml:11:23: approximation.0.mappings.1: expected one of [attn_in, mlp_in, mlp_mid, v_o], got"
                         + " \"atn_in\"; did you mean \"attn_in\"?",
                 "DIR/config.toml:19:14: evaluation.baselines.0: expected one of [full_precision, round_to_nearest], got"
                         + " \"full_precison\"; did you mean \"full_precision\"?");
@@ -165,7 +165,7 @@ class BadInputTest {
             assertThat(outcome.err().lines())
                     .hasSize(1)
                     .allMatch(line ->
-                            line.startsWith("DIR/config.toml:12:10: approximation.0.mappings.0: expected one of"));
+                            line.startsWith("DIR/config.toml:12:13: approximation.0.mappings.0: expected one of"));
         }
     }
 
