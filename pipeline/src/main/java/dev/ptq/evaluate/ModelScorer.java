@@ -158,7 +158,7 @@ public final class ModelScorer implements RequestScorer {
 
     /** Inputs that begin alike in one tree, trees of about one size together. */
     private HiddenStates trees(List<Input> inputs, List<List<Asked>> sequences) throws IOException {
-        long mostTokens = (long) batchSize * model.config().maxPositions();
+        long mostTokens = (long) batchSize * model.config().positions().count();
         List<IntBuffer> ids = inputs.stream().map(Input::ids).toList();
         List<List<PrefixTrees.Grown>> batches = PrefixTrees.batches(
                 PrefixTrees.of(ids, model.config().hiddenSize(), mostTokens), batchSize, mostTokens);

@@ -183,7 +183,7 @@ public final class BlockContext {
 
     /** The weight of a linear as it will run: what a method made of it, or else rounded to nearest. */
     NDArray quantizedWeight(Linear linear) {
-        NDArray known = rounded.get(linear.spec().shortName() + ".weight");
+        NDArray known = rounded.get(linear.spec().path() + ".weight");
         return known != null
                 ? known
                 : quantization()
@@ -207,7 +207,7 @@ public final class BlockContext {
             }
         });
         for (Linear linear : block.linears()) {
-            String name = linear.spec().shortName() + ".weight";
+            String name = linear.spec().path() + ".weight";
             NDArray weight = quantized.get(name);
             if (weight != null) {
                 if (weight != before.get(name)) {
@@ -288,7 +288,7 @@ public final class BlockContext {
     public Map<String, Double> roundingErrors() {
         Map<String, Double> errors = new LinkedHashMap<>();
         for (Linear linear : block.linears()) {
-            NDArray weight = rounded.get(linear.spec().shortName() + ".weight");
+            NDArray weight = rounded.get(linear.spec().path() + ".weight");
             if (weight != null) {
                 try (NDManager scratch = owner.newSubManager()) {
                     linear.weight().tempAttach(scratch);

@@ -33,7 +33,7 @@ final class BlockParametrization {
             Function<Linear, WeightRounding> rounding) {
         this.transforms = List.copyOf(transforms);
         for (Linear linear : block.linears()) {
-            String name = linear.spec().shortName();
+            String name = linear.spec().path();
             roundings.put(name + ".weight", rounding.apply(linear));
             biases.put(
                     name + ".bias",

@@ -3,14 +3,14 @@ package dev.ptq.method;
 import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import ai.djl.ndarray.types.DataType;
-import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
+import dev.ptq.model.Operators;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.tensor.AdamW;
+import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
@@ -46,7 +46,6 @@ final class BlockReconstruction implements AutoCloseable {
     private final Training training;
     private final NDManager manager;
     private final Map<String, NDArray> original;
-    private final Block student;
     private final Block frozen;
     private final @Nullable HiddenStates augmented;
     private final Times times = new Times();
@@ -78,8 +77,6 @@ final class BlockReconstruction implements AutoCloseable {
         if (training.quantizedActivations()) {
             context.quantization().roundOperands(frozen);
         }
-        this.student = frozen.with(original, true);
-        student.makeDifferentiable();
         this.augmented = training.augmented() ? samples.outputsOnQuantizedPath(context.block()) : null;
     }
 
@@ -237,8 +234,8 @@ final class BlockReconstruction implements AutoCloseable {
             moment = System.nanoTime();
             double value;
             NDArray loss;
-            try (Block block = student.with(tensors, true)) {
-                loss = objective(scratch, block, chosen);
+            try (Block block = frozen.with(tensors, true)) {
+                loss = objective(scratch, block, Operators.differentiable(), chosen);
                 value = loss.getFloat();
             }
             times.forward += System.nanoTime() - moment;
@@ -252,28 +249,23 @@ final class BlockReconstruction implements AutoCloseable {
     }
 
     /** The loss of a block on some samples, a scalar. */
-    private NDArray objective(NDManager scratch, Block block, int... chosen) {
+    private NDArray objective(NDManager scratch, Block block, Operators operators, int... chosen) {
         NDArray input = BlockSamples.together(scratch, samples.quantized(), chosen);
         NDArray target = BlockSamples.together(scratch, samples.target(), chosen);
-        NDArray output = samples.pass().forward(block, input, ActivationObserver.none());
+        NDArray output = samples.pass().forward(block, input, ActivationObserver.none(), operators);
         NDArray loss = Torch.meanSquaredError(output, target);
         switch (training.loss()) {
             case SQUARED -> {}
             case SQUARED_SUM_OF_TOKENS ->
-                loss = loss.mul(scalar(scratch, (double) input.getShape().get(1)));
+                loss = loss.mul(NativeFloats.scalar(scratch, input.getShape().get(1)));
             case SQUARED_AND_COSINE -> {
-                NDArray cosine = Torch.meanCosine(output, target).abs().maximum(scalar(scratch, 1e-6));
-                loss = loss.sub(cosine.log().mul(scalar(scratch, training.cosineWeight())));
+                NDArray cosine = Torch.meanCosine(output, target).abs().maximum(NativeFloats.scalar(scratch, 1e-6f));
+                loss = loss.sub(cosine.log().mul(NativeFloats.scalar(scratch, (float) training.cosineWeight())));
             }
         }
         return augmented == null
                 ? loss
                 : loss.add(Torch.meanSquaredError(output, BlockSamples.together(scratch, augmented, chosen)));
-    }
-
-    /** A constant whose memory the engine owns: see the note on scalars in automatic differentiation. */
-    private static NDArray scalar(NDManager manager, double value) {
-        return manager.full(new Shape(), (float) value, DataType.FLOAT32);
     }
 
     /** Multiplications in the linears of a step's forward pass. */
@@ -307,7 +299,8 @@ final class BlockReconstruction implements AutoCloseable {
             int atOnce = BlockPass.atOnce(samples.target().batch(0).size());
             Parallel.forEachOfTensors(losses.length, atOnce, i -> {
                 try (NDManager scratch = manager.newSubManager()) {
-                    losses[i] = objective(scratch, block, i).getFloat();
+                    losses[i] =
+                            objective(scratch, block, Operators.inPlace(), i).getFloat();
                 }
             });
         }

@@ -13,7 +13,12 @@ import dev.ptq.model.ModelConfig;
  */
 record HeadLayout(int heads, int kvHeads, int headDim, boolean rotary) {
     static HeadLayout of(ModelConfig config) {
-        return new HeadLayout(config.heads(), config.kvHeads(), config.headDim(), config.rope() != null);
+        ModelConfig.AttentionShape attention = config.attention();
+        return new HeadLayout(
+                attention.heads(),
+                attention.kvHeads(),
+                attention.headDim(),
+                config.positions().rope().isPresent());
     }
 
     /** Query heads that share a key head. */

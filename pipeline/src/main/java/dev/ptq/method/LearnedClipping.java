@@ -30,8 +30,8 @@ final class LearnedClipping implements WeightRounding {
                 .getShape();
         float[] start = new float[Math.toIntExact(shape[0] * shape[1])];
         Arrays.fill(start, (float) init);
-        upper = new Parameter(linear.shortName() + ".upper", NativeFloats.of(manager, start, shape), rate);
-        lower = new Parameter(linear.shortName() + ".lower", NativeFloats.of(manager, start, shape), rate);
+        upper = new Parameter(linear.path() + ".upper", NativeFloats.of(manager, start, shape), rate);
+        lower = new Parameter(linear.path() + ".lower", NativeFloats.of(manager, start, shape), rate);
     }
 
     @Override

@@ -49,7 +49,7 @@ final class LearnedDivision implements WeightRounding {
         grid.zeroPoint().attach(manager);
         int out = linear.outFeatures();
         int in = linear.inFeatures();
-        String name = linear.shortName();
+        String name = linear.path();
         step = new Parameter(name + ".step", manager.zeros(grid.scale().getShape()), rate);
         sums.add(new Parameter(name + ".row", manager.zeros(new Shape(out, 1)), rate));
         if (rank == 0) {

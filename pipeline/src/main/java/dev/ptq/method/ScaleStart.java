@@ -36,7 +36,7 @@ record ScaleStart(Rule rule, double alpha) {
         float[] activation = statistic(context, mapping, Statistic.ABS_MAX);
         float[] weight = new float[activation.length];
         for (Linear linear : context.block().linears()) {
-            if (balanceLayers.contains(linear.spec().shortName())) {
+            if (balanceLayers.contains(linear.spec().path())) {
                 try (NDArray magnitudes = linear.weight().abs();
                         NDArray columns = magnitudes.max(new int[] {0})) {
                     float[] values = columns.toFloatArray();

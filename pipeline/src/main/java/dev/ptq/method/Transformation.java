@@ -38,7 +38,7 @@ record Transformation(
         double rate) {
     /** Whether channels are shifted, and from where. */
     enum Shift {
-        /** From the middle of the range, for OPT with rounded activations; not at all for others. */
+        /** From the middle of the range where norms have biases, as in OPT, and activations are rounded; else not at all. */
         AUTO,
         /** Not at all. */
         NONE,
@@ -188,6 +188,6 @@ record Transformation(
                 .map(LinearSpec::weightName)
                 .map(name -> context.quantization().formats(name).activation())
                 .anyMatch(Predicate.not(NumberFormat::isNone));
-        return context.shape().family() == ModelConfig.Family.OPT && rounded ? Shift.MID_RANGE : Shift.NONE;
+        return context.shape().norms().bias() && rounded ? Shift.MID_RANGE : Shift.NONE;
     }
 }

@@ -2,7 +2,7 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import dev.ptq.weights.Checkpoint;
+import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.util.Arrays;
 import java.util.List;
@@ -13,17 +13,28 @@ import java.util.function.Function;
 interface Architecture {
     ModelConfig config();
 
+    /** The tensors under the names that this family has for them, from those of a checkpoint. */
+    default WeightSource weights(WeightSource checkpoint) throws IOException {
+        return checkpoint;
+    }
+
     /** The linears of a block in the order of the computation. */
     List<LinearSpec> linears(int block);
 
     /** Where channels can be rescaled, in the order of the computation; the same in every block. */
     List<SmoothingMapping> mappings();
 
-    /** The other tensors of a block: name in the checkpoint to shape, in an order that is always the same. */
-    Map<String, List<Long>> norms(int block);
+    /** What the names of a block's tensors start with in the checkpoint, such as {@code model.layers.0.}. */
+    String prefix(int block);
+
+    /** The other tensors of a block: path in the block to shape, in an order that is always the same. */
+    Map<String, List<Long>> norms();
 
     /** The tensors outside the blocks: name in the checkpoint to shape. */
     Map<String, List<Long>> outerTensors();
+
+    /** Those of {@link #outerTensors} that {@link #finish} takes. */
+    List<String> finishingTensors();
 
     /** The tensor that turns hidden states into logits, {@code [vocabSize, embeddingSize]}. */
     String headTensor();
@@ -34,15 +45,15 @@ interface Architecture {
      * @param chunks token ids of equal length
      * @param positions of each
      */
-    NDArray embed(Checkpoint checkpoint, NDManager manager, int[][] chunks, int[][] positions) throws IOException;
+    NDArray embed(WeightSource weights, NDManager manager, int[][] chunks, int[][] positions) throws IOException;
 
-    /** Returns what the block makes of {@code hidden}, {@code [batch, tokens, hiddenSize]}, which stays as it is. */
-    NDArray forward(Block block, NDArray hidden, SequenceConstants constants, ActivationObserver observer);
+    /** Returns what a block makes of {@code hidden}, {@code [batch, tokens, hiddenSize]}, which stays as it is. */
+    NDArray forward(ForwardPass pass, NDArray hidden);
 
     /**
      * Returns what the head takes, {@code [..., embeddingSize]}, from the last block's output.
      *
-     * @param outer gives a tensor of {@link #outerTensors}, but not those with a row per token
+     * @param outer gives a tensor of {@link #finishingTensors}
      */
     NDArray finish(NDArray hidden, Function<String, NDArray> outer);
 
@@ -56,10 +67,9 @@ interface Architecture {
         return ids;
     }
 
-    /** The part of a checkpoint name that blocks look their norms up by. */
-    static String shortName(String name) {
-        int last = name.lastIndexOf('.');
-        return name.substring(name.lastIndexOf('.', last - 1) + 1);
+    /** A linear of a block by its path there. */
+    default LinearSpec linear(int block, String path, HookPoint hookPoint, int out, int in, boolean bias) {
+        return new LinearSpec(block, prefix(block) + path, path, hookPoint, out, in, bias);
     }
 
     static List<Long> shape(long... dimensions) {

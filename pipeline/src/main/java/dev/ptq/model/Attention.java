@@ -3,9 +3,7 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
-import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
-import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
@@ -43,20 +41,16 @@ final class Attention {
         return NativeFloats.of(manager, mask, tokens, tokens);
     }
 
-    /** Attends as the block and the sequences want it. */
-    static NDArray of(
-            Block block, NDArray query, NDArray key, NDArray value, float scoreDivisor, SequenceConstants constants) {
-        AttentionFormats formats = block.attention();
-        if (block.differentiable()) {
-            return differentiable(query, key, value, scoreDivisor, constants::causal, formats);
-        }
-        return formats.probability().isNone()
-                ? fused(query, key, value, scoreDivisor, constants, formats)
-                : attend(query, key, value, scoreDivisor, mask(constants, formats), formats);
-    }
-
-    private static NDArray mask(SequenceConstants constants, AttentionFormats formats) {
-        return formats.probability().roundsSquares(QUERIES) ? constants.window() : constants.causal();
+    /** As below, with the mask that fits the format of the probabilities. */
+    static NDArray attend(
+            NDArray query,
+            NDArray key,
+            NDArray value,
+            float scoreDivisor,
+            SequenceConstants constants,
+            AttentionFormats formats) {
+        boolean squares = formats.probability().roundsSquares(QUERIES);
+        return attend(query, key, value, scoreDivisor, squares ? constants.window() : constants.causal(), formats);
     }
 
     /** As {@link #attend}, by fused operators, which do not hold the scores; probabilities cannot be rounded. */
@@ -81,9 +75,9 @@ final class Attention {
             float scoreDivisor,
             Supplier<NDArray> mask,
             AttentionFormats formats) {
-        NDArray q = rounded(formats.query(), query, Operand.ACTIVATION);
-        NDArray k = rounded(formats.key(), key, Operand.KEY);
-        NDArray v = rounded(formats.value(), value, Operand.VALUE);
+        NDArray q = Operators.differentiable().rounded(formats.query(), query, Operand.ACTIVATION);
+        NDArray k = Operators.differentiable().rounded(formats.key(), key, Operand.KEY);
+        NDArray v = Operators.differentiable().rounded(formats.value(), value, Operand.VALUE);
         if (formats.probability().isNone()) {
             return join(Torch.causalAttention(toBeDivided(q, scoreDivisor), k, v));
         }
@@ -94,8 +88,8 @@ final class Attention {
         long kvHeads = key.getShape().get(1);
         NDArray grouped = q.reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
         NDArray scores = Torch.attentionProbabilities(
-                grouped, k.reshape(batch, kvHeads, 1, tokens, headDim), mask.get(), scalar(query, scoreDivisor));
-        NDArray probabilities = rounded(formats.probability(), scores, Operand.ACTIVATION);
+                grouped, k.reshape(batch, kvHeads, 1, tokens, headDim), mask.get(), NativeFloats.scalar(query.getManager(), scoreDivisor));
+        NDArray probabilities = Operators.differentiable().rounded(formats.probability(), scores, Operand.ACTIVATION);
         NDArray values = v.reshape(batch, kvHeads, 1, tokens, headDim);
         return join(probabilities.matMul(values).reshape(batch, heads, tokens, headDim));
     }
@@ -103,16 +97,7 @@ final class Attention {
     /** Queries for the fused operators, which divide by {@code √headDim} whatever the scores' divisor is. */
     private static NDArray toBeDivided(NDArray query, float scoreDivisor) {
         float divided = (float) Math.sqrt((double) query.getShape().get(3));
-        return divided == scoreDivisor ? query : query.mul(scalar(query, divided / scoreDivisor));
-    }
-
-    /** A constant whose memory the engine owns, as automatic differentiation needs it. */
-    private static NDArray scalar(NDArray beside, float value) {
-        return beside.getManager().full(new Shape(), value, DataType.FLOAT32);
-    }
-
-    private static NDArray rounded(NumberFormat format, NDArray values, Operand operand) {
-        return format.isNone() ? values : format.differentiable(values, operand);
+        return divided == scoreDivisor ? query : query.mul(NativeFloats.scalar(query.getManager(), divided / scoreDivisor));
     }
 
     /** Joins {@code [batch, heads, tokens, headDim]} to {@code [batch, tokens, heads · headDim]}. */

@@ -2,16 +2,10 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import dev.ptq.format.NumberFormat;
-import dev.ptq.format.Operand;
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.Collection;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.function.Predicate;
-import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** A decoder block in memory: its linears, its norms, and the formats of its attention products. */
@@ -19,13 +13,15 @@ public final class Block implements AutoCloseable {
     private static final String WEIGHT = ".weight";
     private static final String BIAS = ".bias";
 
+    /** What the name of a matrix ends with that a norm's output is multiplied by. */
+    private static final String MATRIX = ".matrix";
+
     private final int index;
     private final NDManager manager;
     private final Map<String, Linear> linears = new LinkedHashMap<>();
     private final Map<String, NDArray> norms = new LinkedHashMap<>();
+    private final Map<String, NDArray> matrices = new LinkedHashMap<>();
     private AttentionFormats attention = AttentionFormats.none();
-    private boolean differentiable;
-    private UnaryOperator<NDArray> dropout = UnaryOperator.identity();
 
     Block(int index, NDManager manager) {
         this.index = index;
@@ -48,21 +44,30 @@ public final class Block implements AutoCloseable {
     }
 
     void add(Linear linear) {
-        linears.put(linear.spec().shortName(), linear);
+        if (linears.putIfAbsent(linear.spec().path(), linear) != null) {
+            throw new IllegalStateException("block " + index + " has two linears " + linear.spec().path());
+        }
     }
 
-    void addNorm(String name, NDArray values) {
-        norms.put(name, values);
+    /** Adds a weight or bias of a norm, by its path. */
+    void addNorm(String path, NDArray values) {
+        if (norms.putIfAbsent(path, values) != null || linears.containsKey(parent(path))) {
+            throw new IllegalStateException("block " + index + " has two tensors " + path);
+        }
     }
 
-    NDArray norm(String name) {
-        return present(norms.get(name), name);
+    Linear linear(String path) {
+        return present(linears.get(path), path);
+    }
+
+    NDArray norm(String path) {
+        return present(norms.get(path), path);
     }
 
     /** As {@link #norm}, of what not every block has. */
     @Nullable
-    NDArray optionalNorm(String name) {
-        return norms.get(name);
+    NDArray optionalNorm(String path) {
+        return norms.get(path);
     }
 
     AttentionFormats attention() {
@@ -80,20 +85,26 @@ public final class Block implements AutoCloseable {
     }
 
     /**
-     * The tensors by the last words of their names, such as {@code q_proj.weight}, {@code q_proj.bias} and
-     * {@code input_layernorm.weight}.
+     * The tensors by their paths in the block, such as {@code self_attn.q_proj.weight}, {@code self_attn.q_proj.bias},
+     * {@code input_layernorm.weight} and, where a transform put a matrix behind a norm, {@code input_layernorm.matrix}.
      */
     public Map<String, NDArray> tensors() {
         Map<String, NDArray> tensors = new LinkedHashMap<>();
-        linears.forEach((name, linear) -> {
-            tensors.put(name + WEIGHT, linear.weight());
+        linears.forEach((path, linear) -> {
+            tensors.put(path + WEIGHT, linear.weight());
             NDArray bias = linear.bias();
             if (bias != null) {
-                tensors.put(name + BIAS, bias);
+                tensors.put(path + BIAS, bias);
             }
         });
         tensors.putAll(norms);
+        matrices.forEach((norm, matrix) -> tensors.put(norm + MATRIX, matrix));
         return tensors;
+    }
+
+    /** Whether a name of {@link #tensors} is that of a matrix which runs with the block. */
+    public static boolean isMatrix(String name) {
+        return name.endsWith(MATRIX);
     }
 
     /**
@@ -104,15 +115,21 @@ public final class Block implements AutoCloseable {
      * @param onGrid the linears whose weights are on the grids of their formats already
      */
     public void replace(Map<String, NDArray> tensors, Predicate<LinearSpec> onGrid) {
-        linears.forEach((name, linear) -> linear.replace(
-                present(tensors.getOrDefault(name + WEIGHT, linear.weight()), name),
-                tensors.getOrDefault(name + BIAS, linear.bias()),
+        linears.forEach((path, linear) -> linear.replace(
+                tensors.getOrDefault(path + WEIGHT, linear.weight()),
+                tensors.getOrDefault(path + BIAS, linear.bias()),
                 onGrid.test(linear.spec())));
         tensors.forEach((name, tensor) -> {
-            if (!linears.containsKey(name.substring(0, name.lastIndexOf('.')))) {
+            if (isMatrix(name)) {
+                matrices.put(parent(name), tensor);
+            } else if (!linears.containsKey(parent(name))) {
                 norms.put(name, tensor);
             }
         });
+    }
+
+    private static String parent(String path) {
+        return path.substring(0, path.lastIndexOf('.'));
     }
 
     /**
@@ -126,66 +143,16 @@ public final class Block implements AutoCloseable {
         Block other = new Block(index, manager.newSubManager());
         linears.values().forEach(linear -> other.add(linear.copy()));
         other.norms.putAll(norms);
+        other.matrices.putAll(matrices);
         other.replace(tensors, linear -> onGrid);
         other.attention = attention;
-        other.differentiable = differentiable;
         return other;
     }
 
     /** Returns a norm's output with the matrix applied that a transform put behind it, if one did. */
-    NDArray behindNorm(String name, NDArray normed) {
-        NDArray matrix = norms.get(name + ".matrix");
+    NDArray behindNorm(String norm, NDArray normed) {
+        NDArray matrix = matrices.get(norm);
         return matrix == null ? normed : normed.matMul(matrix);
-    }
-
-    /** Lets gradients flow through the block: nothing is computed in place. */
-    public void makeDifferentiable() {
-        differentiable = true;
-        linears.values().forEach(Linear::makeDifferentiable);
-    }
-
-    boolean differentiable() {
-        return differentiable;
-    }
-
-    /** Sets what is done with the outputs of attention and MLP before they are added to the residual stream. */
-    void dropout(UnaryOperator<NDArray> operator) {
-        dropout = operator;
-    }
-
-    /** Returns the output of attention or MLP as it enters the residual stream. */
-    NDArray dropped(NDArray output) {
-        return dropout.apply(output);
-    }
-
-    /**
-     * Applies linears that share an input; it is rounded once per format.
-     *
-     * @param input contiguous, and the caller's to lose: where all linears have one format it is rounded in place
-     * @param names short names of linears at {@code hookPoint}
-     * @return their outputs in the same order
-     */
-    List<NDArray> project(HookPoint hookPoint, NDArray input, ActivationObserver observer, String... names) {
-        observer.observe(index, hookPoint, input);
-        List<Linear> sharing = Arrays.stream(names)
-                .map(name -> present(linears.get(name), name))
-                .toList();
-        Map<NumberFormat, NDArray> rounded = new LinkedHashMap<>();
-        sharing.forEach(linear -> rounded.put(linear.activation(), input));
-        boolean inPlace = rounded.size() == 1;
-        rounded.replaceAll((format, same) -> {
-            if (differentiable) {
-                return format.isNone() ? same : format.differentiable(same, Operand.ACTIVATION);
-            }
-            return inPlace
-                    ? format.fakeQuantizeInPlace(same, Operand.ACTIVATION)
-                    : format.fakeQuantize(same, Operand.ACTIVATION);
-        });
-        List<NDArray> outputs = new ArrayList<>();
-        for (Linear linear : sharing) {
-            outputs.add(linear.forward(present(rounded.get(linear.activation()), "input")));
-        }
-        return outputs;
     }
 
     private <T> T present(@Nullable T part, String name) {

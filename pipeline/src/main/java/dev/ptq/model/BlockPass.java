@@ -30,9 +30,14 @@ public final class BlockPass implements AutoCloseable {
      * @param hidden {@code [batch, tokens, hiddenSize]}; stays as it is
      */
     public NDArray forward(Block block, NDArray hidden, ActivationObserver observer) {
+        return forward(block, hidden, observer, Operators.inPlace());
+    }
+
+    /** As above, with other operators. */
+    public NDArray forward(Block block, NDArray hidden, ActivationObserver observer, Operators operators) {
         SequenceConstants constants = plain((int) hidden.getShape().get(1));
         try {
-            return model.architecture().forward(block, hidden, constants, observer);
+            return model.architecture().forward(new ForwardPass(block, constants, observer, operators), hidden);
         } finally {
             spare.add(constants);
         }
@@ -116,7 +121,8 @@ public final class BlockPass implements AutoCloseable {
                     "block " + block.index() + " rounds what flows through it, which padding would change");
         }
         try (SequenceConstants branched = new SequenceConstants(hidden.getManager(), model.config(), trees)) {
-            return model.architecture().forward(block, hidden, branched, observer);
+            return model.architecture()
+                    .forward(new ForwardPass(block, branched, observer, Operators.inPlace()), hidden);
         }
     }
 

@@ -5,7 +5,8 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
-import dev.ptq.weights.Checkpoint;
+import dev.ptq.weights.Weight;
+import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.ArrayList;
@@ -14,7 +15,7 @@ import java.util.List;
 
 /** Logits of chosen positions, a part of the vocabulary and some rows at a time; they are never all in memory. */
 final class Head {
-    private final Checkpoint checkpoint;
+    private final WeightSource weights;
     private final Architecture architecture;
     private final int weightsAtOnce;
     private final int logitsAtOnce;
@@ -25,8 +26,8 @@ final class Head {
      * @param weightsAtOnce weights held at a time, in values
      * @param logitsAtOnce likewise
      */
-    Head(Checkpoint checkpoint, Architecture architecture, int weightsAtOnce, int logitsAtOnce) {
-        this.checkpoint = checkpoint;
+    Head(WeightSource weights, Architecture architecture, int weightsAtOnce, int logitsAtOnce) {
+        this.weights = weights;
         this.architecture = architecture;
         this.weightsAtOnce = weightsAtOnce;
         this.logitsAtOnce = logitsAtOnce;
@@ -119,14 +120,14 @@ final class Head {
 
     private void scan(NDManager manager, List<List<NDArray>> models, TargetPositions places, Consumer consumer)
             throws IOException {
-        int vocabulary = architecture.config().vocabSize();
-        int width = architecture.config().embeddingSize();
+        int vocabulary = architecture.config().vocabulary().size();
+        int width = architecture.config().vocabulary().width();
         int tile = Math.max(1, Math.min(vocabulary, weightsAtOnce / width));
+        Weight table = weights.weight(architecture.headTensor());
         int rowsAtOnce = Math.max(1, logitsAtOnce / tile);
         for (int token = 0; token < vocabulary; token += tile) {
             try (NDManager part = manager.newSubManager()) {
-                NDArray head =
-                        checkpoint.loadRows(part, architecture.headTensor(), token, Math.min(vocabulary, token + tile));
+                NDArray head = table.rows(part, token, Math.min(vocabulary, token + tile));
                 int sequence = 0;
                 int row = 0;
                 for (int batch = 0; batch < models.get(0).size(); batch++) {

@@ -5,7 +5,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
-import dev.ptq.weights.Checkpoint;
+import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -28,12 +28,12 @@ public final class LanguageModel implements AutoCloseable {
     private static final int LOGITS = 1 << 24;
 
     private final Architecture architecture;
-    private final Checkpoint checkpoint;
+    private final WeightSource weights;
     private final NDManager manager = TensorEngine.newManager();
 
-    private LanguageModel(Architecture architecture, Checkpoint checkpoint) {
+    private LanguageModel(Architecture architecture, WeightSource weights) {
         this.architecture = architecture;
-        this.checkpoint = checkpoint;
+        this.weights = weights;
     }
 
     /**
@@ -42,36 +42,43 @@ public final class LanguageModel implements AutoCloseable {
      * @throws IOException naming the file and the tensor or key, if one is missing or not what the config implies
      */
     public static LanguageModel open(Path folder) throws IOException {
-        ModelConfig config = ModelConfig.read(folder);
-        Checkpoint checkpoint = Checkpoint.open(folder);
+        return of(ModelConfig.read(folder), WeightSource.open(folder));
+    }
+
+    /**
+     * Takes weights of a model of this shape, and closes them in the end.
+     *
+     * @throws IOException naming the tensor that is missing, or not what the shape implies
+     */
+    public static LanguageModel of(ModelConfig config, WeightSource source) throws IOException {
+        Architecture architecture = Families.architecture(config);
         try {
-            Architecture architecture = architecture(config, checkpoint);
+            WeightSource weights = architecture.weights(source);
             for (int block = 0; block < config.blocks(); block++) {
                 for (LinearSpec spec : architecture.linears(block)) {
-                    checkpoint.expect(spec.weightName(), Architecture.shape(spec.outFeatures(), spec.inFeatures()));
+                    weights.expect(spec.weightName(), Architecture.shape(spec.outFeatures(), spec.inFeatures()));
                     if (spec.hasBias()) {
-                        checkpoint.expect(spec.module() + ".bias", Architecture.shape(spec.outFeatures()));
+                        weights.expect(spec.biasName(), Architecture.shape(spec.outFeatures()));
                     }
                 }
-                for (Map.Entry<String, List<Long>> norm :
-                        architecture.norms(block).entrySet()) {
-                    checkpoint.expect(norm.getKey(), norm.getValue());
+                for (Map.Entry<String, List<Long>> norm : architecture.norms().entrySet()) {
+                    weights.expect(architecture.prefix(block) + norm.getKey(), norm.getValue());
                 }
             }
             for (Map.Entry<String, List<Long>> outer :
                     architecture.outerTensors().entrySet()) {
-                checkpoint.expect(outer.getKey(), outer.getValue());
+                weights.expect(outer.getKey(), outer.getValue());
             }
-            return new LanguageModel(architecture, checkpoint);
+            return new LanguageModel(architecture, weights);
         } catch (IOException | RuntimeException e) {
-            checkpoint.close();
+            source.close();
             throw e;
         }
     }
 
     /** The linears of all blocks that a model of this shape has, in order; no checkpoint is opened. */
     public static List<LinearSpec> linears(ModelConfig config) {
-        Architecture architecture = architecture(config);
+        Architecture architecture = Families.architecture(config);
         List<LinearSpec> linears = new ArrayList<>();
         for (int block = 0; block < config.blocks(); block++) {
             linears.addAll(architecture.linears(block));
@@ -81,21 +88,7 @@ public final class LanguageModel implements AutoCloseable {
 
     /** Where the channels of a block of a model of this shape can be rescaled. */
     public static List<SmoothingMapping> mappings(ModelConfig config) {
-        return architecture(config).mappings();
-    }
-
-    private static Architecture architecture(ModelConfig config) {
-        return switch (config.family()) {
-            case LLAMA -> new Llama(config);
-            case OPT -> new Opt(config, "model.decoder.");
-        };
-    }
-
-    private static Architecture architecture(ModelConfig config, Checkpoint checkpoint) {
-        // the first releases of OPT lack the outer "model."
-        return checkpoint.names().contains("decoder.embed_tokens.weight")
-                ? new Opt(config, "decoder.")
-                : architecture(config);
+        return Families.architecture(config).mappings();
     }
 
     /** The model's shape. */
@@ -120,14 +113,12 @@ public final class LanguageModel implements AutoCloseable {
         Block block = new Block(index, manager.newSubManager());
         try {
             for (LinearSpec spec : architecture.linears(index)) {
-                NDArray weight = checkpoint.load(block.manager(), spec.weightName());
+                NDArray weight = weights.load(block.manager(), spec.weightName());
                 block.add(new Linear(
-                        spec,
-                        weight,
-                        spec.hasBias() ? checkpoint.load(block.manager(), spec.module() + ".bias") : null));
+                        spec, weight, spec.hasBias() ? weights.load(block.manager(), spec.biasName()) : null));
             }
-            for (String norm : architecture.norms(index).keySet()) {
-                block.addNorm(Architecture.shortName(norm), checkpoint.load(block.manager(), norm));
+            for (String norm : architecture.norms().keySet()) {
+                block.addNorm(norm, weights.load(block.manager(), architecture.prefix(index) + norm));
             }
             return block;
         } catch (IOException | RuntimeException e) {
@@ -159,7 +150,7 @@ public final class LanguageModel implements AutoCloseable {
         return embed(batches, (batch, scratch, states) -> {
             int[][] positions = new int[batch.length][];
             Arrays.fill(positions, IntStream.range(0, batch[0].length).toArray());
-            states.add(architecture.embed(checkpoint, scratch, batch, positions));
+            states.add(architecture.embed(weights, scratch, batch, positions));
         });
     }
 
@@ -171,7 +162,7 @@ public final class LanguageModel implements AutoCloseable {
     public HiddenStates embedTrees(List<List<TokenTree>> batches) throws IOException {
         return embed(batches, (batch, scratch, states) -> {
             TokenTrees trees = new TokenTrees(batch);
-            states.add(architecture.embed(checkpoint, scratch, trees.ids(), trees.positions()), Optional.of(trees));
+            states.add(architecture.embed(weights, scratch, trees.ids(), trees.positions()), Optional.of(trees));
         });
     }
 
@@ -212,7 +203,7 @@ public final class LanguageModel implements AutoCloseable {
         Predictions predictions = predictions(
                 states,
                 TargetPositions.ofNextTokens(chunks),
-                new Head(checkpoint, architecture, headValues, logitsAtOnce));
+                new Head(weights, architecture, headValues, logitsAtOnce));
         double[][] losses = new double[chunks.length][chunks[0].length - 1];
         int place = 0;
         for (double[] chunk : losses) {
@@ -248,14 +239,14 @@ public final class LanguageModel implements AutoCloseable {
     }
 
     private Head head() {
-        return new Head(checkpoint, architecture, HEAD_VALUES, LOGITS);
+        return new Head(weights, architecture, HEAD_VALUES, LOGITS);
     }
 
     /** Returns the logits of one batch, {@code [batch, tokens, vocabSize]}, attached to the manager of {@code states}. */
     public NDArray logits(HiddenStates states, int batch) throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
             NDArray finished = finish(scratch, states).get(batch);
-            NDArray logits = Torch.linear(finished, checkpoint.load(scratch, architecture.headTensor()));
+            NDArray logits = Torch.linear(finished, weights.load(scratch, architecture.headTensor()));
             logits.attach(states.manager());
             return logits;
         }
@@ -265,7 +256,7 @@ public final class LanguageModel implements AutoCloseable {
     public NDArray nextTokenLogits(HiddenStates states, int batch) throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
             NDArray last = finish(scratch, states).get(batch).get(scratch, new NDIndex(":, -1"));
-            NDArray logits = Torch.linear(last, checkpoint.load(scratch, architecture.headTensor()));
+            NDArray logits = Torch.linear(last, weights.load(scratch, architecture.headTensor()));
             logits.attach(states.manager());
             return logits;
         }
@@ -273,12 +264,8 @@ public final class LanguageModel implements AutoCloseable {
 
     private List<NDArray> finish(NDManager owner, HiddenStates states) throws IOException {
         Map<String, NDArray> outer = new LinkedHashMap<>();
-        for (Map.Entry<String, List<Long>> tensor : architecture.outerTensors().entrySet()) {
-            // the tables are as large as all else together, and looked up in the file
-            if (tensor.getValue().get(0) < config().vocabSize()
-                    || tensor.getValue().size() == 1) {
-                outer.put(tensor.getKey(), checkpoint.load(owner, tensor.getKey()));
-            }
+        for (String name : architecture.finishingTensors()) {
+            outer.put(name, weights.load(owner, name));
         }
         List<NDArray> finished = new ArrayList<>();
         for (int i = 0; i < states.size(); i++) {
@@ -298,6 +285,6 @@ public final class LanguageModel implements AutoCloseable {
     @Override
     public void close() throws IOException {
         manager.close();
-        checkpoint.close();
+        weights.close();
     }
 }

@@ -16,7 +16,6 @@ public final class Linear {
     private NumberFormat output = new NoFormat();
     private @Nullable LowRank lowRank;
     private boolean rounded;
-    private boolean differentiable;
 
     /**
      * Makes a full-precision layer.
@@ -62,7 +61,6 @@ public final class Linear {
         copy.output = output;
         copy.lowRank = lowRank;
         copy.rounded = rounded;
-        copy.differentiable = differentiable;
         return copy;
     }
 
@@ -98,21 +96,12 @@ public final class Linear {
         lowRank = path;
     }
 
-    /** Lets gradients flow through the layer, to its input, its weight and its bias. */
-    void makeDifferentiable() {
-        differentiable = true;
-    }
-
     /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}; its output is rounded here. */
-    public NDArray forward(NDArray input) {
-        if (differentiable) {
-            NDArray product = Torch.differentiableLinear(input, weight);
-            return output.differentiable(bias == null ? product : product.add(bias), Operand.ACTIVATION);
-        }
-        NDArray result = bias == null ? Torch.linear(input, weight) : Torch.linear(input, weight, bias);
+    NDArray forward(NDArray input, Operators operators) {
+        NDArray result = operators.linear(input, weight, bias);
         if (lowRank != null) {
-            result.addi(lowRank.forward(input));
+            result = operators.add(result, lowRank.forward(input, operators));
         }
-        return output.fakeQuantizeInPlace(result, Operand.ACTIVATION);
+        return operators.round(output, result, Operand.ACTIVATION);
     }
 }

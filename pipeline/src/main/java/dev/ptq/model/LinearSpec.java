@@ -5,22 +5,29 @@ package dev.ptq.model;
  *
  * @param block of the model, from 0
  * @param module name in the checkpoint, such as {@code model.layers.0.self_attn.q_proj}
+ * @param path of the module in its block, such as {@code self_attn.q_proj}; {@code module} ends with it
  * @param hookPoint whose activation it takes
  */
 public record LinearSpec(
-        int block, String module, HookPoint hookPoint, int outFeatures, int inFeatures, boolean hasBias) {
+        int block, String module, String path, HookPoint hookPoint, int outFeatures, int inFeatures, boolean hasBias) {
+    public LinearSpec {
+        if (!module.endsWith(path)) {
+            throw new IllegalArgumentException(module + " is not the module " + path + " of a block");
+        }
+    }
+
     /** The weight's name in the checkpoint, which override patterns match. */
     public String weightName() {
         return module + ".weight";
     }
 
+    /** The bias's name in the checkpoint, of a linear that has one. */
+    public String biasName() {
+        return module + ".bias";
+    }
+
     /** Number of weights. */
     public long size() {
         return (long) outFeatures * inFeatures;
-    }
-
-    /** The module's last name, such as {@code q_proj}. */
-    public String shortName() {
-        return module.substring(module.lastIndexOf('.') + 1);
     }
 }

@@ -34,8 +34,8 @@ public final class LowRank {
         return !(productA.isNone() && productB.isNone());
     }
 
-    NDArray forward(NDArray input) {
-        NDArray inner = productA.fakeQuantizeInPlace(input.matMul(a), Operand.ACTIVATION);
-        return productB.fakeQuantizeInPlace(inner.matMul(b), Operand.ACTIVATION);
+    NDArray forward(NDArray input, Operators operators) {
+        NDArray inner = operators.round(productA, input.matMul(a), Operand.ACTIVATION);
+        return operators.round(productB, inner.matMul(b), Operand.ACTIVATION);
     }
 }

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -45,13 +46,14 @@ final class SequenceConstants implements AutoCloseable {
 
     /** {@code [..., headDim / 2]}; nothing for a model without rotations. */
     private NDArray angles(ModelConfig config, int[] positions, long... shape) {
-        Rope rope = config.rope();
+        Optional<Rope> rope = config.positions().rope();
         long[] all = Arrays.copyOf(shape, shape.length + 1);
-        if (rope == null) {
+        if (rope.isEmpty()) {
             return NativeFloats.of(manager, new float[0], all);
         }
-        all[shape.length] = config.headDim() / 2;
-        return NativeFloats.of(manager, rope.angles(positions, config.headDim()), all);
+        int headDim = config.attention().headDim();
+        all[shape.length] = headDim / 2;
+        return NativeFloats.of(manager, rope.get().angles(positions, headDim), all);
     }
 
     int tokens() {

@@ -36,10 +36,10 @@ public final class TrainableModel implements AutoCloseable {
      * @param tokens in every sequence
      */
     public TrainableModel(ModelConfig config, int tokens, long seed) {
-        if (config.family() != ModelConfig.Family.LLAMA
-                || !config.tiedHead()
-                || config.attentionBias()
-                || config.mlpBias()) {
+        if (!config.family().equals(Llama.FAMILY.modelType())
+                || !config.vocabulary().tied()
+                || config.attention().bias()
+                || config.mlp().bias()) {
             throw new IllegalArgumentException("expected a llama with a tied head and without biases, got " + config);
         }
         architecture = new Llama(config);
@@ -61,14 +61,14 @@ public final class TrainableModel implements AutoCloseable {
                 parameters.put(spec.weightName(), weight);
                 block.add(new Linear(spec, weight, null));
             }
-            architecture.norms(index).entrySet().stream()
+            String prefix = architecture.prefix(index);
+            architecture.norms().entrySet().stream()
                     .sorted(Map.Entry.comparingByKey())
                     .forEach(entry -> {
                         NDArray weight = initial(entry.getValue(), deviation, random.split());
-                        parameters.put(entry.getKey(), weight);
-                        block.addNorm(Architecture.shortName(entry.getKey()), weight);
+                        parameters.put(prefix + entry.getKey(), weight);
+                        block.addNorm(entry.getKey(), weight);
                     });
-            block.makeDifferentiable();
             blocks.add(block);
         }
         parameters.values().forEach(parameter -> parameter.setRequiresGradient(true));
@@ -112,9 +112,10 @@ public final class TrainableModel implements AutoCloseable {
         NDArray table = parameter(architecture.headTensor());
         NDArray hidden =
                 drop.apply(Torch.embedding(table, inputs).reshape(sequences.length, tokens, config().hiddenSize()));
+        Operators operators = Operators.differentiable(drop);
         for (Block block : blocks) {
-            block.dropout(drop);
-            hidden = architecture.forward(block, hidden, constants, ActivationObserver.none());
+            hidden = architecture.forward(
+                    new ForwardPass(block, constants, ActivationObserver.none(), operators), hidden);
         }
         NDArray finished = architecture.finish(hidden, this::parameter);
         NDArray logits = Torch.differentiableLinear(finished.reshape(inputs.size(), config().hiddenSize()), table);

@@ -153,9 +153,9 @@ public record Experiment(
             checkOrder(steps, stepTables);
             quantizationTable.ifPresent(table -> quantization.check(linears, table));
             calibration.ifPresent(settings -> root.table("calibration")
-                    .ifPresent(table -> checkLength(table, settings.seqLen(), model.maxPositions())));
+                    .ifPresent(table -> checkLength(table, settings.seqLen(), model.positions().count())));
             for (int i = 0; i < perplexities.size(); i++) {
-                checkLength(perplexityTables.get(i), perplexities.get(i).seqLen(), model.maxPositions());
+                checkLength(perplexityTables.get(i), perplexities.get(i).seqLen(), model.positions().count());
             }
         }
         root.finish();

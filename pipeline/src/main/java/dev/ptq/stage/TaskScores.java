@@ -100,7 +100,7 @@ final class TaskScores {
         content.put("model_source", "ptq");
         content.put("model_name", experiment.model().name());
         content.put("model_name_sanitized", experiment.model().name().replaceAll("[\"<>:/|\\\\?*\\[\\]]+", "__"));
-        content.put("max_length", experiment.shape().maxPositions());
+        content.put("max_length", experiment.shape().positions().count());
         content.put("start_time", seconds(manifest.started()));
         content.put("end_time", seconds(manifest.ended()));
         content.put("total_evaluation_time_seconds", String.valueOf(manifest.seconds()));

@@ -142,7 +142,7 @@ public final class Workspace implements AutoCloseable {
                     settings,
                     taskData(settings),
                     TextEncoding.of(tokenizer(), settings),
-                    experiment.shape().maxPositions(),
+                    experiment.shape().positions().count(),
                     ModelScorer.tokensAtOnce(experiment.shape()));
             tasks.put(settings, evaluation);
         }
@@ -229,7 +229,7 @@ public final class Workspace implements AutoCloseable {
         int[][] chunks = scored.get(perplexity);
         if (chunks == null) {
             ModelConfig shape = experiment.shape();
-            chunks = Perplexity.chunks(perplexity, tokenizer(), shape.maxPositions(), shape.vocabSize());
+            chunks = Perplexity.chunks(perplexity, tokenizer(), shape.positions().count(), shape.vocabulary().size());
             scored.put(perplexity, chunks);
         }
         return chunks;
@@ -277,7 +277,7 @@ public final class Workspace implements AutoCloseable {
             long tokens = ModelScorer.tokensAtOnce(shape);
             hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
             long batch = Math.min(
-                    tokens, (long) experiment.evaluation().tasks().get().batchSize() * shape.maxPositions());
+                    tokens, (long) experiment.evaluation().tasks().get().batchSize() * shape.positions().count());
             step = Math.max(step, sideBySide(batch, shape));
         }
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
@@ -334,7 +334,7 @@ public final class Workspace implements AutoCloseable {
     }
 
     private static long stepBytes(long tokens, ModelConfig shape) {
-        return tokens * (6L * shape.hiddenSize() + 3L * shape.intermediateSize()) * Float.BYTES;
+        return tokens * (6L * shape.hiddenSize() + 3L * shape.mlp().width()) * Float.BYTES;
     }
 
     /** Hidden states of a text; adaptation holds those of all chunks at once. */

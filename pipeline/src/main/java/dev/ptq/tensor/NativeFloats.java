@@ -32,6 +32,11 @@ public final class NativeFloats {
         return array;
     }
 
+    /** Returns a constant whose memory the engine owns, as automatic differentiation needs it. */
+    public static NDArray scalar(NDManager manager, float value) {
+        return manager.full(new Shape(), value, DataType.FLOAT32);
+    }
+
     /** Returns an int64 tensor with the values of {@code data}, owning its memory likewise. */
     public static NDArray indices(NDManager manager, int[] data, long... shape) {
         NDArray array = manager.create(new Shape(shape), DataType.INT64);

@@ -3,6 +3,7 @@ package dev.ptq.train;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.Rope;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -23,23 +24,14 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
             int vocabSize, int hiddenSize, int intermediateSize, int blocks, int heads, int kvHeads, int maxPositions) {
         ModelConfig config() {
             return new ModelConfig(
-                    ModelConfig.Family.LLAMA,
+                    "llama",
                     hiddenSize,
-                    intermediateSize,
                     blocks,
-                    heads,
-                    kvHeads,
-                    hiddenSize / heads,
-                    vocabSize,
-                    maxPositions,
-                    hiddenSize,
-                    1e-5,
-                    true,
-                    true,
-                    false,
-                    false,
-                    true,
-                    new Rope(10000, new Rope.Unscaled()));
+                    new ModelConfig.Vocabulary(vocabSize, hiddenSize, true),
+                    new ModelConfig.Positions(maxPositions, Optional.of(new Rope(10000, new Rope.Unscaled()))),
+                    new ModelConfig.AttentionShape(heads, kvHeads, hiddenSize / heads, false),
+                    new ModelConfig.MlpShape(intermediateSize, false),
+                    new ModelConfig.NormShape(false, 1e-5, true, true));
         }
     }
 

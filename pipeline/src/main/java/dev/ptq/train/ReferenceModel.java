@@ -136,11 +136,11 @@ public final class ReferenceModel {
         config.put("num_hidden_layers", shape.blocks());
         config.put("num_attention_heads", shape.heads());
         config.put("num_key_value_heads", shape.kvHeads());
-        config.put("head_dim", shape.config().headDim());
+        config.put("head_dim", shape.config().attention().headDim());
         config.put("vocab_size", shape.vocabSize());
         config.put("max_position_embeddings", shape.maxPositions());
         config.put("hidden_act", "silu");
-        config.put("rms_norm_eps", shape.config().normEpsilon());
+        config.put("rms_norm_eps", shape.config().norms().epsilon());
         config.put("rope_theta", 10000.0);
         config.put("attention_bias", false);
         config.put("mlp_bias", false);

@@ -2,11 +2,13 @@ package dev.ptq.weights;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -17,7 +19,7 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /** The tensors of a model folder: {@code model.safetensors}, or shards with {@code model.safetensors.index.json}. */
-public final class Checkpoint implements AutoCloseable {
+public final class Checkpoint implements WeightSource {
     private final Path folder;
     private final List<Safetensors> files = new ArrayList<>();
     private final Map<String, Safetensors> owners = new LinkedHashMap<>();
@@ -99,59 +101,53 @@ public final class Checkpoint implements AutoCloseable {
         return map;
     }
 
-    /** The names of all tensors. */
+    @Override
     public Set<String> names() {
-        return owners.keySet();
+        return Collections.unmodifiableSet(owners.keySet());
     }
 
-    /**
-     * Returns a tensor as float32.
-     *
-     * @throws IOException naming file and tensor, if it is missing, or a value is NaN or infinite
-     */
-    public NDArray load(NDManager manager, String name) throws IOException {
-        return finite(owner(name).load(manager, name), name);
-    }
-
-    /** Returns rows of a matrix as float32, with the same checks. */
-    public NDArray loadRows(NDManager manager, String name, int from, int to) throws IOException {
-        return finite(owner(name).loadRows(manager, name, from, to), name);
-    }
-
-    /** Returns the named rows of a matrix as float32, with the same checks. */
-    public NDArray gatherRows(NDManager manager, String name, int[] rows) throws IOException {
-        return finite(owner(name).gatherRows(manager, name, rows), name);
-    }
-
-    private NDArray finite(NDArray values, String name) throws IOException {
-        if (!NativeFloats.allFinite(values)) {
-            throw new IOException(owner(name).file() + ": tensor " + name
-                    + " has a value that is NaN or infinite; the checkpoint is damaged");
-        }
-        return values;
-    }
-
-    /**
-     * Checks that a tensor is there with the shape the model's config implies.
-     *
-     * @throws IOException naming file and tensor
-     */
-    public void expect(String name, List<Long> shape) throws IOException {
-        Safetensors owner = owner(name);
-        List<Long> found = owner.shape(name);
-        if (!found.equals(shape)) {
-            throw new IOException(
-                    owner.file() + ": tensor " + name + ": config.json implies shape " + shape + ", found " + found);
-        }
-    }
-
-    private Safetensors owner(String name) throws IOException {
+    @Override
+    public Weight weight(String name) throws IOException {
         Safetensors owner = owners.get(name);
         if (owner == null) {
             throw new IOException(folder + ": no tensor " + name + " in "
                     + files.stream().map(f -> f.file().getFileName()).toList());
         }
-        return owner;
+        return new Stored(owner, name, owner.shape(name), owner.type(name));
+    }
+
+    /** A tensor of one of the files. */
+    private record Stored(Safetensors file, String name, List<Long> shape, StoredType type) implements Weight {
+        @Override
+        public String origin() {
+            return file.file() + ": tensor " + name;
+        }
+
+        @Override
+        public NDArray load(NDManager manager) throws IOException {
+            return finite(file.load(manager, name));
+        }
+
+        @Override
+        public NDArray rows(NDManager manager, int from, int to) throws IOException {
+            // a vector's rows are its values
+            return shape.size() == 1
+                    ? finite(file.load(manager, name).get(new NDIndex("{}:{}", from, to)))
+                    : finite(file.loadRows(manager, name, from, to));
+        }
+
+        @Override
+        public NDArray gather(NDManager manager, int[] rows) throws IOException {
+            return finite(file.gatherRows(manager, name, rows));
+        }
+
+        private NDArray finite(NDArray values) throws IOException {
+            if (!NativeFloats.allFinite(values)) {
+                throw new IOException(
+                        origin() + " has a value that is NaN or infinite; the checkpoint is damaged");
+            }
+            return values;
+        }
     }
 
     @Override

@@ -87,6 +87,15 @@ public final class Safetensors implements AutoCloseable {
         return entry(name).shape();
     }
 
+    /**
+     * Returns what a tensor's values are stored as.
+     *
+     * @throws IOException if it is missing, or of a type that is not read here
+     */
+    public StoredType type(String name) throws IOException {
+        return type(entry(name));
+    }
+
     /** The header's {@code __metadata__}. */
     public Map<String, String> metadata() {
         return Collections.unmodifiableMap(metadata);

@@ -192,8 +192,8 @@ public final class Benchmarks {
         double perToken = LanguageModel.linears(config).stream()
                         .mapToLong(LinearSpec::size)
                         .sum()
-                + (double) config.vocabSize() * config.hiddenSize()
-                + 2.0 * config.blocks() * config.heads() * config.headDim() * tokens;
+                + (double) config.vocabulary().size() * config.hiddenSize()
+                + 2.0 * config.blocks() * config.attention().queryWidth() * tokens;
         return 2 * perToken * chunks * tokens;
     }
 
@@ -308,7 +308,7 @@ public final class Benchmarks {
             weight.close();
             NDArray input = gaussian(manager, tokens, in).reshape(1, tokens, in);
             double gathering = median(3, () -> collector.observe(0, HookPoint.MLP_IN, input), () -> {})[0];
-            LinearSpec linear = new LinearSpec(0, "m", HookPoint.MLP_IN, out, in, false);
+            LinearSpec linear = new LinearSpec(0, "m", "m", HookPoint.MLP_IN, out, in, false);
             NDArray square = collector.finished().matrix(manager, linear, Statistic.HESSIAN);
             NDArray scale = manager.ones(new Shape(in));
             LowRankSolver exact = new LowRankSolver(LowRankSolver.Kind.EXACT, 0, 0);

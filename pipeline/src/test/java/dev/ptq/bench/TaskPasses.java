@@ -80,7 +80,7 @@ final class TaskPasses {
         this.scorer = new ModelScorer(model, runner, BATCH, true, ResumeState.none(), Progress.Reporter.none());
         SplittableRandom random = new SplittableRandom(1);
         this.chunks = Stream.generate(() ->
-                        random.ints(CHUNK_TOKENS, 0, model.config().vocabSize()).toArray())
+                        random.ints(CHUNK_TOKENS, 0, model.config().vocabulary().size()).toArray())
                 .limit(CHUNKS)
                 .toArray(int[][]::new);
     }
@@ -165,7 +165,7 @@ final class TaskPasses {
                             settings,
                             from,
                             TextEncoding.of(tokenizer, settings),
-                            model.config().maxPositions(),
+                            model.config().positions().count(),
                             ModelScorer.tokensAtOnce(model.config()))
                     .run(by, folder);
             int lines = 0;

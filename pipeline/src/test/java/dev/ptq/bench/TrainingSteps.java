@@ -101,7 +101,7 @@ final class TrainingSteps {
         int[][] chunks = new int[samples][tokens];
         for (int[] chunk : chunks) {
             for (int i = 0; i < tokens; i++) {
-                chunk[i] = random.nextInt(model.config().vocabSize());
+                chunk[i] = random.nextInt(model.config().vocabulary().size());
             }
         }
         return chunks;

@@ -25,9 +25,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class ActivationStatisticsTest {
-    private static final LinearSpec FIRST = new LinearSpec(0, "m", HookPoint.MLP_IN, 3, 2, false);
-    private static final LinearSpec TWIN = new LinearSpec(0, "n", HookPoint.MLP_IN, 5, 2, false);
-    private static final LinearSpec SECOND = new LinearSpec(1, "o", HookPoint.MLP_IN, 3, 2, false);
+    private static final LinearSpec FIRST = new LinearSpec(0, "m", "m", HookPoint.MLP_IN, 3, 2, false);
+    private static final LinearSpec TWIN = new LinearSpec(0, "n", "n", HookPoint.MLP_IN, 5, 2, false);
+    private static final LinearSpec SECOND = new LinearSpec(1, "o", "o", HookPoint.MLP_IN, 3, 2, false);
     private static final List<LinearSpec> LINEARS = List.of(FIRST, TWIN, SECOND);
     private static final Set<Statistic> ALL = EnumSet.allOf(Statistic.class);
     private static final WantedStatistics EVERY = WantedStatistics.ofEvery(ALL);
@@ -232,7 +232,7 @@ class ActivationStatisticsTest {
             observeSecond(statistics);
             statistics.finish();
         }
-        LinearSpec wider = new LinearSpec(0, "m", HookPoint.MLP_IN, 3, 4, false);
+        LinearSpec wider = new LinearSpec(0, "m", "m", HookPoint.MLP_IN, 3, 4, false);
         assertThatThrownBy(() -> ActivationStatistics.read(file).matrix(manager, wider, Statistic.HESSIAN))
                 .isInstanceOf(IOException.class)
                 .hasMessage(file + ": tensor blocks.0.mlp_in.hessian has shape [2, 2], expected [4, 4]");

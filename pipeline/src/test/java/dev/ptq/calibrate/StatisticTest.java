@@ -31,7 +31,7 @@ class StatisticTest {
     }
 
     private static LinearSpec linear(int features) {
-        return new LinearSpec(0, "m", HookPoint.MLP_MID, 1, features, false);
+        return new LinearSpec(0, "m", "m", HookPoint.MLP_MID, 1, features, false);
     }
 
     /** {@code [sequences][tokens][features]}, features of different means and sizes. */

@@ -195,7 +195,7 @@ class EquivalentTransformTest {
             NDManager manager, Block block, SmoothingMapping mapping, HeadLayout heads, boolean exact) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         int keys = heads.kvHeads() * heads.headDim();
-        int hidden = columns(block, "q_proj");
+        int hidden = columns(block, "self_attn.q_proj");
         int middle = columns(block, mapping.balanceLayers().get(0));
         switch (mapping.kind()) {
             case ATTENTION_IN, MLP_IN -> {
@@ -247,7 +247,7 @@ class EquivalentTransformTest {
     private static int columns(Block block, String linear) {
         return block.linears().stream()
                 .map(found -> found.spec())
-                .filter(spec -> spec.shortName().equals(linear))
+                .filter(spec -> spec.path().equals(linear))
                 .findFirst()
                 .orElseThrow()
                 .inFeatures();
@@ -295,7 +295,7 @@ class EquivalentTransformTest {
         try (NDManager manager = TensorEngine.newManager()) {
             HeadLayout heads = new HeadLayout(2, 2, 8, true);
             SmoothingMapping mapping =
-                    new SmoothingMapping(SmoothingMapping.Kind.VALUE_OUT, "v_proj", List.of("o_proj"));
+                    new SmoothingMapping(SmoothingMapping.Kind.VALUE_OUT, "self_attn.v_proj", List.of("self_attn.o_proj"));
             AffineMap map = new AffineMap(manager, mapping, heads, ones(manager, 2, 8), null, 0.3, 0.01, 1);
             NDArray matrix = map.parameters().get(0).tensor();
             SplittableRandom random = new SplittableRandom(1);

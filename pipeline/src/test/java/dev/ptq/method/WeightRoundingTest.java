@@ -34,7 +34,7 @@ class WeightRoundingTest {
     private static final int OUT = 5;
     private static final int IN = 14;
     private static final LinearSpec LINEAR =
-            new LinearSpec(0, "model.layers.0.mlp.up_proj", HookPoint.MLP_IN, OUT, IN, false);
+            new LinearSpec(0, "model.layers.0.mlp.up_proj", "mlp.up_proj", HookPoint.MLP_IN, OUT, IN, false);
 
     private final NDManager manager = TensorEngine.newManager();
     private final SplittableRandom random = new SplittableRandom(4);
@@ -92,7 +92,7 @@ class WeightRoundingTest {
         LearnedDivision division =
                 new LearnedDivision(manager, LINEAR, weight.toType(DataType.FLOAT32, true), format, rank, 1e-3, 1);
         Map<String, NDArray> parameters = division.parameters().stream()
-                .collect(Collectors.toMap(parameter -> parameter.name().substring("up_proj.".length()), parameter -> {
+                .collect(Collectors.toMap(parameter -> parameter.name().substring("mlp.up_proj.".length()), parameter -> {
                     parameter.convert(DataType.FLOAT64);
                     scramble(parameter.tensor(), 0.2);
                     return parameter.tensor();
@@ -195,7 +195,7 @@ class WeightRoundingTest {
                     return parameter.tensor();
                 })
                 .toList();
-        assertThat(clipping.parameters()).extracting(Parameter::name).containsExactly("up_proj.upper", "up_proj.lower");
+        assertThat(clipping.parameters()).extracting(Parameter::name).containsExactly("mlp.up_proj.upper", "mlp.up_proj.lower");
         List<NDArray> shares = ends.stream()
                 .map(end -> {
                     NDArray share = end.duplicate();

@@ -210,7 +210,7 @@ class CheckpointTest {
     void ignoresATiedModelsOwnHead() throws IOException {
         SyntheticModel.llama().tied(true).write(folder);
         try (LanguageModel model = LanguageModel.open(folder)) {
-            assertThat(model.config().tiedHead()).isTrue();
+            assertThat(model.config().vocabulary().tied()).isTrue();
         }
     }
 

@@ -3,11 +3,16 @@ package dev.ptq.model;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.ptq.model.ModelConfig.Family;
+import dev.ptq.model.ModelConfig.AttentionShape;
+import dev.ptq.model.ModelConfig.MlpShape;
+import dev.ptq.model.ModelConfig.NormShape;
+import dev.ptq.model.ModelConfig.Positions;
+import dev.ptq.model.ModelConfig.Vocabulary;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -33,39 +38,37 @@ class ModelConfigTest {
     void fillsInWhatLlamaLeavesOut() throws IOException {
         assertThat(read(LLAMA))
                 .isEqualTo(new ModelConfig(
-                        Family.LLAMA,
+                        "llama",
                         64,
-                        172,
                         5,
-                        8,
-                        8,
-                        8,
-                        512,
-                        2048,
-                        64,
-                        1e-6,
-                        true,
-                        true,
-                        false,
-                        false,
-                        false,
-                        new Rope(10000, new Rope.Unscaled())));
+                        new Vocabulary(512, 64, false),
+                        new Positions(2048, Optional.of(new Rope(10000, new Rope.Unscaled()))),
+                        new AttentionShape(8, 8, 8, false),
+                        new MlpShape(172, false),
+                        new NormShape(false, 1e-6, true, true)));
     }
 
     @Test
     void fillsInWhatOptLeavesOut() throws IOException {
         assertThat(read(OPT))
                 .isEqualTo(new ModelConfig(
-                        Family.OPT, 64, 256, 3, 4, 4, 16, 100, 2048, 64, 1e-5, true, true, true, true, true, null));
+                        "opt",
+                        64,
+                        3,
+                        new Vocabulary(100, 64, true),
+                        new Positions(2048, Optional.empty()),
+                        new AttentionShape(4, 4, 16, true),
+                        new MlpShape(256, true),
+                        new NormShape(true, 1e-5, true, true)));
     }
 
     @Test
     void readsOptWithNormsAfterwards() throws IOException {
         ModelConfig config = read(with(OPT, "do_layer_norm_before", "false", "word_embed_proj_dim", "32"));
-        assertThat(config.normFirst()).isFalse();
-        assertThat(config.finalNorm()).isFalse();
-        assertThat(config.embeddingSize()).isEqualTo(32);
-        assertThat(read(with(OPT, "_remove_final_layer_norm", "true")).finalNorm())
+        assertThat(config.norms().first()).isFalse();
+        assertThat(config.norms().last()).isFalse();
+        assertThat(config.vocabulary().width()).isEqualTo(32);
+        assertThat(read(with(OPT, "_remove_final_layer_norm", "true")).norms().last())
                 .isFalse();
     }
 
@@ -103,7 +106,7 @@ class ModelConfigTest {
     }
 
     private Rope rope(String key, String json) throws IOException {
-        Rope rope = read(with(LLAMA, key, json)).rope();
+        Rope rope = read(with(LLAMA, key, json)).positions().rope().orElseThrow();
         assertThat(rope).isNotNull();
         return rope == null ? new Rope(0, new Rope.Unscaled()) : rope;
     }
@@ -228,7 +231,7 @@ class ModelConfigTest {
         ModelConfig config = read(with(LLAMA, "num_key_value_heads", "2"));
         assertThat(LanguageModel.linears(config)).hasSize(5 * 7);
         assertThat(LanguageModel.linears(config).get(8))
-                .isEqualTo(new LinearSpec(1, "model.layers.1.self_attn.k_proj", HookPoint.ATTENTION_IN, 16, 64, false));
+                .isEqualTo(new LinearSpec(1, "model.layers.1.self_attn.k_proj", "self_attn.k_proj", HookPoint.ATTENTION_IN, 16, 64, false));
         assertThat(LanguageModel.linears(read(OPT))).hasSize(3 * 6);
     }
 

@@ -73,7 +73,7 @@ class OperandFormatsTest {
     /** Bias and low-rank path are added first, and all features of a token share a scale. */
     @Test
     void anOutputIsRoundedAfterAllThatIsAddedToIt() {
-        LinearSpec spec = new LinearSpec(0, "model.layers.0.self_attn.k_proj", HookPoint.ATTENTION_IN, 6, 10, true);
+        LinearSpec spec = new LinearSpec(0, "model.layers.0.self_attn.k_proj", "self_attn.k_proj", HookPoint.ATTENTION_IN, 6, 10, true);
         NDArray weight = values(6, 10);
         NDArray bias = values(6);
         NDArray input = values(2, 5, 10);
@@ -87,15 +87,15 @@ class OperandFormatsTest {
                 plain.correct(new LowRank(a, b, NONE, NONE));
                 rounded.correct(new LowRank(a, b, NONE, NONE));
             }
-            NDArray expected = token(4).fakeQuantize(plain.forward(input), Operand.ACTIVATION);
-            assertThat(rounded.forward(input).toFloatArray()).isEqualTo(expected.toFloatArray());
+            NDArray expected = token(4).fakeQuantize(plain.forward(input, Operators.inPlace()), Operand.ACTIVATION);
+            assertThat(rounded.forward(input, Operators.inPlace()).toFloatArray()).isEqualTo(expected.toFloatArray());
             assertThat(expected.toFloatArray())
-                    .isNotEqualTo(plain.forward(input).toFloatArray());
+                    .isNotEqualTo(plain.forward(input, Operators.inPlace()).toFloatArray());
         }
         Linear copy = new Linear(spec, weight.duplicate(), bias.duplicate());
         copy.quantize(new LinearFormats(NONE, NONE, NONE, token(2)));
-        assertThat(copy.copy().forward(input).toFloatArray())
-                .isEqualTo(copy.forward(input).toFloatArray());
+        assertThat(copy.copy().forward(input, Operators.inPlace()).toFloatArray())
+                .isEqualTo(copy.forward(input, Operators.inPlace()).toFloatArray());
     }
 
     /** Some queries at a time, anywhere, see what they see among all. */

@@ -1,6 +1,5 @@
 package dev.ptq.model;
 
-import dev.ptq.model.ModelConfig.Family;
 import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -53,6 +52,11 @@ public final class SyntheticModel {
         long size() {
             return shape.stream().mapToLong(Integer::longValue).reduce(1, (a, b) -> a * b);
         }
+    }
+
+    private enum Family {
+        LLAMA,
+        OPT
     }
 
     private SyntheticModel(Family family) {
@@ -209,7 +213,7 @@ public final class SyntheticModel {
 
     private Map<String, Object> config() {
         Map<String, Object> config = new LinkedHashMap<>();
-        config.put("model_type", family.modelType());
+        config.put("model_type", family.name().toLowerCase(Locale.ROOT));
         config.put("hidden_size", hidden);
         config.put("num_hidden_layers", layers);
         config.put("num_attention_heads", heads);
@@ -511,7 +515,7 @@ public final class SyntheticModel {
     private void set(String option, String value) {
         switch (option) {
             case "--family" -> {
-                if (!value.equals(family.modelType())) {
+                if (!value.equals(family.name().toLowerCase(Locale.ROOT))) {
                     throw new IllegalArgumentException("--family: expected llama or opt, got " + value);
                 }
             }

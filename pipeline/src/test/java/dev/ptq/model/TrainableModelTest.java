@@ -57,7 +57,7 @@ class TrainableModelTest {
     @Test
     void itsLossIsThatOfTheModelThatIsSaved() throws IOException {
         ModelConfig config = config(folder);
-        int[][] sequences = sequences(config.vocabSize());
+        int[][] sequences = sequences(config.vocabulary().size());
         try (TrainableModel model = new TrainableModel(config, TOKENS, 1);
                 NDManager scratch = TensorEngine.newManager()) {
             widen(model);
@@ -83,7 +83,7 @@ class TrainableModelTest {
     @Test
     void gradientsAreTheSlopesOfTheLoss() throws IOException {
         ModelConfig config = config(folder);
-        int[][] sequences = sequences(config.vocabSize());
+        int[][] sequences = sequences(config.vocabulary().size());
         try (TrainableModel model = new TrainableModel(config, TOKENS, 1)) {
             widen(model);
             try (NDManager scratch = TensorEngine.newManager();

@@ -141,8 +141,8 @@ class GoldenExperimentTest {
                 int[][] ids = Perplexity.chunks(
                         perplexity,
                         tokenizer,
-                        model.config().maxPositions(),
-                        model.config().vocabSize());
+                        model.config().positions().count(),
+                        model.config().vocabulary().size());
                 List<Perplexity.ChunkLoss> chunks = Perplexity.evaluate(
                                 new Perplexity.Models(model, runner),
                                 perplexity,

@@ -168,8 +168,8 @@ class GoldenRoundingTest {
             int[][] ids = Perplexity.chunks(
                     perplexity,
                     tokenizer,
-                    model.config().maxPositions(),
-                    model.config().vocabSize());
+                    model.config().positions().count(),
+                    model.config().vocabulary().size());
             return Perplexity.evaluate(
                             new Perplexity.Models(model, runner),
                             perplexity,

@@ -1,0 +1,20 @@
+package dev.ptq.model;
+
+import java.util.List;
+
+/** The model families there are. */
+final class Families {
+    static final List<Family> ALL = List.of(Llama.FAMILY, Opt.FAMILY);
+
+    private Families() {}
+
+    /** What a model of this shape computes. */
+    static Architecture architecture(ModelConfig config) {
+        return ALL.stream()
+                .filter(family -> family.modelType().equals(config.family()))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("no model family " + config.family()))
+                .architecture()
+                .apply(config);
+    }
+}

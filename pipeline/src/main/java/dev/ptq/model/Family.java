@@ -1,0 +1,21 @@
+package dev.ptq.model;
+
+import java.io.IOException;
+import java.util.function.Function;
+
+/**
+ * A model family: how its {@code config.json} reads, and what its blocks compute. Listed in {@link Families}.
+ *
+ * @param modelType the {@code model_type} of {@code config.json}
+ */
+record Family(String modelType, ConfigReader reader, Function<ModelConfig, Architecture> architecture) {
+    /** Reads the shape of a model of this family. */
+    @FunctionalInterface
+    interface ConfigReader {
+        ModelConfig read(ConfigJson json) throws IOException;
+    }
+
+    ModelConfig read(ConfigJson json) throws IOException {
+        return reader.read(json);
+    }
+}

@@ -1,0 +1,47 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+
+/** One batch on its way through one block: all that a family's forward pass needs beside the hidden states. */
+record ForwardPass(Block block, SequenceConstants constants, ActivationObserver observer, Operators operators) {
+    /**
+     * Applies linears that share an input; it is rounded once per format.
+     *
+     * @param input contiguous, and the caller's to lose: where all linears have one format it is rounded in place
+     * @param paths of linears at {@code hookPoint}
+     * @return their outputs in the same order
+     */
+    List<NDArray> project(HookPoint hookPoint, NDArray input, String... paths) {
+        observer.observe(block.index(), hookPoint, input);
+        List<Linear> sharing = Arrays.stream(paths).map(block::linear).toList();
+        Map<NumberFormat, NDArray> rounded = new LinkedHashMap<>();
+        sharing.forEach(linear -> rounded.put(linear.activation(), input));
+        boolean one = rounded.size() == 1;
+        rounded.replaceAll((format, same) -> one
+                ? operators.round(format, same, Operand.ACTIVATION)
+                : operators.rounded(format, same, Operand.ACTIVATION));
+        List<NDArray> outputs = new ArrayList<>();
+        for (Linear linear : sharing) {
+            outputs.add(linear.forward(Objects.requireNonNull(rounded.get(linear.activation())), operators));
+        }
+        return outputs;
+    }
+
+    /** Applies the one linear of a hook point, as {@link #project(HookPoint, NDArray, String...)} does. */
+    NDArray projectOne(HookPoint hookPoint, NDArray input, String path) {
+        return project(hookPoint, input, path).get(0);
+    }
+
+    /** Attends as the block's formats say, see {@link Operators#attention}. */
+    NDArray attention(NDArray query, NDArray key, NDArray value, float scoreDivisor) {
+        return operators.attention(query, key, value, scoreDivisor, constants, block.attention());
+    }
+}

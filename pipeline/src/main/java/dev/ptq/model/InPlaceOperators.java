@@ -1,0 +1,58 @@
+package dev.ptq.model;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Operand;
+import dev.ptq.tensor.Torch;
+import org.jspecify.annotations.Nullable;
+
+/** Operators that take the memory of what they are given to keep. */
+final class InPlaceOperators extends Operators {
+    @Override
+    NDArray add(NDArray own, NDArray values) {
+        return own.addi(values);
+    }
+
+    @Override
+    NDArray scale(NDArray own, float factor) {
+        return own.muli(factor);
+    }
+
+    @Override
+    NDArray own(NDArray values) {
+        return values.duplicate();
+    }
+
+    @Override
+    NDArray linear(NDArray x, NDArray weight, @Nullable NDArray bias) {
+        return bias == null ? Torch.linear(x, weight) : Torch.linear(x, weight, bias);
+    }
+
+    @Override
+    NDArray round(NumberFormat format, NDArray own, Operand operand) {
+        return format.fakeQuantizeInPlace(own, operand);
+    }
+
+    @Override
+    NDArray rounded(NumberFormat format, NDArray values, Operand operand) {
+        return format.fakeQuantize(values, operand);
+    }
+
+    @Override
+    NDArray attention(
+            NDArray query,
+            NDArray key,
+            NDArray value,
+            float scoreDivisor,
+            SequenceConstants constants,
+            AttentionFormats formats) {
+        return formats.probability().isNone()
+                ? Attention.fused(query, key, value, scoreDivisor, constants, formats)
+                : Attention.attend(query, key, value, scoreDivisor, constants, formats);
+    }
+
+    @Override
+    NDArray branch(NDArray own) {
+        return own;
+    }
+}

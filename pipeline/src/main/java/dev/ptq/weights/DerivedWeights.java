@@ -1,0 +1,47 @@
+package dev.ptq.weights;
+
+import java.io.IOException;
+import java.util.Collections;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/**
+ * Tensors that are made of those of another source, under names of their own: what a model family wants where its
+ * checkpoints hold something else.
+ */
+public final class DerivedWeights implements WeightSource {
+    private final WeightSource base;
+    private final Map<String, Weight> weights;
+
+    /**
+     * Takes the place of a source.
+     *
+     * @param base that the weights are made of; closed with this
+     * @param weights all there are, by name
+     */
+    public DerivedWeights(WeightSource base, Map<String, Weight> weights) {
+        this.base = base;
+        this.weights = Map.copyOf(weights);
+    }
+
+    @Override
+    public Set<String> names() {
+        return Collections.unmodifiableSet(weights.keySet());
+    }
+
+    @Override
+    public Weight weight(String name) throws IOException {
+        Weight weight = weights.get(name);
+        if (weight == null) {
+            throw new IOException("no tensor " + name + "; there are such as "
+                    + weights.keySet().stream().sorted().limit(3).collect(Collectors.joining(", ")));
+        }
+        return weight;
+    }
+
+    @Override
+    public void close() throws IOException {
+        base.close();
+    }
+}

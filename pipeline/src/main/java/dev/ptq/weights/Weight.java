@@ -1,0 +1,45 @@
+package dev.ptq.weights;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import java.io.IOException;
+import java.util.List;
+
+/**
+ * One tensor of a {@link WeightSource}: its shape, and its values when they are asked for, as float32. Values that are
+ * NaN or infinite are an error of every method that reads them.
+ */
+public interface Weight {
+    /** Its dimensions. */
+    List<Long> shape();
+
+    /** What its values are stored as. */
+    StoredType type();
+
+    /** Where it is, for messages: the file and the tensor in it. */
+    String origin();
+
+    /** Returns all values, attached to {@code manager}. */
+    NDArray load(NDManager manager) throws IOException;
+
+    /** Returns rows {@code from} (inclusive) to {@code to} (exclusive) of a matrix. */
+    NDArray rows(NDManager manager, int from, int to) throws IOException;
+
+    /** Returns the rows of a matrix that {@code rows} names, in that order: an embedding's look-up. */
+    NDArray gather(NDManager manager, int[] rows) throws IOException;
+
+    /** Rows {@code from} (inclusive) to {@code to} (exclusive) as a tensor: a part of a fused projection. */
+    default Weight slice(int from, int to) {
+        return new RowSlice(this, from, to);
+    }
+
+    /** A matrix stored as {@code [inFeatures, outFeatures]}, the other way round. */
+    default Weight transposed() {
+        return new TransposedWeight(this);
+    }
+
+    /** The tensor with a number added to every value: norms that are stored as what they differ from one. */
+    default Weight plus(float number) {
+        return new ShiftedWeight(this, number);
+    }
+}

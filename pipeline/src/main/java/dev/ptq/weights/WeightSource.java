@@ -1,0 +1,58 @@
+package dev.ptq.weights;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * The tensors of a model by name, wherever their values come from: a checkpoint, parts of a checkpoint's tensors, or what
+ * a method made of them. Nothing is in memory until it is asked for.
+ */
+public interface WeightSource extends AutoCloseable {
+    /**
+     * Opens the checkpoint in a model folder and checks its headers.
+     *
+     * @throws IOException naming the file, and the tensor where one is at fault
+     */
+    static WeightSource open(Path folder) throws IOException {
+        return Checkpoint.open(folder);
+    }
+
+    /** The names of all tensors. */
+    Set<String> names();
+
+    /**
+     * Returns a tensor without reading its values.
+     *
+     * @throws IOException naming the source, if it has no such tensor
+     */
+    Weight weight(String name) throws IOException;
+
+    /**
+     * Returns a tensor as float32, attached to {@code manager}.
+     *
+     * @throws IOException naming source and tensor, if it is missing, or a value is NaN or infinite
+     */
+    default NDArray load(NDManager manager, String name) throws IOException {
+        return weight(name).load(manager);
+    }
+
+    /**
+     * Checks that a tensor is there with the shape that the model's config implies.
+     *
+     * @throws IOException naming source and tensor
+     */
+    default void expect(String name, List<Long> shape) throws IOException {
+        Weight weight = weight(name);
+        if (!weight.shape().equals(shape)) {
+            throw new IOException(weight.origin() + ": config.json implies shape " + shape + ", found "
+                    + weight.shape());
+        }
+    }
+
+    @Override
+    void close() throws IOException;
+}
