@@ -1,5 +1,8 @@
 package dev.ptq;
 
+import static com.tngtech.archunit.core.domain.JavaAccess.Predicates.target;
+import static com.tngtech.archunit.core.domain.properties.HasName.Predicates.name;
+import static com.tngtech.archunit.core.domain.properties.HasOwner.Predicates.With.owner;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
@@ -10,6 +13,7 @@ import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.library.Architectures.LayeredArchitecture;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
@@ -25,25 +29,29 @@ class ArchitectureTest {
      * them hands over plain metrics.
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
-            Map.entry("cli", "sweep report stage run train lqer hub " + DOMAIN),
-            Map.entry("sweep", "report stage run config progress"),
-            Map.entry("report", "run chart weights tensor config progress"),
-            Map.entry("stage", "run hub " + DOMAIN),
+            Map.entry("cli", "sweep report experiment stage run lqer hub artifact " + DOMAIN),
+            Map.entry("sweep", "report experiment stage run artifact config progress"),
+            Map.entry("report", "run chart weights artifact config progress"),
+            Map.entry(
+                    "experiment",
+                    "stage run hub artifact calibrate method evaluate model weights data tensor config progress"),
+            Map.entry("stage", "run artifact " + DOMAIN),
             Map.entry("run", "lock config progress"),
             Map.entry("method", "calibrate format model weights data tensor config progress"),
-            Map.entry("train", "evaluate model weights data tensor chart config progress"),
             Map.entry("lqer", "format config"),
             Map.entry("calibrate", "model weights data tensor config progress"),
-            Map.entry("evaluate", "model weights data tensor config progress"),
+            Map.entry("evaluate", "model weights data tensor artifact config progress"),
             Map.entry("model", "format weights tensor config progress"),
-            Map.entry("format", "tensor config progress"),
+            Map.entry("format", "weights tensor config progress"),
             Map.entry("data", "parquet hub tensor config progress"),
             Map.entry("parquet", ""),
             Map.entry("hub", "lock config progress"),
             Map.entry("lock", ""),
-            Map.entry("weights", "hub tensor config progress"),
-            Map.entry("tensor", "progress"),
+            Map.entry("weights", "hub tensor environment config progress"),
+            Map.entry("tensor", "environment progress"),
             Map.entry("chart", ""),
+            Map.entry("artifact", ""),
+            Map.entry("environment", ""),
             Map.entry("config", ""),
             Map.entry("progress", "")));
 
@@ -108,6 +116,22 @@ class ArchitectureTest {
     @Test
     void randomNumbersComeFromSeeds() {
         noClasses().should().callMethod(Math.class, "random").check(CLASSES);
+    }
+
+    /** The engine's settings are made in one place: its thread count, and what belongs to a thread of ours. */
+    @Test
+    void oneClassMakesTheSettingsOfTheTensorEngine() {
+        for (String setting : List.of(
+                "setNumThreads", "setNumInteropThreads", "setGradMode", "setGraphExecutorOptimize", "getNumThreads")) {
+            noClasses()
+                    .that()
+                    .resideOutsideOfPackage("ai.djl..")
+                    .and()
+                    .haveNameNotMatching(".*\\.TensorEngine(\\$.*)?")
+                    .should()
+                    .callMethodWhere(target(name(setting)).and(target(owner(name("ai.djl.pytorch.jni.JniUtils")))))
+                    .check(CLASSES);
+        }
     }
 
     /** Only the command line may end the program or write to its streams. */

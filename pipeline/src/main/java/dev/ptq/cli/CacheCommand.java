@@ -1,12 +1,12 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.experiment.ExperimentPlan;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.CacheEntry;
 import dev.ptq.run.CacheInventory;
 import dev.ptq.run.CachePruning;
 import dev.ptq.run.Explanation;
-import dev.ptq.stage.ExperimentPlan;
 import dev.ptq.stage.Workspace;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -32,7 +32,6 @@ import picocli.CommandLine.Spec;
         synopsisSubcommandLabel = "COMMAND",
         description = "Shows and cleans the finished stages that the runs of a results folder share.")
 final class CacheCommand {
-    private static final String RESULTS = "the results folder (default: ${DEFAULT-VALUE})";
     private static final Pattern AGE = Pattern.compile("(?<number>[0-9]{1,6})(?<unit>[dhm])");
     private static final int MOST_RUNS = 3;
 
@@ -43,11 +42,8 @@ final class CacheCommand {
             name = "list",
             mixinStandardHelpOptions = true,
             description = "Lists the finished stages, which runs use them, and unfinished work.")
-    int list(
-            @Option(names = "--results", paramLabel = "DIR", defaultValue = "results", description = RESULTS)
-                    Path results)
-            throws IOException {
-        List<CacheEntry> entries = CacheInventory.of(results);
+    int list(@Mixin ResultsOption results) throws IOException {
+        List<CacheEntry> entries = CacheInventory.of(results.folder);
         PrintWriter out = spec.commandLine().getOut();
         String format = "%-40s %-16s %10s  %-24s %8s  %s%n";
         if (!entries.isEmpty()) {
@@ -106,7 +102,7 @@ final class CacheCommand {
             throws IOException {
         PrintWriter out = spec.commandLine().getOut();
         try (Workspace workspace = new Workspace(options.read(config), Progress.Reporter.none())) {
-            for (Explanation explanation : Explanation.of(options.results, ExperimentPlan.of(workspace))) {
+            for (Explanation explanation : Explanation.of(options.results.folder, ExperimentPlan.of(workspace))) {
                 out.println(explanation.line(ExperimentPlan::meaning));
             }
         }
@@ -120,8 +116,7 @@ final class CacheCommand {
             description = "Deletes the entries that no run of the folder uses, and what killed runs left. Runs keep"
                     + " their files, and what is being made or used stays.")
     int prune(
-            @Option(names = "--results", paramLabel = "DIR", defaultValue = "results", description = RESULTS)
-                    Path results,
+            @Mixin ResultsOption results,
             @Option(names = "--dry-run", description = "only tell what would be deleted") boolean dryRun,
             @Option(
                             names = "--older-than",
@@ -132,7 +127,7 @@ final class CacheCommand {
             @Option(names = "--all", description = "also what runs use") boolean all)
             throws IOException {
         CachePruning.Result result =
-                new CachePruning(results, all, Instant.now().minus(duration(age)), dryRun).run();
+                new CachePruning(results.folder, all, Instant.now().minus(duration(age)), dryRun).run();
         PrintWriter out = spec.commandLine().getOut();
         result.deleted()
                 .forEach(entry -> out.printf(

@@ -1,8 +1,8 @@
 package dev.ptq.cli;
 
 import dev.ptq.evaluate.PairedBootstrap;
+import dev.ptq.experiment.Comparison;
 import dev.ptq.report.TextTable;
-import dev.ptq.stage.Comparison;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -13,6 +13,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -36,19 +37,16 @@ final class CompareCommand implements Callable<Integer> {
     @Parameters(index = "1", paramLabel = "RUN_B", description = "likewise")
     Path second;
 
-    @Option(
-            names = "--results",
-            paramLabel = "DIR",
-            defaultValue = "results",
-            description = "the folder that tags are in (default: ${DEFAULT-VALUE})")
-    Path results;
+    @Mixin
+    ResultsOption results;
 
     @Option(names = "--all-flips", description = "list all documents that flip, not only the first " + SHOWN_FLIPS)
     boolean allFlips;
 
     @Override
     public Integer call() throws IOException {
-        Comparison comparison = Comparison.of(RunDirectory.of(first, results), RunDirectory.of(second, results));
+        Comparison comparison =
+                Comparison.of(RunDirectory.of(first, results.folder), RunDirectory.of(second, results.folder));
         PrintWriter out = spec.commandLine().getOut();
         List<String[]> losses = losses(comparison);
         List<String[]> accuracies = accuracies(comparison);

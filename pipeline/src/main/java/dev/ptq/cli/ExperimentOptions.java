@@ -2,8 +2,8 @@ package dev.ptq.cli;
 
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigException;
+import dev.ptq.experiment.Downloads;
 import dev.ptq.hub.Hub;
-import dev.ptq.stage.Downloads;
 import dev.ptq.stage.Experiment;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -24,12 +24,8 @@ final class ExperimentOptions {
             description = "replace a value of the file, such as quantization.weight.bits=3; may be repeated")
     List<String> overrides = new ArrayList<>();
 
-    @Option(
-            names = "--results",
-            paramLabel = "DIR",
-            defaultValue = "results",
-            description = "where runs and finished stages are kept (default: ${DEFAULT-VALUE})")
-    Path results;
+    @Mixin
+    ResultsOption results;
 
     @Mixin
     OnlineOption online;

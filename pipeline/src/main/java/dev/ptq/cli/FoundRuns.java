@@ -1,7 +1,9 @@
 package dev.ptq.cli;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.ConfigException;
 import dev.ptq.report.Results;
+import dev.ptq.run.Manifest;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
@@ -28,7 +30,8 @@ final class FoundRuns {
         results.warnings().forEach(warning -> err.println("warning: " + warning));
         if (results.rows().isEmpty()) {
             throw new ConfigException(folders.stream()
-                    .map(folder -> folder + ": no runs in it; a run is a folder with manifest.json and metrics.json")
+                    .map(folder -> folder + ": no runs in it; a run is a folder with " + Manifest.FILE + " and "
+                            + RunFiles.METRICS)
                     .toList());
         }
         return results;

@@ -36,7 +36,6 @@ import picocli.CommandLine.Command;
             CacheCommand.class,
             VerifyCommand.class,
             CompareCommand.class,
-            TrainReferenceCommand.class,
             CommandLine.HelpCommand.class
         },
         synopsisSubcommandLabel = "COMMAND",
@@ -47,7 +46,12 @@ public final class Ptq {
 
     /** Runs one command and exits with its code. */
     public static void main(String[] arguments) {
-        CommandLine commandLine = commandLine();
+        run(new Ptq(), arguments);
+    }
+
+    /** Runs a command, of this program or another, and exits with its code. */
+    public static void run(Object command, String[] arguments) {
+        CommandLine commandLine = commandLine(command);
         Optional<String> problem = Parallel.problem();
         problem.ifPresent(commandLine.getErr()::println);
         int code = problem.isPresent() ? CommandLine.ExitCode.USAGE : commandLine.execute(arguments);
@@ -55,19 +59,19 @@ public final class Ptq {
         System.exit(code);
     }
 
-    /** The commands with the program's ways of failing. */
-    static CommandLine commandLine() {
-        CommandLine commandLine = new CommandLine(new Ptq());
+    /** A command with the program's ways of failing. */
+    public static CommandLine commandLine(Object command) {
+        CommandLine commandLine = new CommandLine(command);
         commandLine.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));
         commandLine.setErr(new PrintWriter(System.err, true, StandardCharsets.UTF_8));
-        commandLine.setExecutionExceptionHandler((exception, command, parsed) -> {
-            PrintWriter err = command.getErr();
+        commandLine.setExecutionExceptionHandler((exception, failed, parsed) -> {
+            PrintWriter err = failed.getErr();
             if (exception instanceof ConfigException problems) {
                 problems.problems().forEach(err::println);
                 return CommandLine.ExitCode.USAGE;
             }
             if (exception instanceof IOException || exception instanceof UncheckedIOException) {
-                err.println("ptq: " + reason(exception));
+                err.println(failed.getCommandSpec().root().name() + ": " + reason(exception));
                 return CommandLine.ExitCode.SOFTWARE;
             }
             log.error("this is a defect of ptq", exception);

@@ -82,16 +82,21 @@ final class QuantizeTensorCommand implements Callable<Integer> {
                     "max error");
             for (String name : tensors.entries().keySet()) {
                 NDArray values = Given.of(() -> tensors.load(manager, name));
-                Shape shape = values.getShape();
+                Shape blocked = blocked(values.getShape());
                 float[] before = values.toFloatArray();
-                numbers.round(NativeFloats.writableWindow(values), shape, Operand.WEIGHT, skipFirst);
+                numbers.round(NativeFloats.writableWindow(values), blocked, Operand.WEIGHT);
                 rounded.put(name, values);
-                report(print, name, numbers, before, values);
+                report(print, name, before, values, numbers.storageBits(blocked, Operand.WEIGHT));
             }
             SafetensorsWriter.write(out, rounded, Map.of());
         }
         print.flush();
         return 0;
+    }
+
+    /** The shape whose blocks are meant: with a row of its own for each entry of the first dimension, or as it is. */
+    private Shape blocked(Shape shape) {
+        return skipFirst && shape.dimension() == 2 ? new Shape(shape.get(0), 1, shape.get(1)) : shape;
     }
 
     /** A vector has no dimension to leave out. */
@@ -107,7 +112,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
         }
     }
 
-    private static void report(PrintWriter print, String name, NumberFormat format, float[] before, NDArray rounded) {
+    private static void report(PrintWriter print, String name, float[] before, NDArray rounded, double storageBits) {
         FloatBuffer after = NativeFloats.window(rounded);
         double squares = 0;
         double errors = 0;
@@ -118,13 +123,12 @@ final class QuantizeTensorCommand implements Callable<Integer> {
             errors += error * error;
             largest = Math.max(largest, error);
         }
-        double bits = before.length == 0 ? 0 : format.storageBits(rounded.getShape(), Operand.WEIGHT) / before.length;
         print.printf(
                 Locale.ROOT,
                 "%-40s %-18s %12.3f %12.4e %12.4e%n",
                 name,
                 rounded.getShape(),
-                bits,
+                before.length == 0 ? 0 : storageBits / before.length,
                 squares == 0 ? 0 : Math.sqrt(errors / squares),
                 largest);
     }

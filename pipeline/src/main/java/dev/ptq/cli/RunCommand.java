@@ -1,15 +1,15 @@
 package dev.ptq.cli;
 
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.experiment.ExperimentRun;
+import dev.ptq.experiment.Measurements;
 import dev.ptq.progress.Progress;
 import dev.ptq.report.MetricsTable;
 import dev.ptq.run.Run;
 import dev.ptq.stage.Experiment;
-import dev.ptq.stage.ExperimentPlan;
-import dev.ptq.stage.ExperimentRun;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -47,20 +47,20 @@ final class RunCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        ExperimentRun.requirePlace(options.results, tag);
+        ExperimentRun.requirePlace(options.results.folder, tag);
         Experiment experiment = options.read(config);
         byte[] text = Files.readAllBytes(config); // it may be edited while it runs
         Optional<String> again = Optional.ofNullable(force);
-        try (ExperimentRun prepared =
-                        ExperimentRun.prepare(experiment, options.results, tag, Progress.Reporter.forTerminal());
+        try (ExperimentRun prepared = ExperimentRun.prepare(
+                        experiment, options.results.folder, tag, Progress.Reporter.forTerminal());
                 LogFile logFile = LogFile.open()) {
             prepared.check(again);
             Run run = prepared.run(again, Version.version(), Version.commit(), (directory, manifest) -> {
-                Files.write(directory.resolve("config.toml"), text);
-                logFile.copyTo(directory.resolve("log.txt"));
+                Files.write(directory.resolve(RunFiles.CONFIG), text);
+                logFile.copyTo(directory.resolve(RunFiles.LOG));
             });
-            Map<String, Object> metrics = ExperimentPlan.metrics(experiment, run.directory());
-            spec.commandLine().getOut().print(MetricsTable.render(metrics));
+            Measurements measurements = Measurements.of(experiment, run.directory());
+            spec.commandLine().getOut().print(MetricsTable.render(measurements.metrics()));
             spec.commandLine().getOut().println("results: " + run.directory());
             spec.commandLine().getOut().flush();
         }

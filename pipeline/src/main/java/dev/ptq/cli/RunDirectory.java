@@ -21,7 +21,7 @@ final class RunDirectory {
                 return directory;
             }
         }
-        throw new ConfigException(
-                argument + ": expected the directory of a run, or its tag in " + results + "; found no manifest.json");
+        throw new ConfigException(argument + ": expected the directory of a run, or its tag in " + results
+                + "; found no " + Manifest.FILE);
     }
 }

@@ -1,5 +1,6 @@
 package dev.ptq.cli;
 
+import dev.ptq.artifact.PointState;
 import dev.ptq.config.ConfigException;
 import dev.ptq.sweep.CheckedPoint;
 import dev.ptq.sweep.Point;
@@ -80,7 +81,7 @@ final class SweepCommand implements Callable<Integer> {
         }
         ExperimentOptions.requireFile(file);
         ExperimentOptions.requireFile(config);
-        Sweep sweep = Sweep.read(file, config, options.overrides, options.results, tag);
+        Sweep sweep = Sweep.read(file, config, options.overrides, options.results.folder, tag);
         for (Point point : sweep.points()) { // here, so that no two points fetch the same
             options.fetch(config, point.assignments());
         }
@@ -102,7 +103,7 @@ final class SweepCommand implements Callable<Integer> {
             records = new SweepRun(sweep, points, runner).run(jobs, failFast);
         }
         print(SweepTable.ofResults(sweep, points, records), "results: " + sweep.directory());
-        boolean allDone = records.stream().allMatch(record -> record.state() == PointRecord.State.DONE);
+        boolean allDone = records.stream().allMatch(record -> record.state() == PointState.DONE);
         return allDone ? ExitCode.OK : ExitCode.SOFTWARE;
     }
 

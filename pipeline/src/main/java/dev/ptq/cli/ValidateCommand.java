@@ -1,12 +1,13 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.TomlWriter;
+import dev.ptq.experiment.ExperimentPlan;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Runs;
 import dev.ptq.run.StageRecord;
 import dev.ptq.stage.Experiment;
-import dev.ptq.stage.ExperimentPlan;
+import dev.ptq.stage.MemoryEstimate;
 import dev.ptq.stage.Workspace;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -42,7 +43,7 @@ final class ValidateCommand implements Callable<Integer> {
         try (Workspace workspace = new Workspace(experiment, Progress.Reporter.none())) {
             Plan plan = ExperimentPlan.of(workspace);
             workspace.check();
-            Map<String, StageRecord> cached = new Runs(options.results).cached(plan);
+            Map<String, StageRecord> cached = new Runs(options.results.folder).cached(plan);
             out.print(TomlWriter.write(experiment.resolved()));
             out.println();
             ExperimentPlan.unused(experiment).forEach(line -> out.println("# " + line));
@@ -54,7 +55,7 @@ final class ValidateCommand implements Callable<Integer> {
             out.printf(
                     Locale.ROOT,
                     "# memory: about %.1f GiB, model %s%n",
-                    workspace.estimatedBytes() / 0x1p30,
+                    new MemoryEstimate(workspace).bytes() / 0x1p30,
                     workspace.resident() ? "resident" : "streamed");
         }
         out.flush();

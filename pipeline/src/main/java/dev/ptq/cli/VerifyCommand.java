@@ -1,10 +1,11 @@
 package dev.ptq.cli;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.ConfigException;
+import dev.ptq.experiment.Downloads;
+import dev.ptq.experiment.Verification;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.TemporaryResults;
-import dev.ptq.stage.Downloads;
-import dev.ptq.stage.Verification;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
@@ -23,8 +24,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "verify",
         mixinStandardHelpOptions = true,
-        description = "Makes a finished run again, from nothing but its resolved.toml, and compares all metrics; exit"
-                + " code 1 if one does not agree.")
+        description = "Makes a finished run again, from nothing but its " + RunFiles.RESOLVED
+                + ", and compares all metrics; exit" + " code 1 if one does not agree.")
 final class VerifyCommand implements Callable<Integer> {
     private static final int LONGEST = 100;
 
@@ -41,12 +42,8 @@ final class VerifyCommand implements Callable<Integer> {
             description = "relative; below 1 absolute (default: ${DEFAULT-VALUE})")
     double tolerance;
 
-    @Option(
-            names = "--results",
-            paramLabel = "DIR",
-            defaultValue = "results",
-            description = "the folder that tags are in (default: ${DEFAULT-VALUE})")
-    Path results;
+    @Mixin
+    ResultsOption results;
 
     @Option(names = "--keep", description = "keep the temporary results folder, and say where it is")
     boolean keep;
@@ -61,7 +58,7 @@ final class VerifyCommand implements Callable<Integer> {
         }
         PrintWriter out = spec.commandLine().getOut();
         try (Verification verification = Verification.of(
-                        RunDirectory.of(run, results),
+                        RunDirectory.of(run, results.folder),
                         Progress.Reporter.forTerminal(),
                         online.hub().map(Downloads::new));
                 TemporaryResults temporary = TemporaryResults.create(keep)) {

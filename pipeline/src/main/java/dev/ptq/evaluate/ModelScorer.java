@@ -12,10 +12,13 @@ import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.DoubleStream;
+import java.util.stream.IntStream;
 
 /**
  * Scores requests with a model, block by block.
@@ -79,23 +82,24 @@ public final class ModelScorer implements RequestScorer {
 
     @Override
     public List<Score> score(String name, List<Request> requests) throws IOException {
-        double[] known = unfinished.numbers(name).orElse(new double[0]);
-        if (known.length != 2 * requests.size()) {
-            known = compute(name, requests);
-            unfinished.keep(name, known);
+        double[] kept = unfinished.numbers(name).orElse(new double[0]);
+        if (kept.length == 2 * requests.size()) {
+            return IntStream.range(0, requests.size())
+                    .mapToObj(i -> new Score(kept[2 * i], kept[2 * i + 1] == 1))
+                    .toList();
         }
-        List<Score> scores = new ArrayList<>();
-        for (int i = 0; i < requests.size(); i++) {
-            scores.add(new Score(known[2 * i], known[2 * i + 1] == 1));
-        }
+        List<Score> scores = compute(name, requests);
+        unfinished.keep(
+                name,
+                scores.stream()
+                        .flatMapToDouble(score -> DoubleStream.of(score.logLikelihood(), score.greedy() ? 1 : 0))
+                        .toArray());
         return scores;
     }
 
-    /** The log-likelihood of each request, and 1 where it is greedy. */
-    private double[] compute(String name, List<Request> requests) throws IOException {
-        double[] results = new double[2 * requests.size()];
+    private List<Score> compute(String name, List<Request> requests) throws IOException {
         if (requests.isEmpty()) {
-            return results;
+            return List.of();
         }
         List<Input> inputs = inputs(requests);
         List<List<Asked>> sequences = new ArrayList<>();
@@ -108,20 +112,21 @@ public final class ModelScorer implements RequestScorer {
             runner.run(states, ActivationObserver.none(), progress, name, unfinished, ResumeState.Carried.nothing());
             predictions = model.predictions(states, places(sequences));
         }
-        for (int i = 0; i < requests.size(); i++) {
-            results[2 * i + 1] = 1;
-        }
+        double[] logLikelihoods = new double[requests.size()];
+        BitSet notGreedy = new BitSet();
         int place = 0;
         for (List<Asked> sequence : sequences) {
             for (Asked asked : sequence) {
-                results[2 * asked.request()] -= predictions.loss(place);
+                logLikelihoods[asked.request()] -= predictions.loss(place);
                 if (!predictions.isGreedy(place)) {
-                    results[2 * asked.request() + 1] = 0;
+                    notGreedy.set(asked.request());
                 }
                 place++;
             }
         }
-        return results;
+        return IntStream.range(0, requests.size())
+                .mapToObj(i -> new Score(logLikelihoods[i], !notGreedy.get(i)))
+                .toList();
     }
 
     /** The different inputs, longest first: what does not fit in memory shows at once. */

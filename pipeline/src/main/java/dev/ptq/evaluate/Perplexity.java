@@ -1,5 +1,6 @@
 package dev.ptq.evaluate;
 
+import dev.ptq.artifact.Metric;
 import dev.ptq.config.ConfigException;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.model.ActivationObserver;
@@ -16,12 +17,13 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.IntToDoubleFunction;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -140,15 +142,29 @@ public final class Perplexity {
     }
 
     /**
-     * What a loss is by the word and by the byte, for protocol {@code rolling}: figures that do not depend on the
-     * tokenizer. Words are what white space separates, as Python sees it; bytes are those of UTF-8.
-     *
-     * @return empty for other protocols
+     * The metrics of a result: the perplexity and the loss, of protocol {@code rolling} what they are by the word and by
+     * the byte, and with a reference how predictions differ from its own.
      */
-    public static Map<String, Double> perWordAndByte(PerplexitySettings settings, Result result) throws IOException {
-        if (settings.protocol() != PerplexityProtocol.ROLLING) {
-            return Map.of();
+    public static Map<Metric, Double> metrics(PerplexitySettings settings, Result result) throws IOException {
+        Map<Metric, Double> metrics = new EnumMap<>(Metric.class);
+        metrics.put(Metric.PERPLEXITY, result.perplexity());
+        metrics.put(Metric.LOSS, result.loss());
+        if (settings.protocol() == PerplexityProtocol.ROLLING) {
+            addPerWordAndByte(settings, result, metrics);
         }
+        result.divergence().ifPresent(mean -> {
+            metrics.put(Metric.KL_DIVERGENCE, mean.divergence());
+            metrics.put(Metric.TOP1_AGREEMENT, mean.agreement());
+        });
+        return metrics;
+    }
+
+    /**
+     * What does not depend on the tokenizer. Words are what white space separates, as Python sees it; bytes are those of
+     * UTF-8.
+     */
+    private static void addPerWordAndByte(PerplexitySettings settings, Result result, Map<Metric, Double> metrics)
+            throws IOException {
         double sum = result.loss() * result.scoredTokens();
         long words = 0;
         long bytes = 0;
@@ -156,11 +172,9 @@ public final class Perplexity {
             words += PythonText.words(document);
             bytes += document.getBytes(StandardCharsets.UTF_8).length;
         }
-        Map<String, Double> measures = new LinkedHashMap<>();
-        measures.put("word_perplexity", Math.exp(sum / words));
-        measures.put("byte_perplexity", Math.exp(sum / bytes));
-        measures.put("bits_per_byte", sum / bytes / Math.log(2));
-        return measures;
+        metrics.put(Metric.WORD_PERPLEXITY, Math.exp(sum / words));
+        metrics.put(Metric.BYTE_PERPLEXITY, Math.exp(sum / bytes));
+        metrics.put(Metric.BITS_PER_BYTE, sum / bytes / Math.log(2));
     }
 
     /** How many predictions in a chunk count. */
@@ -214,21 +228,23 @@ public final class Perplexity {
         OptionalInt unscored = settings.protocol().unscored(padId);
         int[] counts =
                 Arrays.stream(chunks).mapToInt(chunk -> scored(chunk, unscored)).toArray();
-        double[][] sums = settings.protocol() == PerplexityProtocol.ROLLING
+        List<ChunkSums> sums = settings.protocol() == PerplexityProtocol.ROLLING
                 ? rollingSums(models, settings, chunks, unfinished, reporter)
                 : chunkSums(models, settings, chunks, unscored, unfinished, reporter);
-        double[] losses = Arrays.stream(sums).mapToDouble(sum -> sum[0]).toArray();
+        double[] losses = sums.stream().mapToDouble(ChunkSums::loss).toArray();
         double loss = settings.protocol().meanLoss(losses, counts, settings.batchSize());
         if (!Double.isFinite(loss)) {
             throw new IOException("the loss on " + settings.name() + " is " + loss);
         }
         List<ChunkLoss> chunkLosses = new ArrayList<>();
         List<ChunkDivergence> divergences = new ArrayList<>();
-        for (int i = 0; i < sums.length; i++) {
-            chunkLosses.add(new ChunkLoss(sums[i][0] / counts[i], counts[i]));
-            if (sums[i].length > 1) {
-                divergences.add(new ChunkDivergence(sums[i][1] / counts[i], sums[i][2] / counts[i]));
-            }
+        for (int i = 0; i < counts.length; i++) {
+            int tokens = counts[i];
+            chunkLosses.add(new ChunkLoss(sums.get(i).loss() / tokens, tokens));
+            sums.get(i)
+                    .divergence()
+                    .ifPresent(sum ->
+                            divergences.add(new ChunkDivergence(sum.divergence() / tokens, sum.agreement() / tokens)));
         }
         return new Result(
                 loss,
@@ -238,8 +254,44 @@ public final class Perplexity {
                 divergences);
     }
 
+    /**
+     * Sums over the scored tokens of a chunk.
+     *
+     * @param divergence from the reference, and how often they agree; absent where there is no reference
+     */
+    private record ChunkSums(double loss, Optional<ChunkDivergence> divergence) {
+        /** The sums of chunks, one after another, as {@link #numbers} gave them. */
+        static List<ChunkSums> of(double[] numbers, boolean withReference) {
+            int values = values(withReference);
+            List<ChunkSums> sums = new ArrayList<>();
+            for (int at = 0; at < numbers.length; at += values) {
+                sums.add(new ChunkSums(
+                        numbers[at],
+                        withReference
+                                ? Optional.of(new ChunkDivergence(numbers[at + 1], numbers[at + 2]))
+                                : Optional.empty()));
+            }
+            return sums;
+        }
+
+        /** As many numbers as a chunk has sums. */
+        static int values(boolean withReference) {
+            return withReference ? 3 : 1;
+        }
+
+        static double[] numbers(List<ChunkSums> sums) {
+            return sums.stream().flatMapToDouble(ChunkSums::numbers).toArray();
+        }
+
+        private DoubleStream numbers() {
+            return divergence
+                    .map(sum -> DoubleStream.of(loss, sum.divergence(), sum.agreement()))
+                    .orElseGet(() -> DoubleStream.of(loss));
+        }
+    }
+
     /** Of each document the sum of the losses of its tokens. */
-    private static double[][] rollingSums(
+    private static List<ChunkSums> rollingSums(
             Models models,
             PerplexitySettings settings,
             int[][] documents,
@@ -249,7 +301,7 @@ public final class Perplexity {
         ModelScorer scorer =
                 new ModelScorer(models.model(), models.runner(), settings.batchSize(), false, unfinished, reporter);
         long inPass = ModelScorer.tokensAtOnce(models.model().config());
-        double[][] sums = new double[documents.length][1];
+        double[] losses = new double[documents.length];
         int from = 0;
         while (from < documents.length) {
             List<Request> windows = new ArrayList<>();
@@ -268,15 +320,15 @@ public final class Perplexity {
             }
             List<Score> scores = scorer.score("documents-" + from, windows);
             for (int i = 0; i < scores.size(); i++) {
-                sums[owners.get(i)][0] -= scores.get(i).logLikelihood();
+                losses[owners.get(i)] -= scores.get(i).logLikelihood();
             }
             from = to;
         }
-        return sums;
+        return ChunkSums.of(losses, false);
     }
 
     /** Of each chunk the sum of its scored losses; with a reference also of divergences, and of agreements. */
-    private static double[][] chunkSums(
+    private static List<ChunkSums> chunkSums(
             Models models,
             PerplexitySettings settings,
             int[][] chunks,
@@ -289,7 +341,7 @@ public final class Perplexity {
         ModelConfig shape = models.model().config();
         long inPass = HIDDEN_VALUES / ((long) seqLen * shape.hiddenSize() * models.copies());
         int passChunks = (int) Math.max(batchSize, Math.min(chunks.length, inPass) / batchSize * batchSize);
-        double[][] sums = new double[chunks.length][];
+        List<ChunkSums> sums = new ArrayList<>();
         long batches = ((long) chunks.length + batchSize - 1) / batchSize;
         long steps = batches * shape.blocks() * models.copies();
         try (Progress progress = reporter.start("perplexity " + settings.name(), steps, "block passes")) {
@@ -297,15 +349,15 @@ public final class Perplexity {
             for (int from = 0; from < chunks.length; from += passChunks) {
                 int[][] pass = Arrays.copyOfRange(chunks, from, Math.min(chunks.length, from + passChunks));
                 String name = "chunks-" + from;
-                int values = models.copies() == 1 ? 1 : 3;
-                double[] passSums = unfinished.numbers(name).orElse(new double[0]);
-                if (passSums.length != values * pass.length) {
+                boolean withReference = models.reference().isPresent();
+                double[] kept = unfinished.numbers(name).orElse(new double[0]);
+                if (kept.length == ChunkSums.values(withReference) * pass.length) {
+                    sums.addAll(ChunkSums.of(kept, withReference));
+                } else {
                     Pass work = new Pass(models, batchSize, unscored, unfinished, name);
-                    passSums = work.sums(pass, progress, stepsBefore);
-                    unfinished.keep(name, passSums);
-                }
-                for (int i = 0; i < pass.length; i++) {
-                    sums[from + i] = Arrays.copyOfRange(passSums, values * i, values * (i + 1));
+                    List<ChunkSums> passSums = work.sums(pass, progress, stepsBefore);
+                    unfinished.keep(name, ChunkSums.numbers(passSums));
+                    sums.addAll(passSums);
                 }
                 stepsBefore += ((long) pass.length + batchSize - 1) / batchSize * shape.blocks() * models.copies();
                 progress.step(stepsBefore);
@@ -317,24 +369,25 @@ public final class Perplexity {
     /** How chunks go through the model together. */
     private record Pass(Models models, int batchSize, OptionalInt unscored, ResumeState unfinished, String name) {
         /** Of each chunk the sum of its scored losses; with a reference also of divergences, and of agreements. */
-        double[] sums(int[][] chunks, Progress progress, long stepsBefore) throws IOException {
+        List<ChunkSums> sums(int[][] chunks, Progress progress, long stepsBefore) throws IOException {
             LanguageModel model = models.model();
             TargetPositions places = TargetPositions.ofNextTokens(chunks);
             try (HiddenStates states = run(chunks, models.runner(), name, progress, stepsBefore)) {
                 Predictions predictions = model.predictions(states, places);
+                double[] losses = sums(chunks, predictions::loss);
                 if (models.reference().isEmpty()) {
-                    return sums(chunks, List.of(predictions::loss));
+                    return ChunkSums.of(losses, false);
                 }
                 long half = (long) states.size() * model.config().blocks();
                 try (HiddenStates expected =
                         run(chunks, models.reference().get(), name + "-reference", progress, stepsBefore + half)) {
                     Divergence divergence = model.divergence(expected, states, places);
-                    return sums(
-                            chunks,
-                            List.of(
-                                    predictions::loss,
-                                    divergence::divergence,
-                                    place -> divergence.agrees(place) ? 1 : 0));
+                    double[] divergences = sums(chunks, divergence::divergence);
+                    double[] agreements = sums(chunks, place -> divergence.agrees(place) ? 1 : 0);
+                    return IntStream.range(0, chunks.length)
+                            .mapToObj(i -> new ChunkSums(
+                                    losses[i], Optional.of(new ChunkDivergence(divergences[i], agreements[i]))))
+                            .toList();
                 }
             }
         }
@@ -358,17 +411,14 @@ public final class Perplexity {
             }
         }
 
-        /** The sums of several values over the scored places of each chunk, chunk by chunk. */
-        private double[] sums(int[][] chunks, List<IntToDoubleFunction> values) {
-            double[] sums = new double[chunks.length * values.size()];
+        /** The sum of a value over the scored places of each chunk. */
+        private double[] sums(int[][] chunks, IntToDoubleFunction value) {
+            double[] sums = new double[chunks.length];
             int place = 0;
             for (int chunk = 0; chunk < chunks.length; chunk++) {
                 for (int position = 0; position < chunks[chunk].length - 1; position++, place++) {
                     if (isScored(chunks[chunk], position, unscored)) {
-                        for (int value = 0; value < values.size(); value++) {
-                            sums[chunk * values.size() + value] +=
-                                    values.get(value).applyAsDouble(place);
-                        }
+                        sums[chunk] += value.applyAsDouble(place);
                     }
                 }
             }

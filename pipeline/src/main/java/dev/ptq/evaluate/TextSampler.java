@@ -74,8 +74,8 @@ public final class TextSampler {
     }
 
     private float[] nextTokenLogits(int[] ids) throws IOException {
-        int[] seen =
-                Arrays.copyOfRange(ids, Math.max(0, ids.length - model.config().positions().count()), ids.length);
+        int[] seen = Arrays.copyOfRange(
+                ids, Math.max(0, ids.length - model.config().positions().count()), ids.length);
         try (HiddenStates states = model.embed(new int[][] {seen}, 1)) {
             runner.run(states, ActivationObserver.none(), SILENT);
             NDArray logits = model.nextTokenLogits(states, 0);

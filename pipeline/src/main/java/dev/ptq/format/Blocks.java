@@ -1,5 +1,6 @@
 package dev.ptq.format;
 
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.Parallel;
 import java.nio.FloatBuffer;
 import java.util.List;
@@ -19,9 +20,8 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
      * @param shape of the tensor; all but the last two dimensions are a batch
      * @param blockSize rows and columns of a block, or columns alone; a missing entry, one of -1, and one larger than
      *     the dimension mean the whole dimension. Entries before the last two are not looked at
-     * @param skipFirst whether the first of two dimensions is a batch too
      */
-    static Blocks over(long[] shape, List<Integer> blockSize, boolean skipFirst) {
+    static Blocks over(long[] shape, List<Integer> blockSize) {
         int dimensions = shape.length;
         int columns = dimensions == 0 ? 1 : Math.toIntExact(shape[dimensions - 1]);
         int rows = dimensions < 2 ? 1 : Math.toIntExact(shape[dimensions - 2]);
@@ -32,15 +32,34 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         int entries = blockSize.size();
         int blockColumns = bounded(entries < 1 ? -1 : blockSize.get(entries - 1), columns);
         int blockRows = bounded(entries < 2 ? -1 : blockSize.get(entries - 2), rows);
-        if (skipFirst && dimensions == 2) {
-            blockRows = 1;
-        }
-        Blocks blocks = new Blocks(Math.toIntExact(batch), rows, columns, blockRows, blockColumns);
-        return blockRows == 1 && columns > 0 && columns % blockColumns == 0 ? blocks.inLongRows() : blocks;
+        return new Blocks(Math.toIntExact(batch), rows, columns, blockRows, blockColumns);
     }
 
-    /** The same blocks with as many short rows made one as fill a tile; kernels are at their best on long rows. */
+    /** Rows of the last dimension, each a block: for what is done to every value by itself. */
+    static Blocks rows(Shape shape) {
+        return over(shape.getShape(), List.of(1, -1));
+    }
+
+    /** One block of the whole tensor, its batch included. */
+    static Blocks one(Shape shape) {
+        Blocks rows = rows(shape);
+        int all = Math.multiplyExact(rows.batch, rows.rows);
+        return new Blocks(1, all, rows.columns, Math.max(1, all), rows.blockColumns);
+    }
+
+    /** As rows, for work that can go on row by row: the rows of a single block, and otherwise these blocks. */
+    Blocks asRowsIfOne() {
+        return count() == 1 ? new Blocks(batch, rows, columns, 1, columns) : this;
+    }
+
+    /**
+     * The same blocks, numbered the same, with as many short rows made one as fill a tile, where that can be: kernels are
+     * at their best on long rows.
+     */
     private Blocks inLongRows() {
+        if (blockRows != 1 || columns == 0 || columns % blockColumns != 0) {
+            return this;
+        }
         int all = Math.multiplyExact(batch, rows);
         int joined = Math.max(1, Math.min(all, TILE / columns));
         while (joined > 1 && all % joined != 0) {
@@ -58,21 +77,40 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         return (columns + blockColumns - 1) / blockColumns;
     }
 
-    /** Number of blocks. */
-    long count() {
-        return (long) batch * ((rows + blockRows - 1) / blockRows) * across();
+    /** Rows of blocks, of all matrices. */
+    long strips() {
+        return (long) batch * stripsInMatrix();
     }
 
-    /** What is done to {@code rows} whole rows of {@link #columns}, one row of blocks, held row by row from {@code at}. */
+    private int stripsInMatrix() {
+        return (rows + blockRows - 1) / blockRows;
+    }
+
+    /** Number of blocks. They are numbered from left to right, then downwards, then by matrix. */
+    long count() {
+        return strips() * across();
+    }
+
+    /** The number of the block of the value at a place in the tensor. */
+    int blockOf(int index) {
+        int line = index / columns;
+        int strip = line / rows * stripsInMatrix() + line % rows / blockRows;
+        return strip * across() + index % columns / blockColumns;
+    }
+
+    /**
+     * What is done to {@code rows} whole rows of {@link #columns}, one row of blocks, held row by row from {@code at}. The
+     * first block of row {@code strip} has the number {@code strip * across}.
+     */
     @FunctionalInterface
     interface StripKernel {
-        void apply(float[] values, int at, int rows);
+        void apply(int strip, float[] values, int at, int rows);
     }
 
-    /** Makes a kernel with scratch memory for one thread. */
+    /** Makes a kernel with scratch memory for one thread, for blocks in a layout that suits the kernel. */
     @FunctionalInterface
     interface KernelMaker {
-        StripKernel make();
+        StripKernel make(Blocks layout);
     }
 
     /** What one thread works with. */
@@ -88,33 +126,35 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
 
     /** Rewrites every row of blocks of {@code values} in place, on all processors. */
     void rewrite(FloatBuffer values, KernelMaker kernels) {
-        if (values.capacity() == 0) {
-            return;
+        if (values.capacity() > 0) {
+            inLongRows().rewriteTiles(values, kernels);
         }
-        int stripsInMatrix = (rows + blockRows - 1) / blockRows;
-        int strips = Math.multiplyExact(batch, stripsInMatrix);
+    }
+
+    private void rewriteTiles(FloatBuffer values, KernelMaker kernels) {
+        int strips = Math.toIntExact(strips());
         int stripValues = Math.multiplyExact(blockRows, columns);
         int stripsInTile = Math.max(1, TILE / stripValues);
         int tiles = (strips + stripsInTile - 1) / stripsInTile;
-        Parallel.forEach(tiles, () -> new Worker(stripsInTile * stripValues, kernels.make()), (worker, tile) -> {
+        Parallel.forEach(tiles, () -> new Worker(stripsInTile * stripValues, kernels.make(this)), (worker, tile) -> {
             int firstStrip = tile * stripsInTile;
             int lastStrip = Math.min(strips, firstStrip + stripsInTile);
-            int start = valuesBefore(firstStrip, stripsInMatrix);
-            int length = valuesBefore(lastStrip, stripsInMatrix) - start;
+            int start = valuesBefore(firstStrip);
+            int length = valuesBefore(lastStrip) - start;
             values.get(start, worker.tile, 0, length);
             int at = 0;
             for (int strip = firstStrip; strip < lastStrip; strip++) {
-                int stripRows = Math.min(blockRows, rows - strip % stripsInMatrix * blockRows);
-                worker.kernel.apply(worker.tile, at, stripRows);
+                int stripRows = Math.min(blockRows, rows - strip % stripsInMatrix() * blockRows);
+                worker.kernel.apply(strip, worker.tile, at, stripRows);
                 at += stripRows * columns;
             }
             values.put(start, worker.tile, 0, length);
         });
     }
 
-    private int valuesBefore(int strip, int stripsInMatrix) {
-        int matrix = strip / stripsInMatrix;
-        int row = Math.min(rows, strip % stripsInMatrix * blockRows);
+    private int valuesBefore(int strip) {
+        int matrix = strip / stripsInMatrix();
+        int row = Math.min(rows, strip % stripsInMatrix() * blockRows);
         return (matrix * rows + row) * columns;
     }
 }

@@ -2,7 +2,8 @@ package dev.ptq.format;
 
 import ai.djl.ndarray.types.Shape;
 import java.nio.FloatBuffer;
-import java.util.List;
+import java.util.LinkedHashMap;
+import java.util.Map;
 
 /**
  * Fixed point numbers: integers times a given power of two. Bit for bit the {@code integer} of LQER (ICML 2024), which
@@ -12,7 +13,10 @@ import java.util.List;
  * @param fractionBits after the point; may be negative, or more than {@code bits}
  * @param signed two's complement, or from zero up
  */
-public record FixedPointFormat(int bits, int fractionBits, boolean signed) implements NumberFormat {
+public record FixedPointFormat(int bits, int fractionBits, boolean signed) implements GridFormat {
+    /** The name in configs. */
+    static final String NAME = "fixed";
+
     public FixedPointFormat {
         if (bits < 1 || bits > 31 || Math.abs(fractionBits) > 64) {
             throw new IllegalArgumentException(
@@ -21,17 +25,55 @@ public record FixedPointFormat(int bits, int fractionBits, boolean signed) imple
     }
 
     @Override
-    public void round(FloatBuffer values, Shape shape, Operand operand, boolean skipFirst) {
-        Blocks blocks = Blocks.over(shape.getShape(), List.of(1, -1), false);
-        float scale = Math.scalb(1f, fractionBits);
-        float lowest = signed ? -Math.scalb(1f, bits - 1) : 0;
-        float highest = (float) (Math.scalb(1.0, signed ? bits - 1 : bits) - 1);
-        blocks.rewrite(values, () -> (tile, at, rows) -> {
-            for (int i = at; i < at + rows * blocks.columns(); i++) {
+    public void round(FloatBuffer values, Shape shape, Operand operand) {
+        float scale = scale();
+        float lowest = lowestCode();
+        float highest = highestCode();
+        Blocks.rows(shape).rewrite(values, layout -> (strip, tile, at, rows) -> {
+            for (int i = at; i < at + rows * layout.columns(); i++) {
                 float code = (float) Math.rint(tile[i] * scale);
-                tile[i] = Math.min(Math.max(code, lowest), highest) / scale;
+                tile[i] = value(Math.min(Math.max(code, lowest), highest), scale);
             }
         });
+    }
+
+    @Override
+    public Encoding fit(FloatBuffer values, Shape shape, Operand operand) {
+        round(values, shape, operand);
+        return new FixedPointEncoding(this, shape);
+    }
+
+    @Override
+    public Encoding read(Shape shape, Operand operand, Parts parts) {
+        return new FixedPointEncoding(this, shape);
+    }
+
+    /** Codes in a unit. */
+    float scale() {
+        return Math.scalb(1f, fractionBits);
+    }
+
+    int lowestCode() {
+        return signed ? -(1 << (bits - 1)) : 0;
+    }
+
+    /** As a float32, which makes a power of two of one of more than 24 bits. */
+    private float highestCode() {
+        return (float) (Math.scalb(1.0, signed ? bits - 1 : bits) - 1);
+    }
+
+    static float value(float code, float scale) {
+        return code / scale;
+    }
+
+    @Override
+    public Map<String, Object> table() {
+        Map<String, Object> table = new LinkedHashMap<>();
+        table.put(Formats.FORMAT, NAME);
+        table.put("bits", bits);
+        table.put("fraction_bits", fractionBits);
+        table.put("signed", signed);
+        return table;
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.ptq.format;
 
+import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.TomlWriter;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
@@ -28,35 +29,96 @@ public final class Formats {
         BIAS
     }
 
-    /** A format's one-line description and how its table is read. */
-    private record Kind(String description, BiFunction<ConfigTable, Use, NumberFormat> reader) {}
+    /**
+     * What a table may say of integers, and of ranges that are found beforehand.
+     *
+     * @param granularities by name
+     * @param granularity the name of the preset
+     * @param symmetric the preset
+     * @param searched whether a range can be searched for
+     * @param says whether the table may say {@code dynamic}
+     * @param calibrated whether there may be a range from calibration
+     * @param bounds whether the table may have that range
+     */
+    private record Rules(
+            Map<String, Granularity> granularities,
+            String granularity,
+            boolean symmetric,
+            boolean searched,
+            boolean says,
+            boolean calibrated,
+            boolean bounds) {
+        /** For what {@link #written} gave, which has every key. */
+        static final Rules OF_WRITTEN = new Rules(names(Granularity.values()), "tensor", true, true, true, true, true);
 
-    private static final String FORMAT = "format";
+        static Rules of(Use use) {
+            return switch (use) {
+                case WEIGHT -> fixed("channel", Granularity.TENSOR, Granularity.CHANNEL, Granularity.GROUP);
+                case FACTOR ->
+                    fixed("channel", Granularity.TENSOR, Granularity.CHANNEL, Granularity.GROUP)
+                            .unsearched();
+                case BIAS -> fixed("tensor", Granularity.TENSOR).unsearched();
+                case INPUT -> changing(true);
+                case ACTIVATION -> changing(false);
+            };
+        }
+
+        private static Rules fixed(String preset, Granularity... granularities) {
+            return new Rules(names(granularities), preset, true, true, false, false, false);
+        }
+
+        private static Rules changing(boolean calibrated) {
+            Map<String, Granularity> names = names(Granularity.TENSOR, Granularity.TOKEN, Granularity.GROUP);
+            return new Rules(names, "token", false, false, true, calibrated, false);
+        }
+
+        private Rules unsearched() {
+            return new Rules(granularities, granularity, symmetric, false, says, calibrated, bounds);
+        }
+
+        private static Map<String, Granularity> names(Granularity... granularities) {
+            Map<String, Granularity> names = new LinkedHashMap<>();
+            for (Granularity granularity : granularities) {
+                names.put(label(granularity), granularity);
+            }
+            return names;
+        }
+    }
+
+    /** A format's one-line description and how its table is read. */
+    private record Kind(String description, BiFunction<ConfigTable, Rules, NumberFormat> reader) {}
+
+    /** The key of a format's name. */
+    static final String FORMAT = "format";
 
     private static final Map<String, Kind> KINDS = new LinkedHashMap<>();
 
     static {
-        KINDS.put("none", new Kind("left in float32", (table, use) -> new NoFormat()));
         KINDS.put(
-                "int",
+                NoFormat.NAME,
+                new Kind("left in float32", (table, rules) -> without(table, NoFormat.NAME, new NoFormat())));
+        KINDS.put(
+                IntegerFormat.NAME,
                 new Kind(
                         "affine integers, scale taken from the data: bits, granularity, group_size, symmetric,"
                                 + " include_zero, range, dynamic",
-                        Formats::integer));
+                        (table, rules) -> ranged(table, rules, integer(table, rules))));
         KINDS.put(
-                "mxint",
+                BlockFloatFormat.NAME,
                 new Kind(
                         "integers with one exponent per block, LQER's block_fp: bits, block_size, exponent_bits,"
-                                + " exponent_bias, exponent_rounding",
-                        (table, use) -> blockFloat(table)));
+                                + " exponent_bias, exponent_rounding, dynamic",
+                        (table, rules) -> ranged(table, rules, blockFloat(table))));
         KINDS.put(
-                "minifloat",
-                new Kind("small floating point: bits, exponent_bits, exponent_bias", (table, use) -> minifloat(table)));
+                MinifloatFormat.NAME,
+                new Kind(
+                        "small floating point: bits, exponent_bits, exponent_bias",
+                        (table, rules) -> without(table, MinifloatFormat.NAME, minifloat(table))));
         KINDS.put(
-                "fixed",
+                FixedPointFormat.NAME,
                 new Kind(
                         "fixed point without a derived scale: bits, fraction_bits, signed",
-                        (table, use) -> fixed(table)));
+                        (table, rules) -> without(table, FixedPointFormat.NAME, fixed(table))));
     }
 
     private Formats() {}
@@ -70,82 +132,79 @@ public final class Formats {
 
     /** Reads a table whose {@code format} key says which other keys it has. */
     public static NumberFormat read(ConfigTable table, Use use) {
-        return table.choice(FORMAT, KINDS).reader().apply(table, use);
+        return table.choice(FORMAT, KINDS).reader().apply(table, Rules.of(use));
     }
 
-    /** The format as its table in a config, on one line, with every key. No double quotes: it goes into CSV. */
+    /**
+     * The format as its table in a config, on one line, with every key. No double quotes: it goes into CSV. Where a range
+     * was found beforehand it has the keys {@code low} and {@code high}, which a config may not have.
+     */
     public static String written(NumberFormat format) {
-        Map<String, Object> table = new LinkedHashMap<>();
-        if (format instanceof IntegerFormat integers) {
-            write(integers, table);
-        } else if (format instanceof StaticIntegerFormat fixedRange) {
-            write(fixedRange.integers(), table);
-            table.put("dynamic", false);
-        } else if (format instanceof BlockFloatFormat blocks) {
-            table.put(FORMAT, "mxint");
-            table.put("bits", blocks.bits());
-            table.put("block_size", blocks.blockSize());
-            table.put("exponent_bits", blocks.exponentBits());
-            table.put("exponent_bias", blocks.exponentBias());
-            table.put("exponent_rounding", label(blocks.exponentRounding()));
-        } else if (format instanceof MinifloatFormat minifloat) {
-            table.put(FORMAT, "minifloat");
-            table.put("bits", minifloat.bits());
-            table.put("exponent_bits", minifloat.exponentBits());
-            table.put("exponent_bias", minifloat.exponentBias());
-        } else if (format instanceof FixedPointFormat fixed) {
-            table.put(FORMAT, "fixed");
-            table.put("bits", fixed.bits());
-            table.put("fraction_bits", fixed.fractionBits());
-            table.put("signed", fixed.signed());
-        } else {
-            table.put(FORMAT, "none");
-        }
-        return TomlWriter.inline(table).replace('"', '\'');
+        return TomlWriter.inline(format.table()).replace('"', '\'');
     }
 
-    private static void write(IntegerFormat integers, Map<String, Object> table) {
-        table.put(FORMAT, "int");
-        table.put("bits", integers.bits());
-        table.put("granularity", label(integers.granularity()));
-        if (integers.granularity() == Granularity.GROUP) {
-            table.put("group_size", integers.groupSize());
-        }
-        table.put("symmetric", integers.symmetric());
-        table.put("range", label(integers.range()));
-        table.put("include_zero", integers.includeZero());
+    /**
+     * Reads what {@link #written} gave.
+     *
+     * @param source what to call the text in messages
+     * @throws ConfigException if it is not such a text
+     */
+    public static NumberFormat parse(String written, String source) {
+        ConfigTable root = ConfigTable.parse(FORMAT + " = " + written, source, List.of());
+        ConfigTable table = root.requiredTable(FORMAT);
+        NumberFormat format = table.choice(FORMAT, KINDS).reader().apply(table, Rules.OF_WRITTEN);
+        root.finish();
+        return format;
     }
 
-    private static String label(Enum<?> constant) {
+    /** A constant as it is written in a table. */
+    static String label(Enum<?> constant) {
         return constant.name().toLowerCase(Locale.ROOT);
     }
 
-    private static NumberFormat integer(ConfigTable table, Use use) {
-        int bits = table.integer("bits", 2, 16);
-        boolean changing = use == Use.INPUT || use == Use.ACTIVATION;
-        Map<String, Granularity> granularities = new LinkedHashMap<>();
-        granularities.put("tensor", Granularity.TENSOR);
-        switch (use) {
-            case WEIGHT, FACTOR -> {
-                granularities.put("channel", Granularity.CHANNEL);
-                granularities.put("group", Granularity.GROUP);
-            }
-            case INPUT, ACTIVATION -> {
-                granularities.put("token", Granularity.TOKEN);
-                granularities.put("group", Granularity.GROUP);
-            }
-            case BIAS -> {}
+    /** A format that takes no range from the values, and so none from calibration. */
+    private static NumberFormat without(ConfigTable table, String name, NumberFormat format) {
+        table.refuse(StaticFormat.DYNAMIC, name + " has no range that could come from calibration; leave it out");
+        return format;
+    }
+
+    /** The format, or with a range that is found beforehand. */
+    private static NumberFormat ranged(ConfigTable table, Rules rules, RangedFormat format) {
+        if (!rules.says() || table.flag(StaticFormat.DYNAMIC, true)) {
+            return format;
         }
-        String preset = switch (use) {
-            case WEIGHT, FACTOR -> "channel";
-            case INPUT, ACTIVATION -> "token";
-            case BIAS -> "tensor";
-        };
-        Granularity granularity = table.choice("granularity", granularities, preset);
+        if (!rules.calibrated()) {
+            table.problem(StaticFormat.DYNAMIC, "only inputs of linears have a range from calibration; leave it out");
+            return format;
+        }
+        Optional<String> setting = format.settingForOneRange();
+        if (setting.isPresent()) {
+            table.problem(StaticFormat.DYNAMIC, "a range from calibration is that of all values: set " + setting.get());
+            return format;
+        }
+        return new StaticFormat(format, rules.bounds() ? bounds(table) : Optional.empty());
+    }
+
+    private static Optional<Bounds> bounds(ConfigTable table) {
+        if (!table.has(StaticFormat.LOW)) {
+            return Optional.empty();
+        }
+        float low = (float) table.decimal(StaticFormat.LOW, -Float.MAX_VALUE, Float.MAX_VALUE);
+        float high = (float) table.decimal(StaticFormat.HIGH, -Float.MAX_VALUE, Float.MAX_VALUE);
+        if (low > high) {
+            table.problem(StaticFormat.HIGH, "expected at least low, " + low + ", got " + high);
+            return Optional.empty();
+        }
+        return Optional.of(new Bounds(low, high));
+    }
+
+    private static IntegerFormat integer(ConfigTable table, Rules rules) {
+        int bits = table.integer("bits", 2, 16);
+        Granularity granularity = table.choice("granularity", rules.granularities(), rules.granularity());
         int groupSize = granularity == Granularity.GROUP ? table.integer("group_size", 128, 1, Integer.MAX_VALUE) : 0;
-        boolean symmetric = table.flag("symmetric", !changing);
+        boolean symmetric = table.flag("symmetric", rules.symmetric());
         Range range = table.choice("range", Map.of("minmax", Range.MINMAX, "mse", Range.MSE), "minmax");
-        if (range == Range.MSE && use != Use.WEIGHT) {
+        if (range == Range.MSE && !rules.searched()) {
             table.problem("range", "\"mse\" is for weights: it takes hundreds of passes over the values");
             range = Range.MINMAX;
         }
@@ -164,20 +223,10 @@ public final class Formats {
                             + "; leave it out");
             includeZero = true;
         }
-        boolean dynamic = !changing || table.flag("dynamic", true);
-        if (!dynamic && use != Use.INPUT) {
-            table.problem("dynamic", "only inputs of linears have a range from calibration; leave it out");
-            dynamic = true;
-        }
-        if (!dynamic && granularity != Granularity.TENSOR) {
-            table.problem("dynamic", "a range from calibration is that of all values: set granularity = \"tensor\"");
-            dynamic = true;
-        }
-        IntegerFormat integers = new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, range);
-        return dynamic ? integers : new StaticIntegerFormat(integers, Optional.empty());
+        return new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, range);
     }
 
-    private static NumberFormat blockFloat(ConfigTable table) {
+    private static BlockFloatFormat blockFloat(ConfigTable table) {
         int bits = table.integer("bits", 2, 23);
         List<Integer> blockSize = table.integers("block_size", List.of(1, 16));
         if (blockSize.isEmpty() || blockSize.size() > 2 || blockSize.stream().anyMatch(n -> n == 0 || n < -1)) {

@@ -1,12 +1,19 @@
 package dev.ptq.format;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
+import java.io.IOException;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.function.Function;
 
 /**
@@ -16,7 +23,7 @@ import java.util.function.Function;
  * {@code scale = (max - min) / (2^bits - 1)}, codes from 0, {@code zeroPoint = round(-min / scale)}. Where all values
  * are zero they stay zero.
  *
- * <p>For the methods that learn ranges and roundings of weights the parts are open: {@link #grid}, {@link #clipped},
+ * <p>For the methods that learn ranges and roundings of weights the parts are open: {@link #scales}, {@link #clipped},
  * {@link #divided}.
  *
  * @param bits of a code
@@ -30,7 +37,10 @@ import java.util.function.Function;
  */
 public record IntegerFormat(
         int bits, Granularity granularity, int groupSize, boolean symmetric, boolean includeZero, Range range)
-        implements NumberFormat {
+        implements RangedFormat {
+    /** The name in configs. */
+    static final String NAME = "int";
+
     /** A scale is stored in half precision, and so is a zero point that may lie beyond the codes. */
     private static final int SCALE_BITS = 16;
 
@@ -78,26 +88,79 @@ public record IntegerFormat(
     }
 
     @Override
-    public void round(FloatBuffer values, Shape shape, Operand operand, boolean skipFirst) {
-        Blocks blocks = blocks(shape, operand, skipFirst);
-        blocks.rewrite(values, () -> new IntegerKernel(this, blocks));
+    public void round(FloatBuffer values, Shape shape, Operand operand) {
+        blocks(shape, operand).rewrite(values, layout -> new IntegerKernel(this, layout));
+    }
+
+    @Override
+    public IntegerEncoding fit(FloatBuffer values, Shape shape, Operand operand) {
+        Blocks blocks = blocks(shape, operand);
+        float[] scales = new float[Math.toIntExact(blocks.count())];
+        float[] zeroPoints = new float[scales.length];
+        blocks.rewrite(values, layout -> {
+            IntegerKernel kernel = new IntegerKernel(this, layout);
+            return (strip, tile, at, rows) -> {
+                kernel.measure(tile, at, rows);
+                kernel.store(strip, scales, zeroPoints);
+                kernel.round(tile, at, rows);
+            };
+        });
+        return new IntegerEncoding(this, blocks, scales, zeroPoints);
+    }
+
+    @Override
+    public IntegerEncoding within(Blocks one, Bounds bounds) {
+        float scale = step(bounds);
+        float[] scales = new float[Math.toIntExact(one.count())];
+        float[] zeroPoints = new float[scales.length];
+        Arrays.fill(scales, scale);
+        Arrays.fill(zeroPoints, zeroPoint(below(bounds), scale));
+        return new IntegerEncoding(this, one, scales, zeroPoints);
+    }
+
+    @Override
+    public IntegerEncoding read(Blocks blocks, Parts parts) throws IOException {
+        return IntegerEncoding.read(this, blocks, parts);
+    }
+
+    @Override
+    public Optional<String> settingForOneRange() {
+        if (granularity != Granularity.TENSOR) {
+            return Optional.of("granularity = \"tensor\"");
+        }
+        return range == Range.MINMAX ? Optional.empty() : Optional.of("range = \"minmax\"");
+    }
+
+    @Override
+    public Map<String, Object> table() {
+        Map<String, Object> table = new LinkedHashMap<>();
+        table.put(Formats.FORMAT, NAME);
+        table.put("bits", bits);
+        table.put("granularity", Formats.label(granularity));
+        if (granularity == Granularity.GROUP) {
+            table.put("group_size", groupSize);
+        }
+        table.put("symmetric", symmetric);
+        table.put("range", Formats.label(range));
+        table.put("include_zero", includeZero);
+        return table;
     }
 
     @Override
     public double storageBits(Shape shape, Operand operand) {
         int zeroPoint = symmetric ? 0 : includeZero ? bits : SCALE_BITS;
         return (double) bits * shape.size()
-                + (double) (SCALE_BITS + zeroPoint)
-                        * blocks(shape, operand, false).count();
+                + (double) (SCALE_BITS + zeroPoint) * blocks(shape, operand).count();
     }
 
-    private Blocks blocks(Shape shape, Operand operand, boolean skipFirst) {
+    @Override
+    public Blocks blocks(Shape shape, Operand operand) {
         List<Integer> size = switch (granularity) {
             case TENSOR -> List.of(-1, -1);
             case CHANNEL, TOKEN -> operand.channelsAreColumns() ? List.of(-1, 1) : List.of(1, -1);
             case GROUP -> operand.channelsAreColumns() ? List.of(groupSize, 1) : List.of(1, groupSize);
         };
-        return Blocks.over(shape.getShape(), size, skipFirst);
+        return Blocks.over(shape.getShape(), size);
     }
 
     float lowestCode() {
@@ -118,6 +181,14 @@ public record IntegerFormat(
         return step == 0 ? 1 : step;
     }
 
+    private float step(Bounds bounds) {
+        return step(includeZero ? Math.max(0, bounds.high()) : bounds.high(), below(bounds));
+    }
+
+    private float below(Bounds bounds) {
+        return includeZero ? Math.max(0, -bounds.low()) : -bounds.low();
+    }
+
     /** The zero point that belongs to a {@link #step}. */
     float zeroPoint(float below, float step) {
         if (symmetric) {
@@ -131,11 +202,11 @@ public record IntegerFormat(
      * The scales and zero points of a weight, each of shape {@link #groups}, beside it; without a path for gradients.
      * Whoever gets it closes both tensors.
      */
-    public static final class Grid {
+    public static final class Scales {
         private final NDArray scale;
         private final NDArray zeroPoint;
 
-        Grid(NDArray scale, NDArray zeroPoint) {
+        Scales(NDArray scale, NDArray zeroPoint) {
             this.scale = scale;
             this.zeroPoint = zeroPoint;
         }
@@ -163,19 +234,16 @@ public record IntegerFormat(
     }
 
     /** Returns the scales and zero points that {@link #fakeQuantize} uses for a float32 weight. */
-    public Grid grid(NDArray weight) {
-        Shape groups = groups(weight.getShape());
+    public Scales scales(NDArray weight) {
+        long[] groups = groups(weight.getShape()).getShape();
+        FloatBuffer source = NativeFloats.window(weight);
+        FloatBuffer rounded = FloatBuffer.allocate(source.capacity());
+        rounded.put(0, source, 0, source.capacity());
+        IntegerEncoding encoding = fit(rounded, weight.getShape(), Operand.WEIGHT);
         NDManager manager = weight.getManager();
-        Grid grid = new Grid(NativeFloats.create(manager, groups), NativeFloats.create(manager, groups));
-        if (groups.size() > 0 && weight.size() > 0) {
-            IntegerKernel.ranges(
-                    this,
-                    NativeFloats.window(weight),
-                    weight.getShape(),
-                    NativeFloats.window(grid.scale()),
-                    NativeFloats.window(grid.zeroPoint()));
-        }
-        return grid;
+        return new Scales(
+                NativeFloats.of(manager, encoding.scales(), groups),
+                NativeFloats.of(manager, encoding.allZeroPoints(), groups));
     }
 
     /**
@@ -202,11 +270,44 @@ public record IntegerFormat(
                     Groups lines = new Groups(this, weight.getShape(), Operand.WEIGHT);
                     Shape each = lines.shared(groups);
                     return lines.restored(Torch.integersInRange(
-                            lines.of(weight), upperFactor.reshape(each), lowerFactor.reshape(each), codes(scratch)));
+                            kind(),
+                            lines.of(weight),
+                            upperFactor.reshape(each),
+                            lowerFactor.reshape(each),
+                            codes(scratch)));
                 },
                 weight,
                 upperFactor,
                 lowerFactor);
+    }
+
+    /** Returns the grid whose values are those of {@link #clipped}, bit for bit; all arguments are float32. */
+    public Grid clippedGrid(NDArray weight, NDArray upperFactor, NDArray lowerFactor) {
+        Shape groups = groups(weight.getShape());
+        try (NDArray rounded = clipped(weight, upperFactor, lowerFactor)) {
+            return borrowing(
+                    scratch -> {
+                        Groups lines = new Groups(this, weight.getShape(), Operand.WEIGHT);
+                        Shape each = lines.shared(groups);
+                        NDList range = Torch.rangeOfIntegers(
+                                kind(),
+                                lines.of(weight),
+                                upperFactor.reshape(each),
+                                lowerFactor.reshape(each),
+                                codes(scratch));
+                        return grid(rounded, range.get(0), range.get(1));
+                    },
+                    weight,
+                    upperFactor,
+                    lowerFactor);
+        }
+    }
+
+    private Grid grid(NDArray rounded, NDArray scale, NDArray zeroPoint) {
+        Shape shape = rounded.getShape();
+        IntegerEncoding encoding = new IntegerEncoding(
+                this, blocks(shape, Operand.WEIGHT), scale.toFloatArray(), zeroPoint.toFloatArray());
+        return Grid.ofRounded(this, shape, Operand.WEIGHT, encoding, NativeFloats.window(rounded));
     }
 
     /**
@@ -244,6 +345,13 @@ public record IntegerFormat(
                 divisor);
     }
 
+    /** Returns the grid whose values are those of {@link #divided}, bit for bit; all arguments are float32. */
+    public Grid dividedGrid(NDArray weight, NDArray scale, NDArray zeroPoint, NDArray divisor) {
+        try (NDArray rounded = divided(weight, scale, zeroPoint, divisor)) {
+            return grid(rounded, scale, zeroPoint);
+        }
+    }
+
     /**
      * {@inheritDoc}
      *
@@ -259,8 +367,8 @@ public record IntegerFormat(
             }
             return withScratch(
                     scratch -> {
-                        Grid grid = grid(values.stopGradient());
-                        return divided(values, grid.scale(), grid.zeroPoint(), grid.scale());
+                        Scales scales = scales(values.stopGradient());
+                        return divided(values, scales.scale(), scales.zeroPoint(), scales.scale());
                     },
                     values);
         }
@@ -268,15 +376,32 @@ public record IntegerFormat(
                 scratch -> {
                     Groups lines = new Groups(this, values.getShape(), operand);
                     NDArray one = scratch.ones(new Shape(), values.getDataType());
-                    return lines.restored(Torch.integersInRange(lines.of(values), one, one, codes(scratch)));
+                    return lines.restored(Torch.integersInRange(kind(), lines.of(values), one, one, codes(scratch)));
                 },
                 values);
     }
 
-    NDArray codes(NDManager scratch) {
-        Torch.Integers kind =
-                symmetric ? Torch.Integers.SYMMETRIC : includeZero ? Torch.Integers.WITH_ZERO : Torch.Integers.PLAIN;
-        return Torch.codes(scratch, lowestCode(), highestCode(), kind);
+    /**
+     * {@inheritDoc}
+     *
+     * <p>Here the derivative of clamped values is zero.
+     */
+    @Override
+    public NDArray differentiableWithin(Bounds bounds, NDArray values, Operand operand) {
+        float step = step(bounds);
+        try (NDManager scratch = values.getManager().newSubManager()) {
+            NDArray scale = scratch.full(new Shape(), step, DataType.FLOAT32);
+            NDArray zeroPoint = scratch.full(new Shape(), zeroPoint(below(bounds), step), DataType.FLOAT32);
+            return Torch.integersByDivisor(values, scale, scale, zeroPoint, codes(scratch));
+        }
+    }
+
+    private NDArray codes(NDManager scratch) {
+        return Torch.codes(scratch, lowestCode(), highestCode());
+    }
+
+    private Torch.Integers kind() {
+        return symmetric ? Torch.Integers.SYMMETRIC : includeZero ? Torch.Integers.WITH_ZERO : Torch.Integers.PLAIN;
     }
 
     private static void requireShape(String what, NDArray array, Shape expected) {
@@ -289,15 +414,24 @@ public record IntegerFormat(
     /** Computes a result beside the first of its arguments; what else is made on the way is closed. */
     private static NDArray withScratch(Function<NDManager, NDArray> computation, NDArray... arguments) {
         NDManager manager = arguments[0].getManager();
-        try (NDManager scratch = manager.newSubManager()) {
+        return borrowing(
+                scratch -> {
+                    NDArray result = computation.apply(scratch);
+                    result.attach(manager);
+                    return result;
+                },
+                arguments);
+    }
+
+    /** Computes something with all that is made on the way, beside the arguments, closed at the end. */
+    private static <T> T borrowing(Function<NDManager, T> computation, NDArray... arguments) {
+        try (NDManager scratch = arguments[0].getManager().newSubManager()) {
             for (NDArray argument : arguments) {
                 if (argument.getManager() != scratch) {
                     argument.tempAttach(scratch);
                 }
             }
-            NDArray result = computation.apply(scratch);
-            result.attach(manager);
-            return result;
+            return computation.apply(scratch);
         }
     }
 }

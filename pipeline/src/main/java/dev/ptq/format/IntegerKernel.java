@@ -1,13 +1,11 @@
 package dev.ptq.format;
 
-import ai.djl.ndarray.types.Shape;
-import dev.ptq.tensor.Parallel;
-import java.nio.FloatBuffer;
 import java.util.Arrays;
 
 /** Rounds one row of blocks to integers, in loops over whole rows that become vector instructions; see {@link RowKernels}. */
 final class IntegerKernel implements Blocks.StripKernel {
     private final IntegerFormat format;
+    private final Blocks layout;
     private final int columns;
     private final int blockColumns;
     private final float[] line;
@@ -21,11 +19,14 @@ final class IntegerKernel implements Blocks.StripKernel {
     private final float[] zeroPoints;
     private final RangeSearch search;
     private float[] block = new float[0];
+    /** Whether measuring has left its single row in the line. */
+    private boolean isInLine;
 
-    IntegerKernel(IntegerFormat format, Blocks blocks) {
+    IntegerKernel(IntegerFormat format, Blocks layout) {
         this.format = format;
-        columns = blocks.columns();
-        blockColumns = blocks.blockColumns();
+        this.layout = layout;
+        columns = layout.columns();
+        blockColumns = layout.blockColumns();
         line = new float[columns];
         above = new float[columns];
         below = new float[columns];
@@ -34,53 +35,15 @@ final class IntegerKernel implements Blocks.StripKernel {
         search = new RangeSearch(format);
     }
 
-    /** Finds the scale and zero point of each group of a weight, without rounding it. */
-    static void ranges(
-            IntegerFormat format, FloatBuffer weight, Shape shape, FloatBuffer scales, FloatBuffer zeroPoints) {
-        int across = Math.toIntExact(format.groups(shape).get(1));
-        int strips = scales.capacity() / across;
-        int columns = Math.toIntExact(shape.get(1));
-        int rows = Math.toIntExact(shape.get(0)) / strips;
-        int width = format.granularity() == IntegerFormat.Granularity.GROUP
-                ? Math.min(format.groupSize(), columns)
-                : columns;
-        Blocks blocks = new Blocks(1, rows * strips, columns, rows, width);
-        Parallel.forEach(strips, () -> new Measuring(format, blocks), (worker, strip) -> {
-            int size = rows * columns;
-            weight.get(strip * size, worker.values, 0, size);
-            worker.kernel.measure(worker.values, 0, rows);
-            for (int group = 0; group < across; group++) {
-                scales.put(strip * across + group, worker.kernel.scales[group * width]);
-                zeroPoints.put(strip * across + group, worker.kernel.zeroPoints[group * width]);
-            }
-        });
-    }
-
-    /** What one thread works with. */
-    private static final class Measuring {
-        final float[] values;
-        final IntegerKernel kernel;
-
-        Measuring(IntegerFormat format, Blocks blocks) {
-            values = new float[blocks.blockRows() * blocks.columns()];
-            kernel = new IntegerKernel(format, blocks);
-        }
-    }
-
     @Override
-    public void apply(float[] values, int at, int rows) {
+    public void apply(int strip, float[] values, int at, int rows) {
         measure(values, at, rows);
-        for (int row = 0; row < rows; row++) {
-            int start = at + row * columns;
-            // a single row is in the line already
-            boolean copied = rows == 1 && start > 0 && format.range() == IntegerFormat.Range.MINMAX;
-            float[] own = copied ? line : RowKernels.row(values, start, line, columns);
-            roundLine(own, scales, zeroPoints, columns, format.lowestCode(), format.highestCode());
-            RowKernels.store(own, values, start, columns);
-        }
+        round(values, at, rows);
     }
 
-    private void measure(float[] values, int at, int rows) {
+    /** Takes the scale and zero point of each block from a row of blocks. */
+    void measure(float[] values, int at, int rows) {
+        isInLine = rows == 1 && at > 0 && format.range() == IntegerFormat.Range.MINMAX;
         if (format.range() == IntegerFormat.Range.MSE) {
             searchScales(values, at, rows);
         } else {
@@ -90,13 +53,41 @@ final class IntegerKernel implements Blocks.StripKernel {
             for (int row = 0; row < rows; row++) {
                 reach(RowKernels.row(values, at + row * columns, line, columns), above, below, columns);
             }
-            if (format.includeZero()) {
-                // never negative, but a NaN may have a sign
-                dropSigns(above);
-                dropSigns(below);
-            }
             chooseScales();
         }
+    }
+
+    /** Takes one scale and zero point for all blocks. */
+    void set(float scale, float zeroPoint) {
+        fill(0, columns, scale, zeroPoint);
+    }
+
+    /** Takes the scales and zero points of the blocks of row {@code strip} from those of all blocks. */
+    void load(int strip, float[] fromScales, float[] fromZeroPoints) {
+        int block = strip * layout.across();
+        for (int from = 0; from < columns; from += blockColumns, block++) {
+            fill(from, Math.min(columns, from + blockColumns), fromScales[block], fromZeroPoints[block]);
+        }
+    }
+
+    /** Puts the scales and zero points of the blocks of row {@code strip} among those of all blocks. */
+    void store(int strip, float[] intoScales, float[] intoZeroPoints) {
+        int block = strip * layout.across();
+        for (int from = 0; from < columns; from += blockColumns, block++) {
+            intoScales[block] = scales[from];
+            intoZeroPoints[block] = zeroPoints[from];
+        }
+    }
+
+    /** Rounds a row of blocks with the scales and zero points at hand. */
+    void round(float[] values, int at, int rows) {
+        for (int row = 0; row < rows; row++) {
+            int start = at + row * columns;
+            float[] own = isInLine ? line : RowKernels.row(values, start, line, columns);
+            roundLine(own, scales, zeroPoints, columns, format.lowestCode(), format.highestCode());
+            RowKernels.store(own, values, start, columns);
+        }
+        isInLine = false;
     }
 
     private static void reach(float[] values, float[] above, float[] below, int count) {
@@ -105,12 +96,6 @@ final class IntegerKernel implements Blocks.StripKernel {
         }
         for (int i = 0; i < count; i++) {
             below[i] = Math.max(below[i], -values[i]);
-        }
-    }
-
-    private static void dropSigns(float[] values) {
-        for (int i = 0; i < values.length; i++) {
-            values[i] = Math.abs(values[i]);
         }
     }
 
@@ -158,7 +143,12 @@ final class IntegerKernel implements Blocks.StripKernel {
             float scale = scales[i];
             float zeroPoint = zeroPoints[i];
             float code = ((values[i] / scale + RowKernels.WHOLE) - RowKernels.WHOLE) + zeroPoint;
-            values[i] = (Math.min(Math.max(code, least), most) - zeroPoint) * scale;
+            values[i] = value(Math.min(Math.max(code, least), most), zeroPoint, scale);
         }
+    }
+
+    /** The value of a code, a whole number. */
+    static float value(float code, float zeroPoint, float scale) {
+        return (code - zeroPoint) * scale;
     }
 }

@@ -1,24 +1,33 @@
 package dev.ptq.format;
 
 import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDArrays;
-import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.NativeFloats;
 import java.nio.FloatBuffer;
+import java.util.Map;
+import java.util.Optional;
 
 /** A number format that weights and activations are rounded to: to its grid and back, in float32. */
-public sealed interface NumberFormat
-        permits NoFormat, IntegerFormat, StaticIntegerFormat, BlockFloatFormat, MinifloatFormat, FixedPointFormat {
+public sealed interface NumberFormat permits NoFormat, GridFormat {
     /**
      * Rounds every value to the format, in place.
      *
      * @param values a tensor's values, row-major
      * @param shape the tensor's shape; all but the last two dimensions are a batch of independent matrices
      * @param operand what the tensor is
-     * @param skipFirst whether the first of two dimensions is a batch too; for a format without blocks it means nothing
      */
-    void round(FloatBuffer values, Shape shape, Operand operand, boolean skipFirst);
+    void round(FloatBuffer values, Shape shape, Operand operand);
+
+    /**
+     * Returns what {@link #fakeQuantize} makes of a tensor as codes and scales; empty for the one format without them,
+     * {@link NoFormat}. Takes longer than rounding alone.
+     *
+     * @param values float32
+     */
+    Optional<Grid> fit(NDArray values, Operand operand);
+
+    /** The format as its table in a config, with every key: strings, whole numbers, decimals, booleans and lists. */
+    Map<String, Object> table();
 
     /** Storage in bits of a tensor of this shape, everything shared by its values included. */
     double storageBits(Shape shape, Operand operand);
@@ -49,7 +58,7 @@ public sealed interface NumberFormat
         NDArray rounded = NativeFloats.create(values.getManager(), values.getShape());
         FloatBuffer target = NativeFloats.window(rounded);
         target.put(0, NativeFloats.window(values), 0, target.capacity());
-        round(target, values.getShape(), operand, false);
+        round(target, values.getShape(), operand);
         return rounded;
     }
 
@@ -60,7 +69,7 @@ public sealed interface NumberFormat
      */
     default NDArray fakeQuantizeInPlace(NDArray values, Operand operand) {
         if (!isNone()) {
-            round(NativeFloats.writableWindow(values), values.getShape(), operand, false);
+            round(NativeFloats.writableWindow(values), values.getShape(), operand);
         }
         return values;
     }
@@ -70,18 +79,6 @@ public sealed interface NumberFormat
      * and clamping have derivative one here (straight-through), as in LQER's code.
      */
     default NDArray differentiable(NDArray values, Operand operand) {
-        try (NDManager scratch = values.getManager().newSubManager()) {
-            NDArray constant = values.stopGradient();
-            constant.attach(scratch);
-            NDArray rounded = fakeQuantize(constant, operand);
-            // zero, with a derivative of one
-            NDArray path = values.sub(constant);
-            path.attach(scratch);
-            NDArray finite = NDArrays.where(path.isNaN(), path.zerosLike(), path);
-            finite.attach(scratch);
-            NDArray result = finite.add(rounded);
-            result.attach(values.getManager());
-            return result;
-        }
+        return StraightThrough.of(values, constant -> fakeQuantize(constant, operand));
     }
 }

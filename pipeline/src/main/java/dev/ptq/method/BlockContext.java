@@ -4,16 +4,22 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.WantedStatistics;
+import dev.ptq.format.Grid;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.model.Block;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
+import dev.ptq.model.LowRank;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.weights.Safetensors;
+import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -28,17 +34,27 @@ import org.jspecify.annotations.Nullable;
 
 /** One block, in full precision, while the methods of an experiment work on it one after the other. */
 public final class BlockContext {
+    /** In the metadata of learned parameters: raised when their names mean something else. */
+    private static final String VERSION = "version";
+
+    private static final String CURRENT = "2";
+
     private final Setting setting;
     private final long seed;
     private final NDManager owner;
     private final Optional<BlockSamples> samples;
     private final Map<String, NDArray> loaded;
-    private final Map<String, NDArray> factors = new LinkedHashMap<>();
-    private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
+    private final BlockPatch patch = new BlockPatch();
+    /** Weights as they will run, by path of the linear, where a method decided that. */
     private final Map<String, NDArray> rounded = new HashMap<>();
+    /** Weights before a part was taken out of them, by path of the linear. */
+    private final Map<String, NDArray> whole = new HashMap<>();
+
+    private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
     private final List<LayerReport> layers = new ArrayList<>();
     private final List<BlockReport> blocks = new ArrayList<>();
+    private final QuantizedInputs quantizedInputs = new QuantizedInputs();
     private Block block;
     private ActivationStatistics statistics;
     private boolean statisticsStale;
@@ -50,7 +66,12 @@ public final class BlockContext {
      *
      * @param wanted statistics that some step needs
      */
-    public record Setting(ModelConfig shape, QuantizationSettings quantization, WantedStatistics wanted) {}
+    public record Setting(ModelConfig shape, ModelFormats formats, WantedStatistics wanted) {
+        /** Without ranges that were found beforehand. */
+        public Setting(ModelConfig shape, QuantizationSettings quantization, WantedStatistics wanted) {
+            this(shape, ModelFormats.of(quantization, shape), wanted);
+        }
+    }
 
     /**
      * What was done to a layer.
@@ -134,7 +155,7 @@ public final class BlockContext {
     }
 
     /** The block in full precision, with what earlier methods did to it short of rounding. */
-    Block block() {
+    public Block block() {
         return block;
     }
 
@@ -149,21 +170,71 @@ public final class BlockContext {
                 .toList();
     }
 
-    QuantizationSettings quantization() {
-        return setting.quantization();
+    ModelFormats formats() {
+        return setting.formats();
     }
 
     BlockSamples samples() {
         return samples.orElseThrow(() -> new IllegalStateException("no samples for a method that needs them"));
     }
 
-    /** Statistics of the block as it is now: taken again after its weights were changed. */
+    /** Statistics of the model in full precision, of the block as it is now: taken again after its weights were changed. */
     ActivationStatistics statistics() {
         if (statisticsStale) {
-            statistics = samples().statistics(block, setting.wanted());
+            statistics = samples().statistics(block, samples().full(), setting.wanted());
             statisticsStale = false;
         }
         return statistics;
+    }
+
+    /** What a step needs to know of the input of a linear. */
+    ActivationStatistics statistics(Method step, LinearSpec linear) {
+        return switch (step.needs().inputs()) {
+            case FULL_PRECISION -> statistics();
+            case QUANTIZED -> quantizedInputs.ofBlock(step);
+            case TRUE_SEQUENTIAL -> quantizedInputs.behind(step, linear.hookPoint());
+        };
+    }
+
+    /** Statistics on the quantized path, taken once for each step, or for each step and hook point. */
+    private final class QuantizedInputs {
+        private final Map<List<Object>, ActivationStatistics> taken = new HashMap<>();
+
+        ActivationStatistics ofBlock(Method step) {
+            return taken.computeIfAbsent(List.of(step), key -> take(block, step));
+        }
+
+        /** With the linears of the hook points before as they will run. */
+        ActivationStatistics behind(Method step, HookPoint hookPoint) {
+            return taken.computeIfAbsent(List.of(step, hookPoint), key -> {
+                try (Block partly = runningBefore(hookPoint)) {
+                    return take(partly, step);
+                }
+            });
+        }
+
+        private ActivationStatistics take(Block running, Method step) {
+            List<LinearSpec> linears =
+                    block.linears().stream().map(Linear::spec).toList();
+            return samples()
+                    .statistics(
+                            running,
+                            samples().quantized(),
+                            WantedStatistics.of(step.needs().statistics(), linears, step::matches));
+        }
+
+        private Block runningBefore(HookPoint hookPoint) {
+            Block running = block.with(Map.of());
+            setting.formats().applyBefore(hookPoint, running);
+            for (Linear linear : running.linears()) {
+                LinearSpec spec = linear.spec();
+                if (spec.hookPoint().compareTo(hookPoint) < 0) {
+                    linear.replaceWeight(quantizedWeight(linear));
+                    patch.lowRank(spec.path()).ifPresent(linear::correct);
+                }
+            }
+            return running;
+        }
     }
 
     /** Statistics of the block as it is now, if a transformation made those of calibration void. */
@@ -183,21 +254,21 @@ public final class BlockContext {
 
     /** The weight of a linear as it will run: what a method made of it, or else rounded to nearest. */
     NDArray quantizedWeight(Linear linear) {
-        NDArray known = rounded.get(linear.spec().path() + ".weight");
-        return known != null
-                ? known
-                : quantization()
-                        .formats(linear.spec().weightName())
-                        .weight()
-                        .fakeQuantize(linear.weight(), Operand.WEIGHT);
+        NDArray known = rounded.get(linear.spec().path());
+        return known != null ? known : roundedToNearest(linear.spec(), linear.weight());
     }
 
-    /**
-     * Takes over the block's tensors after an equivalent transformation, and after rounding.
-     *
-     * @param quantized with the same names; empty where the weights are still to be rounded to nearest
-     */
-    void replace(Map<String, NDArray> transformed, Map<String, NDArray> quantized) {
+    /** Values that take the place of a weight, in its format. */
+    NDArray roundedToNearest(LinearSpec linear, NDArray values) {
+        return weightFormat(linear).fakeQuantize(values, Operand.WEIGHT);
+    }
+
+    private NumberFormat weightFormat(LinearSpec linear) {
+        return formats().of(linear).weight();
+    }
+
+    /** Takes over the block's tensors after an equivalent transformation. */
+    void transform(Map<String, NDArray> transformed) {
         Map<String, NDArray> before = block.tensors();
         transformed.forEach((name, tensor) -> {
             if (before.get(name) != tensor) {
@@ -206,17 +277,67 @@ public final class BlockContext {
                 wasTransformed = true;
             }
         });
+        block = block.with(transformed);
+    }
+
+    /** Takes over a weight that a method rounded. */
+    void round(Linear linear, Grid grid) {
+        NDArray values = grid.values(owner);
+        rounded.put(linear.spec().path(), values);
+        patch.round(linear.spec().path(), grid, relativeError(linear, values));
+    }
+
+    /** Takes a low-rank part out of a weight: what is left takes its place, and the path runs beside it from now on. */
+    void split(Linear linear, LowRank path) {
+        String name = linear.spec().path() + ".weight";
+        whole.put(linear.spec().path(), linear.weight());
+        try (NDArray product = path.a().matMul(path.b());
+                NDArray turned = product.transpose(1, 0)) {
+            NDArray rest = linear.weight().sub(turned);
+            rest.attach(owner);
+            block = block.with(Map.of(name, rest));
+        }
+        block.linear(linear.spec().path()).correct(path);
+        patch.correct(linear.spec().path(), path);
+    }
+
+    /** Takes over a path beside a rounded weight. */
+    void correct(Linear linear, LowRank path) {
+        patch.correct(linear.spec().path(), path);
+    }
+
+    /** {@code ||W - Wq|| / ||W||}, Frobenius, with {@code W} as transformed and before anything was taken out of it. */
+    private double relativeError(Linear linear, NDArray values) {
+        NDArray weight = whole.getOrDefault(linear.spec().path(), linear.weight());
+        try (NDArray error = linear.weight().sub(values)) {
+            double norm = NativeFloats.sumOfSquares(weight);
+            return norm == 0 ? 0 : Math.sqrt(NativeFloats.sumOfSquares(error) / norm);
+        }
+    }
+
+    /**
+     * Ends the work on the block: weights that were changed but not rounded are rounded to nearest.
+     *
+     * @return all that was left in it; its tensors live as long as the block
+     */
+    public BlockPatch finish() {
         for (Linear linear : block.linears()) {
             String name = linear.spec().path() + ".weight";
-            NDArray weight = quantized.get(name);
-            if (weight != null) {
-                if (weight != before.get(name)) {
-                    weight.attach(owner);
-                }
-                rounded.put(name, weight);
+            if (linear.weight() != loaded.get(name)
+                    && patch.grid(linear.spec().path()).isEmpty()) {
+                weightFormat(linear.spec())
+                        .fit(linear.weight(), Operand.WEIGHT)
+                        .ifPresentOrElse(grid -> round(linear, grid), () -> patch.change(name, linear.weight()));
             }
         }
-        block = block.with(transformed, false);
+        block.tensors().forEach((name, tensor) -> {
+            boolean ofLinear = block.linears().stream()
+                    .anyMatch(linear -> name.equals(linear.spec().path() + ".weight"));
+            if (!ofLinear && loaded.get(name) != tensor) {
+                patch.change(name, tensor);
+            }
+        });
+        return patch;
     }
 
     /** Keeps learned parameters, for the results and for later runs. */
@@ -228,10 +349,22 @@ public final class BlockContext {
         }
     }
 
+    /** Writes what was learned, if anything was: resuming reads it, and {@code parameters} of another run's step. */
+    public void writeParameters(Path file) throws IOException {
+        if (!parameters.isEmpty()) {
+            SafetensorsWriter.write(file, parameters, Map.of(VERSION, CURRENT));
+        }
+    }
+
     /** Gives parameters the values that an earlier run kept. */
     void restore(Training.Start start, String method, List<Parameter> learned) throws IOException {
         Path path = Path.of(start.path()).resolve(blockFile(block.index()));
         try (Safetensors file = Safetensors.open(path)) {
+            if (!CURRENT.equals(file.metadata().get(VERSION))) {
+                throw new IOException(path + ": written by version "
+                        + file.metadata().getOrDefault(VERSION, "1") + " of this layout, this program reads version "
+                        + CURRENT + "; train again, without parameters");
+            }
             for (Parameter parameter : learned) {
                 String name = method + "." + parameter.name();
                 Safetensors.Entry entry = file.entries().get(name);
@@ -262,43 +395,8 @@ public final class BlockContext {
         blocks.add(report);
     }
 
-    void correct(LinearSpec linear, NDArray a, NDArray b, LayerReport report) {
-        factors.put(linear.module() + ".A", a);
-        factors.put(linear.module() + ".B", b);
+    void report(LayerReport report) {
         layers.add(report);
-    }
-
-    /** The low-rank factors made so far, rounded: {@code <module>.A} and {@code <module>.B}. */
-    public Map<String, NDArray> factors() {
-        return factors;
-    }
-
-    /** The tensors that differ from the model's, as they will run, by the names of {@link Block#tensors}. */
-    public Map<String, NDArray> changed() {
-        Map<String, NDArray> changed = new LinkedHashMap<>(block.tensors());
-        changed.putAll(rounded);
-        changed.entrySet().removeIf(entry -> loaded.get(entry.getKey()) == entry.getValue());
-        return changed;
-    }
-
-    /**
-     * The relative errors of weights that a method rounded, by module, {@code ||W - Wq|| / ||W||} with {@code W} as
-     * transformed.
-     */
-    public Map<String, Double> roundingErrors() {
-        Map<String, Double> errors = new LinkedHashMap<>();
-        for (Linear linear : block.linears()) {
-            NDArray weight = rounded.get(linear.spec().path() + ".weight");
-            if (weight != null) {
-                try (NDManager scratch = owner.newSubManager()) {
-                    linear.weight().tempAttach(scratch);
-                    double norm = NativeFloats.sumOfSquares(linear.weight());
-                    double error = NativeFloats.sumOfSquares(linear.weight().sub(weight));
-                    errors.put(linear.spec().module(), norm == 0 ? 0 : Math.sqrt(error / norm));
-                }
-            }
-        }
-        return errors;
     }
 
     /** What was learned, {@code <method>.<name>}. */

@@ -1,15 +1,18 @@
 package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.format.Grid;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.model.Block;
 import dev.ptq.model.Linear;
-import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.ModelFormats;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Function;
 
 /**
@@ -28,16 +31,14 @@ final class BlockParametrization {
      */
     BlockParametrization(
             Block block,
-            QuantizationSettings quantization,
+            ModelFormats formats,
             List<? extends EquivalentTransform> transforms,
             Function<Linear, WeightRounding> rounding) {
         this.transforms = List.copyOf(transforms);
         for (Linear linear : block.linears()) {
             String name = linear.spec().path();
             roundings.put(name + ".weight", rounding.apply(linear));
-            biases.put(
-                    name + ".bias",
-                    quantization.formats(linear.spec().weightName()).bias());
+            biases.put(name + ".bias", formats.of(linear.spec()).bias());
         }
     }
 
@@ -58,6 +59,12 @@ final class BlockParametrization {
             }
         });
         return result;
+    }
+
+    /** Returns a transformed weight on its grid, if it has a format. */
+    Optional<Grid> grid(Linear linear) {
+        return Objects.requireNonNull(roundings.get(linear.spec().path() + ".weight"))
+                .grid(linear.weight());
     }
 
     /** All that is learned. */

@@ -7,8 +7,9 @@ import ai.djl.training.GradientCollector;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
-import dev.ptq.model.Operators;
 import dev.ptq.model.HiddenStates;
+import dev.ptq.model.Linear;
+import dev.ptq.model.Operators;
 import dev.ptq.tensor.AdamW;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Parallel;
@@ -73,9 +74,9 @@ final class BlockReconstruction implements AutoCloseable {
         this.training = training;
         this.manager = context.block().manager().newSubManager();
         this.original = context.block().tensors();
-        this.frozen = context.block().with(original, true);
+        this.frozen = context.block().with(original);
         if (training.quantizedActivations()) {
-            context.quantization().roundOperands(frozen);
+            context.formats().roundOperands(frozen);
         }
         this.augmented = training.augmented() ? samples.outputsOnQuantizedPath(context.block()) : null;
     }
@@ -102,8 +103,10 @@ final class BlockReconstruction implements AutoCloseable {
         try (NDManager scratch = manager.newSubManager()) {
             borrow(scratch);
             Map<String, NDArray> transformed = parametrization.transformed(original);
-            Map<String, NDArray> rounded = parametrization.rounded(transformed);
-            context.replace(transformed, rounded);
+            context.transform(transformed);
+            for (Linear linear : context.block().linears()) {
+                parametrization.grid(linear).ifPresent(grid -> context.round(linear, grid));
+            }
         }
         context.keep(method, parameters);
         context.report(new BlockContext.BlockReport(
@@ -234,7 +237,7 @@ final class BlockReconstruction implements AutoCloseable {
             moment = System.nanoTime();
             double value;
             NDArray loss;
-            try (Block block = frozen.with(tensors, true)) {
+            try (Block block = frozen.with(tensors)) {
                 loss = objective(scratch, block, Operators.differentiable(), chosen);
                 value = loss.getFloat();
             }
@@ -257,7 +260,8 @@ final class BlockReconstruction implements AutoCloseable {
         switch (training.loss()) {
             case SQUARED -> {}
             case SQUARED_SUM_OF_TOKENS ->
-                loss = loss.mul(NativeFloats.scalar(scratch, input.getShape().get(1)));
+                loss = loss.mul(
+                        NativeFloats.scalar(scratch, (float) input.getShape().get(1)));
             case SQUARED_AND_COSINE -> {
                 NDArray cosine = Torch.meanCosine(output, target).abs().maximum(NativeFloats.scalar(scratch, 1e-6f));
                 loss = loss.sub(cosine.log().mul(NativeFloats.scalar(scratch, (float) training.cosineWeight())));
@@ -295,7 +299,7 @@ final class BlockReconstruction implements AutoCloseable {
     /** The mean loss over all samples, by the kernels that run at the end. */
     private double loss(Map<String, NDArray> tensors) throws IOException {
         float[] losses = new float[samples.size()];
-        try (Block block = frozen.with(tensors, true)) {
+        try (Block block = frozen.with(tensors)) {
             int atOnce = BlockPass.atOnce(samples.target().batch(0).size());
             Parallel.forEachOfTensors(losses.length, atOnce, i -> {
                 try (NDManager scratch = manager.newSubManager()) {
@@ -316,11 +320,10 @@ final class BlockReconstruction implements AutoCloseable {
         List<EquivalentTransform> none = new ArrayList<>();
         BlockParametrization plain = new BlockParametrization(
                 context.block(),
-                context.quantization(),
+                context.formats(),
                 none,
-                linear -> WeightRounding.nearest(context.quantization()
-                        .formats(linear.spec().weightName())
-                        .weight()));
+                linear -> WeightRounding.nearest(
+                        context.formats().of(linear.spec()).weight()));
         return plain.rounded(new LinkedHashMap<>(original));
     }
 

@@ -81,8 +81,18 @@ public final class BlockSamples implements AutoCloseable {
         return pass.outputs(block, quantized, ActivationObserver.none());
     }
 
+    /** Inputs of the full-precision path. */
+    HiddenStates full() {
+        return full;
+    }
+
     /** Takes statistics of a block on the full-precision path. */
     public ActivationStatistics statistics(Block block, WantedStatistics wanted) {
+        return statistics(block, full, wanted);
+    }
+
+    /** Takes statistics of a block on one of the paths. */
+    ActivationStatistics statistics(Block block, HiddenStates inputs, WantedStatistics wanted) {
         try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted)) {
             for (int from = 0; from < size(); from += batchSize) {
                 int[] batch = new int[Math.min(batchSize, size() - from)];
@@ -90,7 +100,7 @@ public final class BlockSamples implements AutoCloseable {
                     batch[i] = from + i;
                 }
                 try (NDManager scratch = block.manager().newSubManager()) {
-                    pass.forward(block, together(scratch, full, batch), collector);
+                    pass.forward(block, together(scratch, inputs, batch), collector);
                 }
             }
             return collector.finished();

@@ -28,8 +28,7 @@ record Clipping(boolean learned, double init, double rate) {
 
     /** The rounding of a linear's weight. */
     WeightRounding rounding(BlockContext context, Linear linear) {
-        NumberFormat format =
-                context.quantization().formats(linear.spec().weightName()).weight();
+        NumberFormat format = context.formats().of(linear.spec()).weight();
         return learned && format instanceof IntegerFormat integer
                 ? new LearnedClipping(context.block().manager(), linear.spec(), integer, init, rate)
                 : WeightRounding.nearest(format);

@@ -76,8 +76,7 @@ record FlexRound(
 
     @Override
     public WeightRounding rounding(BlockContext context, Linear linear) {
-        NumberFormat format =
-                context.quantization().formats(linear.spec().weightName()).weight();
+        NumberFormat format = context.formats().of(linear.spec()).weight();
         return format instanceof IntegerFormat integer
                 ? new LearnedDivision(
                         context.block().manager(),

@@ -4,11 +4,13 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.nn.Activation;
+import dev.ptq.format.Grid;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.NativeFloats;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Rounding with a learned range: {@code sigmoid(upper) · max} to {@code sigmoid(lower) · min} of each group of weights.
@@ -37,6 +39,14 @@ final class LearnedClipping implements WeightRounding {
     @Override
     public NDArray round(NDArray weight) {
         return format.clipped(weight, Activation.sigmoid(upper.tensor()), Activation.sigmoid(lower.tensor()));
+    }
+
+    @Override
+    public Optional<Grid> grid(NDArray weight) {
+        try (NDArray upperShare = Activation.sigmoid(upper.tensor());
+                NDArray lowerShare = Activation.sigmoid(lower.tensor())) {
+            return Optional.of(format.clippedGrid(weight, upperShare, lowerShare));
+        }
     }
 
     @Override

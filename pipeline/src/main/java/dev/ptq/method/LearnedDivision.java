@@ -2,13 +2,16 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.NDScope;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.Grid;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.NativeFloats;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 
 /**
@@ -22,11 +25,44 @@ import java.util.SplittableRandom;
  * </ul>
  */
 final class LearnedDivision implements WeightRounding {
+    /** What of the log divisor is not the same for a whole row. */
+    private sealed interface Columns {
+        /** Returns the log divisor, given the part of each row. */
+        NDArray logDivisor(NDArray row);
+
+        List<Parameter> parameters();
+    }
+
+    private record Full(Parameter full) implements Columns {
+        @Override
+        public NDArray logDivisor(NDArray row) {
+            return full.tensor().add(row);
+        }
+
+        @Override
+        public List<Parameter> parameters() {
+            return List.of(full);
+        }
+    }
+
+    private record LowRank(Parameter column, Parameter left, Parameter right) implements Columns {
+        @Override
+        public NDArray logDivisor(NDArray row) {
+            NDArray sum = column.tensor().add(row);
+            return left.tensor().matMul(right.tensor()).add(sum);
+        }
+
+        @Override
+        public List<Parameter> parameters() {
+            return List.of(column, left, right);
+        }
+    }
+
     private final IntegerFormat format;
-    private final IntegerFormat.Grid grid;
+    private final IntegerFormat.Scales initial;
     private final Parameter step;
-    private final List<Parameter> factors = new ArrayList<>();
-    private final List<Parameter> sums = new ArrayList<>();
+    private final Parameter row;
+    private final Columns columns;
 
     /**
      * Starts at rounding to nearest.
@@ -44,22 +80,21 @@ final class LearnedDivision implements WeightRounding {
             double rate,
             long seed) {
         this.format = format;
-        grid = format.grid(weight);
-        grid.scale().attach(manager);
-        grid.zeroPoint().attach(manager);
+        initial = format.scales(weight);
+        initial.scale().attach(manager);
+        initial.zeroPoint().attach(manager);
         int out = linear.outFeatures();
         int in = linear.inFeatures();
         String name = linear.path();
-        step = new Parameter(name + ".step", manager.zeros(grid.scale().getShape()), rate);
-        sums.add(new Parameter(name + ".row", manager.zeros(new Shape(out, 1)), rate));
-        if (rank == 0) {
-            sums.add(new Parameter(name + ".full", manager.zeros(new Shape(out, in)), rate));
-        } else {
-            sums.add(new Parameter(name + ".column", manager.zeros(new Shape(1, in)), rate));
-            factors.add(new Parameter(name + ".left", manager.zeros(new Shape(out, rank)), rate));
-            // one factor must not start at zero, or neither gets a gradient
-            factors.add(new Parameter(name + ".right", uniform(manager, rank, in, seed), rate));
-        }
+        step = new Parameter(name + ".step", manager.zeros(initial.scale().getShape()), rate);
+        row = new Parameter(name + ".row", manager.zeros(new Shape(out, 1)), rate);
+        columns = rank == 0
+                ? new Full(new Parameter(name + ".full", manager.zeros(new Shape(out, in)), rate))
+                : new LowRank(
+                        new Parameter(name + ".column", manager.zeros(new Shape(1, in)), rate),
+                        new Parameter(name + ".left", manager.zeros(new Shape(out, rank)), rate),
+                        // one factor must not start at zero, or neither gets a gradient
+                        new Parameter(name + ".right", uniform(manager, rank, in, seed), rate));
     }
 
     /** Uniform in {@code ±1/√columns}, as a linear layer's weight usually starts. */
@@ -75,13 +110,30 @@ final class LearnedDivision implements WeightRounding {
 
     @Override
     public NDArray round(NDArray weight) {
-        NDArray log = sums.get(1).tensor().add(sums.get(0).tensor());
-        if (!factors.isEmpty()) {
-            log = factors.get(0).tensor().matMul(factors.get(1).tensor()).add(log);
+        NDArray scale = scale();
+        return format.divided(
+                weight,
+                scale,
+                initial.zeroPoint(),
+                divisor(scale, weight.getShape().get(1)));
+    }
+
+    @Override
+    public Optional<Grid> grid(NDArray weight) {
+        try (NDScope scope = new NDScope()) {
+            scope.suppressNotUsedWarning();
+            NDArray scale = scale();
+            NDArray divisor = divisor(scale, weight.getShape().get(1));
+            return Optional.of(format.dividedGrid(weight, scale, initial.zeroPoint(), divisor));
         }
-        NDArray scale = step.tensor().exp().mul(grid.scale());
-        NDArray divisor = log.exp().mul(perColumn(scale, weight.getShape().get(1)));
-        return format.divided(weight, scale, grid.zeroPoint(), divisor);
+    }
+
+    private NDArray scale() {
+        return step.tensor().exp().mul(initial.scale());
+    }
+
+    private NDArray divisor(NDArray scale, long inFeatures) {
+        return columns.logDivisor(row.tensor()).exp().mul(perColumn(scale, inFeatures));
     }
 
     /** Repeats a scale per group, {@code [outFeatures, groups]}, for the columns of each group, where there are several. */
@@ -99,9 +151,8 @@ final class LearnedDivision implements WeightRounding {
 
     @Override
     public List<Parameter> parameters() {
-        List<Parameter> all = new ArrayList<>(List.of(step));
-        all.addAll(sums);
-        all.addAll(factors);
+        List<Parameter> all = new ArrayList<>(List.of(step, row));
+        all.addAll(columns.parameters());
         return all;
     }
 }

@@ -1,6 +1,5 @@
 package dev.ptq.method;
 
-import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.NumberFormat;
@@ -12,6 +11,7 @@ import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -60,33 +60,18 @@ interface LearnedMethod extends Method {
     }
 
     @Override
-    default Set<Statistic> statistics() {
-        return transformation().statistics();
+    default Phase phase() {
+        return Phase.ROUND;
+    }
+
+    @Override
+    default Needs needs() {
+        return new Needs(transformation().statistics(), Inputs.FULL_PRECISION, Optional.of(training()));
     }
 
     @Override
     default Set<SmoothingMapping.Kind> transforms() {
         return transformation().kinds();
-    }
-
-    @Override
-    default boolean rounds() {
-        return true;
-    }
-
-    @Override
-    default boolean learns() {
-        return true;
-    }
-
-    @Override
-    default int trainingSteps(int samples) {
-        return training().steps(samples);
-    }
-
-    @Override
-    default int trainingBatch() {
-        return training().batchSize();
     }
 
     @Override
@@ -128,7 +113,7 @@ interface LearnedMethod extends Method {
     @Override
     default void apply(BlockContext context) throws IOException {
         BlockParametrization parametrization = new BlockParametrization(
-                context.block(), context.quantization(), transforms(context), linear -> rounding(context, linear));
+                context.block(), context.formats(), transforms(context), linear -> rounding(context, linear));
         try (BlockReconstruction reconstruction = new BlockReconstruction(context, parametrization, training())) {
             reconstruction.run(name());
         }

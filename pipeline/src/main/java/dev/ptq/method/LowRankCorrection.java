@@ -12,11 +12,14 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
+import dev.ptq.model.LowRankFormats;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -26,6 +29,8 @@ import java.util.regex.PatternSyntaxException;
  * LQER, L2QER and QERA: a low-rank path beside each linear that takes back most of its weight's quantization error. They
  * differ in the metric only. Sources: LQER (ICML 2024), QERA (ICLR 2025).
  *
+ * @param of what the path is made for
+ * @param inputs that statistics are taken from
  * @param metric in which the error is made small
  * @param rank of the path
  * @param factor format that both factors are rounded to
@@ -35,6 +40,8 @@ import java.util.regex.PatternSyntaxException;
  * @param singularValues whether all singular values of the error, and of the error in the metric, are kept
  */
 public record LowRankCorrection(
+        Of of,
+        Inputs inputs,
         Metric metric,
         int rank,
         NumberFormat factor,
@@ -50,6 +57,14 @@ public record LowRankCorrection(
 
     /** The format of factors that LQER has. */
     private static final String FACTOR = "format = 'mxint'\nbits = 8\nblock_size = [16, 1]";
+
+    /** What a path is made for. */
+    public enum Of {
+        /** The error that rounding leaves in a weight. */
+        ERROR,
+        /** The weight itself, before it is rounded; rounding then has the rest. */
+        WEIGHT
+    }
 
     /** In which the error is made small. */
     public enum Metric {
@@ -85,10 +100,16 @@ public record LowRankCorrection(
             table.problem("pattern", "expected a regular expression, got '" + pattern + "': " + e.getDescription());
             pattern = ".*";
         }
+        Map<String, Of> ofs = new LinkedHashMap<>();
+        ofs.put("error", Of.ERROR);
+        ofs.put("weight", Of.WEIGHT);
+        Of of = table.choice("of", ofs, "error");
+        Inputs inputs = metric.statistic.isPresent() ? Inputs.read(table) : Inputs.FULL_PRECISION;
         LowRankSolver solver = LowRankSolver.read(table);
         // to a solver that looks for the leading ones alone, all of them would be most of the work
         boolean singularValues = table.flag("singular_values", solver.kind() == LowRankSolver.Kind.EXACT);
-        return new LowRankCorrection(metric, rank, factor, productA, productB, pattern, solver, singularValues);
+        return new LowRankCorrection(
+                of, inputs, metric, rank, factor, productA, productB, pattern, solver, singularValues);
     }
 
     @Override
@@ -97,8 +118,13 @@ public record LowRankCorrection(
     }
 
     @Override
-    public Set<Statistic> statistics() {
-        return metric.statistic.map(Set::of).orElse(Set.of());
+    public Phase phase() {
+        return of == Of.WEIGHT ? Phase.SPLIT : Phase.CORRECT;
+    }
+
+    @Override
+    public Needs needs() {
+        return new Needs(metric.statistic.map(Set::of).orElse(Set.of()), inputs, Optional.empty());
     }
 
     @Override
@@ -135,11 +161,6 @@ public record LowRankCorrection(
         return linear.weightName().matches(pattern);
     }
 
-    /** The path that runs with these factors, beside a layer whose inputs have the format {@code activation}. */
-    public LowRank path(NDArray a, NDArray b, NumberFormat activation) {
-        return new LowRank(a, b, productA.orElse(activation), productB.orElse(activation));
-    }
-
     @Override
     public void apply(BlockContext context) throws IOException {
         for (Linear linear : context.block().linears()) {
@@ -157,27 +178,39 @@ public record LowRankCorrection(
             NDArray weight = linear.weight();
             weight.tempAttach(scratch);
             NDArray error = weight.sub(context.quantizedWeight(linear)).transpose(1, 0);
+            NDArray target = of == Of.WEIGHT ? weight.transpose(1, 0) : error;
             NDArray weights = weights(context, spec, scratch);
             LowRankSolver.Solution solution = isSquared()
-                    ? solver.solveSquared(error, weights, rank, context.seed(spec))
-                    : solver.solve(error, weights, rank, context.seed(spec));
+                    ? solver.solveSquared(target, weights, rank, context.seed(spec))
+                    : solver.solve(target, weights, rank, context.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
             double before = relative(error, weight);
-            double after = relative(error.sub(a.matMul(b)), weight);
+            double after = relative(remaining(context, linear, error, a.matMul(b)), weight);
             a.attach(owner);
             b.attach(owner);
             if (singularValues) {
-                keepSingularValues(context, spec, error, weights, solution);
+                keepSingularValues(context, spec, target, weights, solution);
+            }
+            LowRank path = new LowRank(a, b, new LowRankFormats(factor, productA, productB));
+            if (of == Of.WEIGHT) {
+                context.split(linear, path);
+            } else {
+                context.correct(linear, path);
             }
             double seconds = (System.nanoTime() - start) / 1e9;
-            context.correct(
-                    spec,
-                    a,
-                    b,
-                    new BlockContext.LayerReport(
-                            name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
+            context.report(new BlockContext.LayerReport(
+                    name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
         }
+    }
+
+    /** What is left of a weight's error, or what rounding to nearest would leave of the rest of a weight. */
+    private NDArray remaining(BlockContext context, Linear linear, NDArray error, NDArray product) {
+        if (of == Of.ERROR) {
+            return error.sub(product);
+        }
+        NDArray rest = linear.weight().sub(product.transpose(1, 0));
+        return rest.sub(context.roundedToNearest(linear.spec(), rest));
     }
 
     private void keepSingularValues(
@@ -211,11 +244,12 @@ public record LowRankCorrection(
             case MEAN_ABS ->
                 NativeFloats.of(
                         manager,
-                        normalized(context.statistics().of(spec, Statistic.MAX_BATCH_MEAN_ABS)),
+                        normalized(context.statistics(this, spec).of(spec, Statistic.MAX_BATCH_MEAN_ABS)),
                         spec.inFeatures());
             case SECOND_MOMENT ->
-                NativeFloats.of(manager, context.statistics().of(spec, Statistic.SECOND_MOMENT), spec.inFeatures());
-            case HESSIAN -> context.statistics().matrix(manager, spec, Statistic.HESSIAN);
+                NativeFloats.of(
+                        manager, context.statistics(this, spec).of(spec, Statistic.SECOND_MOMENT), spec.inFeatures());
+            case HESSIAN -> context.statistics(this, spec).matrix(manager, spec, Statistic.HESSIAN);
         };
         if (!NativeFloats.allFinite(weights)) {
             throw new IOException(spec.module() + ": the statistics of its input for " + name()

@@ -34,6 +34,11 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
     }
 
     @Override
+    public Optional<TestTimeAdaptation> adaptation(ConfigTable step) {
+        return step.table(TestTimeAdaptation.KEY).map(table -> new TestTimeAdaptation(adapted(table)));
+    }
+
+    @Override
     public String name() {
         return "lrquant";
     }

@@ -38,8 +38,13 @@ record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implement
     }
 
     @Override
-    public Set<Statistic> statistics() {
-        return Set.of(Statistic.ABS_MAX);
+    public Phase phase() {
+        return Phase.TRANSFORM;
+    }
+
+    @Override
+    public Needs needs() {
+        return Needs.of(Set.of(Statistic.ABS_MAX));
     }
 
     @Override
@@ -73,7 +78,7 @@ record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implement
             }
             Map<String, NDArray> smoothed = new LinkedHashMap<>(tensors);
             transforms.forEach(transform -> transform.apply(smoothed));
-            context.replace(smoothed, Map.of());
+            context.transform(smoothed);
             context.keep(name(), scales);
         }
     }

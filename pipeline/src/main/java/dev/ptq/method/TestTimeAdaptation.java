@@ -1,8 +1,6 @@
 package dev.ptq.method;
 
-import dev.ptq.config.ConfigTable;
 import java.nio.file.Path;
-import java.util.Optional;
 
 /**
  * Test-time adaptation: before a text is scored, the last block is trained on with the chunks of that text, from what
@@ -18,13 +16,6 @@ public record TestTimeAdaptation(LrQuant method) {
     /** What is to be said beside every figure. */
     public static final String NOTE = "transductive: uses unlabelled test inputs";
 
-    /** Reads the table that a step may have if its method can be trained on. */
-    public static Optional<TestTimeAdaptation> read(ConfigTable step, Method method) {
-        return method instanceof LrQuant trained
-                ? step.table(KEY).map(table -> new TestTimeAdaptation(trained.adapted(table)))
-                : Optional.empty();
-    }
-
     /**
      * Returns what trains a block on. It is made for one use: what its start holds is not among its settings.
      *
@@ -36,6 +27,6 @@ public record TestTimeAdaptation(LrQuant method) {
 
     /** Steps of training, for this many chunks. */
     public int steps(int chunks) {
-        return method.trainingSteps(chunks);
+        return method.training().steps(chunks);
     }
 }

@@ -30,7 +30,7 @@ import java.util.Optional;
  * @param onNonFinite what is done when the loss is no number
  * @param start parameters of an earlier run that this one starts from
  */
-record Training(
+public record Training(
         int epochs,
         int iterations,
         int batchSize,
@@ -46,7 +46,7 @@ record Training(
             "expected a folder of learned parameters, approximate/parameters of a run, got ";
 
     /** Between the quantized block's outputs and those of the full-precision path. */
-    enum Loss {
+    public enum Loss {
         /** Mean squared error. */
         SQUARED,
         /** The same summed over the tokens of a sequence. */
@@ -56,7 +56,7 @@ record Training(
     }
 
     /** What is done when the loss is no number. */
-    enum OnNonFinite {
+    public enum OnNonFinite {
         /** The run ends. */
         STOP,
         /** The block keeps the best parameters so far. */
@@ -68,7 +68,7 @@ record Training(
      *
      * @param sha256 of their contents
      */
-    record Start(String path, String sha256) {}
+    public record Start(String path, String sha256) {}
 
     /** Reads the keys of a method that counts epochs. */
     static Training readEpochs(ConfigTable table, Loss loss, double cosineWeight) {
@@ -150,7 +150,7 @@ record Training(
     }
 
     /** Steps of a block. */
-    int steps(int samples) {
+    public int steps(int samples) {
         return epochs > 0 ? epochs * stepsPerEpoch(samples) : iterations;
     }
 }

@@ -6,8 +6,6 @@ import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.Linear;
-import dev.ptq.model.LinearSpec;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import java.util.ArrayList;
@@ -185,8 +183,7 @@ record Transformation(
     private static Shift usual(BlockContext context) {
         boolean rounded = context.block().linears().stream()
                 .map(Linear::spec)
-                .map(LinearSpec::weightName)
-                .map(name -> context.quantization().formats(name).activation())
+                .map(linear -> context.formats().of(linear).activation())
                 .anyMatch(Predicate.not(NumberFormat::isNone));
         return context.shape().norms().bias() && rounded ? Shift.MID_RANGE : Shift.NONE;
     }

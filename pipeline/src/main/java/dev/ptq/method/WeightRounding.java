@@ -1,14 +1,24 @@
 package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.format.Grid;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import java.util.List;
+import java.util.Optional;
 
 /** How the weight of one linear is put on the grid of its format. */
 interface WeightRounding extends Learned {
     /** Returns the rounded weight, {@code [outFeatures, inFeatures]}; differentiable in weight and parameters. */
     NDArray round(NDArray weight);
+
+    /**
+     * Returns the grid whose values are those of {@link #round}, bit for bit but for the sign of zeros rounded to nearest;
+     * empty where the weight stays in float32.
+     *
+     * @param weight float32, as are the parameters
+     */
+    Optional<Grid> grid(NDArray weight);
 
     /** To the nearest value. */
     static WeightRounding nearest(NumberFormat format) {
@@ -16,6 +26,11 @@ interface WeightRounding extends Learned {
             @Override
             public NDArray round(NDArray weight) {
                 return format.isNone() ? weight : format.differentiable(weight, Operand.WEIGHT);
+            }
+
+            @Override
+            public Optional<Grid> grid(NDArray weight) {
+                return format.fit(weight, Operand.WEIGHT);
             }
 
             @Override

@@ -88,7 +88,10 @@ final class Attention {
         long kvHeads = key.getShape().get(1);
         NDArray grouped = q.reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
         NDArray scores = Torch.attentionProbabilities(
-                grouped, k.reshape(batch, kvHeads, 1, tokens, headDim), mask.get(), NativeFloats.scalar(query.getManager(), scoreDivisor));
+                grouped,
+                k.reshape(batch, kvHeads, 1, tokens, headDim),
+                mask.get(),
+                NativeFloats.scalar(query.getManager(), scoreDivisor));
         NDArray probabilities = Operators.differentiable().rounded(formats.probability(), scores, Operand.ACTIVATION);
         NDArray values = v.reshape(batch, kvHeads, 1, tokens, headDim);
         return join(probabilities.matMul(values).reshape(batch, heads, tokens, headDim));
@@ -97,7 +100,9 @@ final class Attention {
     /** Queries for the fused operators, which divide by {@code √headDim} whatever the scores' divisor is. */
     private static NDArray toBeDivided(NDArray query, float scoreDivisor) {
         float divided = (float) Math.sqrt((double) query.getShape().get(3));
-        return divided == scoreDivisor ? query : query.mul(NativeFloats.scalar(query.getManager(), divided / scoreDivisor));
+        return divided == scoreDivisor
+                ? query
+                : query.mul(NativeFloats.scalar(query.getManager(), divided / scoreDivisor));
     }
 
     /** Joins {@code [batch, heads, tokens, headDim]} to {@code [batch, tokens, heads · headDim]}. */

@@ -5,7 +5,6 @@ import ai.djl.ndarray.NDManager;
 import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** A decoder block in memory: its linears, its norms, and the formats of its attention products. */
@@ -45,7 +44,8 @@ public final class Block implements AutoCloseable {
 
     void add(Linear linear) {
         if (linears.putIfAbsent(linear.spec().path(), linear) != null) {
-            throw new IllegalStateException("block " + index + " has two linears " + linear.spec().path());
+            throw new IllegalStateException(
+                    "block " + index + " has two linears " + linear.spec().path());
         }
     }
 
@@ -56,7 +56,8 @@ public final class Block implements AutoCloseable {
         }
     }
 
-    Linear linear(String path) {
+    /** The linear at a path in the block. */
+    public Linear linear(String path) {
         return present(linears.get(path), path);
     }
 
@@ -111,14 +112,11 @@ public final class Block implements AutoCloseable {
      * Takes other tensors, by the names of {@link #tensors}; those that are not named stay. Beside those there may be
      * biases of linears that had none, a bias of an RMSNorm, {@code input_layernorm.bias}, and a matrix {@code
      * input_layernorm.matrix}, {@code [hiddenSize, hiddenSize]}, that a norm's output, a row per token, is multiplied by.
-     *
-     * @param onGrid the linears whose weights are on the grids of their formats already
      */
-    public void replace(Map<String, NDArray> tensors, Predicate<LinearSpec> onGrid) {
+    public void replace(Map<String, NDArray> tensors) {
         linears.forEach((path, linear) -> linear.replace(
                 tensors.getOrDefault(path + WEIGHT, linear.weight()),
-                tensors.getOrDefault(path + BIAS, linear.bias()),
-                onGrid.test(linear.spec())));
+                tensors.getOrDefault(path + BIAS, linear.bias())));
         tensors.forEach((name, tensor) -> {
             if (isMatrix(name)) {
                 matrices.put(parent(name), tensor);
@@ -137,14 +135,13 @@ public final class Block implements AutoCloseable {
      * their owner's; closing the new block leaves them, and this one, as they are.
      *
      * @param tensors as for {@link #replace}
-     * @param onGrid whether the weights of linears are on the grids of their formats already
      */
-    public Block with(Map<String, NDArray> tensors, boolean onGrid) {
+    public Block with(Map<String, NDArray> tensors) {
         Block other = new Block(index, manager.newSubManager());
         linears.values().forEach(linear -> other.add(linear.copy()));
         other.norms.putAll(norms);
         other.matrices.putAll(matrices);
-        other.replace(tensors, linear -> onGrid);
+        other.replace(tensors);
         other.attention = attention;
         return other;
     }

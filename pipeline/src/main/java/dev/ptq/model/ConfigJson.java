@@ -43,8 +43,7 @@ record ConfigJson(Path file, JsonNode json) {
             throw wrong(table, "expected an object, got " + settings);
         }
         double theta = number(table + ".rope_theta", number("rope_theta", 10000));
-        String type =
-                settings.path("rope_type").asString(settings.path("type").asString("default"));
+        String type = settings.path("rope_type").asString(settings.path("type").asString("default"));
         Rope.Scaling scaling = switch (type) {
             case "default" -> new Rope.Unscaled();
             case "linear" -> new Rope.Linear(required(table + ".factor"));
@@ -55,8 +54,7 @@ record ConfigJson(Path file, JsonNode json) {
                         required(table + ".high_freq_factor"),
                         (int) required(table + ".original_max_position_embeddings"));
             default ->
-                throw wrong(
-                        table + ".rope_type", "expected one of [default, linear, llama3], got \"" + type + "\"");
+                throw wrong(table + ".rope_type", "expected one of [default, linear, llama3], got \"" + type + "\"");
         };
         return new Rope(theta, scaling);
     }

@@ -10,6 +10,8 @@ import org.jspecify.annotations.Nullable;
 
 /** Operators that gradients pass: nothing is overwritten, and no scalar is left to the engine's own arithmetic. */
 final class DifferentiableOperators extends Operators {
+    static final DifferentiableOperators PLAIN = new DifferentiableOperators(UnaryOperator.identity());
+
     private final UnaryOperator<NDArray> dropout;
 
     DifferentiableOperators(UnaryOperator<NDArray> dropout) {

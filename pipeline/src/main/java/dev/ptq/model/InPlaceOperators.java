@@ -8,6 +8,10 @@ import org.jspecify.annotations.Nullable;
 
 /** Operators that take the memory of what they are given to keep. */
 final class InPlaceOperators extends Operators {
+    static final InPlaceOperators INSTANCE = new InPlaceOperators();
+
+    private InPlaceOperators() {}
+
     @Override
     NDArray add(NDArray own, NDArray values) {
         return own.addi(values);

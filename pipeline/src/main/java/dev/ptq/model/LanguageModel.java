@@ -76,6 +76,19 @@ public final class LanguageModel implements AutoCloseable {
         }
     }
 
+    /**
+     * The same model with other weights, under the names of {@link #weights}. It is closed by itself, and leaves what the
+     * weights are made of open.
+     */
+    public LanguageModel with(WeightSource others) {
+        return new LanguageModel(architecture, others);
+    }
+
+    /** The tensors, by the names that the family has for them. */
+    public WeightSource weights() {
+        return weights;
+    }
+
     /** The linears of all blocks that a model of this shape has, in order; no checkpoint is opened. */
     public static List<LinearSpec> linears(ModelConfig config) {
         Architecture architecture = Families.architecture(config);

@@ -4,7 +4,6 @@ import ai.djl.ndarray.NDArray;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
-import dev.ptq.tensor.Torch;
 import org.jspecify.annotations.Nullable;
 
 /** A linear layer of a loaded block: {@code y = x Wᵀ + b}, with the formats of its operands and its low-rank path. */
@@ -15,12 +14,11 @@ public final class Linear {
     private NumberFormat activation = new NoFormat();
     private NumberFormat output = new NoFormat();
     private @Nullable LowRank lowRank;
-    private boolean rounded;
 
     /**
      * Makes a full-precision layer.
      *
-     * @param weight {@code [outFeatures, inFeatures]}; this layer owns it and may round it in place
+     * @param weight {@code [outFeatures, inFeatures]}; this layer owns it
      * @param bias {@code [outFeatures]}, likewise
      */
     public Linear(LinearSpec spec, NDArray weight, @Nullable NDArray bias) {
@@ -43,15 +41,15 @@ public final class Linear {
         return bias;
     }
 
-    /**
-     * Takes other tensors of the same shapes.
-     *
-     * @param onGrid whether the weight is on the grid of its format already: {@link #quantize} then leaves it
-     */
-    public void replace(NDArray newWeight, @Nullable NDArray newBias, boolean onGrid) {
+    /** Takes other tensors of the same shapes. */
+    void replace(NDArray newWeight, @Nullable NDArray newBias) {
         weight = newWeight;
         bias = newBias;
-        rounded = onGrid;
+    }
+
+    /** Takes another weight of the same shape. */
+    public void replaceWeight(NDArray newWeight) {
+        weight = newWeight;
     }
 
     /** Returns a layer with the same tensors and formats. */
@@ -60,7 +58,6 @@ public final class Linear {
         copy.activation = activation;
         copy.output = output;
         copy.lowRank = lowRank;
-        copy.rounded = rounded;
         return copy;
     }
 
@@ -71,21 +68,18 @@ public final class Linear {
 
     /** Whether what flows through the layer is rounded. */
     boolean roundsActivations() {
-        return !activation.isNone() || !output.isNone() || (lowRank != null && lowRank.roundsActivations());
+        return !activation.isNone() || !output.isNone() || (lowRank != null && lowRank.roundsActivations(activation));
     }
 
-    /** Rounds weight and bias in place and sets the formats of inputs and outputs. */
+    /** Rounds the bias and sets the formats of inputs and outputs; the weight is as its source has it. */
     public void quantize(LinearFormats formats) {
-        if (!rounded) {
-            formats.weight().fakeQuantizeInPlace(weight, Operand.WEIGHT);
-        }
         if (bias != null) {
-            formats.bias().fakeQuantizeInPlace(bias, Operand.BIAS);
+            bias = formats.bias().fakeQuantize(bias, Operand.BIAS);
         }
         roundOperands(formats);
     }
 
-    /** Sets the formats of what flows through the layer, and leaves weight and bias. */
+    /** Sets the formats of what flows through the layer, and leaves the bias. */
     public void roundOperands(LinearFormats formats) {
         activation = formats.activation();
         output = formats.output();
@@ -100,7 +94,7 @@ public final class Linear {
     NDArray forward(NDArray input, Operators operators) {
         NDArray result = operators.linear(input, weight, bias);
         if (lowRank != null) {
-            result = operators.add(result, lowRank.forward(input, operators));
+            result = operators.add(result, lowRank.forward(input, activation, operators));
         }
         return operators.round(output, result, Operand.ACTIVATION);
     }

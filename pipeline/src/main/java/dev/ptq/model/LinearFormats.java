@@ -14,6 +14,11 @@ public record LinearFormats(NumberFormat weight, NumberFormat activation, Number
         this(weight, activation, bias, new NoFormat());
     }
 
+    /** The same with another format of inputs. */
+    LinearFormats withActivation(NumberFormat other) {
+        return new LinearFormats(weight, other, bias, output);
+    }
+
     /** Full precision. */
     public static LinearFormats none() {
         return new LinearFormats(new NoFormat(), new NoFormat(), new NoFormat());

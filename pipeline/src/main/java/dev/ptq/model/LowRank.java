@@ -11,31 +11,56 @@ import dev.ptq.format.Operand;
 public final class LowRank {
     private final NDArray a;
     private final NDArray b;
-    private final NumberFormat productA;
-    private final NumberFormat productB;
+    private final LowRankFormats formats;
 
     /**
      * Makes a path.
      *
      * @param a {@code [inFeatures, rank]}, already rounded to its format
      * @param b {@code [rank, outFeatures]}, likewise
-     * @param productA format of {@code x A}
-     * @param productB format of {@code (x A) B}
      */
-    public LowRank(NDArray a, NDArray b, NumberFormat productA, NumberFormat productB) {
+    public LowRank(NDArray a, NDArray b, LowRankFormats formats) {
         this.a = a;
         this.b = b;
-        this.productA = productA;
-        this.productB = productB;
+        this.formats = formats;
     }
 
-    /** Whether what flows through the path is rounded. */
-    boolean roundsActivations() {
-        return !(productA.isNone() && productB.isNone());
+    /** {@code [inFeatures, rank]}. */
+    public NDArray a() {
+        return a;
     }
 
-    NDArray forward(NDArray input, Operators operators) {
-        NDArray inner = operators.round(productA, input.matMul(a), Operand.ACTIVATION);
-        return operators.round(productB, inner.matMul(b), Operand.ACTIVATION);
+    /** {@code [rank, outFeatures]}. */
+    public NDArray b() {
+        return b;
+    }
+
+    /** Of factors and products. */
+    public LowRankFormats formats() {
+        return formats;
+    }
+
+    /** Storage of both factors, in bits. */
+    public double bits() {
+        return formats.factor().storageBits(a.getShape(), Operand.FACTOR)
+                + formats.factor().storageBits(b.getShape(), Operand.FACTOR);
+    }
+
+    /** Whether what flows through the path is rounded, beside a layer whose inputs have this format. */
+    boolean roundsActivations(NumberFormat activation) {
+        return !(productA(activation).isNone() && productB(activation).isNone());
+    }
+
+    private NumberFormat productA(NumberFormat activation) {
+        return formats.productA().orElseGet(activation::dynamic);
+    }
+
+    private NumberFormat productB(NumberFormat activation) {
+        return formats.productB().orElseGet(activation::dynamic);
+    }
+
+    NDArray forward(NDArray input, NumberFormat activation, Operators operators) {
+        NDArray inner = operators.round(productA(activation), input.matMul(a), Operand.ACTIVATION);
+        return operators.round(productB(activation), inner.matMul(b), Operand.ACTIVATION);
     }
 }

@@ -12,19 +12,16 @@ import org.jspecify.annotations.Nullable;
  * alone and is lost to it: the result may take its memory. All others stay as they are.
  */
 public abstract sealed class Operators permits InPlaceOperators, DifferentiableOperators {
-    private static final Operators IN_PLACE = new InPlaceOperators();
-    private static final Operators DIFFERENTIABLE = new DifferentiableOperators(UnaryOperator.identity());
-
     Operators() {}
 
     /** Those that run a model. */
     public static Operators inPlace() {
-        return IN_PLACE;
+        return InPlaceOperators.INSTANCE;
     }
 
     /** Those that training runs a block with: nothing is overwritten, and every operator has its derivative. */
     public static Operators differentiable() {
-        return DIFFERENTIABLE;
+        return DifferentiableOperators.PLAIN;
     }
 
     /** The same with something done to the outputs of attention and MLP before they enter the residual stream. */

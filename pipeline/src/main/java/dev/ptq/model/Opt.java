@@ -92,8 +92,20 @@ record Opt(ModelConfig config) implements Architecture {
                 linear(block, KEY, HookPoint.ATTENTION_IN, hidden, hidden, bias),
                 linear(block, VALUE, HookPoint.ATTENTION_IN, hidden, hidden, bias),
                 linear(block, OUTPUT, HookPoint.ATTENTION_OUT, hidden, hidden, bias),
-                linear(block, FIRST, HookPoint.MLP_IN, middle, hidden, config.mlp().bias()),
-                linear(block, SECOND, HookPoint.MLP_MID, hidden, middle, config.mlp().bias()));
+                linear(
+                        block,
+                        FIRST,
+                        HookPoint.MLP_IN,
+                        middle,
+                        hidden,
+                        config.mlp().bias()),
+                linear(
+                        block,
+                        SECOND,
+                        HookPoint.MLP_MID,
+                        hidden,
+                        middle,
+                        config.mlp().bias()));
     }
 
     @Override
@@ -222,8 +234,8 @@ record Opt(ModelConfig config) implements Architecture {
     public NDArray finish(NDArray hidden, Function<String, NDArray> outer) {
         NDArray finished = hidden;
         if (config.norms().last()) {
-            finished = Torch.layerNorm(
-                    finished, outer.apply(FINAL_NORM + ".weight"), outer.apply(FINAL_NORM + ".bias"));
+            finished =
+                    Torch.layerNorm(finished, outer.apply(FINAL_NORM + ".weight"), outer.apply(FINAL_NORM + ".bias"));
         }
         return isNarrow() ? Torch.linear(finished, outer.apply(PROJECT_OUT)) : finished;
     }

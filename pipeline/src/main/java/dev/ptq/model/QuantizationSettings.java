@@ -5,7 +5,7 @@ import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
-import dev.ptq.format.StaticIntegerFormat;
+import dev.ptq.format.StaticFormat;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -97,7 +97,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     /** Left out, a bias is rounded as activations are where these are block floating point. */
     private static NumberFormat biasBeside(NumberFormat activation) {
-        return activation instanceof BlockFloatFormat ? activation : new NoFormat();
+        return activation.dynamic() instanceof BlockFloatFormat blocks ? blocks : new NoFormat();
     }
 
     /** Reports to {@code table} the overrides that match none of these linears. */
@@ -146,45 +146,14 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     /** Whether inputs of some linears have a range that is found beforehand. */
     public boolean hasStaticActivations() {
-        return linear.activation() instanceof StaticIntegerFormat
+        return linear.activation() instanceof StaticFormat
                 || overrides.stream()
                         .flatMap(override -> override.activation().stream())
-                        .anyMatch(StaticIntegerFormat.class::isInstance);
-    }
-
-    /** The same settings with the range of a linear's input, where that is to be found beforehand. */
-    public QuantizationSettings withActivationRange(LinearSpec linear, StaticIntegerFormat.Bounds range) {
-        if (!(formats(linear.weightName()).activation() instanceof StaticIntegerFormat format)) {
-            return this;
-        }
-        List<FormatOverride> more = new ArrayList<>(overrides);
-        more.add(new FormatOverride(
-                Pattern.quote(linear.weightName()),
-                Optional.empty(),
-                Optional.of(format.withBounds(range.low(), range.high())),
-                Optional.empty(),
-                Optional.empty()));
-        return new QuantizationSettings(this.linear, attention, more);
+                        .anyMatch(StaticFormat.class::isInstance);
     }
 
     /** Whether nothing is rounded. */
     public boolean isNone() {
         return equals(none());
-    }
-
-    /** Rounds a block's weights and biases in place and sets the formats of its other operands. */
-    public void applyTo(Block block) {
-        for (Linear each : block.linears()) {
-            each.quantize(formats(each.spec().weightName()));
-        }
-        block.quantizeAttention(attention);
-    }
-
-    /** Sets the formats of what flows through a block, and leaves its weights and biases. */
-    public void roundOperands(Block block) {
-        for (Linear each : block.linears()) {
-            each.roundOperands(formats(each.spec().weightName()));
-        }
-        block.quantizeAttention(attention);
     }
 }

@@ -1,5 +1,8 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.ApproximatedColumn;
+import dev.ptq.artifact.QuantizedColumn;
+import dev.ptq.artifact.RunFiles;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -41,10 +44,12 @@ final class ErrorMapSection {
 
     private void read(ResultRow row) {
         try {
-            Map<LinearName, Double> before =
-                    new LinkedHashMap<>(LayerTable.column(row.folder(), "quantize", "relative_error"));
-            LayerTable.column(row.folder(), "approximate", "error_before").forEach(before::putIfAbsent);
-            Map<LinearName, Double> after = LayerTable.column(row.folder(), "approximate", "error_after");
+            Map<LinearName, Double> before = new LinkedHashMap<>(
+                    LayerTable.column(row.folder(), RunFiles.QUANTIZE, QuantizedColumn.RELATIVE_ERROR));
+            LayerTable.column(row.folder(), RunFiles.APPROXIMATE, ApproximatedColumn.ERROR_BEFORE)
+                    .forEach(before::putIfAbsent);
+            Map<LinearName, Double> after =
+                    LayerTable.column(row.folder(), RunFiles.APPROXIMATE, ApproximatedColumn.ERROR_AFTER);
             if (!before.isEmpty()) {
                 runs.add(new Maps(row.run(), before, after));
             }
@@ -58,7 +63,7 @@ final class ErrorMapSection {
         String title = "Weight errors by block and linear";
         Html html = new Html();
         if (runs.isEmpty()) {
-            html.element("p", "No table: no run has layers.csv of its stages.", "class", "note");
+            html.element("p", "No table: no run has " + RunFiles.LAYERS + " of its stages.", "class", "note");
         } else {
             html.element(
                     "p",

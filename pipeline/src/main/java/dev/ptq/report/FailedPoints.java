@@ -1,5 +1,7 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.PointState;
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.TomlWriter;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -13,7 +15,7 @@ import tools.jackson.databind.JsonNode;
 
 /** {@code sweep.json}: what became of the points of a sweep. Only those that failed are read; runs speak for themselves. */
 final class FailedPoints {
-    static final String NAME = "sweep.json";
+    private static final String FAILED = PointState.FAILED.toString();
 
     /**
      * A point without results.
@@ -29,17 +31,17 @@ final class FailedPoints {
         Map<String, JsonNode> sweep = JsonObject.object(file);
         JsonNode points = sweep.get("points");
         if (points == null || !points.isArray()) {
-            throw new IOException(NAME + ": expected a list of points");
+            throw new IOException(RunFiles.SWEEP + ": expected a list of points");
         }
         for (JsonNode point : points) {
             Map<String, JsonNode> fields = JsonObject.members(point);
             String name = text(fields, "name");
             String state = text(fields, "state");
             String error = text(fields, "error");
-            if (!name.isEmpty() && (state.equals("failed") || !error.isEmpty())) {
+            if (!name.isEmpty() && (state.equals(FAILED) || !error.isEmpty())) {
                 failures.add(new Failure(
                         name,
-                        state.isEmpty() ? "failed" : state,
+                        state.isEmpty() ? FAILED : state,
                         error.isEmpty() ? "failed, no reason given" : error,
                         changes(sweep.get("set"), fields.get("set"))));
             }

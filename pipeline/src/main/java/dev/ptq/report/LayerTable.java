@@ -1,5 +1,8 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.QuantizedColumn;
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.TableColumn;
 import dev.ptq.run.SmallFile;
 import java.io.IOException;
 import java.io.StringReader;
@@ -17,9 +20,7 @@ import org.apache.commons.csv.CSVRecord;
 
 /** {@code layers.csv} of a stage: a number for each linear. */
 final class LayerTable {
-    static final String FILE = "layers.csv";
-
-    private static final String MODULE = "module";
+    private static final String MODULE = QuantizedColumn.MODULE.label();
     private static final int MOST_BYTES = 4 << 20;
 
     private LayerTable() {}
@@ -30,9 +31,9 @@ final class LayerTable {
      * @param stage the folder of the file in the run's
      * @return nothing if there is no such file
      */
-    static Map<LinearName, Double> column(Path run, String stage, String column) throws IOException {
+    static Map<LinearName, Double> column(Path run, String stage, TableColumn column) throws IOException {
         Path folder = run.resolve(stage);
-        Path file = folder.resolve(FILE);
+        Path file = folder.resolve(RunFiles.LAYERS);
         Map<LinearName, Double> values = new LinkedHashMap<>();
         if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) || !Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
             return values;
@@ -42,15 +43,17 @@ final class LayerTable {
                 .setHeader()
                 .setSkipHeaderRecord(true)
                 .get();
-        String text = new String(SmallFile.read(file, stage + "/" + FILE, MOST_BYTES), StandardCharsets.UTF_8);
+        String text =
+                new String(SmallFile.read(file, stage + "/" + RunFiles.LAYERS, MOST_BYTES), StandardCharsets.UTF_8);
         try (CSVParser parser = CSVParser.parse(new StringReader(text), format)) {
             for (CSVRecord row : parser) {
                 Optional<LinearName> linear = LinearName.of(row.get(MODULE));
-                double value = Double.parseDouble(row.get(column));
+                double value = Double.parseDouble(row.get(column.label()));
                 linear.ifPresent(found -> values.put(found, value));
             }
         } catch (UncheckedIOException | IllegalArgumentException | IllegalStateException e) {
-            throw new IOException(stage + "/" + FILE + ": expected a table of module and " + column, e);
+            throw new IOException(
+                    stage + "/" + RunFiles.LAYERS + ": expected a table of module and " + column.label(), e);
         }
         return values;
     }

@@ -1,11 +1,20 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.MetricName.Condition;
+import dev.ptq.artifact.MetricName.OfTask;
+import dev.ptq.artifact.MetricName.OfText;
+import dev.ptq.artifact.TaskCondition;
+import dev.ptq.artifact.TextCondition;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import tools.jackson.databind.JsonNode;
@@ -20,12 +29,12 @@ final class LqerFiles {
     private static final Pattern HARNESS = Pattern.compile("(?<name>.*harness_results.*)\\.json");
     private static final String FIRST_HARNESS = "harness_results";
 
-    /** What is measured, and under what conditions, in the file's words and in ours. */
-    private static final Map<String, String> PERPLEXITY_KEYS = Map.of(
-            "loss", "/loss",
-            "num_samples", "/chunks",
-            "seq_len", "/seq_len",
-            "batch_size", "/batch_size");
+    /** What is measured, and under what conditions, in the file's words and in ours; in alphabetical order. */
+    private static final Map<String, Function<String, MetricName>> PERPLEXITY_KEYS = new TreeMap<>(Map.of(
+            "loss", text -> new OfText(text, Metric.LOSS),
+            "num_samples", text -> new Condition(text, TextCondition.CHUNKS),
+            "seq_len", text -> new Condition(text, TextCondition.SEQ_LEN),
+            "batch_size", text -> new Condition(text, TextCondition.BATCH_SIZE)));
 
     private LqerFiles() {}
 
@@ -60,15 +69,12 @@ final class LqerFiles {
 
     private static Map<String, Object> perplexity(String text, Map<String, JsonNode> content) {
         Map<String, Object> metrics = new LinkedHashMap<>();
-        String name = "perplexity/" + text;
         number(content, "perplexity").ifPresent(value -> {
-            metrics.put(name, value);
-            metrics.put(name + "/protocol", "lqer");
+            metrics.put(new OfText(text, Metric.PERPLEXITY).key(), value);
+            metrics.put(new Condition(text, TextCondition.PROTOCOL).key(), "lqer");
         });
-        PERPLEXITY_KEYS.keySet().stream()
-                .sorted()
-                .forEach(key ->
-                        number(content, key).ifPresent(value -> metrics.put(name + PERPLEXITY_KEYS.get(key), value)));
+        PERPLEXITY_KEYS.forEach((key, name) -> number(content, key)
+                .ifPresent(value -> metrics.put(name.apply(text).key(), value)));
         return metrics;
     }
 
@@ -84,14 +90,16 @@ final class LqerFiles {
             for (String key : scores.keySet()) {
                 if (!newer || key.contains(",")) {
                     number(scores, key)
-                            .ifPresent(value -> metrics.put(task + "/" + key.replaceFirst(",none$", ""), value));
+                            .ifPresent(value ->
+                                    metrics.put(new OfTask(task, key.replaceFirst(",none$", "")).key(), value));
                 }
             }
             number(shots, task)
                     .or(() -> number(config, "num_fewshot"))
-                    .ifPresent(value -> metrics.put(task + "/num_fewshot", value));
-            number(config, "limit").ifPresent(value -> metrics.put(task + "/limit", value));
-            number(versions, task).ifPresent(value -> metrics.put(task + "/version", value));
+                    .ifPresent(value -> metrics.put(new OfTask(task, TaskCondition.NUM_FEWSHOT).key(), value));
+            number(config, "limit").ifPresent(value -> metrics.put(new OfTask(task, TaskCondition.LIMIT).key(), value));
+            number(versions, task)
+                    .ifPresent(value -> metrics.put(new OfTask(task, TaskCondition.VERSION).key(), value));
         });
         return metrics;
     }

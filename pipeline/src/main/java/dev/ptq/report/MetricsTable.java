@@ -1,7 +1,14 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.Direction;
+import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.TaskCondition;
+import dev.ptq.artifact.TextCondition;
+import dev.ptq.artifact.Unit;
+import dev.ptq.artifact.Variant;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -9,150 +16,145 @@ import java.util.Set;
 
 /** The metrics of one run as tables for a terminal. */
 public final class MetricsTable {
-    /** What was adapted to the text itself is never shown without a mark. */
-    private static final String ADAPTED = "adapted *";
+    private static final List<Variant> BASELINES_AND_RUN =
+            List.of(Variant.FULL_PRECISION, Variant.ROUND_TO_NEAREST, Variant.QUANTIZED);
 
-    /** Variants that are compared with full precision: what their metrics start with, what they are called. */
-    private static final Map<String, String> COMPARED = new LinkedHashMap<>();
+    private final Map<MetricName, Object> metrics;
+    private final List<String> texts;
 
-    static {
-        COMPARED.put("round_to_nearest/", "round to nearest");
-        COMPARED.put("", "this run");
-        COMPARED.put("adapted/", ADAPTED);
+    private MetricsTable(Map<MetricName, Object> metrics) {
+        this.metrics = metrics;
+        this.texts = MetricName.texts(metrics.keySet());
     }
 
-    private MetricsTable() {}
-
     /**
-     * Renders flat metrics: a row for each text with all variants side by side, then what separates the variants with
+     * Renders metrics: a row for each text with all variants side by side, then what separates the variants with
      * intervals, text by text, then what does not belong to a text.
      */
-    public static String render(Map<String, Object> metrics) {
-        List<String> texts = metrics.keySet().stream()
-                .filter(key -> key.startsWith("perplexity/"))
-                .map(key -> key.substring(key.indexOf('/') + 1))
-                .filter(name -> name.indexOf('/') < 0)
-                .toList();
+    public static String render(Map<MetricName, Object> metrics) {
+        return new MetricsTable(metrics).render();
+    }
+
+    private String render() {
         StringBuilder text = new StringBuilder();
         if (!texts.isEmpty()) {
-            List<String[]> perplexities = perplexities(metrics, texts);
+            List<String[]> perplexities = perplexities();
             text.append(TextTable.render(perplexities, Set.of(0, perplexities.get(0).length - 1)));
-            notes(metrics, texts).forEach(note -> text.append("* ").append(note).append(System.lineSeparator()));
-            List<String[]> measures = measures(metrics, texts);
-            if (measures.size() > 1) {
-                text.append(System.lineSeparator()).append(TextTable.render(measures, Set.of(0)));
-            }
+            notes().forEach(note -> text.append("* ").append(note).append(System.lineSeparator()));
+            append(text, measures("by token", Metric.Basis.TOKENS));
+            append(text, measures("by word and byte", Metric.Basis.WORDS_AND_BYTES));
         }
-        List<String[]> differences = differences(metrics, texts);
+        List<String[]> differences = differences();
         if (differences.size() > 1) {
-            text.append(System.lineSeparator());
-            text.append(TextTable.render(differences, Set.of(0)));
+            append(text, differences);
             text.append("intervals: paired bootstrap over chunks; loss in nats per token")
                     .append(System.lineSeparator())
                     .append(System.lineSeparator());
         }
-        List<String[]> divergences = divergences(metrics, texts);
+        List<String[]> divergences = divergences();
         if (divergences.size() > 1) {
             text.append(TextTable.render(divergences, Set.of(0))).append(System.lineSeparator());
         }
-        List<String[]> tasks = tasks(metrics);
+        List<String[]> tasks = tasks();
         if (tasks.size() > 1) {
             text.append(TextTable.render(tasks, Set.of(0, 1))).append(System.lineSeparator());
         }
-        text.append(String.format(Locale.ROOT, "bits per weight: %s%n", number(metrics, "bits_per_weight", "%.3f")));
+        text.append(String.format(
+                Locale.ROOT,
+                "bits per weight: %s%n",
+                number(new MetricName.OfWeights(Metric.BITS_PER_WEIGHT), "%.3f")));
         return text.toString();
     }
 
-    private static List<String[]> perplexities(Map<String, Object> metrics, List<String> texts) {
-        boolean adapted = texts.stream().anyMatch(name -> metrics.containsKey("adapted/perplexity/" + name));
-        List<String[]> rows = new ArrayList<>();
-        List<String> header = new ArrayList<>(List.of(
-                "perplexity",
-                "full precision",
-                "round to nearest",
-                "this run",
-                "loss recovered",
-                "protocol",
-                "tokens",
-                "BOS",
-                "text"));
-        if (adapted) {
-            header.add(4, ADAPTED);
+    /** Adds a table that has rows below its header, after an empty line. */
+    private static void append(StringBuilder text, List<String[]> rows) {
+        if (rows.size() > 1) {
+            text.append(System.lineSeparator()).append(TextTable.render(rows, Set.of(0)));
         }
+    }
+
+    /** What a variant is called; what was adapted to the text itself is never shown without a mark. */
+    private static String title(Variant variant) {
+        return switch (variant) {
+            case FULL_PRECISION -> "full precision";
+            case ROUND_TO_NEAREST -> "round to nearest";
+            case QUANTIZED -> "this run";
+            case ADAPTED -> "adapted *";
+        };
+    }
+
+    private List<String[]> perplexities() {
+        boolean adapted = texts.stream().anyMatch(text -> has(Variant.ADAPTED, text, Metric.PERPLEXITY));
+        List<Variant> variants = adapted ? List.of(Variant.values()) : BASELINES_AND_RUN;
+        List<String[]> rows = new ArrayList<>();
+        List<String> header = new ArrayList<>(List.of(Metric.PERPLEXITY.title()));
+        variants.forEach(variant -> header.add(title(variant)));
+        header.addAll(List.of(Metric.LOSS_RECOVERED.title(), "protocol", "tokens", "BOS", "text"));
         rows.add(header.toArray(String[]::new));
-        for (String name : texts) {
-            String key = "perplexity/" + name;
-            List<String> row = new ArrayList<>(List.of(
-                    name,
-                    number(metrics, "full_precision/" + key, "%.4f"),
-                    number(metrics, "round_to_nearest/" + key, "%.4f"),
-                    number(metrics, key, "%.4f"),
-                    number(metrics, "loss_recovered/" + name, "%.3f"),
-                    metrics.get(key + "/protocol") + " " + metrics.get(key + "/seq_len"),
-                    String.valueOf(metrics.get(key + "/tokens")),
-                    word(metrics, key + "/bos"),
-                    word(metrics, key + "/dataset")));
-            if (adapted) {
-                row.add(4, number(metrics, "adapted/" + key, "%.4f"));
-            }
+        for (String text : texts) {
+            List<String> row = new ArrayList<>(List.of(text));
+            variants.forEach(variant -> row.add(number(variant, text, Metric.PERPLEXITY)));
+            row.add(number(new MetricName.LossRecovered(text), "%.3f"));
+            row.add(condition(text, TextCondition.PROTOCOL) + " " + condition(text, TextCondition.SEQ_LEN));
+            row.add(condition(text, TextCondition.TOKENS));
+            row.add(word(new MetricName.Condition(text, TextCondition.BOS)));
+            row.add(word(new MetricName.Condition(text, TextCondition.DATASET)));
             rows.add(row.toArray(String[]::new));
         }
         return rows;
     }
 
     /** What is to be said of figures with a mark. */
-    private static List<String> notes(Map<String, Object> metrics, List<String> texts) {
+    private List<String> notes() {
         return texts.stream()
-                .map(name -> word(metrics, "adapted/perplexity/" + name + "/note"))
+                .map(text -> word(new MetricName.Condition(Variant.ADAPTED, text, TextCondition.NOTE)))
                 .filter(note -> !note.equals("-"))
                 .distinct()
                 .toList();
     }
 
-    /** What does not depend on the tokenizer, where a protocol gives it. */
-    private static List<String[]> measures(Map<String, Object> metrics, List<String> texts) {
+    /** A row for each text and each metric of a kind that it has; perplexity and loss have tables of their own. */
+    private List<String[]> measures(String title, Metric.Basis basis) {
         List<String[]> rows = new ArrayList<>();
-        rows.add(new String[] {"by word and byte", "full precision", "round to nearest", "this run"});
-        for (String name : texts) {
-            for (String measure : List.of("word_perplexity", "byte_perplexity", "bits_per_byte")) {
-                String key = "perplexity/" + name + "/" + measure;
-                if (metrics.containsKey(key)) {
-                    rows.add(new String[] {
-                        name + ", " + measure.replace('_', ' '),
-                        number(metrics, "full_precision/" + key, "%.4f"),
-                        number(metrics, "round_to_nearest/" + key, "%.4f"),
-                        number(metrics, key, "%.4f")
-                    });
+        List<String> header = new ArrayList<>(List.of(title));
+        BASELINES_AND_RUN.forEach(variant -> header.add(title(variant)));
+        rows.add(header.toArray(String[]::new));
+        for (String text : texts) {
+            for (Metric metric : metrics(basis)) {
+                if (metric != Metric.PERPLEXITY && metric != Metric.LOSS && has(Variant.QUANTIZED, text, metric)) {
+                    List<String> row = new ArrayList<>(List.of(text + ", " + metric.title()));
+                    BASELINES_AND_RUN.forEach(variant -> row.add(number(variant, text, metric)));
+                    rows.add(row.toArray(String[]::new));
                 }
             }
         }
         return rows;
     }
 
+    private static List<Metric> metrics(Metric.Basis basis) {
+        return Arrays.stream(Metric.values())
+                .filter(metric -> metric.basis() == basis)
+                .toList();
+    }
+
     /** A header, and for each text that has any a line of its own and the differences between its variants. */
-    private static List<String[]> differences(Map<String, Object> metrics, List<String> texts) {
+    private List<String[]> differences() {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {"difference in", "loss", "95 % interval", "perplexity", ""});
-        for (String name : texts) {
-            String own = "perplexity/" + name;
+        for (String text : texts) {
             List<String[]> found = new ArrayList<>();
-            difference(
-                    found,
-                    metrics,
-                    "round to nearest over full precision",
-                    "round_to_nearest/" + own + "/loss_over/full_precision");
-            difference(found, metrics, "this run over full precision", own + "/loss_over/full_precision");
-            difference(found, metrics, "this run over round to nearest", own + "/loss_over/round_to_nearest");
-            difference(
-                    found, metrics, ADAPTED + " over full precision", "adapted/" + own + "/loss_over/full_precision");
-            difference(found, metrics, ADAPTED + " over this run", "adapted/" + own + "/loss_over/quantized");
+            difference(found, text, Variant.ROUND_TO_NEAREST, Variant.FULL_PRECISION);
+            difference(found, text, Variant.QUANTIZED, Variant.FULL_PRECISION);
+            difference(found, text, Variant.QUANTIZED, Variant.ROUND_TO_NEAREST);
+            difference(found, text, Variant.ADAPTED, Variant.FULL_PRECISION);
+            difference(found, text, Variant.ADAPTED, Variant.QUANTIZED);
             if (!found.isEmpty()) {
-                String chunks = number(metrics, own + "/chunks", "%.0f");
-                rows.add(new String[] {name + ", " + chunks + (chunks.equals("1") ? " chunk" : " chunks")});
+                String chunks = number(new MetricName.Condition(text, TextCondition.CHUNKS), "%.0f");
+                rows.add(new String[] {text + ", " + chunks + (chunks.equals("1") ? " chunk" : " chunks")});
                 rows.addAll(found);
-                String share = "loss_recovered/" + name;
+                MetricName share = new MetricName.LossRecovered(text);
                 if (metrics.containsKey(share)) {
-                    rows.add(row(metrics, "loss recovered", share, "%.3f", ""));
+                    rows.add(row(Metric.LOSS_RECOVERED.title(), share, "%.3f", ""));
                 }
             }
         }
@@ -160,18 +162,22 @@ public final class MetricsTable {
     }
 
     /** How the predictions of each variant differ from those in full precision, where that was asked for. */
-    private static List<String[]> divergences(Map<String, Object> metrics, List<String> texts) {
+    private List<String[]> divergences() {
+        List<Metric> shown = metrics(Metric.Basis.REFERENCE).stream()
+                .filter(metric -> texts.stream()
+                        .anyMatch(text ->
+                                Arrays.stream(Variant.values()).anyMatch(variant -> has(variant, text, metric))))
+                .toList();
         List<String[]> rows = new ArrayList<>();
-        rows.add(new String[] {"against full precision", "KL divergence", "top-1 agreement"});
-        for (String name : texts) {
-            for (Map.Entry<String, String> variant : COMPARED.entrySet()) {
-                String key = variant.getKey() + "perplexity/" + name;
-                if (metrics.get(key + "/top1_agreement") instanceof Number share) {
-                    rows.add(new String[] {
-                        name + ", " + variant.getValue(),
-                        number(metrics, key + "/kl_divergence", "%.5f"),
-                        String.format(Locale.ROOT, "%.2f %%", 100 * share.doubleValue())
-                    });
+        List<String> header = new ArrayList<>(List.of("against full precision"));
+        shown.forEach(metric -> header.add(metric.title()));
+        rows.add(header.toArray(String[]::new));
+        for (String text : texts) {
+            for (Variant variant : Variant.values()) {
+                if (shown.stream().anyMatch(metric -> has(variant, text, metric))) {
+                    List<String> row = new ArrayList<>(List.of(text + ", " + title(variant)));
+                    shown.forEach(metric -> row.add(number(variant, text, metric)));
+                    rows.add(row.toArray(String[]::new));
                 }
             }
         }
@@ -179,70 +185,99 @@ public final class MetricsTable {
     }
 
     /** A row for each metric of each task or group that was asked for by name. */
-    private static List<String[]> tasks(Map<String, Object> metrics) {
+    private List<String[]> tasks() {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {
             "task",
             "metric",
-            "full precision",
-            "round to nearest",
-            "this run",
+            title(Variant.FULL_PRECISION),
+            title(Variant.ROUND_TO_NEAREST),
+            title(Variant.QUANTIZED),
             "standard error",
-            "flips",
+            Metric.FLIPS.title(),
             "shots",
             "documents"
         });
-        for (String task : metrics.keySet()) {
-            if (!task.endsWith("/num_fewshot") || task.indexOf('/') != task.lastIndexOf('/')) {
-                continue;
-            }
-            String name = task.substring(0, task.indexOf('/') + 1);
-            for (String key : metrics.keySet()) {
-                String metric = key.startsWith(name) ? key.substring(name.length()) : "";
-                if (Measures.better(key) == Measures.Better.NEITHER || metric.isEmpty() || metric.indexOf('/') >= 0) {
-                    continue;
+        for (MetricName name : metrics.keySet()) {
+            if (name instanceof MetricName.OfTask asked && asked.equals(shots(asked.task()))) {
+                for (MetricName other : metrics.keySet()) {
+                    if (other instanceof MetricName.OfTask metric
+                            && metric.task().equals(asked.task())
+                            && metric.variant() == Variant.QUANTIZED
+                            && metric.direction() != Direction.NEITHER) {
+                        rows.add(task(metric));
+                    }
                 }
-                boolean accuracy = metric.equals("acc");
-                rows.add(new String[] {
-                    name.substring(0, name.length() - 1),
-                    metric,
-                    number(metrics, "full_precision/" + key, "%.4f"),
-                    number(metrics, "round_to_nearest/" + key, "%.4f"),
-                    number(metrics, key, "%.4f"),
-                    number(metrics, key + "_stderr", "%.4f"),
-                    accuracy ? number(metrics, name + "flips/full_precision", "%.3f") : "-",
-                    number(metrics, task, "%.0f"),
-                    number(metrics, name + "documents", "%.0f")
-                });
             }
         }
         return rows;
     }
 
-    private static void difference(List<String[]> rows, Map<String, Object> metrics, String label, String key) {
-        if (metrics.get(key) instanceof Number nats) {
+    private String[] task(MetricName.OfTask metric) {
+        boolean accuracy = metric.label().equals(Metric.ACC.label());
+        return new String[] {
+            metric.task(),
+            metric.label(),
+            number(metric.of(Variant.FULL_PRECISION), "%.4f"),
+            number(metric.of(Variant.ROUND_TO_NEAREST), "%.4f"),
+            number(metric, "%.4f"),
+            number(metric.error(), "%.4f"),
+            accuracy
+                    ? number(new MetricName.Flips(Variant.QUANTIZED, metric.task(), Variant.FULL_PRECISION), "%.3f")
+                    : "-",
+            number(shots(metric.task()), "%.0f"),
+            number(new MetricName.OfTask(metric.task(), TaskCondition.DOCUMENTS), "%.0f")
+        };
+    }
+
+    private static MetricName shots(String task) {
+        return new MetricName.OfTask(task, TaskCondition.NUM_FEWSHOT);
+    }
+
+    private void difference(List<String[]> rows, String text, Variant variant, Variant baseline) {
+        MetricName name = new MetricName.LossOver(variant, text, baseline);
+        if (metrics.get(name) instanceof Number nats) {
             // the ratio of two perplexities is the exponential of the difference of their losses
             String percent = String.format(Locale.ROOT, "%+.2f %%", 100 * Math.expm1(nats.doubleValue()));
-            rows.add(row(metrics, label, key, "%+.4f", percent));
+            rows.add(row(title(variant) + " over " + title(baseline), name, "%+.4f", percent));
         }
     }
 
-    private static String[] row(Map<String, Object> metrics, String label, String key, String format, String percent) {
+    private String[] row(String label, MetricName name, String format, String percent) {
         String interval = "-";
         String remark = "";
-        if (metrics.get(key + "/low") instanceof Number low && metrics.get(key + "/high") instanceof Number high) {
+        if (metrics.get(new MetricName.Bound(name, MetricName.Bound.Side.LOW)) instanceof Number low
+                && metrics.get(new MetricName.Bound(name, MetricName.Bound.Side.HIGH)) instanceof Number high) {
             interval = String.format(
                     Locale.ROOT, "[" + format + ", " + format + "]", low.doubleValue(), high.doubleValue());
             remark = low.doubleValue() <= 0 && high.doubleValue() >= 0 ? "no difference shown" : "";
         }
-        return new String[] {"  " + label, number(metrics, key, format), interval, percent, remark};
+        return new String[] {"  " + label, number(name, format), interval, percent, remark};
     }
 
-    private static String word(Map<String, Object> metrics, String key) {
-        return metrics.get(key) instanceof String word ? word : "-";
+    private boolean has(Variant variant, String text, Metric metric) {
+        return metrics.get(new MetricName.OfText(variant, text, metric)) instanceof Number;
     }
 
-    private static String number(Map<String, Object> metrics, String key, String format) {
-        return metrics.get(key) instanceof Number value ? String.format(Locale.ROOT, format, value.doubleValue()) : "-";
+    private String number(Variant variant, String text, Metric metric) {
+        Object value = metrics.get(new MetricName.OfText(variant, text, metric));
+        if (metric.unit() == Unit.SHARE && value instanceof Number share) {
+            return String.format(Locale.ROOT, "%.2f %%", 100 * share.doubleValue());
+        }
+        return number(new MetricName.OfText(variant, text, metric), metric.unit() == Unit.NATS ? "%.5f" : "%.4f");
+    }
+
+    private String condition(String text, TextCondition condition) {
+        return String.valueOf(metrics.get(new MetricName.Condition(text, condition)));
+    }
+
+    private String word(MetricName name) {
+        return metrics.get(name) instanceof String word ? word : "-";
+    }
+
+    private String number(MetricName name, String format) {
+        return metrics.get(name) instanceof Number value
+                ? String.format(Locale.ROOT, format, value.doubleValue())
+                : "-";
     }
 }

@@ -1,6 +1,6 @@
 package dev.ptq.report;
 
-import dev.ptq.report.Measures.Better;
+import dev.ptq.artifact.Direction;
 import dev.ptq.report.ResultTable.Column;
 import dev.ptq.report.ResultTable.Kind;
 import java.util.ArrayList;
@@ -85,12 +85,12 @@ public final class PaperTable {
     }
 
     /** What the best value is shown as; nothing where all are shown alike. */
-    private static String best(Better better, List<Object> values, List<String> texts) {
+    private static String best(Direction better, List<Object> values, List<String> texts) {
         List<Integer> known = IntStream.range(0, values.size())
                 .filter(i -> values.get(i) instanceof Number number && !Double.isNaN(number.doubleValue()))
                 .boxed()
                 .toList();
-        if (better == Better.NEITHER
+        if (better == Direction.NEITHER
                 || known.stream().map(texts::get).distinct().count() < 2) {
             return "";
         }
@@ -98,7 +98,7 @@ public final class PaperTable {
         for (int i : known) {
             int order =
                     Double.compare(((Number) values.get(i)).doubleValue(), ((Number) values.get(best)).doubleValue());
-            if (better == Better.LOWER ? order < 0 : order > 0) {
+            if (better == Direction.LOWER ? order < 0 : order > 0) {
                 best = i;
             }
         }

@@ -1,5 +1,8 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.Variant;
 import dev.ptq.chart.Axis;
 import dev.ptq.chart.ChartStyles;
 import dev.ptq.chart.LineChart;
@@ -20,7 +23,6 @@ import java.util.stream.DoubleStream;
 
 /** Perplexity against what it costs, a chart for each text. */
 final class PerplexitySections {
-    private static final String PERPLEXITY = "perplexity/";
     private static final int MOST_TEXTS = 12;
     private static final int MOST_MARKS = 12;
 
@@ -96,18 +98,13 @@ final class PerplexitySections {
     }
 
     private static List<String> texts(List<ResultRow> rows) {
-        return ResultTable.merged(rows.stream()
-                .map(row -> row.metrics().keySet().stream()
-                        .filter(key -> key.startsWith(PERPLEXITY) && key.indexOf('/', PERPLEXITY.length()) < 0)
-                        .map(key -> key.substring(PERPLEXITY.length()))
-                        .toList())
-                .toList());
+        return ResultTable.merged(rows.stream().map(ResultRow::texts).toList());
     }
 
     private List<Place> places(Function<ResultRow, OptionalDouble> x) {
         List<Place> places = new ArrayList<>();
         for (ResultRow row : rows) {
-            OptionalDouble perplexity = number(row, PERPLEXITY + text);
+            OptionalDouble perplexity = perplexity(row, Variant.QUANTIZED);
             OptionalDouble place = x.apply(row);
             if (perplexity.isPresent() && place.isPresent()) {
                 places.add(new Place(row, place.getAsDouble(), perplexity.getAsDouble()));
@@ -116,14 +113,18 @@ final class PerplexitySections {
         return places;
     }
 
+    private OptionalDouble perplexity(ResultRow row, Variant variant) {
+        return number(row, new MetricName.OfText(variant, text, Metric.PERPLEXITY));
+    }
+
     /** A metric that any axis can show. */
-    private static OptionalDouble number(ResultRow row, String name) {
+    private static OptionalDouble number(ResultRow row, MetricName name) {
         OptionalDouble value = row.finite(name);
         return value.isPresent() && value.getAsDouble() > 0 ? value : OptionalDouble.empty();
     }
 
     private String overBits(RunFamilies families, ChartStyles styles) {
-        List<Place> places = places(row -> number(row, ResultRow.BITS_PER_WEIGHT));
+        List<Place> places = places(row -> number(row, new MetricName.OfWeights(Metric.BITS_PER_WEIGHT)));
         if (places.isEmpty()) {
             return "";
         }
@@ -182,7 +183,7 @@ final class PerplexitySections {
         double[] ends = {ranks.get(0), ranks.get(ranks.size() - 1)};
         addFullPrecision(places);
         places.stream()
-                .flatMapToDouble(place -> number(place.row(), "round_to_nearest/" + PERPLEXITY + text).stream())
+                .flatMapToDouble(place -> perplexity(place.row(), Variant.ROUND_TO_NEAREST).stream())
                 .distinct()
                 .limit(MOST_MARKS)
                 .forEach(value -> series.add(level("round to nearest", value, ends, Line.DOTTED)));
@@ -215,7 +216,7 @@ final class PerplexitySections {
     /** A line at the perplexity of full precision, if the runs agree in it. */
     private void addFullPrecision(List<Place> places) {
         double[] values = places.stream()
-                .flatMapToDouble(place -> number(place.row(), "full_precision/" + PERPLEXITY + text).stream())
+                .flatMapToDouble(place -> perplexity(place.row(), Variant.FULL_PRECISION).stream())
                 .distinct()
                 .toArray();
         if (values.length == 1) {

@@ -1,9 +1,13 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.PointState;
 import dev.ptq.config.FlatConfig;
 import java.nio.file.Path;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.OptionalLong;
@@ -29,12 +33,12 @@ public record ResultRow(
         String state,
         String error) {
     /** The state of a run that has its results. */
-    public static final String DONE = "done";
+    public static final String DONE = PointState.DONE.toString();
 
     /** The state of a run whose files cannot all be read. */
     public static final String DAMAGED = "damaged";
 
-    static final String BITS_PER_WEIGHT = "bits_per_weight";
+    static final String BITS_PER_WEIGHT = Metric.BITS_PER_WEIGHT.label();
     static final String SECONDS = "seconds";
     static final String PEAK_MEMORY_BYTES = "peak_memory_bytes";
 
@@ -56,10 +60,15 @@ public record ResultRow(
     }
 
     /** A metric that is a number, and neither NaN nor infinite. */
-    OptionalDouble finite(String metric) {
-        return metrics.get(metric) instanceof Number value && Double.isFinite(value.doubleValue())
+    OptionalDouble finite(MetricName metric) {
+        return metrics.get(metric.key()) instanceof Number value && Double.isFinite(value.doubleValue())
                 ? OptionalDouble.of(value.doubleValue())
                 : OptionalDouble.empty();
+    }
+
+    /** The texts that it has a perplexity of. */
+    List<String> texts() {
+        return MetricName.texts(metrics.keySet().stream().map(MetricName::parse).toList());
     }
 
     /** The metrics, then what they cost: bits per weight, seconds, memory. */

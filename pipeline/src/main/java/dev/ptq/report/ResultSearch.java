@@ -1,5 +1,6 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.FlatConfig;
 import dev.ptq.config.NaturalOrder;
 import java.io.IOException;
@@ -77,7 +78,7 @@ final class ResultSearch {
             public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) {
                 String name = String.valueOf(file.getFileName());
                 boolean ofLqer = LqerFiles.isOne(name);
-                boolean ofSweep = name.equals(FailedPoints.NAME);
+                boolean ofSweep = name.equals(RunFiles.SWEEP);
                 if (attributes.isSymbolicLink()) {
                     if (ofLqer || ofSweep || Files.isDirectory(file)) {
                         warnings.add(root.name(file) + ": a link, not followed");

@@ -1,5 +1,6 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.FlatConfig;
 import dev.ptq.run.Manifest;
@@ -22,8 +23,8 @@ import tools.jackson.databind.JsonNode;
 
 /** The directory of a run as a row, as far as its files can be read. */
 final class RunFolder {
-    private static final String METRICS = "metrics.json";
-    private static final String CONFIG = "resolved.toml";
+    private static final String METRICS = RunFiles.METRICS;
+    private static final String CONFIG = RunFiles.RESOLVED;
     private static final int LARGEST_CONFIG = 1 << 20;
 
     private final Path folder;

@@ -1,5 +1,6 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -19,8 +20,7 @@ import java.util.TreeMap;
  * @param byKind blocks by the kind of their linears, in the order of the file
  */
 record Spectra(Map<String, TreeMap<Integer, Pair>> byKind) {
-    private static final String FOLDER = "approximate";
-    private static final String FILE = "singular_values.safetensors";
+    private static final String FILE = RunFiles.SINGULAR_VALUES;
     private static final String ERROR = ".error";
     private static final String SCALED = ".scaled_error";
     private static final long MOST_BYTES = 64L << 20;
@@ -41,7 +41,7 @@ record Spectra(Map<String, TreeMap<Integer, Pair>> byKind) {
      * @throws IOException if it is not one that can be trusted
      */
     static Optional<Spectra> read(Path run) throws IOException {
-        Path folder = run.resolve(FOLDER);
+        Path folder = run.resolve(RunFiles.APPROXIMATE);
         Path file = folder.resolve(FILE);
         if (!Files.isDirectory(folder, LinkOption.NOFOLLOW_LINKS) || !Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
             return Optional.empty();

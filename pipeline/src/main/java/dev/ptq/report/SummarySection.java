@@ -1,5 +1,7 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.Variant;
 import dev.ptq.report.ResultTable.Column;
 import dev.ptq.report.ResultTable.Kind;
 import java.util.List;
@@ -49,10 +51,11 @@ final class SummarySection {
             html.close();
         }
         html.close().close().close();
-        if (shown.stream().anyMatch(i -> table.columns().get(i).name().startsWith("adapted/"))) {
+        if (shown.stream().anyMatch(i -> isAdapted(table.columns().get(i)))) {
             html.element(
                     "p",
-                    "adapted/…: transductive, the last block was trained on the unlabelled test inputs.",
+                    Variant.ADAPTED.label()
+                            + "/…: transductive, the last block was trained on the unlabelled test inputs.",
                     "class",
                     "note");
         }
@@ -74,6 +77,10 @@ final class SummarySection {
             case REMARK -> column.name().equals(ResultTable.STATE);
             case MEAN, SPREAD, COUNT -> false;
         };
+    }
+
+    private static boolean isAdapted(Column column) {
+        return column.kind() == Kind.MEASURE && MetricName.parse(column.name()).variant() == Variant.ADAPTED;
     }
 
     private static boolean isCost(String name) {

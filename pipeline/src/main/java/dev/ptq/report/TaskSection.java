@@ -1,15 +1,17 @@
 package dev.ptq.report;
 
+import dev.ptq.artifact.Direction;
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.Variant;
 import dev.ptq.chart.Axis;
 import dev.ptq.chart.BarChart;
 import dev.ptq.chart.BarChart.Bar;
 import dev.ptq.chart.ChartStyles;
-import dev.ptq.report.Measures.Better;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.stream.Stream;
 
 /** What runs score in tasks, {@code TASK/METRIC}: a chart for each, a bar for each run. */
 final class TaskSection {
@@ -21,12 +23,13 @@ final class TaskSection {
     static ReportSection of(List<ResultRow> rows, ChartStyles styles) {
         String id = "tasks";
         String title = "Tasks";
-        List<String> metrics = ResultTable.merged(rows.stream()
+        List<MetricName.OfTask> metrics = ResultTable.merged(rows.stream()
                         .map(row -> row.metrics().keySet().stream()
-                                .filter(TaskSection::isScore)
+                                .filter(name -> score(name).isPresent())
                                 .toList())
                         .toList())
                 .stream()
+                .flatMap(name -> score(name).stream())
                 .filter(metric ->
                         rows.stream().anyMatch(row -> row.finite(metric).isPresent()))
                 .toList();
@@ -41,7 +44,7 @@ final class TaskSection {
                 "note");
         html.open("div", "class", "charts");
         metrics.stream().limit(MOST_CHARTS).forEach(metric -> {
-            html.open("figure").element("figcaption", Html.cut(metric, 100));
+            html.open("figure").element("figcaption", Html.cut(metric.key(), 100));
             html.open("div", "class", "chart")
                     .raw(styles.embed(chart(metric, rows)))
                     .close()
@@ -67,28 +70,29 @@ final class TaskSection {
         return new ReportSection(id, title, html);
     }
 
-    /** What a task is scored by has a direction, and is no perplexity or loss of a text. */
-    private static boolean isScore(String metric) {
-        boolean ofText = Stream.of("perplexity/", "full_precision/", "round_to_nearest/", "adapted/", "loss_recovered/")
-                .anyMatch(metric::startsWith);
-        return !ofText && metric.contains("/") && Measures.better(metric) != Better.NEITHER;
+    /** What a task is scored by has a direction; tables of the run itself only, not of its baselines. */
+    private static Optional<MetricName.OfTask> score(String metric) {
+        return MetricName.parse(metric) instanceof MetricName.OfTask own
+                        && own.variant() == Variant.QUANTIZED
+                        && own.direction() != Direction.NEITHER
+                ? Optional.of(own)
+                : Optional.empty();
     }
 
-    private static BarChart chart(String metric, List<ResultRow> rows) {
+    private static BarChart chart(MetricName.OfTask metric, List<ResultRow> rows) {
         List<Bar> bars = new ArrayList<>();
         for (ResultRow row : rows) {
             OptionalDouble value = row.finite(metric);
             if (value.isPresent() && bars.size() < MOST_BARS) {
-                double error = row.finite(metric + "_stderr").orElse(Double.NaN);
+                double error = row.finite(metric.error()).orElse(Double.NaN);
                 String label = Double.isNaN(error)
                         ? String.format(Locale.ROOT, "%s: %.4g", row.run(), value.getAsDouble())
                         : String.format(Locale.ROOT, "%s: %.4g ± %.2g", row.run(), value.getAsDouble(), error);
                 bars.add(new Bar(row.run(), value.getAsDouble(), error < 0 ? Double.NaN : error, label));
             }
         }
-        boolean higher = Measures.better(metric) == Better.HIGHER;
-        String axis =
-                metric.substring(metric.lastIndexOf('/') + 1) + (higher ? ", higher is better" : ", lower is better");
-        return new BarChart(metric, Axis.linear(axis), bars);
+        boolean higher = metric.direction() == Direction.HIGHER;
+        String axis = metric.label() + (higher ? ", higher is better" : ", lower is better");
+        return new BarChart(metric.key(), Axis.linear(axis), bars);
     }
 }

@@ -1,17 +1,27 @@
 package dev.ptq.stage;
 
+import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
-import dev.ptq.format.StaticIntegerFormat.Bounds;
+import dev.ptq.format.Bounds;
+import dev.ptq.method.BlockContext;
+import dev.ptq.method.BlockPatch;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
+import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Collection;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
 import java.util.Set;
 
 /** The ranges of activations that are found beforehand, {@code dynamic = false}. */
@@ -22,41 +32,58 @@ final class ActivationRanges {
     private ActivationRanges() {}
 
     /**
-     * Puts the ranges into the settings that ask for them.
+     * Looks up the formats of a model, with ranges for those that ask for one.
      *
      * @param artifacts of the stages that ranges come from: of calibration, of the model in full precision, and of the
      *     approximate stage, where its steps changed what flows
      */
-    static QuantizationSettings in(QuantizationSettings settings, ModelConfig model, Map<String, Path> artifacts)
+    static ModelFormats in(QuantizationSettings settings, ModelConfig model, Map<String, Path> artifacts)
             throws IOException {
         if (!settings.hasStaticActivations()) {
-            return settings;
+            return ModelFormats.of(settings, model);
         }
-        Path file = artifacts.getOrDefault(CalibrateStage.NAME, Path.of("")).resolve(CalibrateStage.STATISTICS);
+        Path file = artifacts.getOrDefault(RunFiles.CALIBRATE, Path.of("")).resolve(RunFiles.STATISTICS);
         Map<String, Bounds> ranges = of(ActivationStatistics.read(file), LanguageModel.linears(model), file);
-        Path approximated = artifacts.get(ApproximateStage.NAME);
+        Path approximated = artifacts.get(RunFiles.APPROXIMATE);
         if (approximated != null) {
             for (int block = 0; block < model.blocks(); block++) {
-                ranges.putAll(Approximated.ranges(Approximated.weights(approximated, block)));
+                try (NDManager scratch = TensorEngine.newManager()) {
+                    Map<String, Bounds> retaken = QuantizedModel.patches(approximated, model)
+                            .read(block, scratch)
+                            .ranges();
+                    for (LinearSpec linear : QuantizedModel.linears(model, block)) {
+                        ranges.computeIfPresent(
+                                linear.weightName(), (name, range) -> retaken.getOrDefault(linear.path(), range));
+                    }
+                }
             }
         }
-        return put(settings, model, ranges);
+        return ModelFormats.of(settings, model, ranges);
     }
 
-    /** Puts ranges, by module, into the settings that ask for them. */
-    static QuantizationSettings put(QuantizationSettings settings, ModelConfig model, Map<String, Bounds> ranges) {
-        QuantizationSettings result = settings;
-        for (LinearSpec linear : LanguageModel.linears(model)) {
-            Bounds range = ranges.get(linear.module());
-            if (range != null) {
-                result = result.withActivationRange(linear, range);
-            }
+    /** Those of calibration, if it is among the inputs of a stage. */
+    static ActivationStatistics statistics(Map<String, Path> inputs) throws IOException {
+        Path calibrated = inputs.get(RunFiles.CALIBRATE);
+        return calibrated == null
+                ? ActivationStatistics.none()
+                : ActivationStatistics.read(calibrated.resolve(RunFiles.STATISTICS));
+    }
+
+    /** Takes the ranges of what flows into a block's linears again, where a transformation changed it. */
+    static void retake(BlockContext context, BlockPatch patch) throws IOException {
+        Optional<ActivationStatistics> retaken = context.retakenStatistics();
+        if (retaken.isPresent()) {
+            List<LinearSpec> linears =
+                    context.block().linears().stream().map(Linear::spec).toList();
+            Map<String, Bounds> ranges = of(
+                    retaken.get(), linears, Path.of("block " + context.block().index()));
+            linears.forEach(
+                    linear -> patch.range(linear.path(), Objects.requireNonNull(ranges.get(linear.weightName()))));
         }
-        return result;
     }
 
     /**
-     * The ranges of the inputs of linears, by module.
+     * The ranges of the inputs of linears, by the names of their weights.
      *
      * @param source that a message names
      */
@@ -76,7 +103,7 @@ final class ActivationRanges {
                 throw new IOException(source + ": the range of the input of " + linear.module() + " is from " + low
                         + " to " + high + "; expected finite numbers");
             }
-            ranges.put(linear.module(), new Bounds(low, high));
+            ranges.put(linear.weightName(), new Bounds(low, high));
         }
         return ranges;
     }

@@ -1,14 +1,16 @@
 package dev.ptq.stage;
 
 import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.Variant;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockSamples;
+import dev.ptq.method.PatchedWeights;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.Block;
-import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.ModelConfig;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
 import dev.ptq.tensor.TensorEngine;
@@ -49,7 +51,8 @@ final class AdaptedStage implements Stage {
     public List<String> inputs() {
         boolean calibrated = !workspace.experiment().statistics().isEmpty();
         return Stream.concat(
-                        calibrated ? Stream.of(CalibrateStage.NAME) : Stream.of(), Stream.of(ApproximateStage.NAME))
+                        calibrated ? Stream.of(RunFiles.CALIBRATE) : Stream.of(),
+                        Stream.of(RunFiles.APPROXIMATE, RunFiles.QUANTIZE))
                 .toList();
     }
 
@@ -66,37 +69,33 @@ final class AdaptedStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        Experiment experiment = workspace.experiment();
-        Path artifacts = Objects.requireNonNull(inputs.get(ApproximateStage.NAME), ApproximateStage.NAME);
-        QuantizationSettings formats = ActivationRanges.in(experiment.quantization(), experiment.shape(), inputs);
-        int last = experiment.shape().blocks() - 1;
-        ApproximateStage.BlockFiles files = new ApproximateStage.BlockFiles(unfinished, last);
-        ApproximateStage.Results results = new ApproximateStage.Results();
-        try (NDManager kept = TensorEngine.newManager();
-                Approximated made = new Approximated(artifacts, formats, experiment.steps())) {
+        ModelConfig model = workspace.experiment().shape();
+        Path approximated = Objects.requireNonNull(inputs.get(RunFiles.APPROXIMATE), RunFiles.APPROXIMATE);
+        VariantSettings variant = VariantSettings.of(workspace, Variant.ADAPTED);
+        PatchedWeights.Reader calibrated = QuantizedModel.patches(approximated, model);
+        int last = model.blocks() - 1;
+        BlockFiles files = new BlockFiles(unfinished, last);
+        BlockResults results = new BlockResults();
+        try (NDManager kept = TensorEngine.newManager()) {
             if (!results.restore(files, kept)) {
-                results = adapt(inputs, formats, made, files);
-            }
-            Tables.write(output.resolve(ApproximateStage.LAYERS), ApproximateStage.Results.COLUMNS, results.rows);
-            BlockRunner.BlockChange change = block -> {
-                if (block.index() == last) {
-                    made.applyTo(block, files.weights);
-                } else {
-                    made.applyTo(block);
+                try (QuantizedModel quantized = variant.open(workspace, inputs, Optional.of(calibrated))) {
+                    results = adapt(inputs, quantized, approximated.resolve(RunFiles.PARAMETERS), files);
                 }
-            };
+            }
+            results.writeRows(output.resolve(RunFiles.LAYERS));
+            PatchedWeights.Reader adapted = (block, manager) -> block == last
+                    ? QuantizedModel.patch(files, model).read(block, manager)
+                    : calibrated.read(block, manager);
             scoring.write(
-                    VariantSettings.run(workspace, change, runner -> scoring.evaluate(runner, unfinished)), output);
+                    variant.run(
+                            workspace, inputs, Optional.of(adapted), runner -> scoring.evaluate(runner, unfinished)),
+                    output);
         }
         files.moveParameters(output);
     }
 
     /** Trains the last block on, behind the blocks before it as they run. */
-    private ApproximateStage.Results adapt(
-            Map<String, Path> inputs,
-            QuantizationSettings formats,
-            Approximated made,
-            ApproximateStage.BlockFiles files)
+    private BlockResults adapt(Map<String, Path> inputs, QuantizedModel quantized, Path parameters, BlockFiles files)
             throws IOException {
         Experiment experiment = workspace.experiment();
         LanguageModel model = workspace.model();
@@ -111,8 +110,7 @@ final class AdaptedStage implements Stage {
                 try (Block exact = model.load(index)) {
                     samples.enter(exact);
                 }
-                try (Block block = model.load(index)) {
-                    made.applyTo(block);
+                try (Block block = quantized.load(index)) {
                     samples.leave(block);
                 }
                 progress.step(index + 1L);
@@ -121,16 +119,17 @@ final class AdaptedStage implements Stage {
                 samples.enter(block);
                 progress.step(last + 1L);
                 BlockContext context = new BlockContext(
-                        new BlockContext.Setting(experiment.shape(), formats, experiment.statistics()),
+                        new BlockContext.Setting(experiment.shape(), quantized.formats(), experiment.statistics()),
                         block,
-                        ApproximateStage.statistics(inputs),
+                        ActivationRanges.statistics(inputs),
                         Optional.of(samples),
                         settings.seed());
-                context.onStep(new ApproximateStage.StepCount(progress, last + 1L));
-                settings.adaptation().from(made.parameters()).apply(context);
-                ApproximateStage.logTraining(context);
-                ApproximateStage.Results results = ApproximateStage.Results.of(context);
-                results.save(files, context, Map.of()); // with ranges found beforehand nothing is transformed
+                TrainingLog.follow(context, progress, last + 1L);
+                settings.adaptation().from(parameters).apply(context);
+                TrainingLog.report(context);
+                BlockResults results = BlockResults.of(context);
+                // with ranges found beforehand nothing is transformed
+                results.save(files, context, context.finish());
                 return results;
             }
         }

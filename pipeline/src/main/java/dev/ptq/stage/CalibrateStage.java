@@ -1,5 +1,6 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.StatisticsFile;
 import dev.ptq.calibrate.WantedStatistics;
@@ -21,8 +22,7 @@ import org.slf4j.LoggerFactory;
 final class CalibrateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(CalibrateStage.class);
 
-    static final String NAME = "calibrate";
-    static final String STATISTICS = "statistics.safetensors";
+    static final String NAME = RunFiles.CALIBRATE;
 
     private final Workspace workspace;
     private final CalibrationSettings calibration;
@@ -74,7 +74,7 @@ final class CalibrateStage implements Stage {
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
         int[][] samples = workspace.calibrationSamples(calibration);
-        Path file = unfinished.resolve(STATISTICS);
+        Path file = unfinished.resolve(RunFiles.STATISTICS);
         try (StatisticsFile statistics =
                         new StatisticsFile(file, LanguageModel.linears(model.config()), settings.statistics());
                 BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
@@ -85,7 +85,7 @@ final class CalibrateStage implements Stage {
             runner.run(states, statistics, progress, NAME, workspace.unfinished(unfinished), statistics);
             statistics.finish();
         }
-        Files.move(file, output.resolve(STATISTICS));
+        Files.move(file, output.resolve(RunFiles.STATISTICS));
         log.info("{}: {} samples of {} tokens", NAME, samples.length, calibration.seqLen());
     }
 }

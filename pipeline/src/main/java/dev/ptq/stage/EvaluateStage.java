@@ -1,5 +1,10 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.DivergenceColumn;
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.TableColumn;
+import dev.ptq.artifact.TextCondition;
+import dev.ptq.artifact.Variant;
 import dev.ptq.data.Text;
 import dev.ptq.evaluate.OmniquantStream;
 import dev.ptq.evaluate.Perplexity;
@@ -14,7 +19,7 @@ import dev.ptq.run.Stage;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
+import java.util.EnumMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -26,12 +31,6 @@ import org.slf4j.LoggerFactory;
 /** Takes the perplexity of one variant of the model on one text: {@code scores.json}, {@code chunks.csv}. */
 final class EvaluateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(EvaluateStage.class);
-
-    static final String NAME = "evaluate";
-    static final String SCORES = "scores.json";
-    static final String NOTE = "note";
-    static final String DIVERGENCE = "kl_divergence";
-    static final String AGREEMENT = "top1_agreement";
 
     private final Workspace workspace;
     private final Variant variant;
@@ -73,11 +72,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public String name() {
-        return directory(variant, perplexity);
-    }
-
-    static String directory(Variant variant, PerplexitySettings perplexity) {
-        return NAME + "/" + variant.label() + "/" + perplexity.name();
+        return RunFiles.text(variant, perplexity.name());
     }
 
     @Override
@@ -102,35 +97,10 @@ final class EvaluateStage implements Stage {
 
     /** Writes the artifacts. */
     void write(Perplexity.Result result, Path output) throws IOException {
-        Map<String, Object> scores = new LinkedHashMap<>();
-        scores.put("perplexity", result.perplexity());
-        scores.put("loss", result.loss());
-        scores.putAll(Perplexity.perWordAndByte(perplexity, result));
-        if (variant == Variant.ADAPTED) {
-            scores.put(NOTE, TestTimeAdaptation.NOTE);
-        }
-        scores.put("dataset", perplexity.text().label());
-        scores.put("bos", settings.protocol().startRule(workspace.tokenizer()));
-        scores.put("text_sha256", settings.text().sha256());
-        scores.put("tokenizer_sha256", settings.tokenizer().sha256());
-        scores.put("protocol", settings.protocol().name().toLowerCase(Locale.ROOT));
-        scores.put("seq_len", settings.seqLen());
-        scores.put("batch_size", settings.batchSize());
-        scores.put("chunks", result.chunks().size());
-        scores.put("tokens", result.scoredTokens());
-        result.divergence().ifPresent(mean -> {
-            scores.put(DIVERGENCE, mean.divergence());
-            scores.put(AGREEMENT, mean.agreement());
-        });
-        JsonFiles.write(output.resolve(SCORES), scores);
+        new Scores(Perplexity.metrics(perplexity, result), conditions(result)).write(output);
         ChunkTable.write(output, result.chunks());
         if (settings.divergence()) {
-            List<List<Object>> rows = new ArrayList<>();
-            for (Perplexity.ChunkDivergence chunk : result.divergences()) {
-                boolean scored = !Double.isNaN(chunk.divergence());
-                rows.add(List.of(rows.size(), scored ? chunk.divergence() : "", scored ? chunk.agreement() : ""));
-            }
-            Tables.write(output.resolve("divergences.csv"), List.of("chunk", DIVERGENCE, AGREEMENT), rows);
+            writeDivergences(result, output);
         }
         long unscored =
                 result.chunks().stream().filter(chunk -> chunk.tokens() == 0).count();
@@ -140,6 +110,32 @@ final class EvaluateStage implements Stage {
                 String.format(Locale.ROOT, "%.4f", result.perplexity()),
                 result.chunks().size(),
                 unscored == 0 ? "" : ", less " + unscored + " of nothing but padding");
+    }
+
+    private Map<TextCondition, Object> conditions(Perplexity.Result result) throws IOException {
+        Map<TextCondition, Object> conditions = new EnumMap<>(TextCondition.class);
+        if (variant == Variant.ADAPTED) {
+            conditions.put(TextCondition.NOTE, TestTimeAdaptation.NOTE);
+        }
+        conditions.put(TextCondition.DATASET, perplexity.text().label());
+        conditions.put(TextCondition.BOS, settings.protocol().startRule(workspace.tokenizer()));
+        conditions.put(TextCondition.TEXT_SHA256, settings.text().sha256());
+        conditions.put(TextCondition.TOKENIZER_SHA256, settings.tokenizer().sha256());
+        conditions.put(TextCondition.PROTOCOL, settings.protocol().name().toLowerCase(Locale.ROOT));
+        conditions.put(TextCondition.SEQ_LEN, (long) settings.seqLen());
+        conditions.put(TextCondition.BATCH_SIZE, (long) settings.batchSize());
+        conditions.put(TextCondition.CHUNKS, (long) result.chunks().size());
+        conditions.put(TextCondition.TOKENS, result.scoredTokens());
+        return conditions;
+    }
+
+    private static void writeDivergences(Perplexity.Result result, Path output) throws IOException {
+        List<List<Object>> rows = new ArrayList<>();
+        for (Perplexity.ChunkDivergence chunk : result.divergences()) {
+            boolean scored = !Double.isNaN(chunk.divergence());
+            rows.add(List.of(rows.size(), scored ? chunk.divergence() : "", scored ? chunk.agreement() : ""));
+        }
+        Tables.write(output.resolve(RunFiles.DIVERGENCES), TableColumn.header(DivergenceColumn.values()), rows);
     }
 
     /** Scores the text with the blocks that a runner makes. */

@@ -1,14 +1,16 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.Variant;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.TasksSettings;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * What is measured, {@code [evaluation]}.
@@ -17,13 +19,15 @@ import java.util.Set;
  */
 public record EvaluationSettings(
         List<Variant> baselines, List<PerplexitySettings> perplexities, Optional<TasksSettings> tasks) {
+    private static final List<Variant> BASELINES = List.of(Variant.FULL_PRECISION, Variant.ROUND_TO_NEAREST);
+
     /** Nothing is measured. */
     static EvaluationSettings none() {
         return new EvaluationSettings(List.of(), List.of(), Optional.empty());
     }
 
     /** The tasks and groups, in order. */
-    List<String> taskNames() {
+    public List<String> taskNames() {
         return tasks.map(TasksSettings::names).orElse(List.of());
     }
 
@@ -31,8 +35,8 @@ public record EvaluationSettings(
     static EvaluationSettings read(ConfigTable table) {
         List<Variant> baselines = table.choices(
                 "baselines",
-                Map.of("full_precision", Variant.FULL_PRECISION, "round_to_nearest", Variant.ROUND_TO_NEAREST),
-                List.of("full_precision", "round_to_nearest"));
+                BASELINES.stream().collect(Collectors.toMap(Variant::label, variant -> variant)),
+                BASELINES.stream().map(Variant::label).toList());
         Optional<TasksSettings> tasks = table.table("tasks").map(TasksSettings::read);
         List<PerplexitySettings> perplexities = new ArrayList<>();
         Set<String> names = new HashSet<>();
@@ -42,7 +46,7 @@ public record EvaluationSettings(
                 perplexity.problem(
                         "name", "\"" + settings.name() + "\" names an earlier text too; give each a name of its own");
             } else if (tasks.isPresent()
-                    && (settings.name().equals("tasks") || tasks.get().includes(settings.name()))) {
+                    && (settings.name().equals(RunFiles.TASKS) || tasks.get().includes(settings.name()))) {
                 perplexity.problem(
                         "name", "\"" + settings.name() + "\" is a name in the results of tasks; give the text another");
             }

@@ -9,17 +9,23 @@ import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /** The JSON files of a run. */
-final class JsonFiles {
+public final class JsonFiles {
     private static final JsonMapper JSON =
             JsonMapper.builder().enable(SerializationFeature.INDENT_OUTPUT).build();
 
     private JsonFiles() {}
 
-    static void write(Path file, Object content) throws IOException {
+    /** Writes a file, indented. */
+    public static void write(Path file, Object content) throws IOException {
         Files.writeString(file, JSON.writeValueAsString(content) + "\n");
     }
 
-    static JsonNode read(Path file) throws IOException {
+    /**
+     * Reads a file.
+     *
+     * @throws IOException naming the file if it is absent or not valid
+     */
+    public static JsonNode read(Path file) throws IOException {
         try {
             return JSON.readTree(Files.readString(file));
         } catch (JacksonException e) {

@@ -3,19 +3,23 @@ package dev.ptq.stage;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.QuantizedColumn;
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.TableColumn;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
-import dev.ptq.method.LowRankCorrection;
+import dev.ptq.method.BlockPatch;
 import dev.ptq.method.Method;
-import dev.ptq.model.Block;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
+import dev.ptq.model.LowRank;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -23,14 +27,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Measures what the formats do to the weights and what they cost: {@code layers.csv}, {@code metrics.json}. */
+/**
+ * Makes the weights that evaluation reads, {@code weights.json}, and measures what the formats do to them and what they
+ * cost: {@code layers.csv}, {@code metrics.json}. What methods rounded is stored by the approximate stage; what is rounded
+ * to nearest is rounded whenever it is read, so that a large model does not cost its size again.
+ */
 final class QuantizeStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(QuantizeStage.class);
-
-    static final String NAME = "quantize";
 
     private final Workspace workspace;
     private final Settings settings;
@@ -40,18 +47,20 @@ final class QuantizeStage implements Stage {
     QuantizeStage(Workspace workspace) {
         this.workspace = workspace;
         Experiment experiment = workspace.experiment();
-        this.settings =
-                new Settings(workspace.modelContent(), experiment.quantization().weightsOnly(), experiment.steps());
+        this.settings = new Settings(
+                workspace.modelContent(),
+                experiment.quantization().weightsOnly(),
+                experiment.steps().steps());
     }
 
     @Override
     public String name() {
-        return NAME;
+        return RunFiles.QUANTIZE;
     }
 
     @Override
     public List<String> inputs() {
-        return settings.steps().isEmpty() ? List.of() : List.of(ApproximateStage.NAME);
+        return settings.steps().isEmpty() ? List.of() : List.of(RunFiles.APPROXIMATE);
     }
 
     @Override
@@ -61,93 +70,83 @@ final class QuantizeStage implements Stage {
 
     @Override
     public int version() {
-        return 2;
+        return 3;
+    }
+
+    /** What is summed up over all linears. */
+    private static final class Sums {
+        private final List<List<Object>> rows = new ArrayList<>();
+        private final Map<String, WeightIndex.Entry> index = new LinkedHashMap<>();
+        private double bits;
+        private double weights;
+        private double errors;
     }
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
-        Path approximated = inputs.get(ApproximateStage.NAME);
-        List<List<Object>> rows = new ArrayList<>();
-        double bits = 0;
-        double weights = 0;
-        double errors = 0;
+        Optional<Path> approximated = Optional.ofNullable(inputs.get(RunFiles.APPROXIMATE));
+        Sums sums = new Sums();
         int blocks = model.config().blocks();
-        try (Progress progress = workspace.reporter().start(NAME, blocks, "blocks")) {
-            for (int index = 0; index < blocks; index++) {
-                try (Block block = model.load(index)) {
-                    Map<String, Double> known = approximated == null
-                            ? Map.of()
-                            : Approximated.replaceTensors(block, Approximated.weights(approximated, index));
-                    bits += normMatrixBits(block);
-                    for (Linear linear : block.linears()) {
-                        LinearSpec spec = linear.spec();
-                        NumberFormat format =
-                                settings.weights().formats(spec.weightName()).weight();
-                        double weightBits =
-                                format.storageBits(new Shape(spec.outFeatures(), spec.inFeatures()), Operand.WEIGHT);
-                        double lowRankBits = lowRankBits(spec);
-                        Double roundingError = known.get(spec.module());
-                        double error = roundingError == null ? relativeError(linear.weight(), format) : roundingError;
-                        bits += weightBits + lowRankBits;
-                        weights += spec.size();
-                        errors += error;
-                        rows.add(List.of(
-                                spec.module(),
-                                Formats.written(format),
-                                weightBits / spec.size(),
-                                (weightBits + lowRankBits) / spec.size(),
-                                error));
+        try (Progress progress = workspace.reporter().start(RunFiles.QUANTIZE, blocks, "blocks")) {
+            for (int block = 0; block < blocks; block++) {
+                try (NDManager manager = TensorEngine.newManager()) {
+                    BlockPatch patch = approximated.isPresent()
+                            ? QuantizedModel.patches(approximated.get(), model.config())
+                                    .read(block, manager)
+                            : new BlockPatch();
+                    sums.bits += patch.matrixBits();
+                    for (LinearSpec linear : QuantizedModel.linears(model.config(), block)) {
+                        measure(model, linear, patch, sums);
                     }
                 }
-                progress.step(index + 1);
+                progress.step(block + 1L);
             }
         }
-        Tables.write(
-                output.resolve("layers.csv"),
-                List.of("module", "format", "bits_per_value", "bits_per_value_with_low_rank", "relative_error"),
-                rows);
+        new WeightIndex(sums.index).write(output);
+        Tables.write(output.resolve(RunFiles.LAYERS), TableColumn.header(QuantizedColumn.values()), sums.rows);
+        double bitsPerWeight = sums.bits / sums.weights;
+        double meanError = sums.errors / sums.rows.size();
         Map<String, Object> metrics = new LinkedHashMap<>();
-        metrics.put("bits_per_weight", bits / weights);
-        metrics.put("mean_relative_weight_error", errors / rows.size());
-        JsonFiles.write(output.resolve("metrics.json"), metrics);
+        metrics.put(Metric.BITS_PER_WEIGHT.label(), bitsPerWeight);
+        metrics.put(Metric.MEAN_RELATIVE_WEIGHT_ERROR.label(), meanError);
+        JsonFiles.write(output.resolve(RunFiles.METRICS), metrics);
         log.info(
                 "{}: {} linears, {} bits per weight, mean relative error {}",
-                NAME,
-                rows.size(),
-                String.format(Locale.ROOT, "%.3f", bits / weights),
-                String.format(Locale.ROOT, "%.4f", errors / rows.size()));
+                RunFiles.QUANTIZE,
+                sums.rows.size(),
+                String.format(Locale.ROOT, "%.3f", bitsPerWeight),
+                String.format(Locale.ROOT, "%.4f", meanError));
     }
 
-    /** What matrices behind norms add, which stay in float32. */
-    private static double normMatrixBits(Block block) {
-        return block.tensors().entrySet().stream()
-                .filter(entry -> entry.getKey().endsWith(".matrix"))
-                .mapToDouble(entry -> (double) Float.SIZE * entry.getValue().size())
-                .sum();
+    private void measure(LanguageModel model, LinearSpec linear, BlockPatch patch, Sums sums) throws IOException {
+        NumberFormat format = settings.weights().formats(linear.weightName()).weight();
+        double weightBits = format.storageBits(new Shape(linear.outFeatures(), linear.inFeatures()), Operand.WEIGHT);
+        double lowRankBits = patch.lowRank(linear.path()).map(LowRank::bits).orElse(0.0);
+        Optional<Double> known = patch.roundingError(linear.path());
+        double error = known.isPresent() ? known.get() : relativeError(model, linear, format);
+        sums.bits += weightBits + lowRankBits;
+        sums.weights += linear.size();
+        sums.errors += error;
+        sums.index.put(linear.weightName(), WeightIndex.Entry.of(format, known.isPresent()));
+        sums.rows.add(List.of(
+                linear.module(),
+                Formats.written(format),
+                weightBits / linear.size(),
+                (weightBits + lowRankBits) / linear.size(),
+                error));
     }
 
-    /** What the low-rank path of a linear adds. */
-    private double lowRankBits(LinearSpec spec) {
-        double bits = 0;
-        for (Method step : settings.steps()) {
-            if (step instanceof LowRankCorrection correction && correction.matches(spec)) {
-                Shape a = new Shape(spec.inFeatures(), correction.rank());
-                Shape b = new Shape(correction.rank(), spec.outFeatures());
-                bits = correction.factor().storageBits(a, Operand.FACTOR)
-                        + correction.factor().storageBits(b, Operand.FACTOR);
-            }
+    /** {@code ||W - Wq|| / ||W||}, Frobenius, of a weight rounded to nearest. */
+    private static double relativeError(LanguageModel model, LinearSpec linear, NumberFormat format)
+            throws IOException {
+        if (format.isNone()) {
+            return 0;
         }
-        return bits;
-    }
-
-    /** {@code ||W - Wq|| / ||W||}, Frobenius. */
-    private static double relativeError(NDArray weight, NumberFormat format) {
-        try (NDManager scratch = weight.getManager().newSubManager()) {
-            weight.tempAttach(scratch);
-            NDArray rounded = format.fakeQuantize(weight, Operand.WEIGHT);
+        try (NDManager scratch = TensorEngine.newManager()) {
+            NDArray weight = model.weights().load(scratch, linear.weightName());
             double norm = NativeFloats.sumOfSquares(weight);
-            double error = NativeFloats.sumOfSquares(weight.sub(rounded));
+            double error = NativeFloats.sumOfSquares(weight.sub(format.fakeQuantize(weight, Operand.WEIGHT)));
             return norm == 0 ? 0 : Math.sqrt(error / norm);
         }
     }

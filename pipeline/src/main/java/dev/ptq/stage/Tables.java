@@ -1,5 +1,6 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.TableColumn;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.io.Writer;
@@ -7,7 +8,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVPrinter;
@@ -26,11 +30,11 @@ final class Tables {
     }
 
     /**
-     * The cells below the header.
+     * The rows below the header, each by the names of its columns, in order.
      *
      * @throws IOException if the file has another header, or rows of another length
      */
-    static List<List<String>> read(Path file, List<String> header) throws IOException {
+    static List<Map<String, String>> read(Path file, List<String> header) throws IOException {
         List<List<String>> rows = new ArrayList<>();
         try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format(header))) {
             for (CSVRecord row : parser) {
@@ -44,7 +48,22 @@ final class Tables {
                 || rows.stream().anyMatch(row -> row.size() != header.size())) {
             throw new IOException(file + ": expected a table of " + String.join(", ", header));
         }
-        return rows.subList(1, rows.size());
+        return rows.subList(1, rows.size()).stream()
+                .map(row -> byColumn(header, row))
+                .toList();
+    }
+
+    private static Map<String, String> byColumn(List<String> header, List<String> row) {
+        Map<String, String> cells = new LinkedHashMap<>();
+        for (int i = 0; i < header.size(); i++) {
+            cells.put(header.get(i), row.get(i));
+        }
+        return cells;
+    }
+
+    /** The cell of a row that {@link #read} gave. */
+    static String cell(Map<String, String> row, TableColumn column) {
+        return Objects.requireNonNull(row.get(column.label()), column.label());
     }
 
     private static CSVFormat format(List<String> header) {

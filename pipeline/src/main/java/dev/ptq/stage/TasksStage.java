@@ -1,5 +1,7 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.Variant;
 import dev.ptq.evaluate.ModelScorer;
 import dev.ptq.evaluate.task.TaskResults;
 import dev.ptq.evaluate.task.TasksSettings;
@@ -23,11 +25,6 @@ import tools.jackson.databind.node.ObjectNode;
  */
 final class TasksStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(TasksStage.class);
-
-    static final String METRICS = "metrics.json";
-    static final String RESULTS = "results.json";
-    static final String LQER_RESULTS = "harness_results.json";
-    static final String SAMPLES = "samples_";
 
     private final Workspace workspace;
     private final Variant variant;
@@ -71,11 +68,7 @@ final class TasksStage implements Stage {
 
     @Override
     public String name() {
-        return directory(variant, task);
-    }
-
-    static String directory(Variant variant, String task) {
-        return EvaluateStage.NAME + "/" + variant.label() + "/tasks/" + task;
+        return RunFiles.task(variant, task);
     }
 
     @Override
@@ -109,15 +102,15 @@ final class TasksStage implements Stage {
                                         workspace.unfinished(unfinished),
                                         workspace.reporter()),
                                 unfinished));
-        JsonFiles.write(output.resolve(METRICS), results.metrics());
+        JsonFiles.write(output.resolve(RunFiles.METRICS), results.metrics());
         ObjectNode none = JsonMapper.shared().createObjectNode();
-        JsonFiles.write(output.resolve(RESULTS), results.harness(none, none));
+        JsonFiles.write(output.resolve(RunFiles.RESULTS), results.harness(none, none));
         if (tasks.lqerJson()) {
             JsonFiles.write(
-                    output.resolve(LQER_RESULTS),
+                    output.resolve(RunFiles.HARNESS_RESULTS),
                     results.lqer(workspace.experiment().model().name()));
         }
-        try (DirectoryStream<Path> samples = Files.newDirectoryStream(unfinished, SAMPLES + "*")) {
+        try (DirectoryStream<Path> samples = Files.newDirectoryStream(unfinished, RunFiles.samplesPattern())) {
             for (Path file : samples) {
                 Files.copy(file, output.resolve(file.getFileName()));
             }

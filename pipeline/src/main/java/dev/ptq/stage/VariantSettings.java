@@ -1,32 +1,48 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.Variant;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.method.Method;
+import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.BlockRunner;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
-/** What decides the numbers of one variant of the model. */
-record VariantSettings(Workspace.ModelContent model, QuantizationSettings quantization, List<Method> steps) {
+/**
+ * What decides the numbers of one variant of the model.
+ *
+ * @param measured whether its weights are those that the quantize stage made
+ */
+record VariantSettings(
+        Workspace.ModelContent model, QuantizationSettings quantization, List<Method> steps, boolean measured) {
     static VariantSettings of(Workspace workspace, Variant variant) {
         Experiment experiment = workspace.experiment();
         return new VariantSettings(
                 workspace.modelContent(),
                 variant == Variant.FULL_PRECISION ? QuantizationSettings.none() : experiment.quantization(),
-                variant.approximated() ? experiment.steps() : List.of());
+                variant.approximated() ? experiment.steps().steps() : List.of(),
+                variant.approximated());
     }
 
     /** The stages that whoever runs it needs. */
     List<String> inputs() {
         List<String> inputs = new ArrayList<>();
+        if (measured) {
+            inputs.add(RunFiles.QUANTIZE);
+        }
         if (!steps.isEmpty()) {
-            inputs.add(ApproximateStage.NAME);
+            inputs.add(RunFiles.APPROXIMATE);
         }
         if (quantization.hasStaticActivations()) {
-            inputs.add(CalibrateStage.NAME);
+            inputs.add(RunFiles.CALIBRATE);
         }
         return inputs;
     }
@@ -43,21 +59,28 @@ record VariantSettings(Workspace.ModelContent model, QuantizationSettings quanti
      * @param artifacts of {@link #inputs}
      */
     <T> T run(Workspace workspace, Map<String, Path> artifacts, Work<T> work) throws IOException {
-        QuantizationSettings formats =
-                ActivationRanges.in(quantization, workspace.experiment().shape(), artifacts);
-        Path approximated = artifacts.get(ApproximateStage.NAME);
-        if (approximated == null) {
-            return run(workspace, formats::applyTo, work);
-        }
-        try (Approximated made = new Approximated(approximated, formats, steps)) {
-            return run(workspace, made::applyTo, work);
+        Optional<PatchedWeights.Reader> patches = Optional.ofNullable(artifacts.get(RunFiles.APPROXIMATE))
+                .map(folder ->
+                        QuantizedModel.patches(folder, workspace.experiment().shape()));
+        return run(workspace, artifacts, patches, work);
+    }
+
+    /** As above, with patches from elsewhere. */
+    <T> T run(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches, Work<T> work)
+            throws IOException {
+        try (QuantizedModel quantized = open(workspace, artifacts, patches);
+                BlockRunner runner = new BlockRunner(quantized.model(), quantized::applyTo, workspace.resident())) {
+            return work.with(runner);
         }
     }
 
-    /** Lets a model work whose blocks are changed in some way. */
-    static <T> T run(Workspace workspace, BlockRunner.BlockChange change, Work<T> work) throws IOException {
-        try (BlockRunner runner = new BlockRunner(workspace.model(), change, workspace.resident())) {
-            return work.with(runner);
-        }
+    /** Opens the model as it runs. */
+    QuantizedModel open(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches)
+            throws IOException {
+        LanguageModel exact = workspace.model();
+        Path quantized = artifacts.get(RunFiles.QUANTIZE);
+        ModelFormats formats = ActivationRanges.in(quantization, exact.config(), artifacts);
+        Map<String, NumberFormat> weights = quantized == null ? formats.weights() : WeightIndex.formats(quantized);
+        return QuantizedModel.of(exact, weights, formats, patches);
     }
 }

@@ -1,8 +1,6 @@
 package dev.ptq.stage;
 
 import dev.ptq.calibrate.CalibrationSettings;
-import dev.ptq.calibrate.Statistic;
-import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.Given;
 import dev.ptq.data.Chunks;
@@ -18,11 +16,7 @@ import dev.ptq.evaluate.task.TaskFolder;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
-import dev.ptq.method.Method;
-import dev.ptq.model.BlockPass;
-import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
@@ -37,21 +31,11 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
 /** What the stages of one experiment share: the opened model and tokenizer, their digests, and where progress goes. */
 public final class Workspace implements AutoCloseable {
-    /** The head's weights and logits held at a time. */
-    private static final long HEAD_BYTES = 300L << 20;
-    /** Hidden states of calibration samples while blocks are trained on them, with those of the augmented loss. */
-    private static final int SAMPLE_PATHS = 4;
-    /** What a step of training holds for each weight and activation: values on the way, gradients, moments. */
-    private static final long TRAINING_COPIES = 8;
-    /** Copies of a weight while its error is decomposed. */
-    private static final long SOLVER_COPIES = 8;
-    /** The Java machine and the tensor engine. */
-    private static final long PROGRAM_BYTES = 500L << 20;
-
     private final Experiment experiment;
     private final Progress.Reporter reporter;
     private final ModelContent model;
@@ -229,7 +213,11 @@ public final class Workspace implements AutoCloseable {
         int[][] chunks = scored.get(perplexity);
         if (chunks == null) {
             ModelConfig shape = experiment.shape();
-            chunks = Perplexity.chunks(perplexity, tokenizer(), shape.positions().count(), shape.vocabulary().size());
+            chunks = Perplexity.chunks(
+                    perplexity,
+                    tokenizer(),
+                    shape.positions().count(),
+                    shape.vocabulary().size());
             scored.put(perplexity, chunks);
         }
         return chunks;
@@ -247,106 +235,19 @@ public final class Workspace implements AutoCloseable {
         return chunks;
     }
 
+    /** The chunks of a text to be scored, if they were asked for before: {@link #check} does. */
+    OptionalInt knownChunks(PerplexitySettings perplexity) {
+        int[][] chunks = scored.get(perplexity);
+        return chunks == null ? OptionalInt.empty() : OptionalInt.of(chunks.length);
+    }
+
     /** Whether blocks stay in memory between passes. */
     public boolean resident() {
         return switch (experiment.memory()) {
             case RESIDENT -> true;
             case STREAMED -> false;
-            case AUTO -> {
-                long weights = LanguageModel.linears(experiment.shape()).stream()
-                        .mapToLong(linear -> linear.size() * Float.BYTES)
-                        .sum();
-                yield weights <= machineMemory() / 4;
-            }
+            case AUTO -> MemoryEstimate.weights(experiment.shape()) <= machineMemory() / 4;
         };
-    }
-
-    /**
-     * A rough figure of the memory a run needs: weights held at a time, hidden states, one step's activations, and the
-     * program itself.
-     */
-    public long estimatedBytes() {
-        ModelConfig shape = experiment.shape();
-        long weights = LanguageModel.linears(shape).stream()
-                .mapToLong(linear -> linear.size() * Float.BYTES)
-                .sum();
-        long held = resident() ? weights : 2 * weights / shape.blocks();
-        long hidden = 0;
-        long step = 0;
-        if (experiment.evaluation().tasks().isPresent()) {
-            long tokens = ModelScorer.tokensAtOnce(shape);
-            hidden = Math.max(hidden, tokens * shape.hiddenSize() * Float.BYTES);
-            long batch = Math.min(
-                    tokens, (long) experiment.evaluation().tasks().get().batchSize() * shape.positions().count());
-            step = Math.max(step, sideBySide(batch, shape));
-        }
-        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
-            hidden = Math.max(hidden, hiddenBytes(perplexity));
-            long tokens = (long) perplexity.batchSize() * perplexity.seqLen();
-            step = Math.max(step, sideBySide(tokens, shape));
-        }
-        if (experiment.calibration().isPresent()) {
-            CalibrationSettings calibration = experiment.calibration().get();
-            long tokens = (long) calibration.numSamples() * calibration.seqLen();
-            // two paths through the model and the outputs of one, while methods work on samples
-            int paths = experiment.needsSamples() ? SAMPLE_PATHS : 1;
-            hidden = Math.max(hidden, paths * tokens * shape.hiddenSize() * Float.BYTES);
-        }
-        if (experiment.steps().stream().anyMatch(Method::learns)) {
-            int adapting = experiment.adaptation().isEmpty()
-                    ? 0
-                    : experiment.evaluation().perplexities().stream()
-                            .mapToInt(PerplexitySettings::seqLen)
-                            .max()
-                            .orElse(0);
-            int samples = experiment.steps().stream()
-                    .mapToInt(Method::trainingBatch)
-                    .max()
-                    .orElse(1);
-            long tokens = (long) samples
-                    * Math.max(experiment.calibration().orElseThrow().seqLen(), adapting);
-            step = Math.max(step, TRAINING_COPIES * (weights / shape.blocks() + stepBytes(tokens, shape)));
-        }
-        long largest = LanguageModel.linears(shape).stream()
-                .mapToLong(linear -> linear.size() * Float.BYTES)
-                .max()
-                .orElse(0);
-        long solving = experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
-        return held + hidden + Math.max(step, solving) + matrixBytes(shape) + HEAD_BYTES + PROGRAM_BYTES;
-    }
-
-    /** What matrices of a block's statistics take: half of each in double while they are gathered. */
-    private long matrixBytes(ModelConfig shape) {
-        WantedStatistics wanted = experiment.statistics();
-        Map<HookPoint, Long> hookPoints = new HashMap<>();
-        for (LinearSpec linear : LanguageModel.linears(shape)) {
-            long matrices = wanted.of(linear.block(), linear.hookPoint()).stream()
-                    .filter(Statistic::isMatrix)
-                    .count();
-            hookPoints.merge(
-                    linear.hookPoint(), matrices * linear.inFeatures() * linear.inFeatures() * Float.BYTES, Math::max);
-        }
-        return hookPoints.values().stream().mapToLong(Long::longValue).sum();
-    }
-
-    private static long sideBySide(long tokens, ModelConfig shape) {
-        return BlockPass.atOnce(tokens * shape.hiddenSize()) * stepBytes(tokens, shape);
-    }
-
-    private static long stepBytes(long tokens, ModelConfig shape) {
-        return tokens * (6L * shape.hiddenSize() + 3L * shape.mlp().width()) * Float.BYTES;
-    }
-
-    /** Hidden states of a text; adaptation holds those of all chunks at once. */
-    private long hiddenBytes(PerplexitySettings perplexity) {
-        long scoring = Perplexity.hiddenBytes(perplexity, experiment.shape());
-        int[][] chunks = scored.get(perplexity);
-        if (experiment.adaptation().isEmpty() || chunks == null) {
-            return scoring;
-        }
-        long once =
-                (long) chunks.length * perplexity.seqLen() * experiment.shape().hiddenSize() * Float.BYTES;
-        return Math.max(scoring, SAMPLE_PATHS * once);
     }
 
     /** Hidden states of a large model take seconds to write, so that is not done after every block. */

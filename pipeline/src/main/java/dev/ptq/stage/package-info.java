@@ -1,4 +1,4 @@
-/** The experiment file as a whole, and the four stages calibrate, approximate, quantize and evaluate. */
+/** The experiment file and its checks, and the four stages calibrate, approximate, quantize and evaluate. */
 @NullMarked
 package dev.ptq.stage;
 

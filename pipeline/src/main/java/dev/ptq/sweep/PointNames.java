@@ -1,5 +1,6 @@
 package dev.ptq.sweep;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.Assignment;
 import dev.ptq.config.TomlWriter;
 import dev.ptq.run.Manifest;
@@ -27,7 +28,7 @@ final class PointNames {
 
     /** Of files: in a sweep's directory they would be in the way, or make it look like a run. */
     private static final Set<String> TAKEN =
-            Set.of(Sweep.RECORD, Sweep.COPY, Manifest.FILE, "metrics.json", "resolved.toml");
+            Set.of(RunFiles.SWEEP, RunFiles.SWEEP_FILE, Manifest.FILE, RunFiles.METRICS, RunFiles.RESOLVED);
 
     private static final int DIGEST_DIGITS = 8;
     private static final Pattern OTHER_CHARACTERS = Pattern.compile("[^A-Za-z0-9._-]+");

@@ -1,5 +1,6 @@
 package dev.ptq.sweep;
 
+import dev.ptq.artifact.PointState;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -16,31 +17,11 @@ import java.util.OptionalDouble;
  */
 public record PointRecord(
         String name,
-        State state,
+        PointState state,
         Optional<String> error,
         OptionalDouble seconds,
         String fingerprint,
         Map<String, Object> set) {
-    /** How far a point is. */
-    public enum State {
-        /** Neither done nor failed. */
-        PENDING,
-        /** Its run is complete. */
-        DONE,
-        /** Its run ended with an error. */
-        FAILED;
-
-        /** As in {@code sweep.json}. */
-        @Override
-        public String toString() {
-            return switch (this) {
-                case PENDING -> "pending";
-                case DONE -> "done";
-                case FAILED -> "failed";
-            };
-        }
-    }
-
     public PointRecord {
         set = Collections.unmodifiableMap(new LinkedHashMap<>(set));
     }
@@ -51,7 +32,7 @@ public record PointRecord(
         point.point().assignments().forEach(each -> set.put(each.key(), each.value()));
         return new PointRecord(
                 point.point().name(),
-                point.complete().isPresent() ? State.DONE : State.PENDING,
+                point.complete().isPresent() ? PointState.DONE : PointState.PENDING,
                 Optional.empty(),
                 point.complete().map(run -> run.manifest().seconds()).stream()
                         .mapToDouble(Double::doubleValue)
@@ -64,7 +45,7 @@ public record PointRecord(
     PointRecord after(PointRunner.Outcome outcome) {
         return new PointRecord(
                 name,
-                outcome.error().isPresent() ? State.FAILED : State.DONE,
+                outcome.error().isPresent() ? PointState.FAILED : PointState.DONE,
                 outcome.error(),
                 OptionalDouble.of(outcome.seconds()),
                 fingerprint,

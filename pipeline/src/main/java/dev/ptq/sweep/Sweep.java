@@ -2,10 +2,10 @@ package dev.ptq.sweep;
 
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigException;
+import dev.ptq.experiment.ExperimentRun;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Manifest;
 import dev.ptq.stage.Experiment;
-import dev.ptq.stage.ExperimentRun;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,11 +31,6 @@ import org.slf4j.LoggerFactory;
  */
 public record Sweep(Path file, Path config, List<String> overrides, Path results, String tag, List<Point> points) {
     private static final Logger log = LoggerFactory.getLogger(Sweep.class);
-
-    /** In the sweep's directory: what became of the points. */
-    static final String RECORD = "sweep.json";
-    /** In the sweep's directory: the file as it was given. */
-    static final String COPY = "sweep.toml";
 
     public Sweep {
         overrides = List.copyOf(overrides);

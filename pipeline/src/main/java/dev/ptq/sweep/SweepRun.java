@@ -1,5 +1,7 @@
 package dev.ptq.sweep;
 
+import dev.ptq.artifact.PointState;
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.run.AtomicFile;
 import dev.ptq.run.Json;
 import java.io.IOException;
@@ -46,7 +48,7 @@ public final class SweepRun {
      */
     public List<PointRecord> run(int jobs, boolean failFast) throws IOException {
         Files.createDirectories(sweep.directory());
-        AtomicFile.replace(sweep.directory().resolve(Sweep.COPY), Files.readString(sweep.file()));
+        AtomicFile.replace(sweep.directory().resolve(RunFiles.SWEEP_FILE), Files.readString(sweep.file()));
         write(Optional.empty());
         List<Callable<Void>> tasks = new ArrayList<>();
         for (int i = 0; i < points.size(); i++) {
@@ -80,7 +82,7 @@ public final class SweepRun {
     }
 
     private synchronized boolean hasFailed() {
-        return records.stream().anyMatch(each -> each.state() == PointRecord.State.FAILED);
+        return records.stream().anyMatch(each -> each.state() == PointState.FAILED);
     }
 
     private synchronized void note(int index, PointRunner.Outcome outcome) throws IOException {
@@ -90,7 +92,7 @@ public final class SweepRun {
 
     private synchronized void write(Optional<Instant> ended) throws IOException {
         Json.replace(
-                sweep.directory().resolve(Sweep.RECORD),
+                sweep.directory().resolve(RunFiles.SWEEP),
                 new SweepRecord(
                         sweep.file().toString(),
                         sweep.config().toString(),

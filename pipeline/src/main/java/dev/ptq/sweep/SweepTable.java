@@ -1,5 +1,9 @@
 package dev.ptq.sweep;
 
+import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.PointState;
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.report.TextTable;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -17,8 +21,6 @@ import tools.jackson.databind.json.JsonMapper;
 
 /** The points of a sweep as a table for a terminal. */
 public final class SweepTable {
-    private static final String PERPLEXITY = "perplexity/";
-
     private SweepTable() {}
 
     /** What would be run: a row for each point with what it changes in the base config. */
@@ -44,7 +46,7 @@ public final class SweepTable {
         Set<String> texts = new LinkedHashSet<>();
         List<Map<String, Double>> perplexities = new ArrayList<>();
         for (int i = 0; i < after.size(); i++) {
-            boolean done = after.get(i).state() == PointRecord.State.DONE;
+            boolean done = after.get(i).state() == PointState.DONE;
             perplexities.add(
                     done ? perplexities(sweep.directory().resolve(after.get(i).name())) : Map.of());
             texts.addAll(perplexities.get(i).keySet());
@@ -81,21 +83,19 @@ public final class SweepTable {
 
     /** The perplexity of the run itself on each text. */
     private static Map<String, Double> perplexities(Path run) throws IOException {
-        Path file = run.resolve("metrics.json");
-        Map<String, Double> perplexities = new LinkedHashMap<>();
+        Path file = run.resolve(RunFiles.METRICS);
         try {
-            for (Map.Entry<String, JsonNode> metric :
-                    JsonMapper.shared().readTree(Files.readString(file)).properties()) {
-                String name = metric.getKey();
-                if (name.startsWith(PERPLEXITY) && name.indexOf('/', PERPLEXITY.length()) < 0) {
-                    perplexities.put(
-                            name.substring(PERPLEXITY.length()),
-                            metric.getValue().asDouble());
-                }
+            JsonNode metrics = JsonMapper.shared().readTree(Files.readString(file));
+            List<MetricName> names =
+                    metrics.propertyNames().stream().map(MetricName::parse).toList();
+            Map<String, Double> perplexities = new LinkedHashMap<>();
+            for (String text : MetricName.texts(names)) {
+                MetricName name = new MetricName.OfText(text, Metric.PERPLEXITY);
+                perplexities.put(text, metrics.path(name.key()).asDouble());
             }
+            return perplexities;
         } catch (JacksonException e) {
             throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
         }
-        return perplexities;
     }
 }

@@ -1,6 +1,5 @@
 package dev.ptq.tensor;
 
-import ai.djl.pytorch.jni.JniUtils;
 import java.io.IOException;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -79,15 +78,10 @@ public final class Parallel {
             }
             return;
         }
-        int before = JniUtils.getNumThreads();
         AtomicInteger next = new AtomicInteger();
         AtomicReference<Throwable> failure = new AtomicReference<>();
         forEach(workers, () -> piece, (same, worker) -> {
-            // asked for first, since the engine's first look at a new thread gives it the usual number
-            JniUtils.getNumThreads();
-            boolean gradients = JniUtils.isGradMode();
-            JniUtils.setGradMode(false);
-            JniUtils.setNumThreads(1);
+            TensorEngine.Scope own = TensorEngine.oneThreadWithoutGradients();
             try {
                 for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
                     same.run(i);
@@ -97,8 +91,7 @@ public final class Parallel {
                 failure.compareAndSet(null, e);
             } finally {
                 next.set(count);
-                JniUtils.setNumThreads(before);
-                JniUtils.setGradMode(gradients);
+                own.close();
             }
         });
         Throwable thrown = failure.get();
@@ -113,15 +106,14 @@ public final class Parallel {
 
     /** Runs work on small tensors with this thread alone: several, the engine's too, would wait for each other. */
     public static double onOneThread(DoubleSupplier work) {
-        int before = JniUtils.getNumThreads();
         boolean within = WITHIN.get();
-        JniUtils.setNumThreads(1);
         WITHIN.set(true);
+        TensorEngine.Scope alone = TensorEngine.oneThread();
         try {
             return work.getAsDouble();
         } finally {
+            alone.close();
             WITHIN.set(within);
-            JniUtils.setNumThreads(before);
         }
     }
 

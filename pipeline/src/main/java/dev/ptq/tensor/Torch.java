@@ -11,6 +11,7 @@ import ai.djl.pytorch.jni.JniUtils;
 import java.io.ByteArrayInputStream;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
@@ -20,7 +21,7 @@ import java.util.zip.ZipOutputStream;
 
 /**
  * PyTorch operators that the engine's array interface does not offer, called through a TorchScript module that is
- * written in memory. Results are attached to the manager of the first argument. All but {@link #linear} take part in
+ * made in memory of {@code operators.py}. Results are attached to the manager of the first argument. All but {@link #linear} take part in
  * automatic differentiation; {@link #differentiableLinear} is for that.
  */
 public final class Torch {
@@ -30,16 +31,16 @@ public final class Torch {
     /** What the range of integers is, given the least and the largest value. */
     public enum Integers {
         /** From minus the larger magnitude to the larger magnitude, without a zero point. */
-        SYMMETRIC(0),
+        SYMMETRIC("symmetric_range"),
         /** From the least value or 0 to the largest or 0. */
-        WITH_ZERO(1),
+        WITH_ZERO("range_with_zero"),
         /** From the least value to the largest. */
-        PLAIN(2);
+        PLAIN("plain_range");
 
-        private final float number;
+        private final String operator;
 
-        Integers(float number) {
-            this.number = number;
+        Integers(String operator) {
+            this.operator = operator;
         }
     }
 
@@ -48,122 +49,7 @@ public final class Torch {
 
     private static final int QUERIES = 128;
 
-    private static final String CODE = """
-            class M(Module):
-              __parameters__ = []
-              __buffers__ = []
-              training : bool
-              def linear(self: __torch__.M, x: Tensor, w: Tensor) -> Tensor:
-                return ops.mkldnn._linear_pointwise(x, w, None, "none", [], "")
-              def linear_bias(self: __torch__.M, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-                return ops.mkldnn._linear_pointwise(x, w, b, "none", [], "")
-              def differentiable_linear(self: __torch__.M, x: Tensor, w: Tensor) -> Tensor:
-                return torch.to_dense(ops.aten.mkldnn_linear(torch.to_mkldnn(x), w, None))
-              def logsumexp(self: __torch__.M, x: Tensor) -> Tensor:
-                return torch.logsumexp(torch.to(x, 7), [-1])
-              def rms_norm(self: __torch__.M, x: Tensor, w: Tensor, eps: Tensor) -> Tensor:
-                r = torch.rsqrt(torch.add(torch.mean(torch.mul(x, x), [-1], True), eps))
-                return torch.mul(torch.mul(x, r), w)
-              def layer_norm(self: __torch__.M, x: Tensor, w: Tensor, b: Tensor) -> Tensor:
-                return torch.layer_norm(x, [torch.size(x, -1)], w, b, 1.0000000000000001e-05)
-              def silu_mul(self: __torch__.M, x: Tensor, y: Tensor) -> Tensor:
-                return torch.mul(torch.silu(x), y)
-              def rotate(self: __torch__.M, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-                a, b, = torch.chunk(x, 2, -1)
-                c = torch.sub(torch.mul(a, cos), torch.mul(b, sin))
-                d = torch.add(torch.mul(b, cos), torch.mul(a, sin))
-                return torch.cat([c, d], -1)
-              def attention(self: __torch__.M, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-                n = torch.floordiv(torch.size(q, 1), torch.size(k, 1))
-                a = torch.repeat_interleave(k, n, 1)
-                b = torch.repeat_interleave(v, n, 1)
-                return torch.scaled_dot_product_attention(q, a, b, None, 0., True)
-              def branched_attention(self: __torch__.M, q: Tensor, k: Tensor, v: Tensor, c: Tensor, m: Tensor) -> Tensor:
-                g = torch.floordiv(torch.size(q, 1), torch.size(k, 1))
-                e = torch.repeat_interleave(k, g, 1)
-                f = torch.repeat_interleave(v, g, 1)
-                n = torch.size(q, 2)
-                r = torch.size(c, 0)
-                t = torch.sub(n, torch.size(m, 2))
-                z = torch.sub(torch.size(c, 1), r)
-                s = torch.mul(torch.mul(torch.size(q, 0), torch.size(q, 1)), n)
-                h = ops.prim.min(r, ops.prim.max(torch.floordiv(r, 4), torch.floordiv(SCORES, s)))
-                parts = annotate(List[Tensor], [])
-                for i in range(torch.floordiv(torch.sub(torch.add(t, h), 1), h)):
-                  a = torch.mul(i, h)
-                  b = ops.prim.min(torch.add(a, h), t)
-                  w = torch.slice(torch.slice(c, 0, 0, torch.sub(b, a)), 1, torch.sub(z, a), torch.add(torch.sub(z, a), b))
-                  p = torch.scaled_dot_product_attention(torch.slice(q, 2, a, b), torch.slice(e, 2, 0, b), torch.slice(f, 2, 0, b), w, 0., False)
-                  parts = torch.append(parts, p)
-                for i in range(torch.floordiv(torch.sub(torch.add(torch.sub(n, t), h), 1), h)):
-                  a = torch.mul(i, h)
-                  b = ops.prim.min(torch.add(a, h), torch.sub(n, t))
-                  u = torch.add(t, b)
-                  w = torch.slice(torch.slice(m, 2, a, b), 3, 0, u)
-                  p = torch.scaled_dot_product_attention(torch.slice(q, 2, torch.add(t, a), u), torch.slice(e, 2, 0, u), torch.slice(f, 2, 0, u), w, 0., False)
-                  parts = torch.append(parts, p)
-                return torch.cat(parts, 2)
-              def attention_probabilities(self: __torch__.M, q: Tensor, k: Tensor, m: Tensor, d: Tensor) -> Tensor:
-                s = torch.div(torch.matmul(q, torch.transpose(k, -2, -1)), d)
-                return torch.softmax(torch.add(s, m), -1)
-              def mean_squared_error(self: __torch__.M, y: Tensor, t: Tensor) -> Tensor:
-                d = torch.sub(y, t)
-                return torch.mean(torch.mul(d, d))
-              def mean_cosine(self: __torch__.M, y: Tensor, t: Tensor) -> Tensor:
-                return torch.mean(torch.cosine_similarity(y, t, -1, 9.9999999999999995e-09))
-              def small_linear(self: __torch__.M, x: Tensor, w: Tensor) -> Tensor:
-                return torch.linear(x, w)
-              def inverse(self: __torch__.M, x: Tensor) -> Tensor:
-                return torch.to(torch.linalg_inv(torch.to(x, 7)), ops.prim.dtype(x))
-              def embedding(self: __torch__.M, w: Tensor, i: Tensor) -> Tensor:
-                return torch.embedding(w, i)
-              def cross_entropy(self: __torch__.M, x: Tensor, i: Tensor) -> Tensor:
-                return torch.cross_entropy_loss(x, i)
-              def dropout(self: __torch__.M, x: Tensor, p: Tensor) -> Tensor:
-                return torch.dropout(x, float(p), True)
-              def contiguous(self: __torch__.M, x: Tensor) -> Tensor:
-                return torch.contiguous(x)
-              def integers_by_divisor(self: __torch__.M, x: Tensor, d: Tensor, s: Tensor, z: Tensor, k: Tensor) -> Tensor:
-                y = torch.div(x, d)
-                f = torch.detach(y)
-                c = torch.add_(y, torch.sub_(torch.round(f), f))
-                a = torch.sub(torch.select(k, 0, 0), z)
-                b = torch.sub(torch.select(k, 0, 1), z)
-                return torch.mul(torch.clamp(c, a, b), s)
-              def integers_in_range(self: __torch__.M, x: Tensor, u: Tensor, l: Tensor, k: Tensor) -> Tensor:
-                t = torch.select(k, 0, 1)
-                n = int(torch.select(k, 0, 2))
-                h = torch.mul(torch.amax(x, [-1], True), u)
-                g = torch.mul(torch.amin(x, [-1], True), l)
-                if torch.eq(n, 0):
-                  s = torch.div(torch.maximum(torch.abs(h), torch.abs(g)), t)
-                  s = torch.add(s, torch.eq(s, 0))
-                  z = torch.sub(t, t)
-                else:
-                  if torch.eq(n, 1):
-                    h = torch.clamp_min(h, 0)
-                    g = torch.clamp_max(g, 0)
-                    s = torch.div(torch.sub(h, g), t)
-                  else:
-                    m = torch.mul(torch.maximum(torch.abs(h), torch.abs(g)), LEAST_STEP)
-                    s = torch.maximum(torch.div(torch.sub(h, g), t), torch.detach(m))
-                  s = torch.add(s, torch.eq(s, 0))
-                  z = torch.round(torch.detach(torch.div(torch.neg(g), s)))
-                  if torch.eq(n, 1):
-                    z = torch.minimum(torch.clamp_min(z, 0), t)
-                return self.integers_by_divisor(x, s, s, z, k)
-              def svd(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-                return torch.linalg_svd(x, False)
-              def qr(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor]:
-                return torch.linalg_qr(x)
-              def eigh(self: __torch__.M, x: Tensor) -> Tuple[Tensor, Tensor]:
-                return torch.linalg_eigh(x)
-              def svdvals(self: __torch__.M, x: Tensor) -> Tensor:
-                return torch.linalg_svdvals(x)
-              def eigvalsh(self: __torch__.M, x: Tensor) -> Tensor:
-                return torch.linalg_eigvalsh(x)
-            """.replace("LEAST_STEP", Double.toString(Torch.LEAST_STEP))
-            .replace("SCORES", Integer.toString(Torch.SCORES));
+    private static final String OPERATORS = "operators.py";
 
     private static final Torch INSTANCE = new Torch();
 
@@ -173,9 +59,21 @@ public final class Torch {
     private Torch() {
         manager = TensorEngine.newManager();
         try {
-            module = JniUtils.loadModule((PtNDManager) manager, new ByteArrayInputStream(archive(CODE)), false, false);
+            byte[] archive = archive(operators());
+            module = JniUtils.loadModule((PtNDManager) manager, new ByteArrayInputStream(archive), false, false);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
+        }
+    }
+
+    private static String operators() throws IOException {
+        try (InputStream source = Torch.class.getResourceAsStream(OPERATORS)) {
+            if (source == null) {
+                throw new IOException("no " + OPERATORS + " beside " + Torch.class + "; the program is incomplete");
+            }
+            return new String(source.readAllBytes(), StandardCharsets.UTF_8)
+                    .replace("LEAST_STEP", Double.toString(LEAST_STEP))
+                    .replace("SCORES", Integer.toString(SCORES));
         }
     }
 
@@ -338,13 +236,18 @@ public final class Torch {
      * @param lower likewise
      * @param codes as {@link #codes} gives them
      */
-    public static NDArray integersInRange(NDArray x, NDArray upper, NDArray lower, NDArray codes) {
-        return call("integers_in_range", x, upper, lower, codes).get(0);
+    public static NDArray integersInRange(Integers kind, NDArray x, NDArray upper, NDArray lower, NDArray codes) {
+        return call("integers_in_" + kind.operator, x, upper, lower, codes).get(0);
     }
 
-    /** Describes integers to the functions above. */
-    public static NDArray codes(NDManager manager, float lowest, float highest, Integers range) {
-        return NativeFloats.of(manager, new float[] {lowest, highest, range.number}, 3);
+    /** Returns the scale and the zero point that {@link #integersInRange} takes for each line, both {@code [..., 1]}. */
+    public static NDList rangeOfIntegers(Integers kind, NDArray x, NDArray upper, NDArray lower, NDArray codes) {
+        return call(kind.operator, x, upper, lower, codes);
+    }
+
+    /** Returns the lowest and the highest code, for the functions above. */
+    public static NDArray codes(NDManager manager, float lowest, float highest) {
+        return NativeFloats.of(manager, new float[] {lowest, highest}, 2);
     }
 
     /** Returns the reduced singular value decomposition {@code U, S, Vᵀ} of a matrix. */
@@ -374,9 +277,7 @@ public final class Torch {
 
     private static NDList call(String method, NDArray... arguments) {
         NDList list = new NDList(arguments);
-        // left to itself PyTorch rewrites a function after its first call, and gradients change in their last bits; the
-        // setting belongs to the thread
-        JniUtils.setGraphExecutorOptimize(false);
+        TensorEngine.runAsWritten();
         // the engine's own way to name the method; asked for as training, since results of inference mode are refused
         // later by automatic differentiation
         try (NDArray name = arguments[0].getManager().create(0f)) {
@@ -386,11 +287,11 @@ public final class Torch {
         }
     }
 
-    /** The archive PyTorch loads: a pickle that makes one {@code M}, and M's source. */
+    /** The archive PyTorch loads: a pickle that makes one {@code Operators}, and its source. */
     private static byte[] archive(String code) throws IOException {
         ByteArrayOutputStream object = new ByteArrayOutputStream();
         object.write(new byte[] {(byte) 0x80, 2});
-        object.writeBytes("c__torch__\nM\n)".getBytes(StandardCharsets.US_ASCII));
+        object.writeBytes("c__torch__\nOperators\n)".getBytes(StandardCharsets.US_ASCII));
         object.write(0x81);
         object.writeBytes("}(X".getBytes(StandardCharsets.US_ASCII));
         object.write(new byte[] {8, 0, 0, 0});

@@ -143,8 +143,7 @@ public final class Checkpoint implements WeightSource {
 
         private NDArray finite(NDArray values) throws IOException {
             if (!NativeFloats.allFinite(values)) {
-                throw new IOException(
-                        origin() + " has a value that is NaN or infinite; the checkpoint is damaged");
+                throw new IOException(origin() + " has a value that is NaN or infinite; the checkpoint is damaged");
             }
             return values;
         }

@@ -2,12 +2,12 @@ package dev.ptq.weights;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.Spelling;
+import dev.ptq.environment.CacheFolder;
 import dev.ptq.hub.Hub;
 import dev.ptq.hub.HubCache;
 import dev.ptq.hub.HubListing;
 import dev.ptq.hub.HubRepo;
 import dev.ptq.hub.HubSnapshot;
-import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
@@ -52,8 +52,7 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
      */
     public static ModelFolder resolve(String name) throws IOException {
         ClassLoader classes = ModelFolder.class.getClassLoader();
-        return resolve(
-                name, new ShippedModels(classes, TensorEngine.cacheFolder().resolve("models")));
+        return resolve(name, new ShippedModels(classes, CacheFolder.path().resolve("models")));
     }
 
     /** As above, with shipped models from elsewhere. */

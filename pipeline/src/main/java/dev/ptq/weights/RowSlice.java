@@ -54,7 +54,6 @@ record RowSlice(Weight whole, int from, int to) implements Weight {
                 throw new IOException(origin() + ": has no row " + row + ", its shape is " + shape());
             }
         }
-        return whole.gather(
-                manager, Arrays.stream(rows).map(row -> from + row).toArray());
+        return whole.gather(manager, Arrays.stream(rows).map(row -> from + row).toArray());
     }
 }

@@ -15,11 +15,13 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.StreamReadFeature;
@@ -174,6 +176,19 @@ public final class Safetensors implements AutoCloseable {
         return values;
     }
 
+    /** Returns a tensor of any known type as it is stored, copied to the Java heap. */
+    public RawTensor raw(String name) throws IOException {
+        Entry entry = named(name);
+        StoredType type = known(entry).orElseThrow(() -> unreadable(entry, List.of(StoredType.values())));
+        if (entry.bytes() > Integer.MAX_VALUE) {
+            throw new IOException(
+                    file + ": tensor " + name + " has " + entry.bytes() + " bytes, expected fewer than 2^31");
+        }
+        ByteBuffer bytes = ByteBuffer.allocate((int) entry.bytes());
+        readFully(bytes, entry.offset());
+        return new RawTensor(type, entry.shape(), bytes.flip());
+    }
+
     @Override
     public void close() throws IOException {
         channel.close();
@@ -201,11 +216,16 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    private Entry entry(String name) throws IOException {
+    private Entry named(String name) throws IOException {
         Entry entry = entries.get(name);
         if (entry == null) {
             throw new IOException(file + ": no tensor " + name);
         }
+        return entry;
+    }
+
+    private Entry entry(String name) throws IOException {
+        Entry entry = named(name);
         // only for a type that is known do shape and bytes agree, so nothing is allocated before this
         type(entry);
         return entry;
@@ -219,10 +239,20 @@ public final class Safetensors implements AutoCloseable {
         return entry;
     }
 
+    private static Optional<StoredType> known(Entry entry) {
+        return StoredType.named(entry.type());
+    }
+
     private StoredType type(Entry entry) throws IOException {
-        return StoredType.named(entry.type())
-                .orElseThrow(() -> new IOException(file + ": tensor " + entry.name() + " is stored as " + entry.type()
-                        + ", expected one of " + List.of(StoredType.values())));
+        List<StoredType> readable = Arrays.stream(StoredType.values())
+                .filter(StoredType::readsAsFloat)
+                .toList();
+        return known(entry).filter(readable::contains).orElseThrow(() -> unreadable(entry, readable));
+    }
+
+    private IOException unreadable(Entry entry, List<StoredType> expected) {
+        return new IOException(
+                file + ": tensor " + entry.name() + " is stored as " + entry.type() + ", expected one of " + expected);
     }
 
     private void readHeader() throws IOException {
@@ -297,7 +327,7 @@ public final class Safetensors implements AutoCloseable {
         } catch (ArithmeticException e) {
             throw new IOException(file + ": tensor " + name + ": the shape " + shape + " is too large", e);
         }
-        StoredType known = StoredType.named(entry.type()).orElse(null);
+        StoredType known = known(entry).orElse(null);
         if (known != null && (values > Long.MAX_VALUE / 8 || values * known.bytes() != entry.bytes())) {
             throw new IOException(file + ": tensor " + name + ": " + known + " " + shape + " does not fill "
                     + entry.bytes() + " bytes");

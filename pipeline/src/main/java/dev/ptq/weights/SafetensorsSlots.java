@@ -1,5 +1,6 @@
 package dev.ptq.weights;
 
+import dev.ptq.weights.SafetensorsWriter.Slot;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -30,12 +31,15 @@ public final class SafetensorsSlots implements AutoCloseable {
 
     /** Opens a file that has a place for exactly these tensors, with what it holds, or makes it anew. */
     public static SafetensorsSlots open(Path file, Map<String, long[]> shapes) throws IOException {
-        ByteBuffer header = SafetensorsWriter.header(shapes, StoredType.F32, Map.of());
+        Map<String, Slot> tensors = new LinkedHashMap<>();
+        shapes.forEach((name, shape) -> tensors.put(
+                name, new Slot(StoredType.F32, Arrays.stream(shape).boxed().toList())));
+        ByteBuffer header = SafetensorsWriter.header(tensors, Map.of());
         Map<String, Long> offsets = new LinkedHashMap<>();
         long end = header.remaining();
-        for (Map.Entry<String, long[]> tensor : shapes.entrySet()) {
-            offsets.put(tensor.getKey(), end);
-            end += Arrays.stream(tensor.getValue()).reduce(1, Math::multiplyExact) * Float.BYTES;
+        for (Map.Entry<String, Slot> slot : tensors.entrySet()) {
+            offsets.put(slot.getKey(), end);
+            end += slot.getValue().bytes();
         }
         boolean isNew = !begins(file, header, end);
         FileChannel channel = isNew

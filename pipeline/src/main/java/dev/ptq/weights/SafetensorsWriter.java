@@ -13,13 +13,14 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Writes float32 tensors as a safetensors file, in that type or a narrower one. */
+/** Writes tensors as a safetensors file: float32 in that type or a narrower one, and others as they are stored. */
 public final class SafetensorsWriter {
     private static final int TILE = 1 << 16;
 
@@ -42,6 +43,46 @@ public final class SafetensorsWriter {
         if (!type.writable()) {
             throw new IllegalArgumentException("expected a type to write, F32 or BF16, got " + type);
         }
+        writeEntries(file, entries(tensors, type), metadata);
+    }
+
+    /**
+     * Writes float32 tensors and tensors of any type, largest types first, so that each lies where its type may. The file
+     * appears under its name only when it is complete.
+     *
+     * @throws IllegalArgumentException if two tensors have the same name
+     */
+    public static void write(
+            Path file, Map<String, NDArray> tensors, Map<String, RawTensor> raw, Map<String, String> metadata)
+            throws IOException {
+        Map<String, Entry> all = entries(tensors, StoredType.F32);
+        raw.forEach((name, tensor) -> {
+            Slot slot = new Slot(tensor.type(), tensor.shape());
+            if (all.put(name, new Entry(slot, channel -> writeFully(channel, tensor.bytes()))) != null) {
+                throw new IllegalArgumentException("two tensors are named " + name);
+            }
+        });
+        Map<String, Entry> ordered = new LinkedHashMap<>();
+        all.entrySet().stream()
+                .sorted(Comparator.comparingInt(
+                        named -> -named.getValue().slot().type().bytes()))
+                .forEach(named -> ordered.put(named.getKey(), named.getValue()));
+        writeEntries(file, ordered, metadata);
+    }
+
+    private static Map<String, Entry> entries(Map<String, NDArray> tensors, StoredType type) {
+        Map<String, Entry> entries = new LinkedHashMap<>();
+        tensors.forEach((name, tensor) -> {
+            List<Long> shape =
+                    Arrays.stream(tensor.getShape().getShape()).boxed().toList();
+            Values values = channel -> writeValues(channel, NativeFloats.window(tensor), type);
+            entries.put(name, new Entry(new Slot(type, shape), values));
+        });
+        return entries;
+    }
+
+    private static void writeEntries(Path file, Map<String, Entry> entries, Map<String, String> metadata)
+            throws IOException {
         Path partial = file.resolveSibling(file.getFileName() + ".partial");
         try {
             try (FileChannel channel = FileChannel.open(
@@ -49,12 +90,11 @@ public final class SafetensorsWriter {
                     StandardOpenOption.CREATE,
                     StandardOpenOption.TRUNCATE_EXISTING,
                     StandardOpenOption.WRITE)) {
-                Map<String, long[]> shapes = new LinkedHashMap<>();
-                tensors.forEach(
-                        (name, tensor) -> shapes.put(name, tensor.getShape().getShape()));
-                writeFully(channel, header(shapes, type, metadata));
-                for (NDArray tensor : tensors.values()) {
-                    writeValues(channel, NativeFloats.window(tensor), type);
+                Map<String, Slot> slots = new LinkedHashMap<>();
+                entries.forEach((name, entry) -> slots.put(name, entry.slot()));
+                writeFully(channel, header(slots, metadata));
+                for (Entry entry : entries.values()) {
+                    entry.values().writeTo(channel);
                 }
             }
             Files.move(partial, file, StandardCopyOption.ATOMIC_MOVE);
@@ -63,18 +103,34 @@ public final class SafetensorsWriter {
         }
     }
 
-    static ByteBuffer header(Map<String, long[]> shapes, StoredType type, Map<String, String> metadata) {
+    /** The place of a tensor in a file. */
+    record Slot(StoredType type, List<Long> shape) {
+        long bytes() {
+            return shape.stream().reduce((long) type.bytes(), Math::multiplyExact);
+        }
+    }
+
+    /** Writes the values of a tensor. */
+    @FunctionalInterface
+    private interface Values {
+        void writeTo(FileChannel channel) throws IOException;
+    }
+
+    private record Entry(Slot slot, Values values) {}
+
+    static ByteBuffer header(Map<String, Slot> slots, Map<String, String> metadata) {
         Map<String, Object> header = new LinkedHashMap<>();
         if (!metadata.isEmpty()) {
             // in one order: maps of the JDK have another in every process
             header.put("__metadata__", new TreeMap<>(metadata));
         }
         long offset = 0;
-        for (Map.Entry<String, long[]> tensor : shapes.entrySet()) {
-            long end = offset + Arrays.stream(tensor.getValue()).reduce(1, Math::multiplyExact) * type.bytes();
+        for (Map.Entry<String, Slot> tensor : slots.entrySet()) {
+            Slot slot = tensor.getValue();
+            long end = Math.addExact(offset, slot.bytes());
             Map<String, Object> fields = new LinkedHashMap<>();
-            fields.put("dtype", type.name());
-            fields.put("shape", tensor.getValue());
+            fields.put("dtype", slot.type().name());
+            fields.put("shape", slot.shape());
             fields.put("data_offsets", List.of(offset, end));
             header.put(tensor.getKey(), fields);
             offset = end;

@@ -5,12 +5,14 @@ import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import java.util.Optional;
 
-/** The data types of a safetensors file that can be read as float32, or as int32. Some can be written too. */
+/** The data types of a safetensors file that are known. The last two are for {@link RawTensor}, not for weights. */
 public enum StoredType {
     F32(4),
     F16(2),
     BF16(2),
-    I32(4);
+    I32(4),
+    U8(1),
+    I64(8);
 
     private final int bytes;
 
@@ -21,6 +23,11 @@ public enum StoredType {
     /** Bytes of one value. */
     public int bytes() {
         return bytes;
+    }
+
+    /** Whether values are read as float32: bytes and indices among weights are more likely a mistake. */
+    boolean readsAsFloat() {
+        return this != U8 && this != I64;
     }
 
     /** Whether float32 can be written as this type. */
@@ -61,6 +68,7 @@ public enum StoredType {
                     target[i] = source.getInt((from + i) * 4);
                 }
             }
+            case U8, I64 -> throw new UnsupportedOperationException(this + " is not read as float32");
         }
     }
 
@@ -78,7 +86,7 @@ public enum StoredType {
                 }
                 target.asShortBuffer().put(raw);
             }
-            case F16, I32 -> throw new UnsupportedOperationException("nothing is written as " + this);
+            case F16, I32, U8, I64 -> throw new UnsupportedOperationException("nothing is written as " + this);
         }
     }
 

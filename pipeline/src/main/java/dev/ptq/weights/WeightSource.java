@@ -48,8 +48,8 @@ public interface WeightSource extends AutoCloseable {
     default void expect(String name, List<Long> shape) throws IOException {
         Weight weight = weight(name);
         if (!weight.shape().equals(shape)) {
-            throw new IOException(weight.origin() + ": config.json implies shape " + shape + ", found "
-                    + weight.shape());
+            throw new IOException(
+                    weight.origin() + ": config.json implies shape " + shape + ", found " + weight.shape());
         }
     }
 

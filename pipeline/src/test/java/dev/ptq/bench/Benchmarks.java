@@ -26,6 +26,7 @@ import dev.ptq.model.LinearFormats;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.Rounding;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.NativeFloats;
@@ -149,7 +150,7 @@ public final class Benchmarks {
         }
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockRunner full = new BlockRunner(model, BlockRunner.BlockChange.none(), true);
-                BlockRunner quantized = new BlockRunner(model, w4a8::applyTo, true);
+                BlockRunner quantized = new BlockRunner(model, block -> Rounding.quantize(block, w4a8), true);
                 NDManager manager = TensorEngine.newManager()) {
             double[] seconds = median(
                     15, () -> pass(model, full, chunks), () -> {}, () -> pass(model, quantized, chunks), () -> {});
@@ -266,7 +267,8 @@ public final class Benchmarks {
         try (LanguageModel model = LanguageModel.open(folder.get());
                 Tokenizer tokenizer = Tokenizer.open(folder.get())) {
             for (Map.Entry<String, QuantizationSettings> variant : variants.entrySet()) {
-                try (BlockRunner runner = new BlockRunner(model, variant.getValue()::applyTo, true)) {
+                try (BlockRunner runner =
+                        new BlockRunner(model, block -> Rounding.quantize(block, variant.getValue()), true)) {
                     TaskPasses passes = new TaskPasses(model, runner, tokenizer, data.get());
                     double[] seconds = median(
                             TASK_ROUNDS,

@@ -5,11 +5,13 @@ import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
+import dev.ptq.artifact.Metric;
+import dev.ptq.experiment.ExperimentRun;
+import dev.ptq.experiment.Measurements;
 import dev.ptq.progress.Progress;
+import dev.ptq.run.Manifest;
 import dev.ptq.run.Run;
 import dev.ptq.stage.Experiment;
-import dev.ptq.stage.ExperimentPlan;
-import dev.ptq.stage.ExperimentRun;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.Safetensors;
 import dev.ptq.weights.SafetensorsWriter;
@@ -112,14 +114,14 @@ final class LearnedComparison {
         try (ExperimentRun prepared = ExperimentRun.prepare(experiment, results, tag, Progress.Reporter.none())) {
             prepared.check(Optional.empty());
             Run run = prepared.run(Optional.empty(), "comparison", "", (directory, manifest) -> {});
-            Map<String, Object> metrics = ExperimentPlan.metrics(experiment, run.directory());
+            Measurements measurements = Measurements.of(experiment, run.directory());
             double seconds = JsonMapper.shared()
-                    .readTree(run.directory().resolve("manifest.json"))
+                    .readTree(run.directory().resolve(Manifest.FILE))
                     .path("stages")
                     .path("approximate")
                     .path("seconds")
                     .asDouble(0);
-            return new Outcome(((Number) metrics.get("perplexity/tinystories")).doubleValue(), seconds);
+            return new Outcome(measurements.texts().get(0).metric(Metric.PERPLEXITY), seconds);
         }
     }
 

@@ -79,8 +79,9 @@ final class TaskPasses {
         this.data = new Sample(new TaskFolder(folder), EVERY);
         this.scorer = new ModelScorer(model, runner, BATCH, true, ResumeState.none(), Progress.Reporter.none());
         SplittableRandom random = new SplittableRandom(1);
-        this.chunks = Stream.generate(() ->
-                        random.ints(CHUNK_TOKENS, 0, model.config().vocabulary().size()).toArray())
+        this.chunks = Stream.generate(() -> random.ints(
+                                CHUNK_TOKENS, 0, model.config().vocabulary().size())
+                        .toArray())
                 .limit(CHUNKS)
                 .toArray(int[][]::new);
     }

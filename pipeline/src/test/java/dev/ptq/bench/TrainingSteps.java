@@ -84,7 +84,7 @@ final class TrainingSteps {
                 Block block = model.load(0);
                 BlockSamples states = new BlockSamples(model, tokens(random, samples, tokens, model), 4)) {
             states.enter(block);
-            WantedStatistics wanted = WantedStatistics.ofEvery(method.statistics());
+            WantedStatistics wanted = WantedStatistics.ofEvery(method.needs().statistics());
             ActivationStatistics statistics = states.statistics(block, wanted);
             BlockContext context = new BlockContext(
                     new BlockContext.Setting(model.config(), quantization, wanted),

@@ -4,12 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIOException;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.experiment.ExperimentPlan;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Provenance;
 import dev.ptq.run.Runs;
 import dev.ptq.stage.Experiment;
-import dev.ptq.stage.ExperimentPlan;
 import dev.ptq.stage.Workspace;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -85,8 +85,8 @@ class CacheCommandTest {
                 evaluate/round_to_nearest/tales: not made; nearest entry evaluate-round_to_nearest-tales-…:\
                  quantization.linear.activation.bits 7, was 8; quantization.linear.bias.bits 7, was 8
                 evaluate/quantized/tales: not made; nearest entry evaluate-quantized-tales-…:\
-                 quantization.linear.activation.bits 7, was 8; quantization.linear.bias.bits 7, was 8; input approximate\
-                 differs (see above)
+                 quantization.linear.activation.bits 7, was 8; quantization.linear.bias.bits 7, was 8; input quantize\
+                 differs (see above); input approximate differs (see above)
                 """);
         assertThat(explain("quantization.weight={ format = 'int', bits = 3 }"))
                 .contains("quantize: not made; nearest entry quantize-…: weights.linear.weight IntegerFormat(bits=3, ");
@@ -108,7 +108,7 @@ class CacheCommandTest {
                 evaluate/full_precision/tales: not made; nearest entry evaluate-full_precision-tales-…: CHANGED
                 evaluate/round_to_nearest/tales: not made; nearest entry evaluate-round_to_nearest-tales-…: CHANGED
                 evaluate/quantized/tales: not made; nearest entry evaluate-quantized-tales-…: CHANGED; input\
-                 approximate differs (see above)
+                 quantize differs (see above); input approximate differs (see above)
                 """.replace("CHANGED", changed));
         tiny.run(TinyExperiment.CONFIG, "second");
         assertThat(madeAgain("second")).hasSize(6);

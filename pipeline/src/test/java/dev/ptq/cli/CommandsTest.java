@@ -8,11 +8,14 @@ import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
 import dev.ptq.tensor.Shared;
 import dev.ptq.weights.ModelFolder;
+import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.Safetensors;
+import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -158,19 +161,6 @@ class CommandsTest {
     }
 
     @Test
-    void theTrainingIsHiddenAndRefusesAFolderThatExists() throws IOException {
-        assertThat(tiny.execute("--help").out()).doesNotContain("train-reference");
-        assertThat(tiny.execute("train-reference", "--help").out()).contains("--out", "--steps", "--seed");
-        Outcome refused = tiny.execute("train-reference", "--out", "DIR");
-        assertThat(refused.code()).isEqualTo(2);
-        assertThat(refused.err()).contains("exists already");
-        assertThat(tiny.execute("train-reference", "--out", "DIR/new", "--steps", "0")
-                        .code())
-                .isEqualTo(2);
-        assertThat(folder.resolve("new.partial")).doesNotExist();
-    }
-
-    @Test
     void tellsItsVersion() {
         assertThat(tiny.execute("--version").out()).matches("ptq \\d+\\.\\d+\\.\\d+.*\n");
     }
@@ -269,6 +259,32 @@ class CommandsTest {
                                 + " have fewer: \\S+norm\\.weight, …; leave the option out, or them\n");
         assertThat(refused.out()).isEmpty();
         assertThat(folder.resolve("other.safetensors")).doesNotExist();
+    }
+
+    /** Blocks of two rows become blocks of one, each with an exponent: 4 bits and 8 for 8 values, not for 16. */
+    @Test
+    void quantizeTensorCountsTheBlocksThatItMakes() throws IOException {
+        Path in = folder.resolve("matrix.safetensors");
+        SafetensorsWriter.write(
+                in,
+                Map.of(),
+                Map.of("w", RawTensor.of(new float[] {8, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}, 2, 8)),
+                Map.of());
+        String[] command = {
+            "quantize-tensor",
+            in.toString(),
+            "DIR/out.safetensors",
+            "--format",
+            "{ format = 'mxint', bits = 4, block_size = [2, 8], exponent_rounding = 'floor' }"
+        };
+        assertThat(tiny.execute(command).out().lines().skip(1)).allMatch(line -> line.contains(" 4.500 "));
+        String[] apart = Arrays.copyOf(command, command.length + 1);
+        apart[command.length] = "--skip-first-dim";
+        assertThat(tiny.execute(apart).out().lines().skip(1)).allMatch(line -> line.contains(" 5.000 "));
+        try (Safetensors out = Safetensors.open(folder.resolve("out.safetensors"))) {
+            assertThat(out.shape("w")).containsExactly(2L, 8L);
+            assertThat(out.floats("w")).containsExactly(8, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1);
+        }
     }
 
     @Test

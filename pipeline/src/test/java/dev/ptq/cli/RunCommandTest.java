@@ -101,6 +101,7 @@ class RunCommandTest {
                             "approximate/singular_values.safetensors",
                             "approximate/layers.csv",
                             "quantize/layers.csv",
+                            "quantize/weights.json",
                             "quantize/metrics.json",
                             "evaluate/results.json",
                             "evaluate/full_precision/tales/scores.json",

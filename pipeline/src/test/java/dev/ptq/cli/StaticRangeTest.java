@@ -75,6 +75,26 @@ class StaticRangeTest {
         return Objects.requireNonNull(tiny.metrics(run).get(LOSS), run);
     }
 
+    @Test
+    void blockFloatingPointHasARangeToo() throws IOException {
+        String blocks = CONFIG.replaceFirst(
+                "(?s)format = \"int\"\nbits = 8\ngranularity = \"tensor\"\n",
+                "format = \"mxint\"\nbits = 8\nblock_size = [-1, -1]\n");
+        assertThat(blocks).isNotEqualTo(CONFIG);
+        Outcome outcome = tiny.run(blocks, "blocks");
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        tiny.run(blocks.replace("dynamic = false\n", ""), "dynamic");
+        tiny.run(blocks, "less", "--set", "calibration.num_samples=1", "--set", "calibration.seq_len=2");
+
+        double loss = loss("blocks");
+        assertThat(loss).isCloseTo(loss("dynamic"), within(0.05)).isNotEqualTo(loss("dynamic"));
+        assertThat(loss("less")).isNotEqualTo(loss);
+        assertProblem(
+                blocks.replace("[-1, -1]", "[1, 16]"),
+                "quantization.activation.dynamic: a range from calibration is that of all values: set block_size = [-1, -1]");
+    }
+
     /** The products of a low-rank path have other ranges: theirs are taken from the values. */
     @Test
     void aLowRankPathGoesWithIt() throws IOException {
@@ -133,7 +153,7 @@ class StaticRangeTest {
                 Safetensors.open(folder.resolve("results/static/approximate/weights/block-0.safetensors"))) {
             JsonNode ranges = JsonMapper.shared()
                     .readTree(weights.metadata().get("activation_ranges"))
-                    .get("model.layers.0.self_attn.q_proj");
+                    .get("self_attn.q_proj");
             assertThat(ranges.get("low").floatValue()).isCloseTo(-1, within(1e-5f));
             assertThat(ranges.get("high").floatValue()).isCloseTo(1, within(1e-5f));
         }

@@ -4,11 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.experiment.ExperimentPlan;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
 import dev.ptq.stage.Experiment;
-import dev.ptq.stage.ExperimentPlan;
+import dev.ptq.stage.MemoryEstimate;
 import dev.ptq.stage.Workspace;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -269,7 +270,7 @@ class TestTimeAdaptationTest {
         Experiment experiment = Experiment.read(tiny.config(toml), List.of());
         try (Workspace workspace = new Workspace(experiment, Progress.Reporter.none())) {
             workspace.check();
-            return workspace.estimatedBytes();
+            return new MemoryEstimate(workspace).bytes();
         }
     }
 

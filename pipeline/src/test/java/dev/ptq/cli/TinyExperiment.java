@@ -107,7 +107,7 @@ final class TinyExperiment {
     Outcome execute(String... arguments) {
         StringWriter out = new StringWriter();
         StringWriter err = new StringWriter();
-        CommandLine commandLine = Ptq.commandLine();
+        CommandLine commandLine = Ptq.commandLine(new Ptq());
         commandLine.setOut(new PrintWriter(out));
         commandLine.setErr(new PrintWriter(err));
         commandLine.setColorScheme(CommandLine.Help.defaultColorScheme(CommandLine.Help.Ansi.OFF));

@@ -17,6 +17,7 @@ import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.ResumeState;
+import dev.ptq.model.Rounding;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.model.TargetPositions;
 import dev.ptq.progress.Progress;
@@ -157,7 +158,7 @@ class ModelScorerTest {
     private static BlockChange eightBits() {
         NumberFormat format = new BlockFloatFormat(8, List.of(1, 16), 8, 127);
         return block -> {
-            block.linears().forEach(linear -> linear.quantize(new LinearFormats(format, format, format)));
+            block.linears().forEach(linear -> Rounding.quantize(linear, new LinearFormats(format, format, format)));
             block.quantizeAttention(new AttentionFormats(format, format));
         };
     }
@@ -245,7 +246,7 @@ class ModelScorerTest {
     void weightsAloneMayBeRounded() throws IOException {
         NumberFormat four = new BlockFloatFormat(4, List.of(1, 16), 8, 127);
         BlockChange change = block -> block.linears()
-                .forEach(linear -> linear.quantize(new LinearFormats(four, new NoFormat(), new NoFormat())));
+                .forEach(linear -> Rounding.quantize(linear, new LinearFormats(four, new NoFormat(), new NoFormat())));
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockRunner runner = new BlockRunner(model, change, true)) {
             assertThat(runner.roundsActivations()).isFalse();
@@ -258,8 +259,10 @@ class ModelScorerTest {
         NumberFormat token = new IntegerFormat(4, IntegerFormat.Granularity.TOKEN, 0, true);
         return Stream.of(
                 eightBits(),
-                block -> block.linears().forEach(linear -> linear.quantize(new LinearFormats(none, token, none))),
-                block -> block.linears().forEach(linear -> linear.quantize(new LinearFormats(none, none, none, token))),
+                block -> block.linears()
+                        .forEach(linear -> Rounding.quantize(linear, new LinearFormats(none, token, none))),
+                block -> block.linears()
+                        .forEach(linear -> Rounding.quantize(linear, new LinearFormats(none, none, none, token))),
                 block -> block.quantizeAttention(new AttentionFormats(none, token, none, none)));
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.artifact.Metric;
 import dev.ptq.data.TextFile;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.model.ActivationObserver;
@@ -109,10 +110,10 @@ class RollingWindowsTest {
                     .mapToInt(row -> row.getBytes(StandardCharsets.UTF_8).length)
                     .sum();
             // 6 and 1 words, then 27 and what is left after the last space
-            assertThat(Perplexity.perWordAndByte(settings, result))
-                    .hasEntrySatisfying("word_perplexity", near(Math.exp(result.loss() * tokens / (6 + 1 + 28))))
-                    .hasEntrySatisfying("byte_perplexity", near(Math.exp(result.loss() * tokens / bytes)))
-                    .hasEntrySatisfying("bits_per_byte", near(result.loss() * tokens / bytes / Math.log(2)));
+            assertThat(Perplexity.metrics(settings, result))
+                    .hasEntrySatisfying(Metric.WORD_PERPLEXITY, near(Math.exp(result.loss() * tokens / (6 + 1 + 28))))
+                    .hasEntrySatisfying(Metric.BYTE_PERPLEXITY, near(Math.exp(result.loss() * tokens / bytes)))
+                    .hasEntrySatisfying(Metric.BITS_PER_BYTE, near(result.loss() * tokens / bytes / Math.log(2)));
         }
     }
 

@@ -20,7 +20,7 @@ class BlockFloatFormatTest {
 
     private static float[] rounded(BlockFloatFormat format, float... values) {
         float[] copy = values.clone();
-        format.round(FloatBuffer.wrap(copy), new Shape(1, copy.length), Operand.WEIGHT, false);
+        format.round(FloatBuffer.wrap(copy), new Shape(1, copy.length), Operand.WEIGHT);
         return copy;
     }
 
@@ -88,7 +88,7 @@ class BlockFloatFormatTest {
                 }
             }
             float[] found = values.clone();
-            format.round(FloatBuffer.wrap(found), new Shape(rows, columns), Operand.WEIGHT, false);
+            format.round(FloatBuffer.wrap(found), new Shape(rows, columns), Operand.WEIGHT);
             for (int i = 0; i < values.length; i++) {
                 int firstRow = i / columns / height * height;
                 int firstColumn = i % columns / blockColumns * blockColumns;

@@ -55,7 +55,7 @@ class IntegerFormatTest {
         // every matrix of a batch has its own
         float[] batch = values.clone();
         new IntegerFormat(3, Granularity.TENSOR, 0, true)
-                .round(FloatBuffer.wrap(batch), new Shape(2, 2, 2), Operand.ACTIVATION, false);
+                .round(FloatBuffer.wrap(batch), new Shape(2, 2, 2), Operand.ACTIVATION);
         assertThat(batch).containsExactly(expected(values, new float[] {4, 4, 4, 4, 21, 21, 21, 21}));
     }
 
@@ -64,11 +64,11 @@ class IntegerFormatTest {
         float[] values = {1, 0.4f, 4, 1, 7, 3, 21, 5};
         float[] channels = values.clone();
         new IntegerFormat(3, Granularity.CHANNEL, 0, true)
-                .round(FloatBuffer.wrap(channels), new Shape(4, 2), Operand.FACTOR, false);
+                .round(FloatBuffer.wrap(channels), new Shape(4, 2), Operand.FACTOR);
         assertThat(channels).containsExactly(expected(values, new float[] {21, 5, 21, 5, 21, 5, 21, 5}));
         float[] groups = values.clone();
         new IntegerFormat(3, Granularity.GROUP, 3, true)
-                .round(FloatBuffer.wrap(groups), new Shape(4, 2), Operand.FACTOR, false);
+                .round(FloatBuffer.wrap(groups), new Shape(4, 2), Operand.FACTOR);
         assertThat(groups).containsExactly(expected(values, new float[] {7, 3, 7, 3, 7, 3, 21, 5}));
     }
 
@@ -250,7 +250,7 @@ class IntegerFormatTest {
 
     private static float[] rounded(NumberFormat format, float[] values, int rows, int columns) {
         float[] rounded = values.clone();
-        format.round(FloatBuffer.wrap(rounded), new Shape(rows, columns), Operand.WEIGHT, false);
+        format.round(FloatBuffer.wrap(rounded), new Shape(rows, columns), Operand.WEIGHT);
         return rounded;
     }
 

@@ -82,7 +82,7 @@ class LearnedIntegersTest {
                     tensor(DataType.FLOAT32, lower, groups.getShape()));
             assertThat(doubles(clipped)).containsExactly(positive(scalar.clipped(values, upper, lower)));
 
-            IntegerFormat.Grid grid = format.grid(weight);
+            IntegerFormat.Scales grid = format.scales(weight);
             double[] scales = doubles(grid.scale());
             double[] zeroPoints = doubles(grid.zeroPoint());
             for (int group = 0; group < scalar.groups(); group++) {
@@ -132,7 +132,7 @@ class LearnedIntegersTest {
             assertThat(manager.getManagedArrays()).as("only the result is left").hasSize(before + 1);
             assertThat(format.differentiable(weight, Operand.WEIGHT).toFloatArray())
                     .isEqualTo(expected);
-            IntegerFormat.Grid grid = format.grid(weight);
+            IntegerFormat.Scales grid = format.scales(weight);
             before = manager.getManagedArrays().size();
             assertThat(format.divided(weight, grid.scale(), grid.zeroPoint(), grid.scale())
                             .toFloatArray())
@@ -231,7 +231,7 @@ class LearnedIntegersTest {
                 new IntegerFormat(4, Granularity.TENSOR, 0, true),
                 new IntegerFormat(4, Granularity.GROUP, 5, false),
                 new IntegerFormat(4, Granularity.GROUP, 4, true))) {
-            IntegerFormat.Grid grid = format.grid(weight);
+            IntegerFormat.Scales grid = format.scales(weight);
             for (long[] shape : new long[][] {{8, 1}, {1, 15}, {1, 1}, {15}, {}}) {
                 NDArray divisor = manager.full(new Shape(shape), 0.3f, DataType.FLOAT32);
                 NDArray written = manager.full(new Shape(8, 15), 0.3f, DataType.FLOAT32);
@@ -251,7 +251,7 @@ class LearnedIntegersTest {
             IntegerFormat format = new IntegerFormat(3, Granularity.GROUP, 6, symmetric, true, Range.MSE);
             NDArray weight = tensor(DataType.FLOAT32, floats(new SplittableRandom(3), 4 * 16, 0), 4, 16);
             float[] expected = format.fakeQuantize(weight, Operand.WEIGHT).toFloatArray();
-            IntegerFormat.Grid grid = format.grid(weight);
+            IntegerFormat.Scales grid = format.scales(weight);
             assertThat(format.divided(weight, grid.scale(), grid.zeroPoint(), grid.scale())
                             .toFloatArray())
                     .isEqualTo(expected);
@@ -285,7 +285,7 @@ class LearnedIntegersTest {
                 .hasMessageContaining("lower factor of shape (3, 3)");
         assertThatThrownBy(() -> format.divided(weight, wrong, right, weight))
                 .hasMessageContaining("scale of shape (3, 3)");
-        assertThatThrownBy(() -> format.grid(manager.ones(new Shape(3)))).hasMessageContaining("[out, in]");
+        assertThatThrownBy(() -> format.scales(manager.ones(new Shape(3)))).hasMessageContaining("[out, in]");
         assertThat(format.groups(new Shape(7, 11))).isEqualTo(new Shape(7, 3));
     }
 

@@ -9,6 +9,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
+import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
@@ -39,15 +40,99 @@ class NumberFormatTest {
         formats.add(new IntegerFormat(4, Granularity.CHANNEL, 0, false, false, Range.MINMAX));
         formats.add(new IntegerFormat(3, Granularity.GROUP, 32, false, true, Range.MSE));
         IntegerFormat tensor = new IntegerFormat(8, Granularity.TENSOR, 0, false, true, Range.MINMAX);
-        formats.add(new StaticIntegerFormat(tensor, Optional.empty()));
+        formats.add(new StaticFormat(tensor, Optional.empty()));
+        formats.add(new StaticFormat(blockFloat(8, -1, -1), Optional.empty()));
         for (NumberFormat format : formats) {
-            boolean weight = !Formats.written(format).contains("'token'") && !(format instanceof StaticIntegerFormat);
+            boolean weight = !Formats.written(format).contains("'token'") && !(format instanceof StaticFormat);
             ConfigTable root = ConfigTable.parse("format = " + Formats.written(format), "test", List.of());
             NumberFormat read =
                     Formats.read(root.requiredTable("format"), weight ? Formats.Use.WEIGHT : Formats.Use.INPUT);
             root.finish();
             assertThat(read).isEqualTo(format);
+            assertThat(Formats.parse(Formats.written(format), "test")).isEqualTo(format);
         }
+    }
+
+    @Test
+    void writesEveryKeyInOneOrder() {
+        assertThat(Formats.written(new NoFormat())).isEqualTo("{ format = 'none' }");
+        assertThat(Formats.written(new IntegerFormat(3, Granularity.GROUP, 32, false, true, Range.MSE)))
+                .isEqualTo("{ format = 'int', bits = 3, granularity = 'group', group_size = 32, symmetric = false,"
+                        + " range = 'mse', include_zero = true }");
+        StaticFormat fixedRange = new StaticFormat(new IntegerFormat(8, Granularity.TENSOR, 0, true), Optional.empty());
+        String written = "{ format = 'int', bits = 8, granularity = 'tensor', symmetric = true, range = 'minmax',"
+                + " include_zero = true, dynamic = false";
+        assertThat(Formats.written(fixedRange)).isEqualTo(written + " }");
+        assertThat(Formats.written(fixedRange.withBounds(-1.5f, 0.1f)))
+                .isEqualTo(written + ", low = -1.5, high = 0.10000000149011612 }");
+        assertThat(Formats.written(blockFloat(4, 1, 16)))
+                .isEqualTo("{ format = 'mxint', bits = 4, block_size = [1, 16], exponent_bits = 8, exponent_bias = 127,"
+                        + " exponent_rounding = 'ceil' }");
+        assertThat(Formats.written(new MinifloatFormat(8, 4, 7)))
+                .isEqualTo("{ format = 'minifloat', bits = 8, exponent_bits = 4, exponent_bias = 7 }");
+        assertThat(Formats.written(new FixedPointFormat(8, 4, true)))
+                .isEqualTo("{ format = 'fixed', bits = 8, fraction_bits = 4, signed = true }");
+    }
+
+    /** The range that was found is written too, to the last bit. */
+    @Test
+    void readsRangesThatWereFound() {
+        for (RangedFormat ranged : List.of(
+                new IntegerFormat(8, Granularity.TENSOR, 0, false),
+                blockFloat(8, -1, -1),
+                new BlockFloatFormat(6, List.of(-1), 4, 7, ExponentRounding.FLOOR))) {
+            for (float[] range :
+                    new float[][] {{-1.1f, 3e-38f}, {0, 0}, {-Float.MAX_VALUE, Float.MAX_VALUE}, {Float.MIN_VALUE, 0.1f}
+                    }) {
+                NumberFormat format = new StaticFormat(ranged, Optional.empty()).withBounds(range[0], range[1]);
+                assertThat(Formats.parse(Formats.written(format), "test")).isEqualTo(format);
+            }
+        }
+    }
+
+    @Test
+    void namesWhatIsWrongWithAWrittenFormat() {
+        assertThatThrownBy(() -> Formats.parse("{ format = 'mxitn' }", "grid.format"))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageStartingWith("grid.format:1:")
+                .hasMessageContaining("did you mean \"mxint\"");
+        assertThatThrownBy(() -> Formats.parse("{ format = 'none' } x = 1", "grid.format"))
+                .isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> Formats.parse(
+                        "{ format = 'int', bits = 8, granularity = 'tensor', dynamic = false, low = 2, high = 1 }",
+                        "grid.format"))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining("format.high: expected at least low, 2.0, got 1.0");
+    }
+
+    @Test
+    void saysWhichFormatsHaveARange() {
+        for (String table : List.of(
+                "{ format = 'none', dynamic = false }",
+                "{ format = 'minifloat', bits = 8, exponent_bits = 4, dynamic = false }",
+                "{ format = 'fixed', bits = 8, fraction_bits = 4, dynamic = false }")) {
+            assertProblem(table, Formats.Use.INPUT, "has no range that could come from calibration; leave it out");
+        }
+        assertProblem(
+                "{ format = 'mxint', bits = 8, dynamic = false }",
+                Formats.Use.INPUT,
+                "format.dynamic: a range from calibration is that of all values: set block_size = [-1, -1]");
+        assertProblem(
+                "{ format = 'mxint', bits = 8, block_size = [-1, -1], dynamic = false }",
+                Formats.Use.ACTIVATION,
+                "format.dynamic: only inputs of linears have a range from calibration; leave it out");
+        assertProblem("{ format = 'mxint', bits = 8, dynamic = false }", Formats.Use.WEIGHT, "dynamic: unknown key");
+        // a range is not for a config to give
+        assertProblem(
+                "{ format = 'int', bits = 8, granularity = 'tensor', dynamic = false, low = -1.0, high = 1.0 }",
+                Formats.Use.INPUT,
+                "low: unknown key");
+    }
+
+    private static void assertProblem(String table, Formats.Use use, String expected) {
+        ConfigTable root = ConfigTable.parse("format = " + table, "test", List.of());
+        assertThat(Formats.read(root.requiredTable("format"), use)).isNotNull();
+        assertThatThrownBy(root::finish).isInstanceOf(ConfigException.class).hasMessageContaining(expected);
     }
 
     @AfterEach
@@ -109,7 +194,7 @@ class NumberFormatTest {
                     continue;
                 }
                 float[] expected = values.clone();
-                format.round(FloatBuffer.wrap(expected), shape, operand, false);
+                format.round(FloatBuffer.wrap(expected), shape, operand);
                 String what = "trial " + trial + " " + operand + " " + shape;
                 NDArray array = NativeFloats.of(manager, values, shape.getShape());
                 assertEqual(what, format.fakeQuantize(array, operand), expected);
@@ -163,8 +248,8 @@ class NumberFormatTest {
     @MethodSource("formats")
     void zerosStayZerosAndEmptyTensorsEmpty(NumberFormat format) {
         assertEqual("zeros", format.fakeQuantize(manager.zeros(new Shape(3, 7)), Operand.WEIGHT), new float[21]);
-        format.round(FloatBuffer.allocate(0), new Shape(0, 4), Operand.WEIGHT, false);
-        format.round(FloatBuffer.allocate(0), new Shape(4, 0), Operand.WEIGHT, false);
+        format.round(FloatBuffer.allocate(0), new Shape(0, 4), Operand.WEIGHT);
+        format.round(FloatBuffer.allocate(0), new Shape(4, 0), Operand.WEIGHT);
     }
 
     @ParameterizedTest
@@ -172,9 +257,9 @@ class NumberFormatTest {
     void isDeterministicOnManyTiles(NumberFormat format) {
         float[] values = values(new SplittableRandom(9), 300 * 211);
         float[] first = values.clone();
-        format.round(FloatBuffer.wrap(first), new Shape(300, 211), Operand.WEIGHT, false);
+        format.round(FloatBuffer.wrap(first), new Shape(300, 211), Operand.WEIGHT);
         float[] second = values.clone();
-        format.round(FloatBuffer.wrap(second), new Shape(300, 211), Operand.WEIGHT, false);
+        format.round(FloatBuffer.wrap(second), new Shape(300, 211), Operand.WEIGHT);
         assertThat(second).isEqualTo(first);
     }
 
@@ -229,7 +314,7 @@ class NumberFormatTest {
             float[] values = values(new SplittableRandom(2), 6 * 11);
             values[27] = bad;
             float[] expected = values.clone();
-            format.round(FloatBuffer.wrap(expected), new Shape(6, 11), Operand.WEIGHT, false);
+            format.round(FloatBuffer.wrap(expected), new Shape(6, 11), Operand.WEIGHT);
             NDArray array = NativeFloats.of(manager, values, 6, 11);
             assertEqual(format + " with " + bad, format.fakeQuantize(array, Operand.WEIGHT), expected);
             assertEqual(format + " with " + bad, format.differentiable(array, Operand.WEIGHT), expected);

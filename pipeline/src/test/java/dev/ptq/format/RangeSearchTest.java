@@ -117,7 +117,7 @@ class RangeSearchTest {
 
     private static double error(float[] values, IntegerFormat format) {
         float[] rounded = values.clone();
-        format.round(FloatBuffer.wrap(rounded), new Shape(1, values.length), Operand.WEIGHT, false);
+        format.round(FloatBuffer.wrap(rounded), new Shape(1, values.length), Operand.WEIGHT);
         double sum = 0;
         for (int i = 0; i < values.length; i++) {
             sum += Math.pow(Math.abs(values[i] - rounded[i]), 2.4);

@@ -110,7 +110,7 @@ class ImportedExperimentTest {
     void withoutLqerIsRoundToNearest() throws IOException {
         Experiment experiment = experiment("no-lqer");
 
-        assertThat(experiment.steps()).isEmpty();
+        assertThat(experiment.steps().steps()).isEmpty();
         assertThat(experiment.calibration()).isEmpty();
         assertThat(experiment.quantization().linear())
                 .isEqualTo(new LinearFormats(mxint(8, 1, -1), mxint(8, 1, -1), mxint(8, -1)));
@@ -447,7 +447,9 @@ class ImportedExperimentTest {
     }
 
     private static List<LowRankCorrection> corrections(Experiment experiment) {
-        return experiment.steps().stream().map(LowRankCorrection.class::cast).toList();
+        return experiment.steps().steps().stream()
+                .map(LowRankCorrection.class::cast)
+                .toList();
     }
 
     /** How many linears of the model get a path. */

@@ -73,8 +73,7 @@ class EquivalentTransformTest {
                     transform.apply(transformed);
                     assertThat(transformed).as("%s changes tensors", mapping).isNotEqualTo(tensors);
                     assertThat(difference(
-                                    before,
-                                    pass.forward(block.with(transformed, false), states.batch(0), (b, s, x) -> {})))
+                                    before, pass.forward(block.with(transformed), states.batch(0), (b, s, x) -> {})))
                             .as("%s of %s", transform.parameters().get(0).name(), name)
                             .isLessThan(TOLERANCE);
                     tried++;
@@ -103,8 +102,7 @@ class EquivalentTransformTest {
                     scramble(transform, which + mapping.hashCode());
                     transform.apply(tensors);
                 }
-                assertThat(difference(
-                                before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
+                assertThat(difference(before, pass.forward(block.with(tensors), states.batch(0), (b, s, x) -> {})))
                         .isLessThan(4 * TOLERANCE);
             }
         }
@@ -128,8 +126,7 @@ class EquivalentTransformTest {
                 scramble(transform, 3);
                 Map<String, NDArray> tensors = block.tensors();
                 transform.apply(tensors);
-                assertThat(difference(
-                                before, pass.forward(block.with(tensors, false), states.batch(0), (b, s, x) -> {})))
+                assertThat(difference(before, pass.forward(block.with(tensors), states.batch(0), (b, s, x) -> {})))
                         .isGreaterThan(1e-3);
             }
         }
@@ -294,8 +291,8 @@ class EquivalentTransformTest {
     void matricesStayDominant() {
         try (NDManager manager = TensorEngine.newManager()) {
             HeadLayout heads = new HeadLayout(2, 2, 8, true);
-            SmoothingMapping mapping =
-                    new SmoothingMapping(SmoothingMapping.Kind.VALUE_OUT, "self_attn.v_proj", List.of("self_attn.o_proj"));
+            SmoothingMapping mapping = new SmoothingMapping(
+                    SmoothingMapping.Kind.VALUE_OUT, "self_attn.v_proj", List.of("self_attn.o_proj"));
             AffineMap map = new AffineMap(manager, mapping, heads, ones(manager, 2, 8), null, 0.3, 0.01, 1);
             NDArray matrix = map.parameters().get(0).tensor();
             SplittableRandom random = new SplittableRandom(1);

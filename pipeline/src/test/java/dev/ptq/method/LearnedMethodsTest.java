@@ -18,14 +18,17 @@ import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.Operators;
 import dev.ptq.model.Linear;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.LowRank;
+import dev.ptq.model.ModelFormats;
+import dev.ptq.model.Operators;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.RoundedWeights;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
-import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -40,6 +43,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -114,7 +118,9 @@ class LearnedMethodsTest {
             samples = new BlockSamples(model, tokens(), 2);
             samples.enter(block);
             statistics = samples.statistics(
-                    block, WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE)));
+                    block,
+                    samples.full(),
+                    WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE)));
             ConfigTable table = ConfigTable.parse(formats.replace('\'', '"'), "test", List.of());
             quantization = QuantizationSettings.read(table);
             table.finish();
@@ -189,10 +195,20 @@ class LearnedMethodsTest {
 
     /** The mean squared error of the block made of the kept tensors alone, run as an evaluation runs it. */
     private static double lossOfKeptTensors(Place place, BlockContext context) throws IOException {
-        try (Block run = place.model.load(0);
+        BlockPatch patch = context.finish();
+        List<LinearSpec> linears = LanguageModel.linears(place.model.config());
+        PatchedWeights weights = new PatchedWeights(
+                new RoundedWeights(
+                        place.model.weights(),
+                        ModelFormats.of(place.quantization, place.model.config())
+                                .weights()),
+                linears,
+                (block, manager) -> patch);
+        try (LanguageModel quantized = place.model.with(weights);
+                Block run = quantized.load(0);
                 BlockPass pass = new BlockPass(place.model)) {
-            run.replace(context.changed(), linear -> context.roundingErrors().containsKey(linear.module()));
-            place.quantization.applyTo(run);
+            patch.applyTo(run);
+            ModelFormats.of(place.quantization, place.model.config()).applyTo(run);
             double sum = 0;
             for (int i = 0; i < place.samples.size(); i++) {
                 NDArray output = pass.forward(run, place.samples.quantized().batch(i), ActivationObserver.none());
@@ -364,12 +380,9 @@ class LearnedMethodsTest {
             BlockContext context = place.apply(
                     "method = 'omniquant'\nepochs = 1", "method = 'lqer'\nrank = 64\nfactor = { format = 'none' }");
             Linear query = context.block().linears().iterator().next();
-            NDArray a =
-                    Objects.requireNonNull(context.factors().get(query.spec().module() + ".A"));
-            NDArray b =
-                    Objects.requireNonNull(context.factors().get(query.spec().module() + ".B"));
+            LowRank path = context.finish().lowRank(query.spec().path()).orElseThrow();
             float[] restored = context.quantizedWeight(query)
-                    .add(a.matMul(b).transpose(1, 0))
+                    .add(path.a().matMul(path.b()).transpose(1, 0))
                     .toFloatArray();
             float[] transformed = query.weight().toFloatArray();
             for (int i = 0; i < restored.length; i++) {
@@ -390,12 +403,12 @@ class LearnedMethodsTest {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
             BlockContext first = place.apply(step);
             Path kept = Files.createDirectories(folder.resolve("parameters"));
-            SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
+            first.writeParameters(kept.resolve("block-0.safetensors"));
             BlockContext second = place.apply(
                     step.replaceFirst("(epochs|iterations) = \\d+", "$1 = 0") + "\nparameters = '" + kept + "'");
             assertThat(second.blockReports().get(0).initialLoss())
                     .isEqualTo(first.blockReports().get(0).finalLoss());
-            assertThat(second.changed().keySet()).isEqualTo(first.changed().keySet());
+            assertThat(changed(second).keySet()).isEqualTo(changed(first).keySet());
             assertSameTensors(second, first);
             assertThatThrownBy(() -> place.apply("method = 'flexround'\niterations = 0\nparameters = '" + kept + "'"))
                     .isInstanceOf(IOException.class)
@@ -404,12 +417,26 @@ class LearnedMethodsTest {
     }
 
     private static void assertSameTensors(BlockContext found, BlockContext expected) {
-        expected.changed()
-                .forEach((name, tensor) -> assertThat(
-                                Objects.requireNonNull(found.changed().get(name))
-                                        .toFloatArray())
-                        .as(name)
-                        .isEqualTo(tensor.toFloatArray()));
+        Map<String, float[]> values = changed(found);
+        changed(expected)
+                .forEach((name, tensor) -> assertThat(values.get(name)).as(name).isEqualTo(tensor));
+    }
+
+    /** All tensors that a patch has, weights as they will run. */
+    private static Map<String, float[]> changed(BlockContext context) {
+        BlockPatch patch = context.finish();
+        Map<String, float[]> changed = new TreeMap<>();
+        context.block()
+                .tensors()
+                .keySet()
+                .forEach(name -> patch.tensor(name).ifPresent(tensor -> changed.put(name, tensor.toFloatArray())));
+        for (Linear linear : context.block().linears()) {
+            patch.grid(linear.spec().path())
+                    .ifPresent(grid -> changed.put(
+                            linear.spec().path() + ".weight",
+                            grid.values(context.block().manager()).toFloatArray()));
+        }
+        return changed;
     }
 
     /** Training that goes on from kept parameters has all of them from the start, matrices too. */
@@ -418,7 +445,7 @@ class LearnedMethodsTest {
         try (Place place = new Place(SyntheticModel.llama(), W3)) {
             BlockContext first = place.apply("method = 'affinequant'\nepochs = 3");
             Path kept = Files.createDirectories(folder.resolve("parameters"));
-            SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
+            first.writeParameters(kept.resolve("block-0.safetensors"));
             BlockContext second = place.apply("method = 'affinequant'\nepochs = 1\nlet_learning_rate = 0\n"
                     + "lwc_learning_rate = 0\nparameters = '" + kept + "'");
             assertSameTensors(second, first);
@@ -434,7 +461,7 @@ class LearnedMethodsTest {
             BlockContext first = place.apply("method = 'omniquant'\nepochs = 1");
             Path kept = Files.createDirectories(folder.resolve("parameters"));
             first.parameters().values().iterator().next().muli(Float.NaN);
-            SafetensorsWriter.write(kept.resolve("block-0.safetensors"), first.parameters(), Map.of());
+            first.writeParameters(kept.resolve("block-0.safetensors"));
             assertThatThrownBy(() -> place.apply("method = 'omniquant'\nepochs = 0\nparameters = '" + kept + "'"))
                     .isInstanceOf(IOException.class)
                     .hasMessage("block 0: before training the loss is NaN; a number format is out of range, or the"
@@ -475,13 +502,16 @@ class LearnedMethodsTest {
                     BlockContext context = new BlockContext(
                             new BlockContext.Setting(model.config(), quantization, wanted),
                             block,
-                            samples.statistics(block, wanted),
+                            samples.statistics(block, samples.full(), wanted),
                             Optional.of(samples),
                             5);
                     method("method = 'affinequant'\nepochs = 2\naugmented_loss = true")
                             .apply(context);
-                    Block run = block.with(context.changed(), true);
-                    quantization.roundOperands(run);
+                    BlockPatch patch = context.finish();
+                    Block run = context.block().with(Map.of());
+                    run.linears().forEach(linear -> linear.replaceWeight(context.quantizedWeight(linear)));
+                    patch.applyTo(run);
+                    ModelFormats.of(quantization, model.config()).applyTo(run);
                     samples.leave(run);
                 }
                 arrays.add(shared.getManagedArrays().size());
@@ -539,9 +569,9 @@ class LearnedMethodsTest {
                         wide.values().forEach(tensor -> tensor.tempAttach(scratch));
                         input.tempAttach(scratch);
                         target.tempAttach(scratch);
-                        try (Block student = block.with(wide, true)) {
-                            NDArray output = pass.forward(
-                                    student, input, ActivationObserver.none(), Operators.differentiable());
+                        try (Block student = block.with(wide)) {
+                            NDArray output =
+                                    pass.forward(student, input, ActivationObserver.none(), Operators.differentiable());
                             NDArray cosine = Torch.meanCosine(output, input);
                             return Torch.meanSquaredError(output, target)
                                     .sub(cosine.abs().log());

@@ -18,6 +18,7 @@ import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
+import dev.ptq.model.LowRank;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.tensor.NativeFloats;
@@ -123,8 +124,8 @@ class LowRankCorrectionTest {
         Linear linear = linear(spec);
         NDArray error = linear.weight().sub(context.quantizedWeight(linear)).transpose(1, 0);
         if (corrected) {
-            NDArray a = found(context.factors(), spec.module() + ".A");
-            error = error.sub(a.matMul(found(context.factors(), spec.module() + ".B")));
+            LowRank path = context.finish().lowRank(spec.path()).orElseThrow();
+            error = error.sub(path.a().matMul(path.b()));
         }
         return found(inputs, spec.hookPoint())
                 .matMul(error.toType(DataType.FLOAT64, false))
@@ -218,10 +219,7 @@ class LowRankCorrectionTest {
         BlockContext context = corrected("qera_exact", "rank = 2");
         for (BlockContext.LayerReport report : context.layerReports()) {
             NDArray weight = linear(report.linear()).weight();
-            NDArray rounded = context.quantization()
-                    .formats(report.linear().weightName())
-                    .weight()
-                    .fakeQuantize(weight, Operand.WEIGHT);
+            NDArray rounded = context.formats().of(report.linear()).weight().fakeQuantize(weight, Operand.WEIGHT);
             double relative =
                     Math.sqrt(NativeFloats.sumOfSquares(weight.sub(rounded)) / NativeFloats.sumOfSquares(weight));
             assertThat(report.errorBefore()).isCloseTo(relative, within(1e-9));

@@ -7,8 +7,11 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.format.Grid;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.format.IntegerFormat.Range;
+import dev.ptq.format.NoFormat;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.TensorEngine;
@@ -22,6 +25,7 @@ import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -92,11 +96,12 @@ class WeightRoundingTest {
         LearnedDivision division =
                 new LearnedDivision(manager, LINEAR, weight.toType(DataType.FLOAT32, true), format, rank, 1e-3, 1);
         Map<String, NDArray> parameters = division.parameters().stream()
-                .collect(Collectors.toMap(parameter -> parameter.name().substring("mlp.up_proj.".length()), parameter -> {
-                    parameter.convert(DataType.FLOAT64);
-                    scramble(parameter.tensor(), 0.2);
-                    return parameter.tensor();
-                }));
+                .collect(Collectors.toMap(
+                        parameter -> parameter.name().substring("mlp.up_proj.".length()), parameter -> {
+                            parameter.convert(DataType.FLOAT64);
+                            scramble(parameter.tensor(), 0.2);
+                            return parameter.tensor();
+                        }));
         assertThat(parameters.keySet())
                 .containsExactlyInAnyOrderElementsOf(
                         rank == 0 ? List.of("step", "row", "full") : List.of("step", "row", "column", "left", "right"));
@@ -116,7 +121,7 @@ class WeightRoundingTest {
                 }
             }
         }
-        IntegerFormat.Grid grid = format.grid(weight.toType(DataType.FLOAT32, true));
+        IntegerFormat.Scales grid = format.scales(weight.toType(DataType.FLOAT32, true));
         float[] start = grid.scale().toFloatArray();
         NDArray scale = normal(0, grid.scale().getShape().getShape());
         NDArray divisor = normal(0, OUT, IN);
@@ -195,7 +200,9 @@ class WeightRoundingTest {
                     return parameter.tensor();
                 })
                 .toList();
-        assertThat(clipping.parameters()).extracting(Parameter::name).containsExactly("mlp.up_proj.upper", "mlp.up_proj.lower");
+        assertThat(clipping.parameters())
+                .extracting(Parameter::name)
+                .containsExactly("mlp.up_proj.upper", "mlp.up_proj.lower");
         List<NDArray> shares = ends.stream()
                 .map(end -> {
                     NDArray share = end.duplicate();
@@ -220,6 +227,60 @@ class WeightRoundingTest {
             }
             assertClose(end == 0 ? "upper" : "lower", outer.get(end), wanted);
         }
+    }
+
+    /** After the parameters moved, so that zero points and scales are no longer those of the weight. */
+    @ParameterizedTest
+    @MethodSource("gridFormats")
+    void theGridHasTheRoundedValues(IntegerFormat format) {
+        NDArray weight = normal(1, OUT, IN).toType(DataType.FLOAT32, true);
+        List<WeightRounding> roundings = List.of(
+                WeightRounding.nearest(format),
+                new LearnedClipping(manager, LINEAR, format, 1, 1e-3),
+                new LearnedDivision(manager, LINEAR, weight, format, 0, 1e-3, 1),
+                new LearnedDivision(manager, LINEAR, weight, format, 3, 1e-3, 1));
+        for (WeightRounding rounding : roundings) {
+            for (Parameter parameter : rounding.parameters()) {
+                float[] values = parameter.values();
+                for (int i = 0; i < values.length; i++) {
+                    values[i] += (float) (0.2 * random.nextGaussian());
+                }
+                parameter.set(values);
+            }
+            int before = manager.getManagedArrays().size();
+            Grid grid = rounding.grid(weight).orElseThrow();
+            assertThat(manager.getManagedArrays()).as("nothing is left").hasSize(before);
+            assertThat(grid.exceptions()).isZero();
+            assertThat(grid.format()).isEqualTo(format);
+            assertThat(bits(grid.values(manager))).isEqualTo(bits(rounding.round(weight)));
+            assertThat(grid.scales())
+                    .hasSize((int) format.groups(weight.getShape()).size());
+        }
+        assertThat(roundings.get(1).grid(weight).orElseThrow().scales())
+                .isNotEqualTo(roundings.get(0).grid(weight).orElseThrow().scales());
+    }
+
+    static Stream<IntegerFormat> gridFormats() {
+        return Stream.concat(
+                formats(),
+                Stream.of(
+                        new IntegerFormat(4, Granularity.TENSOR, 0, false),
+                        new IntegerFormat(4, Granularity.TENSOR, 0, true),
+                        new IntegerFormat(3, Granularity.CHANNEL, 0, false, false, Range.MINMAX),
+                        new IntegerFormat(4, Granularity.GROUP, 5, false, false, Range.MINMAX)));
+    }
+
+    @Test
+    void aWeightInFloat32HasNoGrid() {
+        NDArray weight = manager.ones(new Shape(OUT, IN));
+        assertThat(WeightRounding.nearest(new NoFormat()).grid(weight)).isEmpty();
+    }
+
+    private static int[] bits(NDArray array) {
+        float[] values = array.toFloatArray();
+        return IntStream.range(0, values.length)
+                .map(i -> Float.floatToIntBits(values[i]))
+                .toArray();
     }
 
     private static double[] doubles(Map<String, NDArray> parameters, String name) {

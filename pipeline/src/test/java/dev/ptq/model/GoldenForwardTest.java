@@ -70,14 +70,13 @@ class GoldenForwardTest {
     private static void quantize(Block block, String run, Safetensors factors) throws IOException {
         NumberFormat fourBits = new BlockFloatFormat(4, BLOCK, 8, 127);
         for (Linear linear : block.linears()) {
-            linear.quantize(new LinearFormats(fourBits, EIGHT_BITS, EIGHT_BITS));
+            Rounding.quantize(linear, new LinearFormats(fourBits, EIGHT_BITS, EIGHT_BITS));
             String name = run + "/" + linear.spec().module();
             if (factors.entries().containsKey(name + ".A")) {
                 linear.correct(new LowRank(
                         factors.load(block.manager(), name + ".A"),
                         factors.load(block.manager(), name + ".B"),
-                        EIGHT_BITS,
-                        EIGHT_BITS));
+                        new LowRankFormats(EIGHT_BITS, Optional.of(EIGHT_BITS), Optional.of(EIGHT_BITS))));
             }
         }
         block.quantizeAttention(new AttentionFormats(EIGHT_BITS, EIGHT_BITS));

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.within;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.format.LqerQuantizers;
+import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.Shared;
@@ -13,6 +14,8 @@ import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Objects;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import tools.jackson.databind.JsonNode;
 
@@ -47,28 +50,36 @@ class GoldenLayerTest {
                         (int) weight.getShape().get(1),
                         hasBias);
                 Linear linear = new Linear(spec, weight, bias);
-                linear.quantize(new LinearFormats(
-                        LqerQuantizers.read(quantizers.get("w_quantizer")),
-                        activation,
-                        LqerQuantizers.read(quantizers.get("b_quantizer"))));
+                Rounding.quantize(
+                        linear,
+                        new LinearFormats(
+                                LqerQuantizers.read(quantizers.get("w_quantizer")),
+                                activation,
+                                LqerQuantizers.read(quantizers.get("b_quantizer"))));
                 if (tensors.entries().containsKey(name + "/A")) {
                     JsonNode x = quantizers.get("x_quantizer");
                     linear.correct(new LowRank(
                             tensors.load(manager, name + "/A"),
                             tensors.load(manager, name + "/B"),
-                            LqerQuantizers.read(
-                                    quantizers.path("A_out_quantizer").isObject()
-                                            ? quantizers.get("A_out_quantizer")
-                                            : x),
-                            LqerQuantizers.read(
-                                    quantizers.path("B_out_quantizer").isObject()
-                                            ? quantizers.get("B_out_quantizer")
-                                            : x)));
+                            new LowRankFormats(
+                                    new NoFormat(),
+                                    Optional.of(LqerQuantizers.read(
+                                            quantizers.path("A_out_quantizer").isObject()
+                                                    ? quantizers.get("A_out_quantizer")
+                                                    : x)),
+                                    Optional.of(LqerQuantizers.read(
+                                            quantizers.path("B_out_quantizer").isObject()
+                                                    ? quantizers.get("B_out_quantizer")
+                                                    : x)))));
                 }
 
-                assertClose(name + " weight", weight, tensors.floats(name + "/weight_quantized"), 0);
+                assertClose(name + " weight", linear.weight(), tensors.floats(name + "/weight_quantized"), 0);
                 if (bias != null) {
-                    assertClose(name + " bias", bias, tensors.floats(name + "/bias_quantized"), 0);
+                    assertClose(
+                            name + " bias",
+                            Objects.requireNonNull(linear.bias()),
+                            tensors.floats(name + "/bias_quantized"),
+                            0);
                 }
                 NDArray x = activation.fakeQuantize(tensors.load(manager, name + "/x"), Operand.ACTIVATION);
                 assertClose(name, linear.forward(x, Operators.inPlace()), tensors.floats(name + "/y"), SUM);

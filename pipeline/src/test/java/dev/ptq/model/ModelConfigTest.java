@@ -231,7 +231,14 @@ class ModelConfigTest {
         ModelConfig config = read(with(LLAMA, "num_key_value_heads", "2"));
         assertThat(LanguageModel.linears(config)).hasSize(5 * 7);
         assertThat(LanguageModel.linears(config).get(8))
-                .isEqualTo(new LinearSpec(1, "model.layers.1.self_attn.k_proj", "self_attn.k_proj", HookPoint.ATTENTION_IN, 16, 64, false));
+                .isEqualTo(new LinearSpec(
+                        1,
+                        "model.layers.1.self_attn.k_proj",
+                        "self_attn.k_proj",
+                        HookPoint.ATTENTION_IN,
+                        16,
+                        64,
+                        false));
         assertThat(LanguageModel.linears(read(OPT))).hasSize(3 * 6);
     }
 

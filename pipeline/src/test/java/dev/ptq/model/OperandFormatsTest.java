@@ -15,6 +15,7 @@ import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
+import dev.ptq.format.StaticFormat;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
@@ -22,6 +23,7 @@ import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -73,22 +75,25 @@ class OperandFormatsTest {
     /** Bias and low-rank path are added first, and all features of a token share a scale. */
     @Test
     void anOutputIsRoundedAfterAllThatIsAddedToIt() {
-        LinearSpec spec = new LinearSpec(0, "model.layers.0.self_attn.k_proj", "self_attn.k_proj", HookPoint.ATTENTION_IN, 6, 10, true);
+        LinearSpec spec = new LinearSpec(
+                0, "model.layers.0.self_attn.k_proj", "self_attn.k_proj", HookPoint.ATTENTION_IN, 6, 10, true);
         NDArray weight = values(6, 10);
         NDArray bias = values(6);
         NDArray input = values(2, 5, 10);
         NDArray a = values(10, 3);
         NDArray b = values(3, 6);
+        LowRankFormats unrounded = new LowRankFormats(NONE, Optional.of(NONE), Optional.of(NONE));
         for (boolean corrected : new boolean[] {false, true}) {
             Linear plain = new Linear(spec, weight.duplicate(), bias.duplicate());
             Linear rounded = new Linear(spec, weight.duplicate(), bias.duplicate());
             rounded.quantize(new LinearFormats(NONE, NONE, NONE, token(4)));
             if (corrected) {
-                plain.correct(new LowRank(a, b, NONE, NONE));
-                rounded.correct(new LowRank(a, b, NONE, NONE));
+                plain.correct(new LowRank(a, b, unrounded));
+                rounded.correct(new LowRank(a, b, unrounded));
             }
             NDArray expected = token(4).fakeQuantize(plain.forward(input, Operators.inPlace()), Operand.ACTIVATION);
-            assertThat(rounded.forward(input, Operators.inPlace()).toFloatArray()).isEqualTo(expected.toFloatArray());
+            assertThat(rounded.forward(input, Operators.inPlace()).toFloatArray())
+                    .isEqualTo(expected.toFloatArray());
             assertThat(expected.toFloatArray())
                     .isNotEqualTo(plain.forward(input, Operators.inPlace()).toFloatArray());
         }
@@ -257,6 +262,17 @@ class OperandFormatsTest {
                                         fifth -> assertThat(fifth)
                                                 .contains(
                                                         "override.0.weight.include_zero: a range always contains 0 with range")));
+    }
+
+    /** A range from calibration is that of inputs: a bias beside them takes its exponent from itself. */
+    @Test
+    void aBiasBesideActivationsWithARangeHasItsOwn() {
+        QuantizationSettings settings = read("""
+                activation = { format = "mxint", bits = 8, block_size = [-1, -1], dynamic = false }
+                """);
+        assertThat(settings.linear().bias()).isEqualTo(new BlockFloatFormat(8, List.of(-1, -1), 8, 127));
+        assertThat(settings.linear().activation()).isInstanceOf(StaticFormat.class);
+        assertThat(settings.hasStaticActivations()).isTrue();
     }
 
     /** The examples of what W4A8 means. */

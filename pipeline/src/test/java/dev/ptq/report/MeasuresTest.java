@@ -2,7 +2,7 @@ package dev.ptq.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.ptq.report.Measures.Better;
+import dev.ptq.artifact.Direction;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -25,7 +25,7 @@ class MeasuresTest {
         "loss_recovered/europarl, HIGHER",
         "bits_per_weight, NEITHER"
     })
-    void knowsWhatIsBetter(String metric, Better better) {
+    void knowsWhatIsBetter(String metric, Direction better) {
         assertThat(Measures.better(metric)).isEqualTo(better);
     }
 }

@@ -2,6 +2,7 @@ package dev.ptq.report;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.ptq.artifact.MetricName;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -22,7 +23,7 @@ class MetricsTableTest {
         metrics.put("loss_recovered/a", 0.28642);
         metrics.put("bits_per_weight", 4.5);
 
-        assertThat(MetricsTable.render(metrics).lines())
+        assertThat(render(metrics).lines())
                 .containsExactly(
                         "perplexity  full precision  round to nearest  this run  loss recovered  protocol  tokens"
                                 + "  BOS  text",
@@ -49,7 +50,7 @@ class MetricsTableTest {
         metrics.put("adapted/perplexity/a/top1_agreement", 1.0);
         metrics.put("bits_per_weight", 4.5);
 
-        assertThat(MetricsTable.render(metrics)).isEqualToNormalizingNewlines("""
+        assertThat(render(metrics)).isEqualToNormalizingNewlines("""
                         perplexity  full precision  round to nearest  this run  adapted *  loss recovered  protocol  tokens  BOS  text
                         a                        -                 -    5.5000     5.2500               -  gptq 256   32640    -  -
                         b                        -                 -    5.5000          -               -  gptq 256   32640    -  -
@@ -85,7 +86,7 @@ class MetricsTableTest {
         metrics.put("wikitext/num_fewshot", 0);
         metrics.put("bits_per_weight", 4.5);
 
-        assertThat(MetricsTable.render(metrics).lines())
+        assertThat(render(metrics).lines())
                 .containsExactly(
                         "task      metric           full precision  round to nearest  this run  standard error  flips  shots"
                                 + "  documents",
@@ -106,7 +107,7 @@ class MetricsTableTest {
         metrics.put("perplexity/a/kl_divergence", 0.004);
         metrics.put("perplexity/a/top1_agreement", 1.0);
 
-        assertThat(MetricsTable.render(metrics).lines())
+        assertThat(render(metrics).lines())
                 .containsSubsequence(
                         "against full precision  KL divergence  top-1 agreement",
                         "a, round to nearest           0.01235          91.23 %",
@@ -137,7 +138,7 @@ class MetricsTableTest {
         metrics.put("perplexity/short/loss_over/full_precision", 0.0213);
         metrics.put("bits_per_weight", 4.5);
 
-        assertThat(MetricsTable.render(metrics)).isEqualToNormalizingNewlines("""
+        assertThat(render(metrics)).isEqualToNormalizingNewlines("""
                         perplexity  full precision  round to nearest  this run  loss recovered  protocol  tokens   BOS  text
                         europarl           12.1000           12.6000   12.3500           0.483  gptq 256   16320  text  -
                         wikitext2          12.1000           12.6000   12.3500           1.000  gptq 256   16320  text  -
@@ -162,6 +163,12 @@ class MetricsTableTest {
                         """);
     }
 
+    private static String render(Map<String, Object> metrics) {
+        Map<MetricName, Object> named = new LinkedHashMap<>();
+        metrics.forEach((name, value) -> named.put(MetricName.parse(name), value));
+        return MetricsTable.render(named);
+    }
+
     private static void difference(Map<String, Object> metrics, String name, double value, double low, double high) {
         metrics.put(name, value);
         metrics.put(name + "/low", low);
@@ -170,7 +177,6 @@ class MetricsTableTest {
 
     @Test
     void withoutTextsOnlyTheBitsAreLeft() {
-        assertThat(MetricsTable.render(Map.of("bits_per_weight", 32.0)).lines())
-                .containsExactly("bits per weight: 32.000");
+        assertThat(render(Map.of("bits_per_weight", 32.0)).lines()).containsExactly("bits per weight: 32.000");
     }
 }

@@ -48,7 +48,12 @@ class CompositionTest {
                 "smoothquant'|lrq'|lqer'",
                 "omniquant'|qera_exact'",
                 "smoothquant';mappings = ['mlp_mid']|omniquant'",
-                "smoothquant'|omniquant';let = false|l2qer'"
+                "smoothquant'|omniquant';let = false|l2qer'",
+                "smoothquant'|lqer';of = 'weight'|flexround'",
+                "l2qer';of = 'weight'|omniquant';mappings = []",
+                "qera_approx';of = 'weight';pattern = '.*q_proj.*'|lrq'|lqer';pattern = '.*k_proj.*'",
+                "l2qer';inputs = 'quantized'",
+                "qera_exact';inputs = 'true_sequential'"
             })
     void thatGoTogether(String methods) throws IOException {
         Experiment experiment = read(MODEL, CALIBRATION, INTEGERS, steps(methods.split("\\|", -1)));
@@ -64,16 +69,47 @@ class CompositionTest {
                 "flexround'|omniquant';approximation.1.method: omniquant comes after flexround, which has rounded the"
                         + " weights already; keep one of the two",
                 "flexround'|smoothquant';approximation.1.method: smoothquant comes after flexround, which has rounded the"
-                        + " weights already; put it before that step",
+                        + " weights already; the order is smoothquant, flexround",
                 "lqer'|smoothquant';approximation.1.method: smoothquant changes weights whose error lqer has corrected"
-                        + " already; put it before that step",
-                "lqer'|lrq';approximation.1.method: lrq changes weights whose error lqer has corrected already; put it"
-                        + " before that step",
+                        + " already; the order is smoothquant, lqer",
+                "lqer'|lrq';approximation.1.method: lrq changes weights whose error lqer has corrected already; the order"
+                        + " is lrq, lqer",
                 "smoothquant'|omniquant';approximation.1.mappings: mapping attn_in is transformed by smoothquant already; leave"
                         + " it out in one of the two"
             })
     void thatDoNot(String methods, String problem) {
         assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps(methods.split("\\|", -1))))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining(problem);
+    }
+
+    /** A part that was taken out of a weight is not transformed with it, and is taken out before the rest is rounded. */
+    @Test
+    void aWeightIsSplitBetweenTransformationAndRounding() {
+        assertRefused(
+                "approximation.1.method: lqer comes after flexround, which has rounded the weights already; the order is"
+                        + " lqer, flexround",
+                "flexround'",
+                "lqer';of = 'weight'");
+        assertRefused(
+                "approximation.1.method: smoothquant transforms weights of which lqer has taken a part out already; the"
+                        + " order is smoothquant, lqer",
+                "lqer';of = 'weight'",
+                "smoothquant'");
+        assertRefused(
+                "approximation.1.mappings: omniquant transforms weights of which lqer has taken a part out already; leave"
+                        + " the mappings out (mappings = []), or set of = \"error\" there and put that step last",
+                "lqer';of = 'weight'",
+                "omniquant'");
+        assertRefused(
+                "approximation.1.pattern: model.layers.0.self_attn.q_proj.weight is corrected by step 0 (lqer) already",
+                "lqer';of = 'weight'",
+                "l2qer'");
+        assertRefused("approximation.0.inputs: unknown key", "lqer';inputs = 'quantized'");
+    }
+
+    private void assertRefused(String problem, String... methods) {
+        assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps(methods)))
                 .isInstanceOf(ConfigException.class)
                 .hasMessageContaining(problem);
     }

@@ -9,6 +9,7 @@ import dev.ptq.data.TextFile;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.experiment.ExperimentPlan;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.Block;
@@ -17,7 +18,9 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
+import dev.ptq.model.LowRankFormats;
 import dev.ptq.model.ResumeState;
+import dev.ptq.model.Rounding;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Provenance;
@@ -133,7 +136,7 @@ class GoldenExperimentTest {
                 BlockRunner runner = new BlockRunner(
                         model,
                         block -> {
-                            experiment.quantization().applyTo(block);
+                            Rounding.quantize(block, experiment.quantization());
                             correct(block, factors, name, eightBits);
                         },
                         true)) {
@@ -172,8 +175,7 @@ class GoldenExperimentTest {
             linear.correct(new LowRank(
                     factors.load(block.manager(), name + ".A"),
                     factors.load(block.manager(), name + ".B"),
-                    product,
-                    product));
+                    new LowRankFormats(product, Optional.of(product), Optional.of(product))));
         }
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.ptq.experiment.ExperimentPlan;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Provenance;
 import dev.ptq.run.Runs;

@@ -10,6 +10,7 @@ import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ResumeState;
+import dev.ptq.model.Rounding;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Shared;
 import java.io.IOException;
@@ -164,7 +165,8 @@ class GoldenRoundingTest {
         PerplexitySettings perplexity = experiment.evaluation().perplexities().get(0);
         try (LanguageModel model = LanguageModel.open(experiment.model().path());
                 Tokenizer tokenizer = Tokenizer.open(experiment.model().path());
-                BlockRunner runner = new BlockRunner(model, experiment.quantization()::applyTo, false)) {
+                BlockRunner runner =
+                        new BlockRunner(model, block -> Rounding.quantize(block, experiment.quantization()), false)) {
             int[][] ids = Perplexity.chunks(
                     perplexity,
                     tokenizer,

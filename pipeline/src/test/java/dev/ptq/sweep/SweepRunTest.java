@@ -4,7 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalStateException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.ptq.sweep.PointRecord.State;
+import dev.ptq.artifact.PointState;
 import dev.ptq.sweep.PointRunner.Outcome;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -68,7 +68,7 @@ class SweepRunTest {
         List<PointRecord> records = run(point -> DONE, 1, false);
 
         assertThat(ran).containsExactly("seed-1", "seed-2", "seed-3", "plain");
-        assertThat(records).extracting(PointRecord::state).containsOnly(State.DONE);
+        assertThat(records).extracting(PointRecord::state).containsOnly(PointState.DONE);
         JsonNode json = record();
         assertThat(json.propertyNames()).containsExactly("sweep", "config", "set", "started", "ended", "points");
         assertThat(json.get("sweep").asString()).endsWith("s.toml");
@@ -93,7 +93,7 @@ class SweepRunTest {
 
         assertThat(records)
                 .extracting(PointRecord::state)
-                .containsExactly(State.FAILED, State.DONE, State.DONE, State.DONE);
+                .containsExactly(PointState.FAILED, PointState.DONE, PointState.DONE, PointState.DONE);
         assertThat(record().get("points").get(0).get("error").asString()).isEqualTo("no luck");
         assertThat(record().get("points").get(0).get("state").asString()).isEqualTo("failed");
     }
@@ -105,7 +105,7 @@ class SweepRunTest {
         assertThat(ran).containsExactly("seed-1", "seed-2");
         assertThat(records)
                 .extracting(PointRecord::state)
-                .containsExactly(State.DONE, State.FAILED, State.PENDING, State.PENDING);
+                .containsExactly(PointState.DONE, PointState.FAILED, PointState.PENDING, PointState.PENDING);
     }
 
     @Test
@@ -142,7 +142,7 @@ class SweepRunTest {
                 2,
                 false);
 
-        assertThat(records).extracting(PointRecord::state).containsOnly(State.DONE);
+        assertThat(records).extracting(PointRecord::state).containsOnly(PointState.DONE);
     }
 
     @Test

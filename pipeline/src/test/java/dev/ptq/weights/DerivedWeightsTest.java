@@ -90,7 +90,10 @@ class DerivedWeightsTest {
         assertThat(values(stored.weight("vector"))).containsExactly(-1, 0, 0.5f, 2);
         assertThat(stored.weight("matrix").plus(1).rows(manager, 3, 4).toFloatArray())
                 .containsExactly(11, 12, 13);
-        assertThat(stored.weight("matrix").plus(-1).gather(manager, new int[] {0}).toFloatArray())
+        assertThat(stored.weight("matrix")
+                        .plus(-1)
+                        .gather(manager, new int[] {0})
+                        .toFloatArray())
                 .containsExactly(0, 1, 2);
     }
 
@@ -122,7 +125,8 @@ class DerivedWeightsTest {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> stored.weight("vector").transposed())
                 .withMessageContainingAll("vector", "[4]");
-        for (Weight weight : List.of(matrix.slice(0, 3), matrix.transposed(), matrix.plus(1).slice(1, 4))) {
+        for (Weight weight :
+                List.of(matrix.slice(0, 3), matrix.transposed(), matrix.plus(1).slice(1, 4))) {
             assertThatIOException()
                     .isThrownBy(() -> weight.gather(manager, new int[] {3}))
                     .withMessageContainingAll("matrix", "no row 3");

@@ -12,6 +12,7 @@ import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.ReadOnlyBufferException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -184,7 +185,7 @@ class SafetensorsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"F16", "I32"})
+    @ValueSource(strings = {"F16", "I32", "U8", "I64"})
     void refusesToWriteOtherTypes(String type) throws IOException {
         Map<String, NDArray> tensors = Map.of("x", NativeFloats.of(manager, new float[] {7}, 1));
         assertThatThrownBy(() -> SafetensorsWriter.write(
@@ -300,6 +301,93 @@ class SafetensorsTest {
                     .isInstanceOf(IOException.class)
                     .hasMessageContainingAll(file.toString(), "m", type);
         }
+    }
+
+    @Test
+    void rawTensorsComeBackBesideOthers() throws IOException {
+        Map<String, RawTensor> raw = new LinkedHashMap<>();
+        raw.put("bytes", RawTensor.of(new byte[] {-1, 0, 7}, 3, 1));
+        raw.put("numbers", RawTensor.ofBytes(new int[] {0, 255}, 2));
+        raw.put("ints", RawTensor.of(new int[] {Integer.MIN_VALUE, 258}, 1, 2));
+        raw.put("longs", RawTensor.of(new long[] {Long.MAX_VALUE, -1}, 2));
+        raw.put("floats", RawTensor.of(new float[] {-0f}));
+        raw.put("empty", RawTensor.of(new byte[0], 0, 5));
+        NDArray tensor = NativeFloats.of(manager, new float[] {1.5f, Float.NaN, -3}, 3);
+        Path file = folder.resolve("t.safetensors");
+        SafetensorsWriter.write(file, Map.of("tensor", tensor), raw, Map.of("a", "b"));
+
+        try (Safetensors read = Safetensors.open(file)) {
+            // so that each starts at a multiple of its size
+            assertThat(read.entries().keySet())
+                    .containsExactly("longs", "tensor", "ints", "floats", "bytes", "numbers", "empty");
+            assertThat(read.metadata()).containsExactly(Map.entry("a", "b"));
+            for (Map.Entry<String, RawTensor> one : raw.entrySet()) {
+                assertThat(read.raw(one.getKey())).as(one.getKey()).isEqualTo(one.getValue());
+            }
+            assertThat(read.raw("ints").bytes().asIntBuffer().get(1)).isEqualTo(258);
+            assertThat(read.raw("bytes").type()).isEqualTo(StoredType.U8);
+            assertThat(read.ints("ints")).containsExactly(Integer.MIN_VALUE, 258);
+            assertThat(read.floats("tensor")).containsExactly(1.5f, Float.NaN, -3);
+            assertThat(read.raw("tensor")).isEqualTo(RawTensor.of(new float[] {1.5f, Float.NaN, -3}, 3));
+            assertThatThrownBy(() -> read.raw("none"))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContaining("none");
+        }
+    }
+
+    /** Codes among weights are no weights. */
+    @Test
+    void bytesAndIndicesAreNotReadAsFloat32() throws IOException {
+        Path file = folder.resolve("t.safetensors");
+        Map<String, RawTensor> raw =
+                Map.of("bytes", RawTensor.of(new byte[4], 2, 2), "longs", RawTensor.of(new long[4], 2, 2));
+        SafetensorsWriter.write(file, Map.of(), raw, Map.of());
+        try (Safetensors read = Safetensors.open(file)) {
+            for (String name : raw.keySet()) {
+                for (Reading reading : List.<Reading>of(
+                        () -> read.load(manager, name),
+                        () -> read.floats(name),
+                        () -> read.loadRows(manager, name, 0, 1),
+                        () -> read.gatherRows(manager, name, new int[1]))) {
+                    assertThatThrownBy(reading::run)
+                            .isInstanceOf(IOException.class)
+                            .hasMessageContainingAll(file.toString(), name, "[F32, F16, BF16, I32]");
+                }
+            }
+        }
+    }
+
+    @Test
+    void rawTensorsOfUnknownTypesAreRefused() throws IOException {
+        try (Safetensors read = Safetensors.open(write(header("x", "Q4", "[1000000,500]", 0, 8), new byte[8]))) {
+            assertThatThrownBy(() -> read.raw("x"))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageContainingAll("x", "Q4", "U8, I64]");
+        }
+    }
+
+    @Test
+    void rawTensorsHaveTheBytesOfTheirShape() {
+        assertThatThrownBy(() -> RawTensor.of(new int[3], 2, 2)).hasMessage("expected 16 bytes for I32 [2, 2], got 12");
+        assertThatThrownBy(() -> RawTensor.ofBytes(new int[] {1, 256}, 2))
+                .hasMessage("expected numbers from 0 to 255, got 256 at 1");
+        byte[] bytes = {1, 2};
+        RawTensor tensor = RawTensor.of(bytes, 2);
+        assertThatThrownBy(() -> tensor.bytes().put(0, (byte) 3)).isInstanceOf(ReadOnlyBufferException.class);
+        // reading one view moves no other
+        assertThat(tensor.bytes().get()).isEqualTo((byte) 1);
+        assertThat(tensor.bytes().get()).isEqualTo((byte) 1);
+    }
+
+    @Test
+    void twoTensorsOfOneNameAreRefused() throws IOException {
+        Path file = folder.resolve("t.safetensors");
+        NDArray tensor = manager.ones(new Shape(1));
+        assertThatThrownBy(() -> SafetensorsWriter.write(
+                        file, Map.of("x", tensor), Map.of("x", RawTensor.of(new byte[1], 1)), Map.of()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessage("two tensors are named x");
+        assertThat(file).doesNotExist();
     }
 
     @Test

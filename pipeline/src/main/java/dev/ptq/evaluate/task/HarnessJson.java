@@ -130,7 +130,7 @@ final class HarnessJson {
         config.put("fewshot_delimiter", PromptTemplate.EXAMPLE_DELIMITER);
         config.put("num_fewshot", settings.numFewshot());
         ArrayNode metrics = config.putArray("metric_list");
-        for (Metric metric : task.metrics()) {
+        for (TaskMetric metric : task.metrics()) {
             metrics.addObject()
                     .put("metric", metric.label(settings.profile()))
                     .put("higher_is_better", metric.higherIsBetter());

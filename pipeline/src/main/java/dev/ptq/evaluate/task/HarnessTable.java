@@ -39,7 +39,7 @@ final class HarnessTable {
         }
         table.append(System.lineSeparator());
         rows.forEach(row -> table.append(line(row, widths)));
-        boolean drawn = results.all().stream().anyMatch(one -> one.values().containsKey(Metric.PERPLEXITY));
+        boolean drawn = results.all().stream().anyMatch(one -> one.values().containsKey(TaskMetric.PERPLEXITY));
         if (drawn && results.settings().bootstrap() > 0) {
             table.append("standard error of a perplexity: ")
                     .append(results.settings().bootstrap())
@@ -51,11 +51,11 @@ final class HarnessTable {
 
     private static void addRows(TaskResult one, int depth, TasksSettings settings, List<List<String>> rows) {
         String version = TaskResults.version(one.node()).toString().replaceFirst("\\.0$", "");
-        List<Map.Entry<Metric, TaskResult.Value>> values = one.values().entrySet().stream()
+        List<Map.Entry<TaskMetric, TaskResult.Value>> values = one.values().entrySet().stream()
                 .sorted(Comparator.comparing(entry -> entry.getKey().label(settings.profile())))
                 .toList();
         for (int i = 0; i < values.size(); i++) {
-            Metric metric = values.get(i).getKey();
+            TaskMetric metric = values.get(i).getKey();
             TaskResult.Value value = values.get(i).getValue();
             rows.add(List.of(
                     i == 0 ? HarnessJson.alias(one.node(), depth) : "",

@@ -1,5 +1,6 @@
 package dev.ptq.evaluate.task;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.data.Digests;
 import dev.ptq.evaluate.PythonText;
 import dev.ptq.evaluate.Score;
@@ -20,7 +21,7 @@ final class Sample {
 
     /** The name of the file that holds the lines of a task. */
     static String file(Task task) {
-        return "samples_" + task.name() + ".jsonl";
+        return RunFiles.samples(task.name());
     }
 
     /** The line, without its end. */
@@ -53,7 +54,7 @@ final class Sample {
         line.put("doc_hash", hashes.document());
         line.put("prompt_hash", hashes.prompt());
         line.put("target_hash", hashes.target());
-        for (Metric metric : task.metrics()) {
+        for (TaskMetric metric : task.metrics()) {
             if (metric.isWeighted()) {
                 line.putArray(metric.label(profile)).add(answered.item(metric)).add(answered.weight(metric));
             } else {

@@ -10,12 +10,12 @@ import java.util.List;
  */
 record ScoredDocument(Document document, List<Score> scores) {
     /** What a metric says of it. */
-    double item(Metric metric) {
+    double item(TaskMetric metric) {
         return document.task().scoring().item(metric, document, scores);
     }
 
     /** What that is divided by. */
-    double weight(Metric metric) {
+    double weight(TaskMetric metric) {
         return Scoring.weight(metric, document);
     }
 }

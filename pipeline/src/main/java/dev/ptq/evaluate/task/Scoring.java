@@ -135,7 +135,7 @@ enum Scoring {
     }
 
     /** What a metric says of one document. */
-    double item(Metric metric, Document document, List<Score> scores) {
+    double item(TaskMetric metric, Document document, List<Score> scores) {
         return switch (metric) {
             case ACC ->
                 hasChoices()
@@ -149,7 +149,7 @@ enum Scoring {
     }
 
     /** What an item is divided by. */
-    static double weight(Metric metric, Document document) {
+    static double weight(TaskMetric metric, Document document) {
         return switch (metric) {
             case WORD_PERPLEXITY -> PythonText.words(document.counted());
             case BYTE_PERPLEXITY, BITS_PER_BYTE -> bytes(document.counted());

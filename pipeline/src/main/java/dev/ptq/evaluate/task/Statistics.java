@@ -18,7 +18,7 @@ final class Statistics {
      * @param weights that items are divided by, where they are
      * @param resamples behind the error of a perplexity; 0 leaves out all errors
      */
-    static TaskResult.Value value(Metric.Aggregation aggregation, double[] items, double[] weights, int resamples) {
+    static TaskResult.Value value(TaskMetric.Aggregation aggregation, double[] items, double[] weights, int resamples) {
         double sum = sum(items);
         boolean one = items.length == 1 || resamples == 0;
         return switch (aggregation) {

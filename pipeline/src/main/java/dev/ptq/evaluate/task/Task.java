@@ -25,7 +25,7 @@ public record Task(
         boolean firstExamples,
         double version,
         Scoring scoring,
-        List<Metric> metrics,
+        List<TaskMetric> metrics,
         PromptTemplate wording)
         implements TaskNode {
     /**

@@ -49,7 +49,7 @@ final class TaskFile {
                 table.choice("sampler", Map.of("random", false, "first", true), "random"),
                 at("version", profile).decimal("version", 0, 100),
                 table.choice("scoring", byLabel(Scoring.values())),
-                table.strings("metrics").stream().map(Metric::named).toList(),
+                table.strings("metrics").stream().map(TaskMetric::named).toList(),
                 wording(profile));
         return Optional.of(
                 table.table("group").map(group -> group(whole, group)).orElse(whole));

@@ -22,7 +22,7 @@ record TaskResult(
         int truncated,
         int encodedAlone,
         String hash,
-        Map<Metric, Value> values) {
+        Map<TaskMetric, Value> values) {
     /**
      * A metric.
      *
@@ -37,8 +37,8 @@ record TaskResult(
      */
     static TaskResult of(TaskEvaluation.EncodedTask encoded, List<ScoredDocument> answered, int resamples, String hash)
             throws IOException {
-        Map<Metric, Value> values = new EnumMap<>(Metric.class);
-        for (Metric metric : encoded.task().metrics()) {
+        Map<TaskMetric, Value> values = new EnumMap<>(TaskMetric.class);
+        for (TaskMetric metric : encoded.task().metrics()) {
             double[] items =
                     answered.stream().mapToDouble(one -> one.item(metric)).toArray();
             double[] weights =
@@ -59,9 +59,9 @@ record TaskResult(
         List<TaskResult> tasks = new ArrayList<>();
         members.forEach(member -> member.collect(tasks));
         tasks.removeIf(one -> one.node() instanceof TaskGroup);
-        Map<Metric, Value> values = new EnumMap<>(Metric.class);
+        Map<TaskMetric, Value> values = new EnumMap<>(TaskMetric.class);
         int[] sizes = tasks.stream().mapToInt(TaskResult::documents).toArray();
-        for (Metric metric : tasks.get(0).values().keySet()) {
+        for (TaskMetric metric : tasks.get(0).values().keySet()) {
             List<Value> own =
                     tasks.stream().map(task -> task.values().get(metric)).toList();
             values.put(metric, Statistics.pooled(own, sizes));

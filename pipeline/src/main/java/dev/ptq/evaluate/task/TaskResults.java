@@ -1,5 +1,7 @@
 package dev.ptq.evaluate.task;
 
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.TaskCondition;
 import dev.ptq.data.Digests;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -82,34 +84,36 @@ public final class TaskResults {
     }
 
     private void addMetrics(TaskResult one, Map<String, Object> metrics) {
-        String name = one.node().name() + "/";
+        String name = one.node().name();
         one.values().forEach((metric, value) -> {
-            String label = name + metric.label(settings.profile());
-            metrics.put(label, value.value());
-            value.error().ifPresent(error -> metrics.put(label + "_stderr", error));
+            MetricName.OfTask own = new MetricName.OfTask(name, metric.label(settings.profile()));
+            metrics.put(own.key(), value.value());
+            value.error().ifPresent(error -> metrics.put(own.error().key(), error));
         });
-        metrics.put(name + "documents", one.documents());
+        put(metrics, name, TaskCondition.DOCUMENTS, one.documents());
         if (one.truncated() > 0) {
-            metrics.put(name + "truncated", one.truncated());
+            put(metrics, name, TaskCondition.TRUNCATED, one.truncated());
         }
         if (one.encodedAlone() > 0) {
-            metrics.put(name + "encoded_alone", one.encodedAlone());
+            put(metrics, name, TaskCondition.ENCODED_ALONE, one.encodedAlone());
         }
     }
 
     /** Under what conditions: rows of a table may be compared if these are equal. */
     private void addConditions(TaskResult one, Map<String, Object> metrics) {
-        String name = one.node().name() + "/";
-        metrics.put(name + "num_fewshot", settings.numFewshot());
-        settings.limit().ifPresent(limit -> metrics.put(name + "limit", limit));
-        metrics.put(name + "version", version(one.node()));
-        metrics.put(name + "profile", settings.profile().label());
+        String name = one.node().name();
+        put(metrics, name, TaskCondition.NUM_FEWSHOT, settings.numFewshot());
+        settings.limit().ifPresent(limit -> put(metrics, name, TaskCondition.LIMIT, limit));
+        put(metrics, name, TaskCondition.VERSION, version(one.node()));
+        put(metrics, name, TaskCondition.PROFILE, settings.profile().label());
         if (!settings.quirks().isEmpty()) {
-            metrics.put(
-                    name + "quirks",
-                    String.join(
-                            " ", settings.quirks().stream().map(Quirk::label).toList()));
+            List<String> quirks = settings.quirks().stream().map(Quirk::label).toList();
+            put(metrics, name, TaskCondition.QUIRKS, String.join(" ", quirks));
         }
+    }
+
+    private static void put(Map<String, Object> metrics, String task, TaskCondition condition, Object value) {
+        metrics.put(new MetricName.OfTask(task, condition).key(), value);
     }
 
     static Object version(TaskNode node) {

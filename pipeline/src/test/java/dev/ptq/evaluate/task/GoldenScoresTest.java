@@ -16,6 +16,7 @@ import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.ResumeState;
+import dev.ptq.model.Rounding;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -44,12 +45,13 @@ class GoldenScoresTest {
         return switch (name) {
             case "fp32" -> BlockChange.none();
             case "W4A16_g32" ->
-                block ->
-                        block.linears().forEach(linear -> linear.quantize(new LinearFormats(mxint(4, 32), none, none)));
+                block -> block.linears()
+                        .forEach(linear -> Rounding.quantize(linear, new LinearFormats(mxint(4, 32), none, none)));
             case "W4A8" ->
                 block -> {
                     NumberFormat eight = mxint(8, 16);
-                    block.linears().forEach(linear -> linear.quantize(new LinearFormats(mxint(4, 16), eight, none)));
+                    block.linears()
+                            .forEach(linear -> Rounding.quantize(linear, new LinearFormats(mxint(4, 16), eight, none)));
                     block.quantizeAttention(new AttentionFormats(eight, eight));
                 };
             default -> throw new IllegalArgumentException(name);

@@ -1,0 +1,126 @@
+package dev.ptq.artifact;
+
+import java.util.Arrays;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * A number that tells how good a model is or what it costs: its name, which value is better, and its unit.
+ *
+ * <p>Where a metric belongs to a text, one constant here and the code that computes it in {@code evaluate} are all there
+ * is to it: files, tables and the report go over these constants.
+ */
+public enum Metric {
+    /** The exponential of the loss. */
+    PERPLEXITY(Direction.LOWER, Unit.CHOICES, Basis.TOKENS),
+    /** The mean negative log-likelihood of a token. */
+    LOSS(Direction.LOWER, Unit.NATS, Basis.TOKENS),
+    /** The perplexity of a word. */
+    WORD_PERPLEXITY(Direction.LOWER, Unit.CHOICES, Basis.WORDS_AND_BYTES),
+    /** The perplexity of a byte. */
+    BYTE_PERPLEXITY(Direction.LOWER, Unit.CHOICES, Basis.WORDS_AND_BYTES),
+    /** The binary logarithm of the perplexity of a byte. */
+    BITS_PER_BYTE(Direction.LOWER, Unit.BITS, Basis.WORDS_AND_BYTES),
+    /** The mean Kullback-Leibler divergence of a token's prediction from the one in full precision. */
+    KL_DIVERGENCE("KL divergence", Direction.LOWER, Unit.NATS, Basis.REFERENCE),
+    /** The share of tokens where the model and full precision find the same one the likeliest. */
+    TOP1_AGREEMENT("top-1 agreement", Direction.HIGHER, Unit.SHARE, Basis.REFERENCE),
+
+    /** The loss of one variant minus that of another. */
+    LOSS_OVER(Direction.LOWER, Unit.NATS, Basis.VARIANTS),
+    /** The share of the loss of rounding to nearest that a method gives back. */
+    LOSS_RECOVERED(Direction.HIGHER, Unit.SHARE, Basis.VARIANTS),
+    /** The share of documents that one variant has right and the other wrong. */
+    FLIPS(Direction.NEITHER, Unit.SHARE, Basis.VARIANTS),
+
+    /** The share of documents whose right choice is the likeliest. */
+    ACC(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
+    /** The same, likelihoods divided by the characters of the choices. */
+    ACC_NORM(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
+    /** The same, divided by their bytes. */
+    ACC_BYTES(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
+    /** What {@link #PERPLEXITY} of a task is called in LQER's version of the harness. */
+    PPL(Direction.LOWER, Unit.CHOICES, Basis.DOCUMENTS),
+    /** Of the harness, read from its files only, as are those below. */
+    EXACT_MATCH(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
+    F1(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
+    MC1(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
+    MC2(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
+
+    /** The storage of a weight of the linears, low-rank factors included. */
+    BITS_PER_WEIGHT(Direction.NEITHER, Unit.BITS, Basis.WEIGHTS),
+    /** The mean over the linears of {@code ||W - Wq|| / ||W||}. */
+    MEAN_RELATIVE_WEIGHT_ERROR(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS);
+
+    /** What a metric is taken over. */
+    public enum Basis {
+        /** The tokens of a text. */
+        TOKENS,
+        /** The words or bytes of a text, so that tokenizers can be compared. */
+        WORDS_AND_BYTES,
+        /** The predictions of the model in full precision, token by token. */
+        REFERENCE,
+        /** Two or three variants of the model. */
+        VARIANTS,
+        /** The documents of a task. */
+        DOCUMENTS,
+        /** The weights of the linears. */
+        WEIGHTS
+    }
+
+    private final String title;
+    private final Direction direction;
+    private final Unit unit;
+    private final Basis basis;
+
+    Metric(Direction direction, Unit unit, Basis basis) {
+        this.title = label().replace('_', ' ');
+        this.direction = direction;
+        this.unit = unit;
+        this.basis = basis;
+    }
+
+    Metric(String title, Direction direction, Unit unit, Basis basis) {
+        this.title = title;
+        this.direction = direction;
+        this.unit = unit;
+        this.basis = basis;
+    }
+
+    /** The name in files. */
+    public final String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    /** The name in tables. */
+    public String title() {
+        return title;
+    }
+
+    /** Which value is better. */
+    public Direction direction() {
+        return direction;
+    }
+
+    /** What it is counted in. */
+    public Unit unit() {
+        return unit;
+    }
+
+    /** What it is taken over. */
+    public Basis basis() {
+        return basis;
+    }
+
+    /** Whether an evaluation takes it of a text. */
+    public boolean isOfText() {
+        return basis == Basis.TOKENS || basis == Basis.WORDS_AND_BYTES || basis == Basis.REFERENCE;
+    }
+
+    /** The metric with that name in files. */
+    static Optional<Metric> labelled(String label) {
+        return Arrays.stream(values())
+                .filter(metric -> metric.label().equals(label))
+                .findFirst();
+    }
+}

@@ -1,0 +1,203 @@
+package dev.ptq.artifact;
+
+import java.util.Collection;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * The name of an entry of {@code metrics.json}, in its parts. No other place puts such a name together or takes one
+ * apart; {@code parse(name.key())} is {@code name}.
+ */
+public sealed interface MetricName {
+    /** The name as {@code metrics.json} has it. */
+    String key();
+
+    /** The variant of the model that it is about. */
+    default Variant variant() {
+        return Variant.QUANTIZED;
+    }
+
+    /** What the entry measures, if it is a metric that is known. */
+    default Optional<Metric> measure() {
+        return Optional.empty();
+    }
+
+    /** Which of two values of it is better. */
+    default Direction direction() {
+        return measure().map(Metric::direction).orElse(Direction.NEITHER);
+    }
+
+    /** A metric of a text: {@code perplexity/TEXT}, {@code adapted/perplexity/TEXT/loss}. */
+    record OfText(Variant variant, String text, Metric metric) implements MetricName {
+        /** A metric of the experiment itself. */
+        public OfText(String text, Metric metric) {
+            this(Variant.QUANTIZED, text, metric);
+        }
+
+        @Override
+        public String key() {
+            String name = ParsedName.text(variant, text);
+            return metric == Metric.PERPLEXITY ? name : name + "/" + metric.label();
+        }
+
+        @Override
+        public Optional<Metric> measure() {
+            return Optional.of(metric);
+        }
+    }
+
+    /** A condition under which a text was scored: {@code perplexity/TEXT/protocol}. */
+    record Condition(Variant variant, String text, TextCondition condition) implements MetricName {
+        /** A condition of the experiment itself. */
+        public Condition(String text, TextCondition condition) {
+            this(Variant.QUANTIZED, text, condition);
+        }
+
+        @Override
+        public String key() {
+            return ParsedName.text(variant, text) + "/" + condition.label();
+        }
+    }
+
+    /** The loss of a variant over that of another: {@code perplexity/TEXT/loss_over/full_precision}. */
+    record LossOver(Variant variant, String text, Variant baseline) implements MetricName {
+        @Override
+        public String key() {
+            return ParsedName.text(variant, text) + "/" + Metric.LOSS_OVER.label() + "/" + baseline.label();
+        }
+
+        @Override
+        public Optional<Metric> measure() {
+            return Optional.of(Metric.LOSS_OVER);
+        }
+    }
+
+    /** The share of the loss recovered: {@code loss_recovered/TEXT}. */
+    record LossRecovered(String text) implements MetricName {
+        @Override
+        public String key() {
+            return Metric.LOSS_RECOVERED.label() + "/" + text;
+        }
+
+        @Override
+        public Optional<Metric> measure() {
+            return Optional.of(Metric.LOSS_RECOVERED);
+        }
+    }
+
+    /** An end of the interval of another entry: {@code loss_recovered/TEXT/low}. */
+    record Bound(MetricName of, Side side) implements MetricName {
+        /** Which end. */
+        public enum Side {
+            /** The lower one. */
+            LOW("/low"),
+            /** The upper one. */
+            HIGH("/high");
+
+            private final String suffix;
+
+            Side(String suffix) {
+                this.suffix = suffix;
+            }
+
+            /** What follows the name of the entry. */
+            String suffix() {
+                return suffix;
+            }
+        }
+
+        @Override
+        public String key() {
+            return of.key() + side.suffix();
+        }
+
+        @Override
+        public Variant variant() {
+            return of.variant();
+        }
+    }
+
+    /** An entry of a task: {@code arc_easy/acc}, {@code full_precision/arc_easy/acc_stderr}. */
+    record OfTask(Variant variant, String task, String label) implements MetricName {
+        private static final String ERROR = "_stderr";
+
+        /** A metric of the experiment itself. */
+        public OfTask(String task, String label) {
+            this(Variant.QUANTIZED, task, label);
+        }
+
+        /** A condition of the experiment itself. */
+        public OfTask(String task, TaskCondition condition) {
+            this(Variant.QUANTIZED, task, condition.label());
+        }
+
+        /** The same of another variant. */
+        public OfTask of(Variant other) {
+            return new OfTask(other, task, label);
+        }
+
+        /** The standard error of the metric. */
+        public OfTask error() {
+            return new OfTask(variant, task, label + ERROR);
+        }
+
+        @Override
+        public String key() {
+            return variant.prefix() + task + "/" + label;
+        }
+
+        @Override
+        public Optional<Metric> measure() {
+            return Metric.labelled(label);
+        }
+    }
+
+    /** The documents that a variant and another do not both have right or wrong: {@code arc_easy/flips/full_precision}. */
+    record Flips(Variant variant, String task, Variant reference) implements MetricName {
+        @Override
+        public String key() {
+            return variant.prefix() + task + "/" + Metric.FLIPS.label() + "/" + reference.label();
+        }
+
+        @Override
+        public Optional<Metric> measure() {
+            return Optional.of(Metric.FLIPS);
+        }
+    }
+
+    /** A metric of the weights: {@code bits_per_weight}. */
+    record OfWeights(Metric metric) implements MetricName {
+        @Override
+        public String key() {
+            return metric.label();
+        }
+
+        @Override
+        public Optional<Metric> measure() {
+            return Optional.of(metric);
+        }
+    }
+
+    /** A name that this program does not write; its last part may be the name of a metric. */
+    record Other(String key) implements MetricName {
+        @Override
+        public Optional<Metric> measure() {
+            return Metric.labelled(key.substring(key.lastIndexOf('/') + 1));
+        }
+    }
+
+    /** Takes a name apart, be it of this program or of another. */
+    static MetricName parse(String key) {
+        return ParsedName.of(key).name();
+    }
+
+    /** The texts that the experiment itself has a perplexity of, in order. */
+    static List<String> texts(Collection<MetricName> names) {
+        return names.stream()
+                .filter(OfText.class::isInstance)
+                .map(OfText.class::cast)
+                .filter(name -> name.variant() == Variant.QUANTIZED && name.metric() == Metric.PERPLEXITY)
+                .map(OfText::text)
+                .toList();
+    }
+}

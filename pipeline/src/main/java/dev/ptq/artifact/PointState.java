@@ -1,0 +1,19 @@
+package dev.ptq.artifact;
+
+import java.util.Locale;
+
+/** How far a point of a sweep is, and how a run ended. */
+public enum PointState {
+    /** Neither done nor failed. */
+    PENDING,
+    /** The run is complete. */
+    DONE,
+    /** The run ended with an error. */
+    FAILED;
+
+    /** The word in {@code sweep.json} and in collected tables. */
+    @Override
+    public String toString() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+}

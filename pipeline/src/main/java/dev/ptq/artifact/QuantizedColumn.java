@@ -1,0 +1,15 @@
+package dev.ptq.artifact;
+
+/** {@code layers.csv} of what the formats do to weights: a row for each linear. */
+public enum QuantizedColumn implements TableColumn {
+    /** The linear. */
+    MODULE,
+    /** The format of the weight, as in a config. */
+    FORMAT,
+    /** Storage of a weight. */
+    BITS_PER_VALUE,
+    /** The same with the low-rank factors. */
+    BITS_PER_VALUE_WITH_LOW_RANK,
+    /** {@code ||W - Wq|| / ||W||}, Frobenius. */
+    RELATIVE_ERROR
+}

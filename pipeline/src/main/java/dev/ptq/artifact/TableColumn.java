@@ -1,0 +1,21 @@
+package dev.ptq.artifact;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+
+/** A column of one of a run's CSV files: an enum for each file, with the columns in order. */
+public sealed interface TableColumn permits ApproximatedColumn, QuantizedColumn, ChunkColumn, DivergenceColumn {
+    /** The name of the constant. */
+    String name();
+
+    /** The name in the header. */
+    default String label() {
+        return name().toLowerCase(Locale.ROOT);
+    }
+
+    /** The header of a file with these columns. */
+    static List<String> header(TableColumn... columns) {
+        return Arrays.stream(columns).map(TableColumn::label).toList();
+    }
+}

@@ -1,0 +1,44 @@
+package dev.ptq.artifact;
+
+import java.util.Arrays;
+import java.util.Optional;
+
+/** What of the experiment is in force while a model is measured. */
+public enum Variant {
+    /** Nothing. */
+    FULL_PRECISION("full_precision"),
+    /** The number formats alone. */
+    ROUND_TO_NEAREST("round_to_nearest"),
+    /** The number formats and all approximation steps: the experiment itself. */
+    QUANTIZED("quantized"),
+    /** The same with its last block adapted to the text that is measured. */
+    ADAPTED("adapted");
+
+    private final String label;
+
+    Variant(String label) {
+        this.label = label;
+    }
+
+    /** The name in configs, metrics and directories. */
+    public String label() {
+        return label;
+    }
+
+    /** Whether the approximation steps are in force. */
+    public boolean approximated() {
+        return this == QUANTIZED || this == ADAPTED;
+    }
+
+    /** The variant with that name. */
+    static Optional<Variant> labelled(String label) {
+        return Arrays.stream(values())
+                .filter(variant -> variant.label.equals(label))
+                .findFirst();
+    }
+
+    /** What metrics of this variant start with. */
+    String prefix() {
+        return this == QUANTIZED ? "" : label + "/";
+    }
+}

@@ -1,0 +1,14 @@
+package dev.ptq.cli;
+
+import java.nio.file.Path;
+import picocli.CommandLine.Option;
+
+/** The results folder of a command. */
+final class ResultsOption {
+    @Option(
+            names = "--results",
+            paramLabel = "DIR",
+            defaultValue = "results",
+            description = "where runs and finished stages are kept (default: ${DEFAULT-VALUE})")
+    Path folder;
+}

@@ -1,0 +1,43 @@
+package dev.ptq.experiment;
+
+import dev.ptq.config.Assignment;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.data.DatasetSplit;
+import dev.ptq.data.DatasetText;
+import dev.ptq.data.Split;
+import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.hub.Hub;
+import dev.ptq.stage.Experiment;
+import dev.ptq.weights.ModelFolder;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Optional;
+
+/** Fetches what an experiment file names and the hub's cache lacks; reading the experiment opens no connection. */
+public record Downloads(Hub hub) {
+    /** Fetches for an experiment; what is wrong with the file is for {@link Experiment#read} to say. */
+    public void fetch(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
+        ConfigTable root = ConfigTable.read(file, overrides, assignments);
+        Optional<ConfigTable> model = root.table("model");
+        if (model.isPresent()) {
+            ModelFolder.fetchIfAbsent(model.get().string("path"), hub);
+        }
+        Optional<ConfigTable> calibration = root.table("calibration");
+        if (calibration.isPresent()) {
+            DatasetText.fetchIfAbsent(calibration.get(), Split.TRAIN, hub);
+        }
+        Optional<ConfigTable> evaluation = root.table("evaluation");
+        if (evaluation.isPresent()) {
+            for (ConfigTable perplexity : evaluation.get().tables("perplexity")) {
+                DatasetText.fetchIfAbsent(perplexity, Split.TEST, hub);
+            }
+            Optional<ConfigTable> tasks = evaluation.get().table("tasks");
+            if (tasks.isPresent() && !tasks.get().has("data")) {
+                for (DatasetSplit split : TasksSettings.onHub(tasks.get())) {
+                    split.fetchIfAbsent(hub);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+package dev.ptq.experiment;
+
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.config.ConfigException;
+import dev.ptq.config.TomlWriter;
+import dev.ptq.progress.Progress;
+import dev.ptq.run.Finish;
+import dev.ptq.run.Plan;
+import dev.ptq.run.Provenance;
+import dev.ptq.run.Run;
+import dev.ptq.run.Runs;
+import dev.ptq.stage.EvaluationSettings;
+import dev.ptq.stage.Experiment;
+import dev.ptq.stage.Workspace;
+import dev.ptq.tensor.Parallel;
+import dev.ptq.weights.ModelFolder;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** An experiment under a tag: what can be wrong with that is found first, then it is run. */
+public final class ExperimentRun implements AutoCloseable {
+    private static final Logger log = LoggerFactory.getLogger(ExperimentRun.class);
+
+    private final Experiment experiment;
+    private final String tag;
+    private final Runs runs;
+    private final Workspace workspace;
+    private final Plan plan;
+
+    /** What {@link #check} looks at. */
+    private record Inputs(
+            ModelFolder model, Optional<CalibrationSettings> calibration, EvaluationSettings evaluation) {}
+
+    private ExperimentRun(Experiment experiment, String tag, Runs runs, Workspace workspace) throws IOException {
+        this.experiment = experiment;
+        this.tag = tag;
+        this.runs = runs;
+        this.workspace = workspace;
+        this.plan = ExperimentPlan.of(workspace);
+    }
+
+    /**
+     * Plans the run; nothing is written.
+     *
+     * @param results the folder for {@code tag}; it need not exist yet
+     * @throws ConfigException if the run cannot have that tag
+     */
+    public static ExperimentRun prepare(Experiment experiment, Path results, String tag, Progress.Reporter reporter)
+            throws IOException {
+        requirePlace(results, tag);
+        Workspace workspace = new Workspace(experiment, reporter);
+        ExperimentRun run = new ExperimentRun(experiment, tag, new Runs(results), workspace);
+        run.runs.conflict(tag, run.plan).ifPresent(conflict -> {
+            throw new ConfigException(conflict);
+        });
+        return run;
+    }
+
+    /**
+     * Makes sure that runs can be in a folder under a tag, as far as no experiment need be known.
+     *
+     * @throws ConfigException if not
+     */
+    public static void requirePlace(Path results, String tag) {
+        Runs.tagProblem(tag).ifPresent(problem -> {
+            throw new ConfigException(problem);
+        });
+        if (Files.exists(results) && !Files.isDirectory(results)) {
+            throw new ConfigException(results + ": expected a folder for results, found something else of that name");
+        }
+    }
+
+    /** The fingerprint that the run's manifest will have. */
+    public String fingerprint() {
+        return plan.fingerprint();
+    }
+
+    /** The run, if there is nothing left to do. */
+    public Optional<Run> complete() throws IOException {
+        return runs.complete(tag, plan.fingerprint());
+    }
+
+    /** Equal for runs of which {@link #check} need look at one only. */
+    public Record inputs() {
+        boolean calibrates = experiment.usesCalibration();
+        return new Inputs(
+                experiment.model(), experiment.calibration().filter(settings -> calibrates), experiment.evaluation());
+    }
+
+    /**
+     * Checks the model's headers and the texts, unless all stages were made before.
+     *
+     * @param force a stage to be made again though it was
+     * @throws ConfigException with all files that are damaged and texts that are too short, or if there is no such stage
+     * @throws IOException naming a file that cannot be read
+     */
+    public void check(Optional<String> force) throws IOException {
+        force.ifPresent(this::requireStage);
+        boolean cached =
+                runs.cached(plan).keySet().containsAll(plan.fingerprints().keySet());
+        if (force.isPresent() || !cached) {
+            workspace.check();
+        }
+    }
+
+    private void requireStage(String force) {
+        try {
+            plan.from(force);
+        } catch (IllegalArgumentException e) {
+            throw new ConfigException("--force: " + e.getMessage());
+        }
+    }
+
+    /**
+     * Runs what was not run before.
+     *
+     * @param force a stage to be made again, with those that depend on it
+     * @param finish adds files beside the config and the metrics
+     */
+    public Run run(Optional<String> force, String version, String commit, Finish finish) throws IOException {
+        ExperimentPlan.unused(experiment).forEach(log::info);
+        Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
+        return runs.run(tag, plan, force, provenance, (directory, manifest) -> {
+            Files.writeString(directory.resolve(RunFiles.RESOLVED), TomlWriter.write(experiment.resolved()));
+            new ResultFiles(experiment, directory, manifest).write();
+            finish.write(directory, manifest);
+        });
+    }
+
+    @Override
+    public void close() throws IOException {
+        workspace.close();
+    }
+}

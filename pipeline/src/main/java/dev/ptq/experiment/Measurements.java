@@ -1,0 +1,112 @@
+package dev.ptq.experiment;
+
+import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.MetricName;
+import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.TextCondition;
+import dev.ptq.artifact.Variant;
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.stage.Experiment;
+import dev.ptq.stage.JsonFiles;
+import dev.ptq.stage.Scores;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import tools.jackson.databind.JsonNode;
+
+/**
+ * What an experiment measured, gathered from the artifacts in the directory of its run.
+ *
+ * @param texts in the order of the experiment
+ * @param tasks the metrics and conditions of all tasks and variants
+ * @param weights the metrics of the weights
+ */
+public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Map<MetricName, Object> weights) {
+    /** What every evaluation of a text takes. */
+    private static final List<Metric> ALWAYS = List.of(Metric.PERPLEXITY, Metric.LOSS);
+
+    /**
+     * What was measured on a text.
+     *
+     * @param scores of each variant, in order
+     */
+    public record OfText(String text, Map<Variant, Scores> scores, LossDifferences differences) {
+        private static OfText of(Experiment experiment, Path run, PerplexitySettings perplexity) throws IOException {
+            Map<Variant, Scores> scores = new LinkedHashMap<>();
+            Map<Variant, Double> losses = new LinkedHashMap<>();
+            for (Variant variant : experiment.textVariants()) {
+                Scores own = Scores.read(run.resolve(RunFiles.text(variant, perplexity.name())));
+                scores.put(variant, own);
+                losses.put(variant, own.metric(Metric.LOSS));
+            }
+            return new OfText(perplexity.name(), scores, LossDifferences.of(run, perplexity, losses));
+        }
+
+        /** A metric of the experiment itself that every evaluation takes. */
+        public double metric(Metric metric) {
+            return Objects.requireNonNull(scores.get(Variant.QUANTIZED), text).metric(metric);
+        }
+
+        private void addTo(Map<MetricName, Object> metrics) {
+            scores.forEach((variant, own) -> addTo(metrics, variant, own));
+            metrics.putAll(differences.metrics());
+        }
+
+        /** The perplexity and the loss, then the conditions, then what only some settings give. */
+        private void addTo(Map<MetricName, Object> metrics, Variant variant, Scores own) {
+            for (Metric metric : ALWAYS) {
+                metrics.put(new MetricName.OfText(variant, text, metric), own.metric(metric));
+            }
+            List<TextCondition> conditions =
+                    variant == Variant.QUANTIZED ? TextCondition.IN_METRICS : List.of(TextCondition.NOTE);
+            for (TextCondition condition : conditions) {
+                Object value = own.conditions().get(condition);
+                if (value != null) {
+                    metrics.put(new MetricName.Condition(variant, text, condition), value);
+                }
+            }
+            own.metrics().forEach((metric, value) -> {
+                if (!ALWAYS.contains(metric)) {
+                    metrics.put(new MetricName.OfText(variant, text, metric), value);
+                }
+            });
+        }
+    }
+
+    /**
+     * Gathers what was measured.
+     *
+     * @param run the directory
+     * @throws IOException naming a file that is absent or damaged
+     */
+    public static Measurements of(Experiment experiment, Path run) throws IOException {
+        List<OfText> texts = new ArrayList<>();
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            texts.add(OfText.of(experiment, run, perplexity));
+        }
+        Map<MetricName, Object> tasks = new LinkedHashMap<>();
+        for (String task : experiment.evaluation().taskNames()) {
+            tasks.putAll(TaskScores.metrics(run, task, experiment.variants()));
+        }
+        Map<MetricName, Object> weights = new LinkedHashMap<>();
+        for (Map.Entry<String, JsonNode> metric : JsonFiles.read(
+                        run.resolve(RunFiles.QUANTIZE).resolve(RunFiles.METRICS))
+                .properties()) {
+            weights.put(MetricName.parse(metric.getKey()), metric.getValue().asDouble());
+        }
+        return new Measurements(texts, tasks, weights);
+    }
+
+    /** All of it, in the order of {@code metrics.json}: numbers, and words for conditions. */
+    public Map<MetricName, Object> metrics() {
+        Map<MetricName, Object> metrics = new LinkedHashMap<>();
+        texts.forEach(text -> text.addTo(metrics));
+        metrics.putAll(tasks);
+        metrics.putAll(weights);
+        return metrics;
+    }
+}

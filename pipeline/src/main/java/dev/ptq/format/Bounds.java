@@ -1,0 +1,10 @@
+package dev.ptq.format;
+
+/** The least and the largest value there were; both finite. */
+public record Bounds(float low, float high) {
+    public Bounds {
+        if (!(low <= high && Float.isFinite(low) && Float.isFinite(high))) {
+            throw new IllegalArgumentException("no such range: from " + low + " to " + high);
+        }
+    }
+}

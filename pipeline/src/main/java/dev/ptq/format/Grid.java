@@ -1,0 +1,274 @@
+package dev.ptq.format;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Parallel;
+import dev.ptq.weights.RawTensor;
+import dev.ptq.weights.StoredType;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.LongBuffer;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+
+/**
+ * A tensor in a number format: a code for each value, and what the values share. It lies on the Java heap, never changes
+ * and needs no closing.
+ *
+ * <p>Integers have a scale for each group and, unless symmetric, a zero point: {@code value = scale (code - zeroPoint)}.
+ * Of {@code mxint} a code is a signed mantissa, the lowest of two's complement being the negative zero, and each block has
+ * an exponent. A code of {@code minifloat} holds sign, exponent and mantissa; one of {@code fixed} is a number of steps.
+ *
+ * <p>Values that no code stands for, bit for bit, are kept as they are, as exceptions. There are normally none. LQER's
+ * {@code mxint} and {@code minifloat} leave magnitudes up to 1e-8 alone, {@code minifloat} and {@code fixed} have no code
+ * for NaN, and {@code fixed} has none for the negative zero.
+ */
+public final class Grid {
+    private static final String CODES = "codes";
+    private static final String EXCEPTION_INDEX = "exception_index";
+    private static final String EXCEPTION_VALUE = "exception_value";
+    private static final int TILE = 1 << 14;
+    /** What a Java buffer can show of float32. */
+    private static final int MOST_VALUES = 1 << 29;
+
+    private final GridFormat format;
+    private final Shape shape;
+    private final Operand operand;
+    private final Encoding encoding;
+    private final int[] codes;
+    private final int[] exceptions;
+    private final float[] exceptionValues;
+
+    private Grid(
+            GridFormat format,
+            Shape shape,
+            Operand operand,
+            Encoding encoding,
+            int[] codes,
+            int[] exceptions,
+            float[] exceptionValues) {
+        this.format = format;
+        this.shape = shape;
+        this.operand = operand;
+        this.encoding = encoding;
+        this.codes = codes;
+        this.exceptions = exceptions;
+        this.exceptionValues = exceptionValues;
+    }
+
+    /**
+     * Takes the codes of a tensor.
+     *
+     * @param fit rounds a copy of the values in place and says what codes stand for
+     */
+    static Grid of(GridFormat format, NDArray values, Operand operand, Function<FloatBuffer, Encoding> fit) {
+        FloatBuffer source = NativeFloats.window(values);
+        FloatBuffer rounded = FloatBuffer.allocate(source.capacity());
+        rounded.put(0, source, 0, source.capacity());
+        return ofRounded(format, values.getShape(), operand, fit.apply(rounded), rounded);
+    }
+
+    /** Takes the codes of values that have been rounded. */
+    static Grid ofRounded(GridFormat format, Shape shape, Operand operand, Encoding encoding, FloatBuffer rounded) {
+        int[] codes = new int[rounded.capacity()];
+        forEachTile(codes.length, (from, to) -> {
+            for (int i = from; i < to; i++) {
+                codes[i] = encoding.code(rounded.get(i), i);
+            }
+        });
+        int[] exceptions = IntStream.range(0, codes.length)
+                .filter(i -> !isSame(encoding.value(codes[i], i), rounded.get(i)))
+                .toArray();
+        float[] values = new float[exceptions.length];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = rounded.get(exceptions[i]);
+        }
+        return new Grid(format, shape, operand, encoding, codes, exceptions, values);
+    }
+
+    /** Whether both have the same bits, or are NaN: which of these, arithmetic does not say. */
+    private static boolean isSame(float a, float b) {
+        return Float.floatToIntBits(a) == Float.floatToIntBits(b);
+    }
+
+    /** What is done with the values at {@code from} (inclusive) to {@code to} (exclusive). */
+    @FunctionalInterface
+    private interface Tile {
+        void run(int from, int to);
+    }
+
+    private static void forEachTile(int count, Tile work) {
+        Parallel.forEach(
+                (count + TILE - 1) / TILE,
+                () -> work,
+                (same, tile) -> same.run(tile * TILE, Math.min(count, (tile + 1) * TILE)));
+    }
+
+    public NumberFormat format() {
+        return format;
+    }
+
+    /** Of the tensor. */
+    public Shape shape() {
+        return shape;
+    }
+
+    /** What the tensor is, which decides how its blocks lie. */
+    public Operand operand() {
+        return operand;
+    }
+
+    /** The codes, row-major. Those at exceptions mean nothing. */
+    public IntBuffer codes() {
+        return IntBuffer.wrap(codes).asReadOnlyBuffer();
+    }
+
+    /**
+     * The scale of each group, row by row, of integers; of other formats none. It is not finite where the group's values
+     * are none.
+     */
+    public float[] scales() {
+        return encoding.scales();
+    }
+
+    /** The zero point of each group of integers that are not symmetric, otherwise none. */
+    public int[] zeroPoints() {
+        return encoding.zeroPoints();
+    }
+
+    /**
+     * The exponent of each block, row by row, of {@code mxint}; of other formats none. It is 128 where the block's values
+     * are NaN.
+     */
+    public int[] exponents() {
+        return encoding.exponents();
+    }
+
+    /** How many values no code stands for. */
+    public int exceptions() {
+        return exceptions.length;
+    }
+
+    /** Returns the values: those of {@link NumberFormat#fakeQuantize}, bit for bit, for the tensor that was fitted. */
+    public NDArray values(NDManager manager) {
+        NDArray values = NativeFloats.create(manager, shape);
+        FloatBuffer target = NativeFloats.window(values);
+        forEachTile(codes.length, (from, to) -> {
+            for (int i = from; i < to; i++) {
+                target.put(i, encoding.value(codes[i], i));
+            }
+        });
+        for (int i = 0; i < exceptions.length; i++) {
+            target.put(exceptions[i], exceptionValues[i]);
+        }
+        return values;
+    }
+
+    /**
+     * Returns another tensor with the scales and exponents of this one. Values beyond the codes become the nearest; where
+     * there are scales or exponents, those that are not finite become NaN. For the tensor that was fitted the values are equal.
+     *
+     * @param other float32
+     * @throws IllegalArgumentException if its shape is another
+     */
+    public Grid round(NDArray other) {
+        if (!other.getShape().equals(shape)) {
+            throw new IllegalArgumentException("expected a tensor of shape " + shape + ", got " + other.getShape());
+        }
+        return of(format, other, operand, values -> {
+            encoding.round(values);
+            return encoding;
+        });
+    }
+
+    /**
+     * Returns what a file must hold for {@link #read}, by name.
+     *
+     * <ul>
+     *   <li>{@code codes}, U8: {@link PackedCodes}, exactly the bits of the format to a code; integers from 0, or where
+     *       the format has negative ones, in two's complement
+     *   <li>{@code scale}, F32 {@code [rows of groups, groups of a row]}, of integers
+     *   <li>{@code zero_point}, likewise, U8 where codes and zero points have at most 8 bits, else I32; of integers that
+     *       are not symmetric
+     *   <li>{@code exponent}, likewise, U8, of {@code mxint}: with the bias of the format, 255 for NaN; I32 and 256 where
+     *       255 is a number's
+     *   <li>{@code exception_index}, I64, ascending places in the tensor, and {@code exception_value}, F32; where there
+     *       are any
+     * </ul>
+     */
+    public Map<String, RawTensor> parts() {
+        Map<String, RawTensor> parts = new LinkedHashMap<>();
+        PackedCodes packed = PackedCodes.of(shape.getShape(), encoding.bits());
+        parts.put(CODES, RawTensor.of(packed.pack(codes), packed.shape(shape.getShape())));
+        parts.putAll(encoding.parts());
+        if (exceptions.length > 0) {
+            long[] index = Arrays.stream(exceptions).asLongStream().toArray();
+            parts.put(EXCEPTION_INDEX, RawTensor.of(index, index.length));
+            parts.put(EXCEPTION_VALUE, RawTensor.of(exceptionValues, exceptionValues.length));
+        }
+        return parts;
+    }
+
+    /**
+     * Reads a grid back.
+     *
+     * @param parts as {@link #parts} gives them
+     * @throws IOException naming the part, if one is missing, left over, or not what the format and shape say
+     * @throws IllegalArgumentException if the format has no codes
+     */
+    public static Grid read(NumberFormat format, Shape shape, Operand operand, Map<String, RawTensor> parts)
+            throws IOException {
+        if (!(format instanceof GridFormat coded)) {
+            throw new IllegalArgumentException("expected a format with codes, got " + Formats.written(format));
+        }
+        Parts found = new Parts(parts);
+        int size = size(shape);
+        Encoding encoding = coded.read(shape, operand, found);
+        PackedCodes packed = PackedCodes.of(shape.getShape(), encoding.bits());
+        ByteBuffer bytes = found.require(CODES, StoredType.U8, packed.shape(shape.getShape()));
+        int[] exceptions = new int[0];
+        float[] values = new float[0];
+        if (found.has(EXCEPTION_INDEX) || found.has(EXCEPTION_VALUE)) {
+            exceptions = places(found, size);
+            values = new float[exceptions.length];
+            found.require(EXCEPTION_VALUE, StoredType.F32, values.length)
+                    .asFloatBuffer()
+                    .get(values);
+        }
+        found.finish();
+        int[] codes = packed.unpack(bytes, encoding.signed());
+        return new Grid(coded, shape, operand, encoding, codes, exceptions, values);
+    }
+
+    /** The number of values; a tensor that is too large is refused, also where another dimension makes it empty. */
+    private static int size(Shape shape) throws IOException {
+        double most = Arrays.stream(shape.getShape()).asDoubleStream().reduce(1, (a, b) -> a * Math.max(1, b));
+        if (most >= MOST_VALUES) {
+            throw new IOException("expected a tensor of fewer than 2^29 values, got " + shape);
+        }
+        return Math.toIntExact(shape.size());
+    }
+
+    private static int[] places(Parts parts, int size) throws IOException {
+        int[] places = new int[parts.length(EXCEPTION_INDEX, size)];
+        LongBuffer stored =
+                parts.require(EXCEPTION_INDEX, StoredType.I64, places.length).asLongBuffer();
+        long before = -1;
+        for (int i = 0; i < places.length; i++) {
+            long place = stored.get(i);
+            if (place <= before || place >= size) {
+                throw parts.wrong(EXCEPTION_INDEX, "ascending places below " + size, place + " at " + i);
+            }
+            places[i] = (int) place;
+            before = place;
+        }
+        return places;
+    }
+}

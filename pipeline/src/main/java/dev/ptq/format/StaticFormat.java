@@ -1,0 +1,90 @@
+package dev.ptq.format;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.types.Shape;
+import java.io.IOException;
+import java.nio.FloatBuffer;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * A format with one range for all values that was found beforehand, and so with one scale. Values beyond the range become
+ * its ends; an infinite one becomes NaN, so that it is noticed.
+ *
+ * @param format what the range becomes; of a whole tensor, from the least to the largest value
+ * @param bounds the range; absent until it is taken from statistics, and nothing can be rounded so long
+ */
+public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) implements GridFormat {
+    /** The keys of the range in a table that is not of a config. */
+    static final String LOW = "low";
+
+    static final String HIGH = "high";
+    /** The key that says in a config that there is a range. */
+    static final String DYNAMIC = "dynamic";
+
+    public StaticFormat {
+        Optional<String> setting = format.settingForOneRange();
+        if (setting.isPresent()) {
+            throw new IllegalArgumentException("a range that is found beforehand is that of a tensor: expected "
+                    + setting.get() + ", got " + format);
+        }
+    }
+
+    /** The same format with this range. */
+    public StaticFormat withBounds(float low, float high) {
+        return new StaticFormat(format, Optional.of(new Bounds(low, high)));
+    }
+
+    @Override
+    public NumberFormat dynamic() {
+        return format;
+    }
+
+    private Bounds range() {
+        return bounds.orElseThrow(() -> new IllegalStateException("the range was not taken from statistics"));
+    }
+
+    @Override
+    public void round(FloatBuffer values, Shape shape, Operand operand) {
+        format.within(Blocks.one(shape), range()).round(values);
+    }
+
+    @Override
+    public Encoding fit(FloatBuffer values, Shape shape, Operand operand) {
+        Encoding encoding = format.within(Blocks.one(shape), range());
+        encoding.round(values);
+        return encoding;
+    }
+
+    @Override
+    public Encoding read(Shape shape, Operand operand, Parts parts) throws IOException {
+        return format.read(Blocks.one(shape), parts);
+    }
+
+    @Override
+    public double storageBits(Shape shape, Operand operand) {
+        return format.storageBits(new Shape(1, shape.size()), operand);
+    }
+
+    /**
+     * {@inheritDoc}
+     *
+     * <p>Of integers, the derivative of clamped values is zero here.
+     */
+    @Override
+    public NDArray differentiable(NDArray values, Operand operand) {
+        return format.differentiableWithin(range(), values, operand);
+    }
+
+    @Override
+    public Map<String, Object> table() {
+        Map<String, Object> table = new LinkedHashMap<>(format.table());
+        table.put(DYNAMIC, false);
+        bounds.ifPresent(range -> {
+            table.put(LOW, range.low());
+            table.put(HIGH, range.high());
+        });
+        return table;
+    }
+}

@@ -1,0 +1,28 @@
+package dev.ptq.format;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
+import ai.djl.ndarray.NDManager;
+import java.util.function.UnaryOperator;
+
+/** Rounding that automatic differentiation passes through as if it were not there, as in LQER's code. */
+final class StraightThrough {
+    private StraightThrough() {}
+
+    /** Returns the rounded values, beside {@code values}, with a derivative of one in each. */
+    static NDArray of(NDArray values, UnaryOperator<NDArray> rounding) {
+        try (NDManager scratch = values.getManager().newSubManager()) {
+            NDArray constant = values.stopGradient();
+            constant.attach(scratch);
+            NDArray rounded = rounding.apply(constant);
+            // zero, with a derivative of one
+            NDArray path = values.sub(constant);
+            path.attach(scratch);
+            NDArray finite = NDArrays.where(path.isNaN(), path.zerosLike(), path);
+            finite.attach(scratch);
+            NDArray result = finite.add(rounded);
+            result.attach(values.getManager());
+            return result;
+        }
+    }
+}

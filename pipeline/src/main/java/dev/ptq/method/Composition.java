@@ -1,0 +1,274 @@
+package dev.ptq.method;
+
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.SmoothingMapping;
+import java.util.Comparator;
+import java.util.EnumMap;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.Set;
+import java.util.function.Predicate;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The steps of an experiment together, in the order of the file: which of them go together and in which order, and what
+ * they need in all.
+ */
+public record Composition(List<Method> steps) {
+    public Composition {
+        steps = List.copyOf(steps);
+    }
+
+    /** Whether there are no steps: weights are rounded to nearest. */
+    public boolean isEmpty() {
+        return steps.isEmpty();
+    }
+
+    /** Whether samples must reach blocks through the finished blocks before them. */
+    public boolean quantizedPath() {
+        return steps.stream().anyMatch(step -> step.needs().quantizedPath());
+    }
+
+    /** Whether something is trained. */
+    public boolean trains() {
+        return trainings().findAny().isPresent();
+    }
+
+    /** How the steps that learn do. */
+    public Stream<Training> trainings() {
+        return steps.stream().flatMap(step -> step.needs().training().stream());
+    }
+
+    /**
+     * The statistics that calibration takes, in one pass of the model in full precision.
+     *
+     * @param more that others ask for
+     * @param linears of the whole model
+     */
+    public WantedStatistics calibrationStatistics(Set<Statistic> more, List<LinearSpec> linears) {
+        return wanted(step -> step.needs().inputs() == Inputs.FULL_PRECISION, more, linears);
+    }
+
+    private WantedStatistics wanted(Predicate<Method> some, Set<Statistic> more, List<LinearSpec> linears) {
+        List<Method> asking = steps.stream().filter(some).toList();
+        Set<Statistic> kinds = Stream.concat(
+                        more.stream(), asking.stream().flatMap(step -> step.needs().statistics().stream()))
+                .collect(Collectors.toSet());
+        List<Method> ofMatrices = asking.stream()
+                .filter(step -> step.needs().statistics().stream().anyMatch(Statistic::isMatrix))
+                .toList();
+        return WantedStatistics.of(
+                kinds, linears, linear -> ofMatrices.stream().anyMatch(step -> step.matches(linear)));
+    }
+
+    /**
+     * Whether the calibration samples themselves go through the model beside the methods: some step learns, or takes
+     * statistics that calibration cannot have.
+     *
+     * @param ranges whether inputs have ranges that are found beforehand
+     */
+    public boolean needsSamples(boolean ranges) {
+        boolean changed = false;
+        for (Method step : steps) {
+            if (step.needs().quantizedPath()
+                    || (changed && !step.needs().statistics().isEmpty())) {
+                return true;
+            }
+            changed |= !step.transforms().isEmpty();
+        }
+        return changed && ranges;
+    }
+
+    /**
+     * Reports what does not go together.
+     *
+     * @param tables of the steps
+     */
+    public void check(List<ConfigTable> tables) {
+        checkOrder(tables);
+        checkMappings(tables);
+        checkSplits(tables);
+    }
+
+    private void checkOrder(List<ConfigTable> tables) {
+        @Nullable Method latest = null;
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            if (latest == null) {
+                latest = step;
+            } else if (step.phase() == Phase.ROUND && latest.phase() == Phase.ROUND) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name() + " comes after " + latest.name()
+                                        + ", which has rounded the weights already; keep one of the two");
+            } else if (step.phase().compareTo(latest.phase()) < 0) {
+                tables.get(i).problem("method", outOfOrder(step, latest) + "; the order is " + legalOrder());
+            } else {
+                latest = step;
+            }
+        }
+    }
+
+    private static String outOfOrder(Method step, Method after) {
+        return switch (after.phase()) {
+            case TRANSFORM -> throw new IllegalStateException("nothing comes before a transformation");
+            case SPLIT ->
+                step.name() + " transforms weights of which " + after.name() + " has taken a part out already";
+            case ROUND -> step.name() + " comes after " + after.name() + ", which has rounded the weights already";
+            case CORRECT -> step.name() + " changes weights whose error " + after.name() + " has corrected already";
+        };
+    }
+
+    private String legalOrder() {
+        return steps.stream()
+                .sorted(Comparator.comparing(Method::phase))
+                .map(Method::name)
+                .collect(Collectors.joining(", "));
+    }
+
+    /** A mapping is transformed once: a second step would start from something else than its method says. */
+    private void checkMappings(List<ConfigTable> tables) {
+        Map<SmoothingMapping.Kind, Method> transformed = new EnumMap<>(SmoothingMapping.Kind.class);
+        for (int i = 0; i < steps.size(); i++) {
+            for (SmoothingMapping.Kind mapping : steps.get(i).transforms()) {
+                Method earlier = transformed.putIfAbsent(mapping, steps.get(i));
+                if (earlier != null) {
+                    tables.get(i)
+                            .problem(
+                                    "mappings",
+                                    "mapping " + mapping.label() + " is transformed by " + earlier.name()
+                                            + " already; leave it out in one of the two");
+                }
+            }
+        }
+    }
+
+    /** What was taken out of a weight would not be transformed with it. */
+    private void checkSplits(List<ConfigTable> tables) {
+        Optional<Method> split =
+                steps.stream().filter(step -> step.phase() == Phase.SPLIT).findFirst();
+        for (int i = 0; split.isPresent() && i < steps.size(); i++) {
+            if (steps.get(i).phase() == Phase.ROUND
+                    && !steps.get(i).transforms().isEmpty()) {
+                tables.get(i)
+                        .problem(
+                                "mappings",
+                                steps.get(i).name() + " transforms weights of which "
+                                        + split.get().name()
+                                        + " has taken a part out already; leave the mappings out (mappings = []), or set"
+                                        + " of = \"error\" there and put that step last");
+            }
+        }
+    }
+
+    /**
+     * Reports what calibration does not give.
+     *
+     * @param samples of {@code [calibration]}; absent where there is no such section
+     */
+    public void checkCalibration(List<ConfigTable> tables, OptionalInt samples) {
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            Optional<Training> training = step.needs().training();
+            if (samples.isEmpty() && step.needs().calibration()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name() + (training.isPresent() ? " trains on samples" : " needs statistics")
+                                        + ": add a [calibration] section");
+            } else if (training.isPresent() && training.get().batchSize() > samples.getAsInt()) {
+                tables.get(i)
+                        .problem(
+                                "batch_size",
+                                "expected at most calibration.num_samples, " + samples.getAsInt() + ", got "
+                                        + training.get().batchSize());
+            }
+        }
+    }
+
+    /** Reports what does not fit a model of this shape. A linear has one low-rank path: a second would replace it. */
+    public void checkModel(
+            ModelConfig shape, List<LinearSpec> linears, QuantizationSettings quantization, List<ConfigTable> tables) {
+        Map<String, String> corrected = new HashMap<>();
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            step.check(shape, quantization, tables.get(i));
+            if (step.phase() == Phase.SPLIT || step.phase() == Phase.CORRECT) {
+                String name = i + " (" + step.name() + ")";
+                for (LinearSpec linear : linears) {
+                    String earlier = step.matches(linear) ? corrected.putIfAbsent(linear.weightName(), name) : null;
+                    if (earlier != null) {
+                        tables.get(i)
+                                .problem(
+                                        "pattern",
+                                        linear.weightName() + " is corrected by step " + earlier
+                                                + " already; give the steps patterns that do not overlap");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    /** Reports steps that change the values whose ranges are found before anything is trained. */
+    public void checkRanges(List<ConfigTable> tables) {
+        Optional<Method> transforming = Optional.empty();
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            boolean learns = step.needs().training().isPresent();
+            if (learns && transforming.isPresent()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name() + " would be trained on values whose range dynamic = false took before "
+                                        + transforming.get().name()
+                                        + " changed them; leave out one of the three");
+            }
+            if (!step.transforms().isEmpty()) {
+                transforming = Optional.of(step);
+            }
+            if (learns && !step.transforms().isEmpty()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name()
+                                        + " changes, while it is trained, the values whose range dynamic = false takes"
+                                        + " beforehand; leave out one of the two");
+            }
+        }
+    }
+
+    /** Reads test-time adaptation, of a step that has the last block to itself. */
+    public Optional<TestTimeAdaptation> adaptation(List<ConfigTable> tables) {
+        Optional<TestTimeAdaptation> adaptation = Optional.empty();
+        for (int i = 0; i < steps.size(); i++) {
+            Optional<TestTimeAdaptation> found = steps.get(i).adaptation(tables.get(i));
+            if (found.isPresent() && i > 0) {
+                tables.get(i)
+                        .problem(
+                                TestTimeAdaptation.KEY,
+                                "starts from the last block of the model, not from what "
+                                        + steps.get(i - 1).name() + " made of it; leave out one of the two");
+            } else if (found.isPresent() && steps.size() > 1) {
+                tables.get(i)
+                        .problem(
+                                TestTimeAdaptation.KEY,
+                                "changes weights that " + steps.get(1).name()
+                                        + " was made for; leave out one of the two");
+            }
+            adaptation = found.isPresent() ? found : adaptation;
+        }
+        return adaptation;
+    }
+}

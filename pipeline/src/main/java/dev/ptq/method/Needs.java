@@ -1,0 +1,33 @@
+package dev.ptq.method;
+
+import dev.ptq.calibrate.Statistic;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * What a method must be given before it can work on a block.
+ *
+ * @param statistics of the inputs of the linears it works on
+ * @param inputs that these are taken from
+ * @param training how it learns from the calibration samples themselves; absent where it does not
+ */
+public record Needs(Set<Statistic> statistics, Inputs inputs, Optional<Training> training) {
+    public Needs {
+        statistics = Set.copyOf(statistics);
+    }
+
+    /** Statistics of the model in full precision. */
+    public static Needs of(Set<Statistic> statistics) {
+        return new Needs(statistics, Inputs.FULL_PRECISION, Optional.empty());
+    }
+
+    /** Whether the calibration samples must reach the block through the finished blocks before it. */
+    public boolean quantizedPath() {
+        return training.isPresent() || (inputs != Inputs.FULL_PRECISION && !statistics.isEmpty());
+    }
+
+    /** Whether calibration gives it something. */
+    public boolean calibration() {
+        return training.isPresent() || !statistics.isEmpty();
+    }
+}

@@ -1,0 +1,79 @@
+package dev.ptq.model;
+
+import dev.ptq.format.Bounds;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.StaticFormat;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * The formats of one model: of each of its linears, with the ranges of inputs that were found beforehand, and of
+ * attention.
+ */
+public final class ModelFormats {
+    private final Map<String, LinearFormats> linears = new LinkedHashMap<>();
+    private final AttentionFormats attention;
+
+    private ModelFormats(AttentionFormats attention) {
+        this.attention = attention;
+    }
+
+    /** Looks up the formats of every linear of a model. */
+    public static ModelFormats of(QuantizationSettings settings, ModelConfig model) {
+        return of(settings, model, Map.of());
+    }
+
+    /**
+     * Looks up the formats of every linear of a model.
+     *
+     * @param ranges of inputs, by the name of the weight that takes them, for the formats that ask for one
+     */
+    public static ModelFormats of(QuantizationSettings settings, ModelConfig model, Map<String, Bounds> ranges) {
+        ModelFormats formats = new ModelFormats(settings.attention());
+        for (LinearSpec linear : LanguageModel.linears(model)) {
+            LinearFormats found = settings.formats(linear.weightName());
+            Bounds range = ranges.get(linear.weightName());
+            formats.linears.put(
+                    linear.weightName(),
+                    range != null && found.activation() instanceof StaticFormat format
+                            ? found.withActivation(format.withBounds(range.low(), range.high()))
+                            : found);
+        }
+        return formats;
+    }
+
+    /** The formats of a linear. */
+    public LinearFormats of(LinearSpec linear) {
+        return Objects.requireNonNull(linears.get(linear.weightName()), linear.weightName());
+    }
+
+    /** The formats of all linear weights, by their names. */
+    public Map<String, NumberFormat> weights() {
+        Map<String, NumberFormat> weights = new LinkedHashMap<>();
+        linears.forEach((name, formats) -> weights.put(name, formats.weight()));
+        return weights;
+    }
+
+    /** Rounds a block's biases and sets the formats of what flows through it; weights are as their source has them. */
+    public void applyTo(Block block) {
+        block.linears().forEach(linear -> linear.quantize(of(linear.spec())));
+        block.quantizeAttention(attention);
+    }
+
+    /** As {@link #applyTo}, of what comes before the inputs at a hook point alone. */
+    public void applyBefore(HookPoint hookPoint, Block block) {
+        block.linears().stream()
+                .filter(linear -> linear.spec().hookPoint().compareTo(hookPoint) < 0)
+                .forEach(linear -> linear.quantize(of(linear.spec())));
+        if (HookPoint.ATTENTION_IN.compareTo(hookPoint) < 0) {
+            block.quantizeAttention(attention);
+        }
+    }
+
+    /** Sets the formats of what flows through a block, and leaves its biases. */
+    public void roundOperands(Block block) {
+        block.linears().forEach(linear -> linear.roundOperands(of(linear.spec())));
+        block.quantizeAttention(attention);
+    }
+}

@@ -1,0 +1,171 @@
+package dev.ptq.stage;
+
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.PerplexityProtocol;
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.method.Composition;
+import dev.ptq.method.Methods;
+import dev.ptq.method.TestTimeAdaptation;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.ModelConfig;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.weights.Checkpoint;
+import dev.ptq.weights.ModelFolder;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+
+/**
+ * The sections of an experiment file, read once each and in order, and what they ask of one another. Reading notes
+ * problems and goes on, so that all of them are found at once.
+ */
+final class ExperimentFile {
+    private final ConfigTable root;
+    private final long seed;
+    private final ConfigTable modelTable;
+    private final String modelName;
+    private final Optional<ModelFolder> folder;
+    private final Experiment.Memory memory;
+    private final Optional<ModelConfig> shape;
+    private final Optional<CalibrationSettings> calibration;
+    private final Composition steps;
+    private final List<ConfigTable> stepTables;
+    private final Optional<TestTimeAdaptation> adaptation;
+    private final Optional<ConfigTable> quantizationTable;
+    private final QuantizationSettings quantization;
+    private final List<ConfigTable> perplexityTables;
+    private final EvaluationSettings evaluation;
+
+    ExperimentFile(ConfigTable root) throws IOException {
+        this.root = root;
+        seed = root.longInteger("seed", 0, 0, Long.MAX_VALUE);
+        modelTable = root.requiredTable("model");
+        modelName = modelTable.string("path");
+        folder = modelName.isEmpty() ? Optional.empty() : folder(modelTable, modelName);
+        memory = memory(modelTable);
+        shape = folder.flatMap(found -> shape(modelTable, found.path()));
+        calibration = root.table("calibration").map(CalibrationSettings::read);
+        stepTables = root.tables("approximation");
+        steps = new Composition(stepTables.stream().map(Methods::read).toList());
+        adaptation = steps.adaptation(stepTables);
+        quantizationTable = root.table("quantization");
+        quantization = quantizationTable.map(QuantizationSettings::read).orElseGet(QuantizationSettings::none);
+        Optional<ConfigTable> evaluationTable = root.table("evaluation");
+        evaluation = evaluationTable.map(EvaluationSettings::read).orElseGet(EvaluationSettings::none);
+        perplexityTables =
+                evaluationTable.map(table -> table.tables("perplexity")).orElse(List.of());
+    }
+
+    /**
+     * Checks the sections against one another.
+     *
+     * @throws ConfigException with all problems, if there are any
+     */
+    Experiment read() throws IOException {
+        checkSteps();
+        checkTexts();
+        shape.ifPresent(this::checkAgainst);
+        root.finish();
+        if (modelName.isEmpty()) { // not the stand-in for a wrong value, which finish() would have reported
+            folder(modelTable, modelName);
+            root.finish();
+        }
+        return new Experiment(
+                seed,
+                folder.orElseThrow(),
+                memory,
+                shape.orElseThrow(),
+                calibration,
+                steps,
+                adaptation,
+                quantization,
+                evaluation,
+                root.resolved());
+    }
+
+    private void checkSteps() {
+        steps.checkCalibration(
+                stepTables,
+                calibration.map(given -> OptionalInt.of(given.numSamples())).orElse(OptionalInt.empty()));
+        if (quantization.hasStaticActivations()) {
+            if (calibration.isEmpty()) {
+                quantizationTable
+                        .orElseThrow()
+                        .problem("the range of dynamic = false comes from calibration: add a [calibration] section");
+            }
+            steps.checkRanges(stepTables);
+        }
+    }
+
+    private void checkTexts() {
+        for (int i = 0; i < evaluation.perplexities().size(); i++) {
+            PerplexitySettings text = evaluation.perplexities().get(i);
+            if (adaptation.isPresent() && text.protocol() == PerplexityProtocol.ROLLING) {
+                perplexityTables
+                        .get(i)
+                        .problem(
+                                "protocol",
+                                "expected gptq, lqer or omniquant with " + TestTimeAdaptation.KEY
+                                        + ", which trains on chunks of one length; got rolling, which has none");
+            }
+        }
+    }
+
+    /** What depends on the model. */
+    private void checkAgainst(ModelConfig model) {
+        steps.checkModel(model, LanguageModel.linears(model), quantization, stepTables);
+        steps.check(stepTables);
+        quantizationTable.ifPresent(table -> quantization.check(LanguageModel.linears(model), table));
+        calibration.ifPresent(settings -> root.table("calibration")
+                .ifPresent(table ->
+                        checkLength(table, settings.seqLen(), model.positions().count())));
+        for (int i = 0; i < evaluation.perplexities().size(); i++) {
+            checkLength(
+                    perplexityTables.get(i),
+                    evaluation.perplexities().get(i).seqLen(),
+                    model.positions().count());
+        }
+    }
+
+    private static void checkLength(ConfigTable table, int seqLen, int maxPositions) {
+        if (seqLen > maxPositions) {
+            table.problem("seq_len", "expected at most the model's " + maxPositions + " positions, got " + seqLen);
+        }
+    }
+
+    private static Experiment.Memory memory(ConfigTable table) {
+        Map<String, Experiment.Memory> memories = new LinkedHashMap<>();
+        memories.put("auto", Experiment.Memory.AUTO);
+        memories.put("resident", Experiment.Memory.RESIDENT);
+        memories.put("streamed", Experiment.Memory.STREAMED);
+        return table.choice("memory", memories, "auto");
+    }
+
+    private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
+        try {
+            return Optional.of(ModelFolder.resolve(path));
+        } catch (ConfigException e) {
+            table.problem("path", String.valueOf(e.getMessage()));
+            return Optional.empty();
+        }
+    }
+
+    private static Optional<ModelConfig> shape(ConfigTable table, Path folder) {
+        Optional<ModelConfig> shape = Optional.empty();
+        try {
+            shape = Optional.of(ModelConfig.read(folder));
+            Tokenizer.require(folder);
+            Checkpoint.files(folder);
+        } catch (IOException e) {
+            table.problem("path", String.valueOf(e.getMessage()));
+        }
+        return shape;
+    }
+}

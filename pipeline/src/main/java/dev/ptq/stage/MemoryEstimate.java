@@ -1,0 +1,163 @@
+package dev.ptq.stage;
+
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
+import dev.ptq.evaluate.ModelScorer;
+import dev.ptq.evaluate.Perplexity;
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.method.Training;
+import dev.ptq.model.BlockPass;
+import dev.ptq.model.HookPoint;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.ModelConfig;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.stream.LongStream;
+
+/**
+ * A rough figure of the memory a run needs: weights held at a time, hidden states, one step's activations, and the
+ * program itself. All sizes are in bytes.
+ */
+public final class MemoryEstimate {
+    /** The head's weights and logits held at a time. */
+    private static final long HEAD = 300L << 20;
+    /** Hidden states of calibration samples while blocks are trained on them, with those of the augmented loss. */
+    private static final int SAMPLE_PATHS = 4;
+    /** What a step of training holds for each weight and activation: values on the way, gradients, moments. */
+    private static final long TRAINING_COPIES = 8;
+    /** Copies of a weight while its error is decomposed. */
+    private static final long SOLVER_COPIES = 8;
+    /** The Java machine and the tensor engine. */
+    private static final long PROGRAM = 500L << 20;
+
+    private final Workspace workspace;
+    private final Experiment experiment;
+    private final ModelConfig shape;
+
+    /** Estimates for the experiment of a workspace; after its {@link Workspace#check} the length of texts is known. */
+    public MemoryEstimate(Workspace workspace) {
+        this.workspace = workspace;
+        this.experiment = workspace.experiment();
+        this.shape = experiment.shape();
+    }
+
+    /** All of it. */
+    public long bytes() {
+        long weights = weights(shape);
+        long held = workspace.resident() ? weights : 2 * weights / shape.blocks();
+        return held + hiddenStates() + largest(evaluating(), training(), solving()) + matrices() + HEAD + PROGRAM;
+    }
+
+    private static long largest(long... sizes) {
+        return LongStream.of(sizes).max().orElse(0);
+    }
+
+    /** The linears of all blocks. */
+    static long weights(ModelConfig shape) {
+        return LanguageModel.linears(shape).stream()
+                .mapToLong(linear -> linear.size() * Float.BYTES)
+                .sum();
+    }
+
+    /** The most hidden states held at a time. */
+    private long hiddenStates() {
+        long tasks = experiment.evaluation().tasks().isPresent() ? hidden(ModelScorer.tokensAtOnce(shape)) : 0;
+        long texts = experiment.evaluation().perplexities().stream()
+                .mapToLong(this::ofText)
+                .max()
+                .orElse(0);
+        return largest(tasks, texts, ofCalibration());
+    }
+
+    /** Hidden states of a text; adaptation holds those of all chunks at once. */
+    private long ofText(PerplexitySettings perplexity) {
+        long scoring = Perplexity.hiddenBytes(perplexity, shape);
+        OptionalInt chunks = workspace.knownChunks(perplexity);
+        return experiment.adaptation().isEmpty() || chunks.isEmpty()
+                ? scoring
+                : Math.max(scoring, SAMPLE_PATHS * hidden((long) chunks.getAsInt() * perplexity.seqLen()));
+    }
+
+    private long ofCalibration() {
+        Optional<CalibrationSettings> calibration = experiment.calibration();
+        if (calibration.isEmpty()) {
+            return 0;
+        }
+        long tokens = (long) calibration.get().numSamples() * calibration.get().seqLen();
+        // two paths through the model and the outputs of one, while methods work on samples
+        return (experiment.needsSamples() ? SAMPLE_PATHS : 1) * hidden(tokens);
+    }
+
+    private long hidden(long tokens) {
+        return tokens * shape.hiddenSize() * Float.BYTES;
+    }
+
+    /** What batches hold that go through a block side by side. */
+    private long evaluating() {
+        Optional<TasksSettings> tasks = experiment.evaluation().tasks();
+        long ofTasks = tasks.isEmpty()
+                ? 0
+                : sideBySide(Math.min(
+                        ModelScorer.tokensAtOnce(shape),
+                        (long) tasks.get().batchSize() * shape.positions().count()));
+        long ofTexts = experiment.evaluation().perplexities().stream()
+                .mapToLong(perplexity -> sideBySide((long) perplexity.batchSize() * perplexity.seqLen()))
+                .max()
+                .orElse(0);
+        return Math.max(ofTasks, ofTexts);
+    }
+
+    private long sideBySide(long tokens) {
+        return BlockPass.atOnce(tokens * shape.hiddenSize()) * activations(tokens);
+    }
+
+    private long activations(long tokens) {
+        return tokens * (6L * shape.hiddenSize() + 3L * shape.mlp().width()) * Float.BYTES;
+    }
+
+    /** What a step of training holds, in calibration or adaptation. */
+    private long training() {
+        OptionalInt samples =
+                experiment.steps().trainings().mapToInt(Training::batchSize).max();
+        if (samples.isEmpty()) {
+            return 0;
+        }
+        int adapting = experiment.adaptation().isEmpty()
+                ? 0
+                : experiment.evaluation().perplexities().stream()
+                        .mapToInt(PerplexitySettings::seqLen)
+                        .max()
+                        .orElse(0);
+        long tokens = (long) samples.getAsInt()
+                * Math.max(experiment.calibration().orElseThrow().seqLen(), adapting);
+        return TRAINING_COPIES * (weights(shape) / shape.blocks() + activations(tokens));
+    }
+
+    /** What the decomposition of one weight's error holds. */
+    private long solving() {
+        long largest = LanguageModel.linears(shape).stream()
+                .mapToLong(linear -> linear.size() * Float.BYTES)
+                .max()
+                .orElse(0);
+        return experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
+    }
+
+    /** What matrices of a block's statistics take: half of each in double while they are gathered. */
+    private long matrices() {
+        WantedStatistics wanted = experiment.statistics();
+        Map<HookPoint, Long> hookPoints = new HashMap<>();
+        for (LinearSpec linear : LanguageModel.linears(shape)) {
+            long matrices = wanted.of(linear.block(), linear.hookPoint()).stream()
+                    .filter(Statistic::isMatrix)
+                    .count();
+            hookPoints.merge(
+                    linear.hookPoint(), matrices * linear.inFeatures() * linear.inFeatures() * Float.BYTES, Math::max);
+        }
+        return hookPoints.values().stream().mapToLong(Long::longValue).sum();
+    }
+}

@@ -1,0 +1,43 @@
+package dev.ptq.stage;
+
+import dev.ptq.artifact.Variant;
+import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.run.Stage;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/** The stages of an experiment. */
+public final class Stages {
+    private Stages() {}
+
+    /** The stages, in order; calibration only where a step needs it. */
+    public static List<Stage> of(Workspace workspace) throws IOException {
+        Experiment experiment = workspace.experiment();
+        List<Stage> stages = new ArrayList<>();
+        if (experiment.calibration().isPresent() && !experiment.statistics().isEmpty()) {
+            stages.add(new CalibrateStage(workspace, experiment.calibration().get()));
+        }
+        if (!experiment.steps().isEmpty()) {
+            stages.add(new ApproximateStage(workspace));
+        }
+        stages.add(new QuantizeStage(workspace));
+        for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
+            for (Variant variant : experiment.variants()) {
+                stages.add(new EvaluateStage(workspace, variant, perplexity));
+            }
+            if (experiment.adaptation().isPresent()) {
+                stages.add(new AdaptedStage(workspace, experiment.adaptation().get(), perplexity));
+            }
+        }
+        Optional<TasksSettings> tasks = experiment.evaluation().tasks();
+        for (String name : experiment.evaluation().taskNames()) {
+            for (Variant variant : experiment.variants()) {
+                stages.add(new TasksStage(workspace, variant, name, tasks.orElseThrow()));
+            }
+        }
+        return stages;
+    }
+}

@@ -1,0 +1,160 @@
+# PyTorch's operators for tensor/Torch.java, which describes them. This is TorchScript as it is stored: every operator is
+# a call with all its arguments in their order. Results are kept to the last bit, so the order of operations matters.
+# Torch.java puts numbers in the place of LEAST_STEP and SCORES. 6 and 7 are the types float32 and float64.
+class Operators(Module):
+  __parameters__ = []
+  __buffers__ = []
+  training : bool
+
+  def linear(self: __torch__.Operators, x: Tensor, weight: Tensor) -> Tensor:
+    return ops.mkldnn._linear_pointwise(x, weight, None, "none", [], "")
+
+  def linear_bias(self: __torch__.Operators, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+  def differentiable_linear(self: __torch__.Operators, x: Tensor, weight: Tensor) -> Tensor:
+    return torch.to_dense(ops.aten.mkldnn_linear(torch.to_mkldnn(x), weight, None))
+
+  def small_linear(self: __torch__.Operators, x: Tensor, weight: Tensor) -> Tensor:
+    return torch.linear(x, weight)
+
+  def logsumexp(self: __torch__.Operators, x: Tensor) -> Tensor:
+    return torch.logsumexp(torch.to(x, 7), [-1])
+
+  def rms_norm(self: __torch__.Operators, x: Tensor, weight: Tensor, epsilon: Tensor) -> Tensor:
+    inverse = torch.rsqrt(torch.add(torch.mean(torch.mul(x, x), [-1], True), epsilon))
+    return torch.mul(torch.mul(x, inverse), weight)
+
+  def layer_norm(self: __torch__.Operators, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    return torch.layer_norm(x, [torch.size(x, -1)], weight, bias, 1.0000000000000001e-05)
+
+  def silu_mul(self: __torch__.Operators, x: Tensor, y: Tensor) -> Tensor:
+    return torch.mul(torch.silu(x), y)
+
+  def rotate(self: __torch__.Operators, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    first, second, = torch.chunk(x, 2, -1)
+    turned_first = torch.sub(torch.mul(first, cos), torch.mul(second, sin))
+    turned_second = torch.add(torch.mul(second, cos), torch.mul(first, sin))
+    return torch.cat([turned_first, turned_second], -1)
+
+  def attention(self: __torch__.Operators, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    shared_by = torch.floordiv(torch.size(query, 1), torch.size(key, 1))
+    keys = torch.repeat_interleave(key, shared_by, 1)
+    values = torch.repeat_interleave(value, shared_by, 1)
+    return torch.scaled_dot_product_attention(query, keys, values, None, 0., True)
+
+  def branched_attention(self: __torch__.Operators, query: Tensor, key: Tensor, value: Tensor, window: Tensor, mask: Tensor) -> Tensor:
+    shared_by = torch.floordiv(torch.size(query, 1), torch.size(key, 1))
+    keys = torch.repeat_interleave(key, shared_by, 1)
+    values = torch.repeat_interleave(value, shared_by, 1)
+    tokens = torch.size(query, 2)
+    most = torch.size(window, 0)
+    trunk = torch.sub(tokens, torch.size(mask, 2))
+    zero = torch.sub(torch.size(window, 1), most)
+    scores = torch.mul(torch.mul(torch.size(query, 0), torch.size(query, 1)), tokens)
+    step = ops.prim.min(most, ops.prim.max(torch.floordiv(most, 4), torch.floordiv(SCORES, scores)))
+    parts = annotate(List[Tensor], [])
+    for i in range(torch.floordiv(torch.sub(torch.add(trunk, step), 1), step)):
+      start = torch.mul(i, step)
+      end = ops.prim.min(torch.add(start, step), trunk)
+      causal = torch.slice(torch.slice(window, 0, 0, torch.sub(end, start)), 1, torch.sub(zero, start), torch.add(torch.sub(zero, start), end))
+      part = torch.scaled_dot_product_attention(torch.slice(query, 2, start, end), torch.slice(keys, 2, 0, end), torch.slice(values, 2, 0, end), causal, 0., False)
+      parts = torch.append(parts, part)
+    for i in range(torch.floordiv(torch.sub(torch.add(torch.sub(tokens, trunk), step), 1), step)):
+      start = torch.mul(i, step)
+      end = ops.prim.min(torch.add(start, step), torch.sub(tokens, trunk))
+      last = torch.add(trunk, end)
+      own = torch.slice(torch.slice(mask, 2, start, end), 3, 0, last)
+      part = torch.scaled_dot_product_attention(torch.slice(query, 2, torch.add(trunk, start), last), torch.slice(keys, 2, 0, last), torch.slice(values, 2, 0, last), own, 0., False)
+      parts = torch.append(parts, part)
+    return torch.cat(parts, 2)
+
+  def attention_probabilities(self: __torch__.Operators, query: Tensor, key: Tensor, mask: Tensor, divisor: Tensor) -> Tensor:
+    scores = torch.div(torch.matmul(query, torch.transpose(key, -2, -1)), divisor)
+    return torch.softmax(torch.add(scores, mask), -1)
+
+  def mean_squared_error(self: __torch__.Operators, x: Tensor, target: Tensor) -> Tensor:
+    difference = torch.sub(x, target)
+    return torch.mean(torch.mul(difference, difference))
+
+  def mean_cosine(self: __torch__.Operators, x: Tensor, target: Tensor) -> Tensor:
+    return torch.mean(torch.cosine_similarity(x, target, -1, 9.9999999999999995e-09))
+
+  def inverse(self: __torch__.Operators, x: Tensor) -> Tensor:
+    return torch.to(torch.linalg_inv(torch.to(x, 7)), ops.prim.dtype(x))
+
+  def embedding(self: __torch__.Operators, table: Tensor, indices: Tensor) -> Tensor:
+    return torch.embedding(table, indices)
+
+  def cross_entropy(self: __torch__.Operators, logits: Tensor, targets: Tensor) -> Tensor:
+    return torch.cross_entropy_loss(logits, targets)
+
+  def dropout(self: __torch__.Operators, x: Tensor, rate: Tensor) -> Tensor:
+    return torch.dropout(x, float(rate), True)
+
+  def contiguous(self: __torch__.Operators, x: Tensor) -> Tensor:
+    return torch.contiguous(x)
+
+  def integers_by_divisor(self: __torch__.Operators, x: Tensor, divisor: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
+    quotient = torch.div(x, divisor)
+    constant = torch.detach(quotient)
+    rounded = torch.add_(quotient, torch.sub_(torch.round(constant), constant))
+    lowest = torch.sub(torch.select(codes, 0, 0), zero_point)
+    highest = torch.sub(torch.select(codes, 0, 1), zero_point)
+    return torch.mul(torch.clamp(rounded, lowest, highest), scale)
+
+  def symmetric_range(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor) -> Tuple[Tensor, Tensor]:
+    highest = torch.select(codes, 0, 1)
+    high = torch.mul(torch.amax(x, [-1], True), upper)
+    low = torch.mul(torch.amin(x, [-1], True), lower)
+    step = torch.div(torch.maximum(torch.abs(high), torch.abs(low)), highest)
+    scale = torch.add(step, torch.eq(step, 0))
+    return (scale, torch.zeros_like(scale))
+
+  def range_with_zero(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor) -> Tuple[Tensor, Tensor]:
+    highest = torch.select(codes, 0, 1)
+    high = torch.mul(torch.amax(x, [-1], True), upper)
+    low = torch.mul(torch.amin(x, [-1], True), lower)
+    high = torch.clamp_min(high, 0)
+    low = torch.clamp_max(low, 0)
+    step = torch.div(torch.sub(high, low), highest)
+    scale = torch.add(step, torch.eq(step, 0))
+    zero_point = torch.round(torch.detach(torch.div(torch.neg(low), scale)))
+    return (scale, torch.minimum(torch.clamp_min(zero_point, 0), highest))
+
+  def plain_range(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor) -> Tuple[Tensor, Tensor]:
+    highest = torch.select(codes, 0, 1)
+    high = torch.mul(torch.amax(x, [-1], True), upper)
+    low = torch.mul(torch.amin(x, [-1], True), lower)
+    least = torch.mul(torch.maximum(torch.abs(high), torch.abs(low)), LEAST_STEP)
+    step = torch.maximum(torch.div(torch.sub(high, low), highest), torch.detach(least))
+    scale = torch.add(step, torch.eq(step, 0))
+    zero_point = torch.round(torch.detach(torch.div(torch.neg(low), scale)))
+    return (scale, zero_point)
+
+  def integers_in_symmetric_range(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor) -> Tensor:
+    scale, zero_point, = self.symmetric_range(x, upper, lower, codes)
+    return self.integers_by_divisor(x, scale, scale, zero_point, codes)
+
+  def integers_in_range_with_zero(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor) -> Tensor:
+    scale, zero_point, = self.range_with_zero(x, upper, lower, codes)
+    return self.integers_by_divisor(x, scale, scale, zero_point, codes)
+
+  def integers_in_plain_range(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor) -> Tensor:
+    scale, zero_point, = self.plain_range(x, upper, lower, codes)
+    return self.integers_by_divisor(x, scale, scale, zero_point, codes)
+
+  def svd(self: __torch__.Operators, x: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    return torch.linalg_svd(x, False)
+
+  def qr(self: __torch__.Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
+    return torch.linalg_qr(x)
+
+  def eigh(self: __torch__.Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
+    return torch.linalg_eigh(x)
+
+  def svdvals(self: __torch__.Operators, x: Tensor) -> Tensor:
+    return torch.linalg_svdvals(x)
+
+  def eigvalsh(self: __torch__.Operators, x: Tensor) -> Tensor:
+    return torch.linalg_eigvalsh(x)
