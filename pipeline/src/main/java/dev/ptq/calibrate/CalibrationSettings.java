@@ -1,6 +1,8 @@
 package dev.ptq.calibrate;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
 import dev.ptq.data.Split;
 import dev.ptq.data.Text;
 
@@ -12,12 +14,27 @@ import dev.ptq.data.Text;
  * @param batchSize chunks in a batch; statistics that are taken per batch depend on it
  */
 public record CalibrationSettings(Text text, int numSamples, int seqLen, int batchSize) {
+    private static final Key<Integer> NUM_SAMPLES = Key.integer("num_samples")
+            .from(1)
+            .preset(32)
+            .says("chunks of text, from its start; methods that learn train on them");
+
+    private static final Key<Integer> SEQ_LEN =
+            Key.integer("seq_len").from(2).to(1 << 20).preset(2048).says("tokens in a chunk");
+
+    private static final Key<Integer> BATCH_SIZE = Key.integer("batch_size")
+            .from(1)
+            .to(1 << 16)
+            .preset(4)
+            .says("chunks in a batch; the statistic of `l2qer` is a maximum over batches and depends on it");
+
+    /** The keys of {@code [calibration]}. */
+    public static final Section SECTION =
+            Section.of("calibration", Text.keys(Split.TRAIN).and(NUM_SAMPLES, SEQ_LEN, BATCH_SIZE));
+
     /** Reads {@code [calibration]}. */
     public static CalibrationSettings read(ConfigTable table) {
         return new CalibrationSettings(
-                Text.read(table, Split.TRAIN),
-                table.integer("num_samples", 32, 1, Integer.MAX_VALUE),
-                table.integer("seq_len", 2048, 2, 1 << 20),
-                table.integer("batch_size", 4, 1, 1 << 16));
+                Text.read(table, Split.TRAIN), table.read(NUM_SAMPLES), table.read(SEQ_LEN), table.read(BATCH_SIZE));
     }
 }

@@ -1,9 +1,12 @@
 package dev.ptq.cli;
 
+import dev.ptq.config.KeyRow;
+import dev.ptq.config.Section;
 import dev.ptq.data.Corpus;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
+import dev.ptq.stage.ExperimentKeys;
 import dev.ptq.weights.ModelFolder;
 import java.io.PrintWriter;
 import java.util.LinkedHashMap;
@@ -15,13 +18,13 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq list methods|formats|models|datasets|tasks}. */
+/** {@code ptq list methods|formats|models|datasets|tasks|keys}. */
 @Command(
         name = "list",
         mixinStandardHelpOptions = true,
         description =
                 "Lists what can be written in a config, with one line each: methods and formats by name, families of"
-                        + " models, corpora and kinds of text files, tasks.")
+                        + " models, corpora and kinds of text files, tasks, and every key of an experiment file.")
 final class ListCommand implements Callable<Integer> {
     /** What can be listed; lower case on the command line. */
     enum What {
@@ -29,7 +32,8 @@ final class ListCommand implements Callable<Integer> {
         formats,
         models,
         datasets,
-        tasks
+        tasks,
+        keys
     }
 
     @Spec
@@ -40,17 +44,34 @@ final class ListCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Map<String, String> lines = switch (what) {
-            case methods -> Methods.descriptions();
-            case formats -> Formats.descriptions();
-            case models -> models();
-            case datasets -> datasets();
-            case tasks -> Tasks.descriptions();
-        };
         PrintWriter out = spec.commandLine().getOut();
-        lines.forEach((name, text) -> out.printf(Locale.ROOT, "%-14s %s%n", name, text));
+        switch (what) {
+            case methods -> print(out, Methods.descriptions());
+            case formats -> print(out, Formats.descriptions());
+            case models -> print(out, models());
+            case datasets -> print(out, datasets());
+            case tasks -> print(out, Tasks.descriptions());
+            case keys -> ExperimentKeys.SECTION.withInner().forEach(section -> printKeys(out, section));
+        }
         out.flush();
         return 0;
+    }
+
+    private static void print(PrintWriter out, Map<String, String> lines) {
+        lines.forEach((name, text) -> out.printf(Locale.ROOT, "%-14s %s%n", name, text));
+    }
+
+    /** Prints the keys of a section, as {@code configs/README.md} has them in its tables. */
+    private static void printKeys(PrintWriter out, Section section) {
+        out.printf(Locale.ROOT, "%s%n", section.title());
+        KeyRow.of(section).forEach(row -> print(out, row));
+        KeyRow.of(section, section.variants().keySet()).forEach(row -> print(out, row));
+    }
+
+    private static void print(PrintWriter out, KeyRow row) {
+        String preset = row.preset().isEmpty() ? "" : "; default: " + row.preset();
+        String where = row.variants().isEmpty() ? "" : "; of " + String.join(", ", row.variants());
+        out.printf(Locale.ROOT, "  %-22s %s (%s%s%s)%n", row.key(), row.meaning(), row.values(), preset, where);
     }
 
     private static Map<String, String> models() {

@@ -4,7 +4,6 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigException;
-import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Given;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
@@ -62,9 +61,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
             throw new ConfigException(in + ": no such file");
         }
         OutputFile.require(out);
-        ConfigTable root = ConfigTable.parse("format = " + format, "--format", List.of());
-        NumberFormat numbers = Formats.read(root.requiredTable("format"), Formats.Use.WEIGHT);
-        root.finish();
+        NumberFormat numbers = Formats.parse(format, "--format", Formats.Use.WEIGHT);
         PrintWriter print = spec.commandLine().getOut();
         try (Safetensors tensors = Given.of(() -> Safetensors.open(in));
                 NDManager manager = TensorEngine.newManager()) {

@@ -8,25 +8,27 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.Set;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A table of a config file, read key by key.
+ * A table of a config file, read key by key. The keys are declared beforehand, in a {@link Section}: reading any other is
+ * our bug.
  *
- * <p>Reading never throws: what is wrong is noted, and something else stands in for it (the default, the smallest
- * number, the name that was probably meant or else the first, an empty string, list or table), so that one run finds
- * every problem. {@link #finish} on the whole file then reports them, with the keys that nobody read. Until it has
- * returned, use nothing that was read. A method without a default wants the key to be there.
+ * <p>Reading never throws because of what is in the file: what is wrong is noted, and something else stands in for it
+ * (the default, the smallest number, the name that was probably meant or else the first, an empty string, list or
+ * table), so that one run finds every problem. {@link #finish} on the whole file then reports them, with the keys that
+ * nobody read. Until it has returned, use nothing that was read.
  *
  * <pre>{@code
- * ConfigTable config = ConfigTable.read(Path.of("configs/w4.toml"), List.of("quantization.weight.bits=3"));
- * ConfigTable weight = config.requiredTable("quantization").requiredTable("weight");
- * int bits = weight.integer("bits", 2, 8);                    // required
- * int groupSize = weight.integer("group_size", 128, 1, 4096); // 128 if left out
+ * static final Key<Integer> BITS = Key.integer("bits").from(2).to(8).says("of a code");
+ * static final Key<ConfigTable> WEIGHT = Key.table("weight", Section.of("format", BITS)).says("format of weights");
+ *
+ * ConfigTable config = ConfigTable.read(Path.of("w4.toml"), List.of("weight.bits=3"), Section.of("top level", WEIGHT));
+ * int bits = config.read(WEIGHT).read(BITS);
  * config.finish();
  * }</pre>
  */
@@ -34,10 +36,9 @@ public final class ConfigTable {
     /** A table that knows fewer keys than this lists them to who wrote another. */
     private static final int MANY_KEYS = 12;
 
-    private static final Kind<Long> INT = new Kind.WholeNumber(Integer.MIN_VALUE, Integer.MAX_VALUE);
-
     private final List<String> path;
     private final Node.Table node;
+    private final Section section;
     private final Problems problems;
 
     private final Set<String> known = new LinkedHashSet<>();
@@ -51,9 +52,10 @@ public final class ConfigTable {
     /** Whether a choice could not be made out: it may decide which keys belong here. */
     private boolean undecided;
 
-    private ConfigTable(List<String> path, Node.Table node, Problems problems) {
+    private ConfigTable(List<String> path, Node.Table node, Section section, Problems problems) {
         this.path = path;
         this.node = node;
+        this.section = section;
         this.problems = problems;
     }
 
@@ -61,11 +63,12 @@ public final class ConfigTable {
      * The file with the overrides applied.
      *
      * @param overrides {@code key.path=value}, see {@link #parse}
+     * @param section the keys that are there to be read
      * @throws ConfigException if the file is not TOML
      * @throws IOException if the file cannot be read
      */
-    public static ConfigTable read(Path file, List<String> overrides) throws IOException {
-        return read(file, overrides, List.of());
+    public static ConfigTable read(Path file, List<String> overrides, Section section) throws IOException {
+        return read(file, overrides, List.of(), section);
     }
 
     /**
@@ -73,11 +76,13 @@ public final class ConfigTable {
      *
      * @param overrides {@code key.path=value}, see {@link #parse}
      * @param assignments do the same, but come from a file: problems with them are reported there
+     * @param section the keys that are there to be read
      * @throws ConfigException if the file is not TOML
      * @throws IOException if the file cannot be read
      */
-    public static ConfigTable read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
-        return of(Node.read(file), overrides, assignments);
+    public static ConfigTable read(Path file, List<String> overrides, List<Assignment> assignments, Section section)
+            throws IOException {
+        return of(Node.read(file), overrides, assignments, section);
     }
 
     /**
@@ -87,23 +92,20 @@ public final class ConfigTable {
      * where the next part is an index from 0 or the entry's {@code method}, {@code name} or {@code dataset}.
      *
      * @param source what to call the text in messages
+     * @param section the keys that are there to be read
      * @throws ConfigException if the text is not TOML
      */
-    public static ConfigTable parse(String toml, String source, List<String> overrides) {
-        return of(Node.parse(toml, source), overrides, List.of());
+    public static ConfigTable parse(String toml, String source, List<String> overrides, Section section) {
+        return of(Node.parse(toml, source), overrides, List.of(), section);
     }
 
-    private static ConfigTable of(Node.Table document, List<String> overrides, List<Assignment> assignments) {
+    private static ConfigTable of(
+            Node.Table document, List<String> overrides, List<Assignment> assignments, Section section) {
         Problems problems = new Problems();
         Overrides changes = new Overrides(document, problems);
         overrides.forEach(override -> changes.apply(override, Position.ofOverride(override)));
         assignments.forEach(assignment -> changes.apply(assignment.toString(), assignment.position()));
-        return new ConfigTable(List.of(), document, problems);
-    }
-
-    /** The document itself, whatever has been read of it. */
-    Node.Table node() {
-        return node;
+        return new ConfigTable(List.of(), document, section, problems);
     }
 
     /** Where the table stands in the file, as an override would address it: {@code approximation.0.factor}. */
@@ -118,7 +120,12 @@ public final class ConfigTable {
     }
 
     /** Whether the key is there. It still has to be read. */
-    public boolean has(String key) {
+    public boolean has(Key<?> key) {
+        requireDeclared(key);
+        return has(key.name());
+    }
+
+    boolean has(String key) {
         known.add(key);
         return node.value().containsKey(key);
     }
@@ -128,153 +135,91 @@ public final class ConfigTable {
         return List.copyOf(node.value().keySet());
     }
 
-    /** A string. */
-    public String string(String key) {
-        return scalar(key, new Kind.Text(), null);
+    /**
+     * The value of a key as it is written, of whatever kind: a string, {@code Long}, {@code Double}, {@code Boolean}, or a
+     * list or map of them. It still has to be read.
+     */
+    public Optional<Object> written(Key<?> key) {
+        requireDeclared(key);
+        known.add(key.name());
+        return Optional.ofNullable(node.value().get(key.name())).map(value -> Node.plain(value.value()));
     }
 
-    /** A string, or the default if it is left out. */
-    public String string(String key, String defaultValue) {
-        return scalar(key, new Kind.Text(), defaultValue);
+    /**
+     * The value of a key, or its default if it is left out.
+     *
+     * @throws IllegalArgumentException if the section does not declare the key, exactly as it is given here
+     */
+    public <T> T read(Key<T> key) {
+        requireDeclared(key);
+        return key.kind().read(this, key.name(), key.preset());
     }
 
-    /** A string that may be left out. */
-    public Optional<String> optionalString(String key) {
-        return optional(key, new Kind.Text());
+    /**
+     * The value of a key whose default depends on other things.
+     *
+     * @param preset the default
+     * @throws IllegalArgumentException if the section does not declare the key, or the key has a default of its own
+     */
+    public <T> T read(Key<T> key, T preset) {
+        requireDecided(key);
+        return key.kind().read(this, key.name(), new Preset.Value<>(preset));
     }
 
-    /** What the name stands for. Messages list the names in alphabetical order. */
-    public <T> T choice(String key, Map<String, T> choices) {
-        return chosen(key, choices, null);
+    /**
+     * The value of a key that does not have all of its choices here.
+     *
+     * @param choices those that it has
+     * @param preset the default
+     * @throws IllegalArgumentException if the section does not declare the key, or the key has a default of its own
+     */
+    public <T> T read(Key<T> key, Choices<T> choices, T preset) {
+        requireDecided(key);
+        return new Kind.OneOf<>(choices).read(this, key.name(), new Preset.Value<>(preset));
     }
 
-    /** What the name stands for, or the default name if it is left out. */
-    public <T> T choice(String key, Map<String, T> choices, String defaultName) {
-        return chosen(key, choices, defaultName);
+    private void requireDecided(Key<?> key) {
+        requireDeclared(key);
+        if (!(key.preset() instanceof Preset.Decided)) {
+            throw new IllegalArgumentException(key.name() + " has a default of its own, or has to be there");
+        }
     }
 
-    /** What the names in a list stand for, or the default names if it is left out. */
-    public <T> List<T> choices(String key, Map<String, T> choices, List<String> defaultNames) {
-        Kind<String> kind = new Kind.OneOf(choices.keySet().stream().sorted().toList());
-        return list(key, kind, "a list, each " + kind.expected(null), defaultNames).stream()
-                .flatMap(name -> Optional.ofNullable(choices.get(name)).stream())
-                .toList();
+    private void requireDeclared(Key<?> key) {
+        if (!section.declares(key)) {
+            throw new IllegalArgumentException(
+                    "section " + section.title() + " does not declare the key " + key.name() + " as it is read");
+        }
     }
 
-    /** A whole number, bounds included; {@code Integer.MAX_VALUE} says that there is no upper bound. */
-    public int integer(String key, int min, int max) {
-        return Math.toIntExact(scalar(key, new Kind.WholeNumber(min, max), null));
-    }
-
-    /** A whole number, or the default if it is left out; the default need not be within the bounds. */
-    public int integer(String key, int defaultValue, int min, int max) {
-        return Math.toIntExact(scalar(key, new Kind.WholeNumber(min, max), (long) defaultValue));
-    }
-
-    /** A whole number that may be left out. */
-    public OptionalInt optionalInteger(String key, int min, int max) {
-        return optional(key, new Kind.WholeNumber(min, max)).stream()
-                .mapToInt(Math::toIntExact)
-                .findFirst();
-    }
-
-    /** A large whole number, bounds included; {@code Long.MAX_VALUE} says that there is no upper bound. */
-    public long longInteger(String key, long min, long max) {
-        return scalar(key, new Kind.WholeNumber(min, max), null);
-    }
-
-    /** A large whole number, or the default if it is left out. */
-    public long longInteger(String key, long defaultValue, long min, long max) {
-        return scalar(key, new Kind.WholeNumber(min, max), defaultValue);
-    }
-
-    /** A finite number, whole or not, bounds included; {@code Double.MAX_VALUE} says that there is no upper bound. */
-    public double decimal(String key, double min, double max) {
-        return scalar(key, new Kind.Decimal(min, max), null);
-    }
-
-    /** A finite number, or the default if it is left out. */
-    public double decimal(String key, double defaultValue, double min, double max) {
-        return scalar(key, new Kind.Decimal(min, max), defaultValue);
-    }
-
-    /** True or false. */
-    public boolean flag(String key) {
-        return scalar(key, new Kind.Flag(), null);
-    }
-
-    /** True or false, or the default if it is left out. */
-    public boolean flag(String key, boolean defaultValue) {
-        return scalar(key, new Kind.Flag(), defaultValue);
-    }
-
-    /** A list of whole numbers; how many is for the caller to check. */
-    public List<Integer> integers(String key) {
-        return ints(list(key, INT, "a list of whole numbers", null));
-    }
-
-    /** A list of whole numbers, or the default if it is left out. */
-    public List<Integer> integers(String key, List<Integer> defaultValue) {
-        List<Long> longs = defaultValue.stream().map(Integer::longValue).toList();
-        return ints(list(key, INT, "a list of whole numbers", longs));
-    }
-
-    private static List<Integer> ints(List<Long> longs) {
-        return longs.stream().map(Math::toIntExact).toList();
-    }
-
-    /** A list of strings. */
-    public List<String> strings(String key) {
-        return list(key, new Kind.Text(), "a list of strings", null);
-    }
-
-    /** A list of strings, or the default if it is left out. */
-    public List<String> strings(String key, List<String> defaultValue) {
-        return list(key, new Kind.Text(), "a list of strings", defaultValue);
-    }
-
-    /** A value of any kind: a string, {@code Long}, {@code Double}, {@code Boolean}, or a list or map of them. */
-    public Object value(String key) {
-        return scalar(key, new Kind.Anything(), null);
-    }
-
-    /** A list with at least one value, each of any kind. */
-    public List<Object> values(String key) {
+    List<Object> values(String key, String expected) {
         Node value = ask(key);
         boolean table = value instanceof Node.Table;
         boolean empty = value instanceof Node.Items items && items.value().isEmpty();
         if (value != null && (table || empty)) {
-            rejected(value, at(key), "a list of values", table ? "; a dotted key stands in quotes here" : "");
+            rejected(value, at(key), expected, table ? "; a dotted key stands in quotes here" : "");
             return List.of();
         }
-        return list(key, new Kind.Anything(), "a list of values", null);
+        return list(key, new Kind.Anything(""), expected, null);
     }
 
-    /** The table under the key, inline or not; empty if it is left out. */
-    public Optional<ConfigTable> table(String key) {
-        return ask(key) == null ? Optional.empty() : Optional.of(requiredTable(key));
-    }
-
-    /**
-     * The table under the key, inline or not; what stands in for it, if it is left out.
-     *
-     * @param preset a text without problems that is read instead
-     */
-    public ConfigTable table(String key, String preset) {
+    /** Reads a table that is left out from a preset. */
+    ConfigTable table(String key, Section keys, String preset) {
         if (ask(key) != null) {
-            return requiredTable(key);
+            return table(key, keys);
         }
-        ConfigTable child = new ConfigTable(at(key), Node.parse(preset, preset), new Problems());
+        Node.Table document = Node.parse("preset = " + preset, preset);
+        Node.Table inner = (Node.Table) Objects.requireNonNull(document.value().get("preset"));
+        ConfigTable child = new ConfigTable(at(key), inner, keys, new Problems());
         values.put(key, child);
         return child;
     }
 
-    /** The table under the key, inline or not. */
-    public ConfigTable requiredTable(String key) {
+    ConfigTable table(String key, Section keys) {
         Node value = ask(key);
         if (value instanceof Node.Table table) {
             ConfigTable child = children.computeIfAbsent(
-                            key, absent -> List.of(new ConfigTable(at(key), table, problems)))
+                            key, absent -> List.of(new ConfigTable(at(key), table, keys, problems)))
                     .get(0);
             values.put(key, child);
             return child;
@@ -287,32 +232,44 @@ public final class ConfigTable {
         }
         // whatever is read from the table that should have been here is no news
         Node.Table nothing = new Node.Table(new LinkedHashMap<>(), position(key));
-        return new ConfigTable(at(key), nothing, new Problems());
+        return new ConfigTable(at(key), nothing, keys, new Problems());
     }
 
-    /** The entries of a list of tables, inline or not; none if it is left out. */
-    public List<ConfigTable> tables(String key) {
+    List<ConfigTable> tables(String key, Section keys) {
         Node value = ask(key);
         if (value instanceof Node.Items items) {
-            List<ConfigTable> entries = children.computeIfAbsent(key, absent -> entries(key, items));
+            List<ConfigTable> entries = children.computeIfAbsent(key, absent -> entries(key, items, keys));
             values.put(key, entries);
             return entries;
         }
-        String section = "[[" + TomlWriter.key(at(key)) + "]]";
+        String header = "[[" + TomlWriter.key(at(key)) + "]]";
         if (value instanceof Node.Table table && table.implied()) {
             problems.add(
                     value.position(),
                     TomlWriter.key(at(key)),
-                    "the config has no " + section + " to change; add one to it, or set the list as a whole");
+                    "the config has no " + header + " to change; add one to it, or set the list as a whole");
         } else if (value != null) {
             boolean inFile = value instanceof Node.Table && value.position().inFile();
-            rejected(value, at(key), "a list of tables", inFile ? "; write " + section : "");
+            rejected(value, at(key), "a list of tables", inFile ? "; write " + header : "");
         }
         return List.of();
     }
 
     /** Notes a problem with the key, which counts as read, unless its value was wrong from the start. */
+    public void problem(Key<?> key, String message) {
+        requireDeclared(key);
+        problem(key.name(), message);
+    }
+
+    /**
+     * Notes a problem with the key of that name, which counts as read, unless its value was wrong from the start.
+     *
+     * @throws IllegalArgumentException if the section declares no such key
+     */
     public void problem(String key, String message) {
+        if (!section.declares(key)) {
+            throw new IllegalArgumentException("section " + section.title() + " does not declare the key " + key);
+        }
         ask(key);
         if (wrong.contains(key)) {
             return;
@@ -321,18 +278,21 @@ public final class ConfigTable {
     }
 
     /** Notes a problem with the key, if it is there, and never names it among the keys that could be. */
-    public void refuse(String key, String message) {
-        if (node.value().containsKey(key)) {
-            read.add(key);
-            problems.add(position(key), TomlWriter.key(at(key)), message);
+    public void refuse(Key<?> key, String message) {
+        requireDeclared(key);
+        String name = key.name();
+        if (node.value().containsKey(name)) {
+            read.add(name);
+            problems.add(position(name), TomlWriter.key(at(name)), message);
         }
     }
 
     /** Notes that the text under the key, if it is one, is none of the names nor what else was expected. */
-    public void unknownName(String key, String expected, Collection<String> names) {
-        Node value = ask(key);
+    public void unknownName(Key<String> key, String expected, Collection<String> names) {
+        requireDeclared(key);
+        Node value = ask(key.name());
         if (value != null && value.value() instanceof String name) {
-            rejected(value, at(key), expected, Spelling.hint(Spelling.closest(name, names)));
+            rejected(value, at(key.name()), expected, Spelling.hint(Spelling.closest(name, names)));
         }
     }
 
@@ -372,11 +332,16 @@ public final class ConfigTable {
         return value instanceof ConfigTable table ? table.resolved() : value;
     }
 
-    private <T> T scalar(String key, Kind<T> kind, @Nullable T defaultValue) {
+    /** Whether the key has a value that was read, be it a default. */
+    boolean isRead(String key) {
+        return values.containsKey(key);
+    }
+
+    <T> T scalar(String key, Kind.Scalar<T> kind, @Nullable T defaultValue) {
         Node value = ask(key);
         T accepted = value == null ? defaultValue : kind.accept(value.value());
         if (accepted != null) {
-            values.put(key, accepted);
+            values.put(key, kind.written(accepted));
             return accepted;
         }
         wrong.add(key);
@@ -391,26 +356,7 @@ public final class ConfigTable {
         return meant.orElse(defaultValue == null ? kind.placeholder() : defaultValue);
     }
 
-    private <T> Optional<T> optional(String key, Kind<T> kind) {
-        if (ask(key) == null) {
-            return Optional.empty();
-        }
-        T value = scalar(key, kind, null);
-        return values.containsKey(key) ? Optional.of(value) : Optional.empty();
-    }
-
-    private <T> T chosen(String key, Map<String, T> choices, @Nullable String defaultName) {
-        // sorted, as most maps of choices have an order that changes from run to run
-        String name =
-                scalar(key, new Kind.OneOf(choices.keySet().stream().sorted().toList()), defaultName);
-        T chosen = choices.get(name);
-        if (chosen == null) {
-            throw new IllegalArgumentException("default is not among the choices: " + name);
-        }
-        return chosen;
-    }
-
-    private <T> List<T> list(String key, Kind<T> kind, String expected, @Nullable List<T> defaultValue) {
+    <T> List<T> list(String key, Kind.Scalar<T> kind, String expected, @Nullable List<T> defaultValue) {
         Node value = ask(key);
         List<T> accepted = defaultValue == null ? List.of() : List.copyOf(defaultValue);
         if (value instanceof Node.Items items) {
@@ -421,11 +367,11 @@ public final class ConfigTable {
         } else if (defaultValue == null) {
             missing(key, expected);
         }
-        values.put(key, accepted);
+        values.put(key, accepted.stream().map(kind::written).toList());
         return accepted;
     }
 
-    private <T> List<T> accepted(String key, Node.Items items, Kind<T> kind) {
+    private <T> List<T> accepted(String key, Node.Items items, Kind.Scalar<T> kind) {
         List<T> accepted = new ArrayList<>();
         for (int i = 0; i < items.value().size(); i++) {
             Node item = items.value().get(i);
@@ -440,12 +386,12 @@ public final class ConfigTable {
         return List.copyOf(accepted);
     }
 
-    private List<ConfigTable> entries(String key, Node.Items items) {
+    private List<ConfigTable> entries(String key, Node.Items items, Section keys) {
         List<ConfigTable> entries = new ArrayList<>();
         for (int i = 0; i < items.value().size(); i++) {
             Node item = items.value().get(i);
             if (item instanceof Node.Table table) {
-                entries.add(new ConfigTable(at(key, i), table, problems));
+                entries.add(new ConfigTable(at(key, i), table, keys, problems));
             } else {
                 rejected(item, at(key, i), "a table", "");
             }
@@ -474,8 +420,8 @@ public final class ConfigTable {
         }
     }
 
-    private void rejected(Node value, List<String> path, Kind<?> kind) {
-        rejected(value, path, kind.expected(value.value()), Spelling.hint(kind.meant(value.value())));
+    private void rejected(Node value, List<String> path, Kind.Scalar<?> kind) {
+        rejected(value, path, kind.expected(value.value()), Spelling.hint(kind.hint(value.value())));
     }
 
     private void rejected(Node value, List<String> path, String expected, String hint) {

@@ -66,7 +66,7 @@ public final class FlatConfig {
     public static FlatConfig parse(String toml, String source) {
         try {
             FlatConfig flat = new FlatConfig(true);
-            flat.table(List.of(), ConfigTable.parse(toml, source, List.of()).node());
+            flat.table(List.of(), Node.parse(toml, source));
             return flat;
         } catch (StackOverflowError e) { // the parser and this class descend with the nesting
             throw new ConfigException(source + ": nested too deeply");

@@ -1,28 +1,87 @@
 package dev.ptq.config;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/** What a single value may be, and the words for it. */
+/** What the value of a key may be, and the words for it. */
 sealed interface Kind<T> {
-    /** The value as this kind, or null if it is not of this kind. */
-    @Nullable
-    T accept(Object value);
+    /** Reads a key of a table. */
+    T read(ConfigTable table, String key, Preset<T> preset);
 
-    /** Completes "expected …"; the rejected value decides how much must be said. */
-    String expected(@Nullable Object got);
+    /** Completes "expected …". */
+    String expected();
 
-    /** The value that was probably meant by a rejected one. */
-    default Optional<T> meant(Object got) {
+    /** What the reference says of its values. */
+    default String inReference() {
+        return expected();
+    }
+
+    /** A value as TOML has it: a string, {@code Long}, {@code Double}, {@code Boolean}, or a list or map of them. */
+    Object written(T value);
+
+    /** The same with a lower bound. */
+    default Kind<T> from(T least) {
+        throw new IllegalStateException(expected() + " has no bounds, got " + least);
+    }
+
+    /** The same with an upper bound. */
+    default Kind<T> to(T most) {
+        throw new IllegalStateException(expected() + " has no bounds, got " + most);
+    }
+
+    /** The section that says which keys it has, where it is a table or a list of them. */
+    default Optional<Section> section() {
         return Optional.empty();
     }
 
-    /** Stands in for a value that is missing or rejected, so that reading can go on. */
-    T placeholder();
+    /** The names there are and what they mean, where it is a choice. */
+    default Optional<Choices<?>> choices() {
+        return Optional.empty();
+    }
+
+    /** A single value. */
+    sealed interface Scalar<T> extends Kind<T> {
+        /** The value as this kind, or null if it is not of this kind. */
+        @Nullable
+        T accept(Object value);
+
+        /** Completes "expected …"; the rejected value decides how much must be said. */
+        String expected(@Nullable Object got);
+
+        /** The value that was probably meant by a rejected one. */
+        default Optional<T> meant(Object got) {
+            return Optional.empty();
+        }
+
+        /** The name of a value that was probably meant. */
+        default Optional<?> hint(Object got) {
+            return meant(got).map(this::written);
+        }
+
+        /** Stands in for a value that is missing or rejected, so that reading can go on. */
+        T placeholder();
+
+        @Override
+        default T read(ConfigTable table, String key, Preset<T> preset) {
+            return table.scalar(key, this, value(key, preset));
+        }
+
+        @Override
+        default String expected() {
+            return expected(null);
+        }
+
+        @Override
+        default Object written(T value) {
+            return value;
+        }
+    }
 
     /** A string. */
-    record Text() implements Kind<String> {
+    record Text() implements Scalar<String> {
         @Override
         public @Nullable String accept(Object value) {
             return value instanceof String text ? text : null;
@@ -40,7 +99,7 @@ sealed interface Kind<T> {
     }
 
     /** True or false. */
-    record Flag() implements Kind<Boolean> {
+    record Flag() implements Scalar<Boolean> {
         @Override
         public @Nullable Boolean accept(Object value) {
             return value instanceof Boolean flag ? flag : null;
@@ -57,8 +116,12 @@ sealed interface Kind<T> {
         }
     }
 
-    /** Whatever a config can hold: a string, {@code Long}, {@code Double}, {@code Boolean}, or lists and maps of them. */
-    record Anything() implements Kind<Object> {
+    /**
+     * Whatever a config can hold: a string, {@code Long}, {@code Double}, {@code Boolean}, or lists and maps of them.
+     *
+     * @param inReference what the reader of the key makes of it
+     */
+    record Anything(String inReference) implements Scalar<Object> {
         @Override
         public @Nullable Object accept(Object value) {
             return Node.plain(value);
@@ -75,8 +138,8 @@ sealed interface Kind<T> {
         }
     }
 
-    /** A whole number within bounds. The largest {@code int} or {@code long} is said only to who went beyond it. */
-    record WholeNumber(long min, long max) implements Kind<Long> {
+    /** A whole number within bounds. The largest {@code long} is said only to who went beyond it. */
+    record LargeNumber(long min, long max) implements Scalar<Long> {
         @Override
         public @Nullable Long accept(Object value) {
             return value instanceof Long number && min <= number && number <= max ? number : null;
@@ -95,10 +158,58 @@ sealed interface Kind<T> {
         public Long placeholder() {
             return min;
         }
+
+        @Override
+        public Kind<Long> from(Long least) {
+            return new LargeNumber(least, max);
+        }
+
+        @Override
+        public Kind<Long> to(Long most) {
+            return new LargeNumber(min, most);
+        }
+    }
+
+    /** A whole number within bounds, an {@code int}. */
+    record WholeNumber(int min, int max) implements Scalar<Integer> {
+        private LargeNumber range() {
+            return new LargeNumber(min, max);
+        }
+
+        @Override
+        public @Nullable Integer accept(Object value) {
+            Long number = range().accept(value);
+            return number == null ? null : (Integer) Math.toIntExact(number);
+        }
+
+        @Override
+        public String expected(@Nullable Object got) {
+            return range().expected(got);
+        }
+
+        @Override
+        public Integer placeholder() {
+            return min;
+        }
+
+        @Override
+        public Object written(Integer value) {
+            return value.longValue();
+        }
+
+        @Override
+        public Kind<Integer> from(Integer least) {
+            return new WholeNumber(least, max);
+        }
+
+        @Override
+        public Kind<Integer> to(Integer most) {
+            return new WholeNumber(min, most);
+        }
     }
 
     /** A finite number within bounds; whole numbers too. */
-    record Decimal(double min, double max) implements Kind<Double> {
+    record Decimal(double min, double max) implements Scalar<Double> {
         @Override
         public @Nullable Double accept(Object value) {
             double number =
@@ -120,33 +231,209 @@ sealed interface Kind<T> {
             return min > -Double.MAX_VALUE ? min : Math.min(0, max);
         }
 
+        @Override
+        public Kind<Double> from(Double least) {
+            return new Decimal(least, max);
+        }
+
+        @Override
+        public Kind<Double> to(Double most) {
+            return new Decimal(min, most);
+        }
+
         private static String shortest(double bound) {
             String text = TomlWriter.inline(bound);
             return text.endsWith(".0") ? text.substring(0, text.length() - 2) : text;
         }
     }
 
-    /** One of some names. */
-    record OneOf(List<String> names) implements Kind<String> {
+    /** What one of some names stands for. */
+    record OneOf<T>(Choices<T> names) implements Scalar<T> {
         @Override
-        public @Nullable String accept(Object value) {
-            return value instanceof String name && names.contains(name) ? name : null;
+        public @Nullable T accept(Object value) {
+            return value instanceof String name ? names.value(name).orElse(null) : null;
         }
 
         @Override
         public String expected(@Nullable Object got) {
-            return "one of [" + String.join(", ", names) + "]";
+            return "one of [" + String.join(", ", names.sorted()) + "]";
         }
 
         @Override
-        public Optional<String> meant(Object got) {
-            return got instanceof String name ? Spelling.closest(name, names) : Optional.empty();
+        public Optional<T> meant(Object got) {
+            return got instanceof String name
+                    ? Spelling.closest(name, names.sorted()).flatMap(names::value)
+                    : Optional.empty();
         }
 
         @Override
-        public String placeholder() {
-            return names.get(0);
+        public String inReference() {
+            return names.names().stream()
+                    .map(name -> "`" + TomlWriter.inline(name) + "`")
+                    .collect(Collectors.joining(", "));
         }
+
+        @Override
+        public T placeholder() {
+            return names.value(names.sorted().get(0)).orElseThrow();
+        }
+
+        @Override
+        public Object written(T value) {
+            return names.name(value);
+        }
+
+        @Override
+        public Optional<Choices<?>> choices() {
+            return Optional.of(names);
+        }
+    }
+
+    /** A list of single values. */
+    record ListOf<T>(Scalar<T> each, String expected) implements Kind<List<T>> {
+        @Override
+        public List<T> read(ConfigTable table, String key, Preset<List<T>> preset) {
+            return table.list(key, each, expected, value(key, preset));
+        }
+
+        @Override
+        public String inReference() {
+            return choices().isEmpty() ? expected : "a list of " + each.inReference();
+        }
+
+        @Override
+        public Object written(List<T> value) {
+            return value.stream().map(each::written).toList();
+        }
+
+        @Override
+        public Optional<Choices<?>> choices() {
+            return each.choices();
+        }
+    }
+
+    /** A list of values of any kind, which is not empty. */
+    record Values() implements Kind<List<Object>> {
+        @Override
+        public List<Object> read(ConfigTable table, String key, Preset<List<Object>> preset) {
+            return table.values(key, expected());
+        }
+
+        @Override
+        public String expected() {
+            return "a list of values";
+        }
+
+        @Override
+        public Object written(List<Object> value) {
+            return value;
+        }
+    }
+
+    /**
+     * A table.
+     *
+     * @param preset an inline table that is read instead of one that is left out; empty if there is none
+     */
+    record Table(Section keys, String preset) implements Kind<ConfigTable> {
+        @Override
+        public ConfigTable read(ConfigTable table, String key, Preset<ConfigTable> unused) {
+            return preset.isEmpty() ? table.table(key, keys) : table.table(key, keys, preset);
+        }
+
+        @Override
+        public String expected() {
+            return "a table";
+        }
+
+        @Override
+        public String inReference() {
+            return expected() + keys.inReference();
+        }
+
+        @Override
+        public Object written(ConfigTable value) {
+            return value.resolved();
+        }
+
+        @Override
+        public Optional<Section> section() {
+            return Optional.of(keys);
+        }
+    }
+
+    /** A list of tables. */
+    record Tables(Section keys) implements Kind<List<ConfigTable>> {
+        @Override
+        public List<ConfigTable> read(ConfigTable table, String key, Preset<List<ConfigTable>> preset) {
+            return table.tables(key, keys);
+        }
+
+        @Override
+        public String expected() {
+            return "a list of tables";
+        }
+
+        @Override
+        public String inReference() {
+            return expected() + keys.inReference();
+        }
+
+        @Override
+        public Object written(List<ConfigTable> value) {
+            return value.stream().map(ConfigTable::resolved).toList();
+        }
+
+        @Override
+        public Optional<Section> section() {
+            return Optional.of(keys);
+        }
+    }
+
+    /** A value that may be left out. */
+    record Maybe<T>(Kind<T> kind) implements Kind<Optional<T>> {
+        @Override
+        public Optional<T> read(ConfigTable table, String key, Preset<Optional<T>> preset) {
+            if (!table.has(key)) {
+                return Optional.empty();
+            }
+            T value = kind.read(table, key, new Preset.Required<>());
+            boolean wrong = kind instanceof Scalar && !table.isRead(key);
+            return wrong ? Optional.empty() : Optional.of(value);
+        }
+
+        @Override
+        public String expected() {
+            return kind.expected();
+        }
+
+        @Override
+        public String inReference() {
+            return kind.inReference();
+        }
+
+        @Override
+        public Object written(Optional<T> value) {
+            return kind.written(value.orElseThrow());
+        }
+
+        @Override
+        public Optional<Section> section() {
+            return kind.section();
+        }
+
+        @Override
+        public Optional<Choices<?>> choices() {
+            return kind.choices();
+        }
+    }
+
+    /** The default; null if the key is required. */
+    private static <T> @Nullable T value(String key, Preset<T> preset) {
+        if (preset instanceof Preset.Decided) {
+            throw new IllegalArgumentException("the default of " + key + " is for the reader to give");
+        }
+        return preset instanceof Preset.Value<T> given ? Objects.requireNonNull(given.value()) : null;
     }
 
     private static String range(String noun, String min, String max) {

@@ -2,18 +2,12 @@ package dev.ptq.data;
 
 import dev.ptq.config.ConfigTable;
 import java.io.IOException;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 
 /** A split of a corpus; each document is a row. */
 public record CorpusText(Corpus corpus, Split split) implements Text {
     static CorpusText read(ConfigTable table, Corpus corpus, Split defaultSplit) {
-        Map<String, Split> splits = new LinkedHashMap<>();
-        for (Split split : Split.values()) {
-            splits.put(split.label(), split);
-        }
-        return new CorpusText(corpus, table.choice("split", splits, defaultSplit.label()));
+        return new CorpusText(corpus, table.read(TextKeys.corpusSplit(defaultSplit)));
     }
 
     @Override

@@ -23,13 +23,13 @@ import java.util.Optional;
 public record DatasetText(String dataset, Optional<String> config, String split, DatasetSplit.Found found, String field)
         implements Text {
     private static DatasetSplit wanted(ConfigTable table, String dataset, Split defaultSplit) {
-        return new DatasetSplit(dataset, table.optionalString("config"), table.string("split", defaultSplit.label()));
+        return new DatasetSplit(dataset, table.read(TextKeys.CONFIG), table.read(TextKeys.split(defaultSplit)));
     }
 
     static DatasetText read(ConfigTable table, String dataset, Split defaultSplit) {
         DatasetSplit wanted = wanted(table, dataset, defaultSplit);
         return new DatasetText(
-                dataset, wanted.config(), wanted.split(), found(table, wanted), table.string("field", "text"));
+                dataset, wanted.config(), wanted.split(), found(table, wanted), table.read(TextKeys.FIELD));
     }
 
     /** The files; nothing if there is a problem, which is noted. */
@@ -38,7 +38,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
             List<String> corpora =
                     Arrays.stream(Corpus.values()).map(Corpus::label).sorted().toList();
             table.unknownName(
-                    "dataset",
+                    TextKeys.DATASET,
                     "a corpus, one of " + corpora + ", a file that ends in one of " + Rows.ENDINGS
                             + ", a folder of such files, or owner/name on the hub",
                     corpora);
@@ -47,7 +47,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
         try {
             return wanted.find();
         } catch (ConfigException | IOException e) {
-            table.problem("dataset", String.valueOf(e.getMessage()));
+            table.problem(TextKeys.DATASET, String.valueOf(e.getMessage()));
             return DatasetSplit.NOTHING;
         }
     }
@@ -59,7 +59,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
      * @throws ConfigException saying what to do, if there is no such data set or split
      */
     public static void fetchIfAbsent(ConfigTable table, Split defaultSplit, Hub hub) throws IOException {
-        String dataset = table.string("dataset");
+        String dataset = table.read(TextKeys.DATASET);
         if (Corpus.named(dataset).isPresent() || Rows.hasEnding(dataset)) {
             return;
         }

@@ -1,6 +1,7 @@
 package dev.ptq.data;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Keys;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
@@ -8,18 +9,27 @@ import java.util.Optional;
 /** A text and how it falls into rows, the units that perplexity protocols join. */
 public sealed interface Text permits TextFile, CorpusText, DatasetText {
     /**
+     * The keys that name a text.
+     *
+     * @param defaultSplit of a corpus or data set, if the table names none
+     */
+    static Keys keys(Split defaultSplit) {
+        return TextKeys.all(defaultSplit);
+    }
+
+    /**
      * Reads the keys of {@code table} that name a text.
      *
      * @param defaultSplit of a corpus or data set, if the table names none
      */
     static Text read(ConfigTable table, Split defaultSplit) {
-        String dataset = table.string("dataset");
+        String dataset = table.read(TextKeys.DATASET);
         Optional<Corpus> corpus = Corpus.named(dataset);
         if (corpus.isPresent()) {
             return CorpusText.read(table, corpus.get(), defaultSplit);
         }
         boolean file = Rows.hasEnding(dataset) && !DatasetText.isFolder(dataset);
-        return file ? TextFile.read(table, dataset) : DatasetText.read(table, dataset, defaultSplit);
+        return file ? TextFile.read(table, dataset, defaultSplit) : DatasetText.read(table, dataset, defaultSplit);
     }
 
     /** The name that metrics carry unless the config gives another. */

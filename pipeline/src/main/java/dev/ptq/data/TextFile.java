@@ -7,10 +7,8 @@ import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
 import tools.jackson.databind.JsonNode;
 
 /**
@@ -34,20 +32,16 @@ public record TextFile(String path, Layout layout, String field) implements Text
         WIKITEXT
     }
 
-    static TextFile read(ConfigTable table, String path) {
+    static TextFile read(ConfigTable table, String path, Split defaultSplit) {
         if (!isFile(path)) {
-            table.problem("dataset", "no such file: \"" + path + "\" (paths start at the current directory)");
+            table.problem(TextKeys.DATASET, "no such file: \"" + path + "\" (paths start at the current directory)");
         }
-        table.refuse("split", "a file has no splits; remove it");
-        table.refuse("config", "a file is one data set; remove it");
+        table.refuse(TextKeys.split(defaultSplit), "a file has no splits; remove it");
+        table.refuse(TextKeys.CONFIG, "a file is one data set; remove it");
         if (!path.endsWith(".txt")) {
-            return new TextFile(path, Layout.LINES, table.string("field", "text"));
+            return new TextFile(path, Layout.LINES, table.read(TextKeys.FIELD));
         }
-        Map<String, Layout> layouts = new LinkedHashMap<>();
-        layouts.put("document", Layout.DOCUMENT);
-        layouts.put("lines", Layout.LINES);
-        layouts.put("wikitext", Layout.WIKITEXT);
-        return new TextFile(path, table.choice("layout", layouts, "document"), "");
+        return new TextFile(path, table.read(TextKeys.LAYOUT), "");
     }
 
     /** The file's name without its ending. */

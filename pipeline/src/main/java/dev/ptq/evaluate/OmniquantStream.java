@@ -13,18 +13,29 @@ import java.util.stream.IntStream;
 /** How OmniQuant's code makes one stream of tokens of each of its data sets. */
 public enum OmniquantStream {
     /** The rows joined by two newlines. */
-    WIKITEXT2,
+    WIKITEXT2("the rows joined by two newlines"),
     /** Likewise. */
-    PTB,
+    PTB("the same"),
     /** The rows joined by a space. */
-    PTB_NEW,
+    PTB_NEW("the rows joined by a space"),
     /** Pieces of one chunk from documents drawn at random. */
-    C4,
+    C4("256 pieces of a chunk each, drawn as OmniQuant's code draws them"),
     /** The first documents joined by a space, as many tokens as {@link #C4} has. */
-    C4_NEW;
+    C4_NEW("256 chunks from the first 1100 rows, joined by a space");
 
     private static final int C4_CHUNKS = 256;
     private static final int C4_NEW_DOCUMENTS = 1100;
+
+    private final String text;
+
+    OmniquantStream(String text) {
+        this.text = text;
+    }
+
+    /** What the reference says of it. */
+    String text() {
+        return text;
+    }
 
     /** The name in configs. */
     String label() {

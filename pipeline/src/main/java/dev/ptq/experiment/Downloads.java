@@ -7,7 +7,9 @@ import dev.ptq.data.DatasetText;
 import dev.ptq.data.Split;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.hub.Hub;
+import dev.ptq.stage.EvaluationSettings;
 import dev.ptq.stage.Experiment;
+import dev.ptq.stage.ExperimentKeys;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -18,22 +20,21 @@ import java.util.Optional;
 public record Downloads(Hub hub) {
     /** Fetches for an experiment; what is wrong with the file is for {@link Experiment#read} to say. */
     public void fetch(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
-        ConfigTable root = ConfigTable.read(file, overrides, assignments);
-        Optional<ConfigTable> model = root.table("model");
-        if (model.isPresent()) {
-            ModelFolder.fetchIfAbsent(model.get().string("path"), hub);
+        ConfigTable root = ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION);
+        if (root.has(ExperimentKeys.MODEL)) {
+            ModelFolder.fetchIfAbsent(root.read(ExperimentKeys.MODEL).read(ExperimentKeys.PATH), hub);
         }
-        Optional<ConfigTable> calibration = root.table("calibration");
+        Optional<ConfigTable> calibration = root.read(ExperimentKeys.CALIBRATION);
         if (calibration.isPresent()) {
             DatasetText.fetchIfAbsent(calibration.get(), Split.TRAIN, hub);
         }
-        Optional<ConfigTable> evaluation = root.table("evaluation");
+        Optional<ConfigTable> evaluation = root.read(ExperimentKeys.EVALUATION);
         if (evaluation.isPresent()) {
-            for (ConfigTable perplexity : evaluation.get().tables("perplexity")) {
+            for (ConfigTable perplexity : evaluation.get().read(EvaluationSettings.PERPLEXITY)) {
                 DatasetText.fetchIfAbsent(perplexity, Split.TEST, hub);
             }
-            Optional<ConfigTable> tasks = evaluation.get().table("tasks");
-            if (tasks.isPresent() && !tasks.get().has("data")) {
+            Optional<ConfigTable> tasks = evaluation.get().read(EvaluationSettings.TASKS);
+            if (tasks.isPresent() && !TasksSettings.hasFolder(tasks.get())) {
                 for (DatasetSplit split : TasksSettings.onHub(tasks.get())) {
                     split.fetchIfAbsent(hub);
                 }

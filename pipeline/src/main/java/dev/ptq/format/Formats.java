@@ -1,9 +1,12 @@
 package dev.ptq.format;
 
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
+import dev.ptq.config.Section;
 import dev.ptq.config.TomlWriter;
-import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
 import java.util.LinkedHashMap;
@@ -32,8 +35,7 @@ public final class Formats {
     /**
      * What a table may say of integers, and of ranges that are found beforehand.
      *
-     * @param granularities by name
-     * @param granularity the name of the preset
+     * @param granularities that there are, the preset first
      * @param symmetric the preset
      * @param searched whether a range can be searched for
      * @param says whether the table may say {@code dynamic}
@@ -41,98 +43,143 @@ public final class Formats {
      * @param bounds whether the table may have that range
      */
     private record Rules(
-            Map<String, Granularity> granularities,
-            String granularity,
+            List<Granularity> granularities,
             boolean symmetric,
             boolean searched,
             boolean says,
             boolean calibrated,
             boolean bounds) {
         /** For what {@link #written} gave, which has every key. */
-        static final Rules OF_WRITTEN = new Rules(names(Granularity.values()), "tensor", true, true, true, true, true);
+        static final Rules OF_WRITTEN = new Rules(List.of(Granularity.values()), true, true, true, true, true);
 
         static Rules of(Use use) {
             return switch (use) {
-                case WEIGHT -> fixed("channel", Granularity.TENSOR, Granularity.CHANNEL, Granularity.GROUP);
+                case WEIGHT -> fixed(Granularity.CHANNEL, Granularity.TENSOR, Granularity.GROUP);
                 case FACTOR ->
-                    fixed("channel", Granularity.TENSOR, Granularity.CHANNEL, Granularity.GROUP)
+                    fixed(Granularity.CHANNEL, Granularity.TENSOR, Granularity.GROUP)
                             .unsearched();
-                case BIAS -> fixed("tensor", Granularity.TENSOR).unsearched();
+                case BIAS -> fixed(Granularity.TENSOR).unsearched();
                 case INPUT -> changing(true);
                 case ACTIVATION -> changing(false);
             };
         }
 
-        private static Rules fixed(String preset, Granularity... granularities) {
-            return new Rules(names(granularities), preset, true, true, false, false, false);
+        private static Rules fixed(Granularity... granularities) {
+            return new Rules(List.of(granularities), true, true, false, false, false);
         }
 
         private static Rules changing(boolean calibrated) {
-            Map<String, Granularity> names = names(Granularity.TENSOR, Granularity.TOKEN, Granularity.GROUP);
-            return new Rules(names, "token", false, false, true, calibrated, false);
+            List<Granularity> granularities = List.of(Granularity.TOKEN, Granularity.TENSOR, Granularity.GROUP);
+            return new Rules(granularities, false, false, true, calibrated, false);
         }
 
         private Rules unsearched() {
-            return new Rules(granularities, granularity, symmetric, false, says, calibrated, bounds);
-        }
-
-        private static Map<String, Granularity> names(Granularity... granularities) {
-            Map<String, Granularity> names = new LinkedHashMap<>();
-            for (Granularity granularity : granularities) {
-                names.put(label(granularity), granularity);
-            }
-            return names;
+            return new Rules(granularities, symmetric, false, says, calibrated, bounds);
         }
     }
 
-    /** A format's one-line description and how its table is read. */
-    private record Kind(String description, BiFunction<ConfigTable, Rules, NumberFormat> reader) {}
+    /** The keys that a format has beside its name, and how they are read. */
+    private record Kind(Keys keys, BiFunction<ConfigTable, Rules, NumberFormat> reader) {
+        /** The keys where {@link #written} gave the table: a range that was found is among them. */
+        Keys writtenKeys() {
+            return keys.all().contains(FormatKeys.DYNAMIC) ? keys.and(FormatKeys.LOW, FormatKeys.HIGH) : keys;
+        }
+    }
 
     /** The key of a format's name. */
     static final String FORMAT = "format";
 
-    private static final Map<String, Kind> KINDS = new LinkedHashMap<>();
+    private static final Choices<Kind> KINDS = Choices.of(
+                    NoFormat.NAME,
+                    new Kind(Keys.of(), (table, rules) -> without(table, NoFormat.NAME, new NoFormat())),
+                    "left in float32")
+            .and(
+                    IntegerFormat.NAME,
+                    new Kind(
+                            Keys.of(
+                                    FormatKeys.INT_BITS,
+                                    FormatKeys.GRANULARITY,
+                                    FormatKeys.GROUP_SIZE,
+                                    FormatKeys.SYMMETRIC,
+                                    FormatKeys.INCLUDE_ZERO,
+                                    FormatKeys.RANGE,
+                                    FormatKeys.DYNAMIC),
+                            (table, rules) -> ranged(table, rules, integer(table, rules))),
+                    "affine integers, scale taken from the data")
+            .and(
+                    BlockFloatFormat.NAME,
+                    new Kind(
+                            Keys.of(
+                                    FormatKeys.MXINT_BITS,
+                                    FormatKeys.BLOCK_SIZE,
+                                    FormatKeys.BLOCK_EXPONENT_BITS,
+                                    FormatKeys.EXPONENT_BIAS,
+                                    FormatKeys.EXPONENT_ROUNDING,
+                                    FormatKeys.DYNAMIC),
+                            (table, rules) -> ranged(table, rules, blockFloat(table))),
+                    "integers with one exponent per block, LQER's block_fp")
+            .and(
+                    MinifloatFormat.NAME,
+                    new Kind(
+                            Keys.of(
+                                    FormatKeys.MINIFLOAT_BITS,
+                                    FormatKeys.MINIFLOAT_EXPONENT_BITS,
+                                    FormatKeys.EXPONENT_BIAS),
+                            (table, rules) -> without(table, MinifloatFormat.NAME, minifloat(table))),
+                    "small floating point, bit for bit LQER's minifloat")
+            .and(
+                    FixedPointFormat.NAME,
+                    new Kind(
+                            Keys.of(FormatKeys.FIXED_BITS, FormatKeys.FRACTION_BITS, FormatKeys.SIGNED),
+                            (table, rules) -> without(table, FixedPointFormat.NAME, fixed(table))),
+                    "fixed point without a derived scale, bit for bit LQER's integer");
 
-    static {
-        KINDS.put(
-                NoFormat.NAME,
-                new Kind("left in float32", (table, rules) -> without(table, NoFormat.NAME, new NoFormat())));
-        KINDS.put(
-                IntegerFormat.NAME,
-                new Kind(
-                        "affine integers, scale taken from the data: bits, granularity, group_size, symmetric,"
-                                + " include_zero, range, dynamic",
-                        (table, rules) -> ranged(table, rules, integer(table, rules))));
-        KINDS.put(
-                BlockFloatFormat.NAME,
-                new Kind(
-                        "integers with one exponent per block, LQER's block_fp: bits, block_size, exponent_bits,"
-                                + " exponent_bias, exponent_rounding, dynamic",
-                        (table, rules) -> ranged(table, rules, blockFloat(table))));
-        KINDS.put(
-                MinifloatFormat.NAME,
-                new Kind(
-                        "small floating point: bits, exponent_bits, exponent_bias",
-                        (table, rules) -> without(table, MinifloatFormat.NAME, minifloat(table))));
-        KINDS.put(
-                FixedPointFormat.NAME,
-                new Kind(
-                        "fixed point without a derived scale: bits, fraction_bits, signed",
-                        (table, rules) -> without(table, FixedPointFormat.NAME, fixed(table))));
-    }
+    private static final Key<Kind> NAME = Key.choice(FORMAT, KINDS).says("the format; it decides the other keys");
+
+    /** The keys of a format's table. */
+    public static final Section SECTION = Section.choosing("format", NAME, KINDS, Kind::keys);
+
+    private static final Key<ConfigTable> INLINE = inline(SECTION);
+
+    /** A format that {@link #written} gave. */
+    private static final Key<ConfigTable> WRITTEN =
+            inline(Section.choosing("written format", NAME, KINDS, Kind::writtenKeys));
 
     private Formats() {}
 
-    /** Names and descriptions, in the order of the documentation. */
+    private static Key<ConfigTable> inline(Section section) {
+        return Key.table(FORMAT, section).says("a format by itself");
+    }
+
+    /** Names and descriptions, in the order of the documentation, with the keys that each has. */
     public static Map<String, String> descriptions() {
         Map<String, String> descriptions = new LinkedHashMap<>();
-        KINDS.forEach((name, kind) -> descriptions.put(name, kind.description()));
+        KINDS.texts().forEach((name, text) -> {
+            List<String> keys = SECTION.variants().getOrDefault(name, Keys.of()).all().stream()
+                    .map(Key::name)
+                    .toList();
+            descriptions.put(name, keys.isEmpty() ? text : text + ": " + String.join(", ", keys));
+        });
         return descriptions;
     }
 
     /** Reads a table whose {@code format} key says which other keys it has. */
     public static NumberFormat read(ConfigTable table, Use use) {
-        return table.choice(FORMAT, KINDS).reader().apply(table, Rules.of(use));
+        return read(table, Rules.of(use));
+    }
+
+    private static NumberFormat read(ConfigTable table, Rules rules) {
+        return table.read(NAME).reader().apply(table, rules);
+    }
+
+    /**
+     * Reads an inline table, as it would stand behind {@code format =} in a file.
+     *
+     * @param source what to call it in messages
+     * @throws ConfigException with all problems, if there are any
+     */
+    public static NumberFormat parse(String table, String source, Use use) {
+        return parse(table, source, INLINE, Rules.of(use));
     }
 
     /**
@@ -150,9 +197,12 @@ public final class Formats {
      * @throws ConfigException if it is not such a text
      */
     public static NumberFormat parse(String written, String source) {
-        ConfigTable root = ConfigTable.parse(FORMAT + " = " + written, source, List.of());
-        ConfigTable table = root.requiredTable(FORMAT);
-        NumberFormat format = table.choice(FORMAT, KINDS).reader().apply(table, Rules.OF_WRITTEN);
+        return parse(written, source, WRITTEN, Rules.OF_WRITTEN);
+    }
+
+    private static NumberFormat parse(String inline, String source, Key<ConfigTable> key, Rules rules) {
+        ConfigTable root = ConfigTable.parse(FORMAT + " = " + inline, source, List.of(), Section.of("a format", key));
+        NumberFormat format = read(root.read(key), rules);
         root.finish();
         return format;
     }
@@ -164,61 +214,64 @@ public final class Formats {
 
     /** A format that takes no range from the values, and so none from calibration. */
     private static NumberFormat without(ConfigTable table, String name, NumberFormat format) {
-        table.refuse(StaticFormat.DYNAMIC, name + " has no range that could come from calibration; leave it out");
+        table.refuse(FormatKeys.DYNAMIC, name + " has no range that could come from calibration; leave it out");
         return format;
     }
 
     /** The format, or with a range that is found beforehand. */
     private static NumberFormat ranged(ConfigTable table, Rules rules, RangedFormat format) {
-        if (!rules.says() || table.flag(StaticFormat.DYNAMIC, true)) {
+        if (!rules.says() || table.read(FormatKeys.DYNAMIC)) {
             return format;
         }
         if (!rules.calibrated()) {
-            table.problem(StaticFormat.DYNAMIC, "only inputs of linears have a range from calibration; leave it out");
+            table.problem(FormatKeys.DYNAMIC, "only inputs of linears have a range from calibration; leave it out");
             return format;
         }
         Optional<String> setting = format.settingForOneRange();
         if (setting.isPresent()) {
-            table.problem(StaticFormat.DYNAMIC, "a range from calibration is that of all values: set " + setting.get());
+            table.problem(FormatKeys.DYNAMIC, "a range from calibration is that of all values: set " + setting.get());
             return format;
         }
         return new StaticFormat(format, rules.bounds() ? bounds(table) : Optional.empty());
     }
 
     private static Optional<Bounds> bounds(ConfigTable table) {
-        if (!table.has(StaticFormat.LOW)) {
+        if (!table.has(FormatKeys.LOW)) {
             return Optional.empty();
         }
-        float low = (float) table.decimal(StaticFormat.LOW, -Float.MAX_VALUE, Float.MAX_VALUE);
-        float high = (float) table.decimal(StaticFormat.HIGH, -Float.MAX_VALUE, Float.MAX_VALUE);
+        float low = table.read(FormatKeys.LOW).floatValue();
+        float high = table.read(FormatKeys.HIGH).floatValue();
         if (low > high) {
-            table.problem(StaticFormat.HIGH, "expected at least low, " + low + ", got " + high);
+            table.problem(FormatKeys.HIGH, "expected at least low, " + low + ", got " + high);
             return Optional.empty();
         }
         return Optional.of(new Bounds(low, high));
     }
 
     private static IntegerFormat integer(ConfigTable table, Rules rules) {
-        int bits = table.integer("bits", 2, 16);
-        Granularity granularity = table.choice("granularity", rules.granularities(), rules.granularity());
-        int groupSize = granularity == Granularity.GROUP ? table.integer("group_size", 128, 1, Integer.MAX_VALUE) : 0;
-        boolean symmetric = table.flag("symmetric", rules.symmetric());
-        Range range = table.choice("range", Map.of("minmax", Range.MINMAX, "mse", Range.MSE), "minmax");
+        int bits = table.read(FormatKeys.INT_BITS);
+        Granularity granularity = table.read(
+                FormatKeys.GRANULARITY,
+                FormatKeys.GRANULARITIES.only(rules.granularities()),
+                rules.granularities().get(0));
+        int groupSize = granularity == Granularity.GROUP ? table.read(FormatKeys.GROUP_SIZE) : 0;
+        boolean symmetric = table.read(FormatKeys.SYMMETRIC, rules.symmetric());
+        Range range = table.read(FormatKeys.RANGE);
         if (range == Range.MSE && !rules.searched()) {
-            table.problem("range", "\"mse\" is for weights: it takes hundreds of passes over the values");
+            table.problem(FormatKeys.RANGE, "\"mse\" is for weights: it takes hundreds of passes over the values");
             range = Range.MINMAX;
         }
         if (range == Range.MSE && bits > IntegerFormat.MOST_SEARCHED_BITS) {
             table.problem(
-                    "range",
+                    FormatKeys.RANGE,
                     "\"mse\" is for up to " + IntegerFormat.MOST_SEARCHED_BITS + " bits, there are " + bits
                             + "; leave it out");
             range = Range.MINMAX;
         }
-        boolean includeZero = table.flag("include_zero", true);
+        boolean includeZero = table.read(FormatKeys.INCLUDE_ZERO);
         if (!includeZero && (symmetric || range == Range.MSE)) {
             table.problem(
-                    "include_zero",
+                    FormatKeys.INCLUDE_ZERO,
                     "a range always contains 0 with " + (symmetric ? "symmetric = true" : "range = \"mse\"")
                             + "; leave it out");
             includeZero = true;
@@ -227,36 +280,34 @@ public final class Formats {
     }
 
     private static BlockFloatFormat blockFloat(ConfigTable table) {
-        int bits = table.integer("bits", 2, 23);
-        List<Integer> blockSize = table.integers("block_size", List.of(1, 16));
+        int bits = table.read(FormatKeys.MXINT_BITS);
+        List<Integer> blockSize = table.read(FormatKeys.BLOCK_SIZE);
         if (blockSize.isEmpty() || blockSize.size() > 2 || blockSize.stream().anyMatch(n -> n == 0 || n < -1)) {
             table.problem(
-                    "block_size",
+                    FormatKeys.BLOCK_SIZE,
                     "expected one or two numbers, each at least 1 or -1 for the whole dimension, got " + blockSize);
             blockSize = List.of(1, 16);
         }
-        int exponentBits = table.integer("exponent_bits", 8, 1, 8);
-        int bias = table.integer("exponent_bias", BlockFloatFormat.defaultBias(exponentBits), 0, 255);
-        Map<String, ExponentRounding> roundings = new LinkedHashMap<>();
-        roundings.put("ceil", ExponentRounding.CEIL);
-        roundings.put("floor", ExponentRounding.FLOOR);
-        ExponentRounding rounding = table.choice("exponent_rounding", roundings, "ceil");
-        return new BlockFloatFormat(bits, blockSize, exponentBits, bias, rounding);
+        int exponentBits = table.read(FormatKeys.BLOCK_EXPONENT_BITS);
+        int bias = table.read(FormatKeys.EXPONENT_BIAS, BlockFloatFormat.defaultBias(exponentBits));
+        return new BlockFloatFormat(bits, blockSize, exponentBits, bias, table.read(FormatKeys.EXPONENT_ROUNDING));
     }
 
     private static NumberFormat minifloat(ConfigTable table) {
-        int bits = table.integer("bits", 2, 24);
-        int exponentBits = table.integer("exponent_bits", 1, 8);
+        int bits = table.read(FormatKeys.MINIFLOAT_BITS);
+        int exponentBits = table.read(FormatKeys.MINIFLOAT_EXPONENT_BITS);
         if (exponentBits >= bits) {
-            table.problem("exponent_bits", "expected fewer than the " + bits + " bits there are, got " + exponentBits);
+            table.problem(
+                    FormatKeys.MINIFLOAT_EXPONENT_BITS,
+                    "expected fewer than the " + bits + " bits there are, got " + exponentBits);
             exponentBits = 1;
         }
-        int bias = table.integer("exponent_bias", BlockFloatFormat.defaultBias(exponentBits), 0, 255);
+        int bias = table.read(FormatKeys.EXPONENT_BIAS, BlockFloatFormat.defaultBias(exponentBits));
         return new MinifloatFormat(bits, exponentBits, bias);
     }
 
     private static NumberFormat fixed(ConfigTable table) {
         return new FixedPointFormat(
-                table.integer("bits", 1, 31), table.integer("fraction_bits", -64, 64), table.flag("signed", true));
+                table.read(FormatKeys.FIXED_BITS), table.read(FormatKeys.FRACTION_BITS), table.read(FormatKeys.SIGNED));
     }
 }

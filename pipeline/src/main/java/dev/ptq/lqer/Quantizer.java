@@ -1,7 +1,6 @@
 package dev.ptq.lqer;
 
 import dev.ptq.config.ConfigException;
-import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Spelling;
 import dev.ptq.config.TomlWriter;
 import dev.ptq.format.Formats;
@@ -129,11 +128,8 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
 
     /** The format that the table means to our own reader, whose objections become the LQER table's. */
     private static Quantizer checked(LqerTable theirs, Map<String, Object> ours, Formats.Use use) {
-        ConfigTable root = ConfigTable.parse("format = " + TomlWriter.inline(ours), "", List.of());
-        NumberFormat format = Formats.read(root.requiredTable("format"), use);
         try {
-            root.finish();
-            return new Quantizer(ours, format);
+            return new Quantizer(ours, Formats.parse(TomlWriter.inline(ours), "", use));
         } catch (ConfigException e) {
             for (String problem : e.problems()) {
                 Matcher objection = OBJECTION.matcher(problem);

@@ -3,6 +3,8 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.model.SmoothingMapping;
 import java.util.ArrayList;
 import java.util.List;
@@ -23,13 +25,39 @@ record AffineQuant(
         boolean queryKeyMatrix,
         double stabilityFactor)
         implements LearnedMethod.OfRanges {
+    private static final Transformation.Defaults DEFAULTS =
+            new Transformation.Defaults(ScaleStart.Rule.BALANCED, Transformation.Shift.ZERO, 5e-3);
+
+    private static final Key<Boolean> NORM_MATRIX = Key.flag("norm_matrix")
+            .preset(false)
+            .says(
+                    "whether there are matrices behind norms. They do not fold into these, so that their inverses stay in the"
+                            + " block");
+
+    private static final Key<Boolean> QUERY_KEY_MATRIX =
+            Key.flag("q_k_matrix").preset(true).says("whether there are matrices between queries and keys");
+
+    private static final Key<Double> STABILITY_FACTOR = Key.decimal("stability_factor")
+            .from(0.0)
+            .to(1.0)
+            .preset(0.1)
+            .says(
+                    "weight of what is beside a matrix's diagonal. Diagonals open one after the other as epochs pass, and rows"
+                            + " stay strictly diagonally dominant");
+
+    /** The keys of a step. */
+    static final Keys KEYS = DEFAULTS.keys()
+            .and(NORM_MATRIX, QUERY_KEY_MATRIX, STABILITY_FACTOR)
+            .and(Clipping.KEYS)
+            .and(Training.EPOCH_KEYS);
+
     static AffineQuant read(ConfigTable table) {
-        Transformation transformation = Transformation.read(table, ScaleStart.Rule.BALANCED, "zero", 5e-3);
+        Transformation transformation = Transformation.read(table, DEFAULTS);
         List<SmoothingMapping.Kind> mappings = transformation.mappings();
         boolean norms = mappings.contains(SmoothingMapping.Kind.ATTENTION_IN)
                 || mappings.contains(SmoothingMapping.Kind.MLP_IN);
-        boolean normMatrix = norms && table.flag("norm_matrix", false);
-        boolean queryKeyMatrix = mappings.contains(SmoothingMapping.Kind.QUERY_KEY) && table.flag("q_k_matrix", true);
+        boolean normMatrix = norms && table.read(NORM_MATRIX);
+        boolean queryKeyMatrix = mappings.contains(SmoothingMapping.Kind.QUERY_KEY) && table.read(QUERY_KEY_MATRIX);
         boolean matrices = normMatrix || queryKeyMatrix || mappings.contains(SmoothingMapping.Kind.VALUE_OUT);
         return new AffineQuant(
                 transformation,
@@ -37,7 +65,7 @@ record AffineQuant(
                 Training.readEpochs(table, Training.Loss.SQUARED, 0),
                 normMatrix,
                 queryKeyMatrix,
-                matrices ? table.decimal("stability_factor", 0.1, 0, 1) : 0);
+                matrices ? table.read(STABILITY_FACTOR) : 0);
     }
 
     @Override

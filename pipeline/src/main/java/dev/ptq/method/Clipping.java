@@ -1,6 +1,8 @@
 package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.Linear;
@@ -13,17 +15,40 @@ import dev.ptq.model.Linear;
  * @param rate of learning
  */
 record Clipping(boolean learned, double init, double rate) {
+    private static final Key<Boolean> LEARNED = Key.flag("lwc")
+            .preset(true)
+            .says(
+                    "learnable weight clipping: whether the ranges of weights are learned. With `false` its other keys are"
+                            + " unknown");
+
+    private static final Key<Double> INIT = Key.decimal("clip_init")
+            .from(-20.0)
+            .to(20.0)
+            .preset(4.0)
+            .says("where ranges start: sigmoid(4) is 98 % of their width");
+
+    private static final Key<Double> RATE = Key.decimal("lwc_learning_rate")
+            .from(0.0)
+            .to(10.0)
+            .preset(1e-2)
+            .says("learning rate of the ranges, constant too");
+
+    private static final Key<Double> ADAPTED_RATE = RATE.presetIs(Training.AS_THE_STEP);
+
+    /** The keys of a step. */
+    static final Keys KEYS = Keys.of(LEARNED, INIT, RATE);
+
+    /** The keys of a step's table for other texts. */
+    static final Keys ADAPTED_KEYS = Keys.of(ADAPTED_RATE);
+
     static Clipping read(ConfigTable table) {
-        boolean learned = table.flag("lwc", true);
-        return new Clipping(
-                learned,
-                learned ? table.decimal("clip_init", 4, -20, 20) : 0,
-                learned ? table.decimal("lwc_learning_rate", 1e-2, 0, 10) : 0);
+        boolean learned = table.read(LEARNED);
+        return new Clipping(learned, learned ? table.read(INIT) : 0, learned ? table.read(RATE) : 0);
     }
 
     /** The same with the rate that a table may have. */
     Clipping adapted(ConfigTable table) {
-        return learned ? new Clipping(true, init, table.decimal("lwc_learning_rate", rate, 0, 10)) : this;
+        return learned ? new Clipping(true, init, table.read(ADAPTED_RATE, rate)) : this;
     }
 
     /** The rounding of a linear's weight. */

@@ -1,6 +1,8 @@
 package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.LanguageModel;
@@ -8,6 +10,7 @@ import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
@@ -28,11 +31,39 @@ record FlexRound(
 
     private static final int LARGE = 8192;
 
+    private static final Key<Double> RATE = Key.decimal("learning_rate")
+            .from(0.0)
+            .to(10.0)
+            .preset(5e-4)
+            .says(
+                    "learning rate at the start; it falls to zero along a cosine. The best one differs tenfold between models");
+
+    private static final Key<Optional<Integer>> RANK =
+            Key.integer("rank").from(1).to(1 << 16).optional("by `rank_ratio`").says("rank of the divisors");
+
+    private static final Key<Double> RANK_RATIO = Key.decimal("rank_ratio")
+            .from(1e-4)
+            .to(1.0)
+            .preset(0.25)
+            .says("their rank as a share of a weight's smaller side; only without `rank`");
+
+    private static final Key<Boolean> RELEASED_FALLBACK = Key.flag("released_fallback")
+            .preset(false)
+            .says("whether weights of some shapes get full divisors, as released code gives them");
+
+    /** The keys of a step of FlexRound. */
+    static final Keys KEYS = Keys.of(RATE).and(Training.ITERATION_KEYS);
+
+    /** The keys of a step of LRQ. */
+    static final Keys LOW_RANK_KEYS =
+            Keys.of(RANK, RANK_RATIO, RELEASED_FALLBACK).and(KEYS);
+
     static FlexRound read(ConfigTable table, boolean lowRank) {
-        OptionalInt rank = lowRank ? table.optionalInteger("rank", 1, 1 << 16) : OptionalInt.empty();
-        double ratio = lowRank && rank.isEmpty() ? table.decimal("rank_ratio", 0.25, 1e-4, 1) : 0;
-        boolean fallback = lowRank && table.flag("released_fallback", false);
-        double rate = table.decimal("learning_rate", 5e-4, 0, 10);
+        OptionalInt rank =
+                lowRank ? table.read(RANK).map(OptionalInt::of).orElseGet(OptionalInt::empty) : OptionalInt.empty();
+        double ratio = lowRank && rank.isEmpty() ? table.read(RANK_RATIO) : 0;
+        boolean fallback = lowRank && table.read(RELEASED_FALLBACK);
+        double rate = table.read(RATE);
         return new FlexRound(
                 lowRank,
                 rank,

@@ -4,7 +4,10 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
@@ -17,9 +20,7 @@ import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -55,8 +56,45 @@ public record LowRankCorrection(
     /** Features of an input whose Hessian fits in one window, {@link NativeFloats#window}. */
     private static final int LARGEST_MATRIX = 23170;
 
-    /** The format of factors that LQER has. */
-    private static final String FACTOR = "format = 'mxint'\nbits = 8\nblock_size = [16, 1]";
+    private static final String AS_ACTIVATIONS = "as activations";
+
+    private static final Key<Integer> RANK = Key.integer("rank")
+            .from(1)
+            .to(1 << 16)
+            .preset(32)
+            .says("rank of the correction, at most the smaller side of every weight that it is for");
+
+    /** Its default is LQER's. */
+    private static final Key<ConfigTable> FACTOR = Key.table(
+                    "factor", Formats.SECTION, "{ format = \"mxint\", bits = 8, block_size = [16, 1] }")
+            .says("format of both factors, `A [in, rank]` and `B [rank, out]`, as they enter the products");
+
+    private static final Key<Optional<ConfigTable>> PRODUCT_A =
+            Key.table("product_a", Formats.SECTION).optional(AS_ACTIVATIONS).says("format of `x A`");
+
+    private static final Key<Optional<ConfigTable>> PRODUCT_B =
+            Key.table("product_b", Formats.SECTION).optional(AS_ACTIVATIONS).says("format of `(x A) B`");
+
+    private static final Key<String> PATTERN = Key.text("pattern")
+            .preset(".*")
+            .says("regular expression that matches the whole names of the weights to correct");
+
+    private static final Key<Of> OF = Key.choice(
+                    "of",
+                    Choices.of("error", Of.ERROR, "the error that rounding leaves in a weight")
+                            .and(
+                                    "weight",
+                                    Of.WEIGHT,
+                                    "the weight itself. Its low-rank part is taken out first, and only the rest of the"
+                                            + " weight is rounded. Such a step comes before those that round"))
+            .preset(Of.ERROR)
+            .says("what the factors approximate");
+
+    private static final Key<Boolean> SINGULAR_VALUES = Key.flag("singular_values")
+            .presetIs("`true`, with `solver = \"randomized\"` `false`")
+            .says(
+                    "whether all singular values of every weight's error are kept, of the error itself and in the method's"
+                            + " metric. Of weights above 512 on both sides, values below a thousandth of the largest are noise. With `of = \"weight\"` they are those of the weight itself");
 
     /** What a path is made for. */
     public enum Of {
@@ -86,28 +124,33 @@ public record LowRankCorrection(
         }
     }
 
+    /** The keys of a step. */
+    static Keys keys(Metric metric) {
+        return Keys.of(RANK, FACTOR, PRODUCT_A, PRODUCT_B, PATTERN, OF)
+                .and(metric.statistic.isPresent() ? Keys.of(Inputs.KEY) : Keys.of())
+                .and(LowRankSolver.KEYS)
+                .and(SINGULAR_VALUES);
+    }
+
     static LowRankCorrection read(ConfigTable table, Metric metric) {
-        int rank = table.integer("rank", 32, 1, 1 << 16);
-        NumberFormat factor = Formats.read(table.table("factor", FACTOR), Formats.Use.FACTOR);
+        int rank = table.read(RANK);
+        NumberFormat factor = Formats.read(table.read(FACTOR), Formats.Use.FACTOR);
         Optional<NumberFormat> productA =
-                table.table("product_a").map(format -> Formats.read(format, Formats.Use.ACTIVATION));
+                table.read(PRODUCT_A).map(format -> Formats.read(format, Formats.Use.ACTIVATION));
         Optional<NumberFormat> productB =
-                table.table("product_b").map(format -> Formats.read(format, Formats.Use.ACTIVATION));
-        String pattern = table.string("pattern", ".*");
+                table.read(PRODUCT_B).map(format -> Formats.read(format, Formats.Use.ACTIVATION));
+        String pattern = table.read(PATTERN);
         try {
             Pattern.compile(pattern);
         } catch (PatternSyntaxException e) {
-            table.problem("pattern", "expected a regular expression, got '" + pattern + "': " + e.getDescription());
+            table.problem(PATTERN, "expected a regular expression, got '" + pattern + "': " + e.getDescription());
             pattern = ".*";
         }
-        Map<String, Of> ofs = new LinkedHashMap<>();
-        ofs.put("error", Of.ERROR);
-        ofs.put("weight", Of.WEIGHT);
-        Of of = table.choice("of", ofs, "error");
-        Inputs inputs = metric.statistic.isPresent() ? Inputs.read(table) : Inputs.FULL_PRECISION;
+        Of of = table.read(OF);
+        Inputs inputs = metric.statistic.isPresent() ? table.read(Inputs.KEY) : Inputs.FULL_PRECISION;
         LowRankSolver solver = LowRankSolver.read(table);
         // to a solver that looks for the leading ones alone, all of them would be most of the work
-        boolean singularValues = table.flag("singular_values", solver.kind() == LowRankSolver.Kind.EXACT);
+        boolean singularValues = table.read(SINGULAR_VALUES, solver.kind() == LowRankSolver.Kind.EXACT);
         return new LowRankCorrection(
                 of, inputs, metric, rank, factor, productA, productB, pattern, solver, singularValues);
     }

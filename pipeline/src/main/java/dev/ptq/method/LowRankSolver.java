@@ -5,11 +5,12 @@ import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
-import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.function.UnaryOperator;
@@ -41,17 +42,37 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         RANDOMIZED
     }
 
+    private static final Key<Kind> SOLVER = Key.choice(
+                    "solver",
+                    Choices.of("exact", Kind.EXACT, "to float32 accuracy")
+                            .and(
+                                    "randomized",
+                                    Kind.RANDOMIZED,
+                                    "by subspace iteration, many times faster on large weights and a little less than the"
+                                            + " best"))
+            .preset(Kind.EXACT)
+            .says("how the factors are found");
+
+    private static final Key<Integer> ITERATIONS = Key.integer("iterations")
+            .from(0)
+            .to(100)
+            .preset(8)
+            .says("steps of the subspace iteration; only with `solver = \"randomized\"`");
+
+    private static final Key<Integer> OVERSAMPLE = Key.integer("oversample")
+            .from(0)
+            .to(1024)
+            .preset(16)
+            .says("columns carried beyond the rank; only with `solver = \"randomized\"`");
+
+    /** The solver's keys in a method's table. */
+    static final Keys KEYS = Keys.of(SOLVER, ITERATIONS, OVERSAMPLE);
+
     /** Reads the solver's keys of a method's table. */
     static LowRankSolver read(ConfigTable table) {
-        Map<String, Kind> kinds = new LinkedHashMap<>();
-        kinds.put("exact", Kind.EXACT);
-        kinds.put("randomized", Kind.RANDOMIZED);
-        Kind kind = table.choice("solver", kinds, "exact");
+        Kind kind = table.read(SOLVER);
         boolean random = kind == Kind.RANDOMIZED;
-        return new LowRankSolver(
-                kind,
-                random ? table.integer("iterations", 8, 0, 100) : 0,
-                random ? table.integer("oversample", 16, 0, 1024) : 0);
+        return new LowRankSolver(kind, random ? table.read(ITERATIONS) : 0, random ? table.read(OVERSAMPLE) : 0);
     }
 
     /**

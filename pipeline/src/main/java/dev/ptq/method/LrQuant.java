@@ -1,6 +1,8 @@
 package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import java.util.Optional;
 
 /**
@@ -8,9 +10,35 @@ import java.util.Optional;
  * the outputs. Source: LRQuant (ACL 2024).
  */
 record LrQuant(Transformation transformation, Clipping clipping, Training training) implements LearnedMethod.OfRanges {
+    private static final Transformation.Defaults DEFAULTS =
+            new Transformation.Defaults(ScaleStart.Rule.LOG_OF_ACTIVATION, Transformation.Shift.ZERO, 1e-3);
+
+    private static final Key<Double> COSINE_WEIGHT = Key.decimal("nlc_weight")
+            .from(0.0)
+            .to(1e6)
+            .preset(1.0)
+            .says("weight in the loss of the negative logarithm of the mean cosine");
+
+    private static final Key<Integer> ADAPTED_EPOCHS = Key.integer("epochs")
+            .from(0)
+            .to(1 << 20)
+            .preset(5)
+            .says("passes over the chunks of a text; 0 gives the unadapted result");
+
+    private static final Key<Integer> ADAPTED_BATCH_SIZE = Training.BATCH_SIZE.presetIs(Training.AS_THE_STEP);
+
+    /** The keys of a step, without that of {@link TestTimeAdaptation}. */
+    static final Keys KEYS =
+            DEFAULTS.keys().and(COSINE_WEIGHT).and(Clipping.KEYS).and(Training.EPOCH_KEYS);
+
+    /** The keys of a step's table for other texts. */
+    static final Keys ADAPTED_KEYS = Keys.of(ADAPTED_EPOCHS, ADAPTED_BATCH_SIZE)
+            .and(Transformation.ADAPTED_KEYS)
+            .and(Clipping.ADAPTED_KEYS);
+
     static LrQuant read(ConfigTable table) {
-        Transformation transformation = Transformation.read(table, ScaleStart.Rule.LOG_OF_ACTIVATION, "zero", 1e-3);
-        double weight = table.decimal("nlc_weight", 1, 0, 1e6);
+        Transformation transformation = Transformation.read(table, DEFAULTS);
+        double weight = table.read(COSINE_WEIGHT);
         return new LrQuant(
                 transformation,
                 Clipping.read(table),
@@ -19,8 +47,8 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
 
     /** The same for other texts; what the table leaves out is as it is here, but epochs. */
     LrQuant adapted(ConfigTable table) {
-        int epochs = table.integer("epochs", 5, 0, 1 << 20);
-        int batchSize = table.integer("batch_size", training.batchSize(), 1, 1 << 16);
+        int epochs = table.read(ADAPTED_EPOCHS);
+        int batchSize = table.read(ADAPTED_BATCH_SIZE, training.batchSize());
         return new LrQuant(
                 transformation.adapted(table),
                 clipping.adapted(table),
@@ -35,7 +63,7 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
 
     @Override
     public Optional<TestTimeAdaptation> adaptation(ConfigTable step) {
-        return step.table(TestTimeAdaptation.KEY).map(table -> new TestTimeAdaptation(adapted(table)));
+        return step.read(TestTimeAdaptation.TABLE).map(table -> new TestTimeAdaptation(adapted(table)));
     }
 
     @Override

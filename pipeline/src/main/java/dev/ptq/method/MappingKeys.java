@@ -1,28 +1,32 @@
 package dev.ptq.method;
 
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.SmoothingMapping;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
-import java.util.stream.Collectors;
 
 /** The key {@code mappings} of methods that transform. */
 final class MappingKeys {
+    private static final Choices<SmoothingMapping.Kind> KINDS =
+            Choices.of(SmoothingMapping.Kind.values(), SmoothingMapping.Kind::label, kind -> "");
+
     private MappingKeys() {}
 
-    /** Reads the key, a list of labels. */
-    static List<SmoothingMapping.Kind> read(
-            ConfigTable table, List<SmoothingMapping.Kind> preset, Set<SmoothingMapping.Kind> possible) {
-        Map<String, SmoothingMapping.Kind> kinds =
-                possible.stream().collect(Collectors.toMap(SmoothingMapping.Kind::label, kind -> kind));
-        List<String> labels = preset.stream().map(SmoothingMapping.Kind::label).toList();
-        return table.choices("mappings", kinds, labels).stream()
-                .distinct()
-                .sorted()
-                .toList();
+    /** The key, a list of labels. */
+    static Key<List<SmoothingMapping.Kind>> key(
+            List<SmoothingMapping.Kind> preset, Set<SmoothingMapping.Kind> possible) {
+        return Key.choices("mappings", KINDS.only(possible))
+                .preset(preset)
+                .says("the [mappings](#methods-that-change-weights) that are transformed");
+    }
+
+    /** Reads the key; the mappings come in the order of a block. */
+    static List<SmoothingMapping.Kind> read(ConfigTable table, Key<List<SmoothingMapping.Kind>> key) {
+        return table.read(key).stream().distinct().sorted().toList();
     }
 
     /** Reports mappings that the model's blocks lack. */

@@ -1,85 +1,81 @@
 package dev.ptq.method;
 
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
-import java.util.LinkedHashMap;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
+import dev.ptq.config.Section;
 import java.util.Map;
 import java.util.function.Function;
 
 /** The quantization methods by the names they have in configs. */
 public final class Methods {
-    /** A method's one-line description and how its table is read. */
-    private record Entry(String description, Function<ConfigTable, Method> reader) {}
-
-    private static final Map<String, Entry> ENTRIES = new LinkedHashMap<>();
-
-    static {
-        ENTRIES.put(
-                "lqer",
-                new Entry(
-                        "low-rank correction of the weight error by its SVD (LQER, ICML 2024); no calibration",
-                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.IDENTITY)));
-        ENTRIES.put(
-                "l2qer",
-                new Entry(
-                        "the same, weighted by mean activation magnitudes (L2QER, ICML 2024); needs calibration",
-                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.MEAN_ABS)));
-        ENTRIES.put(
-                "qera_approx",
-                new Entry(
-                        "the same, weighted by mean squares of activations (QERA, ICLR 2025); needs calibration",
-                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.SECOND_MOMENT)));
-        ENTRIES.put(
-                "qera_exact",
-                new Entry(
-                        "the least expected error of the output, from the Hessian of the inputs (QERA, ICLR"
-                                + " 2025); needs calibration",
-                        table -> LowRankCorrection.read(table, LowRankCorrection.Metric.HESSIAN)));
-        ENTRIES.put(
-                "smoothquant",
-                new Entry(
-                        "outliers of activations moved into weights in closed form (SmoothQuant, ICML 2023); needs"
-                                + " calibration",
-                        SmoothQuant::read));
-        ENTRIES.put(
-                "omniquant",
-                new Entry(
-                        "learned ranges of weights, learned factors and shifts of channels (OmniQuant, ICLR 2024);"
-                                + " trains on calibration",
-                        OmniQuant::read));
-        ENTRIES.put(
-                "affinequant",
-                new Entry(
-                        "the same with invertible matrices for factors (AffineQuant, ICLR 2024); trains on calibration",
-                        AffineQuant::read));
-        ENTRIES.put(
-                "flexround",
-                new Entry(
-                        "a learned divisor for each weight (FlexRound, ICML 2023); trains on calibration",
-                        table -> FlexRound.read(table, false)));
-        ENTRIES.put(
-                "lrq",
-                new Entry(
-                        "the same with divisors of low rank (LRQ, NAACL 2025); trains on calibration",
-                        table -> FlexRound.read(table, true)));
-        ENTRIES.put(
-                "lrquant",
-                new Entry(
-                        "as omniquant, with a loss that looks at directions too (LRQuant, ACL 2024); trains on"
-                                + " calibration",
-                        LrQuant::read));
+    /** The keys that a method has beside its name, and how they are read. */
+    private record Entry(Keys keys, Function<ConfigTable, Method> reader) {
+        static Entry of(LowRankCorrection.Metric metric) {
+            return new Entry(LowRankCorrection.keys(metric), table -> LowRankCorrection.read(table, metric));
+        }
     }
+
+    private static final Choices<Entry> ENTRIES = Choices.of(
+                    "lqer",
+                    Entry.of(LowRankCorrection.Metric.IDENTITY),
+                    "low-rank correction of the weight error by its SVD (LQER, ICML 2024); no calibration")
+            .and(
+                    "l2qer",
+                    Entry.of(LowRankCorrection.Metric.MEAN_ABS),
+                    "the same, weighted by mean activation magnitudes (L2QER, ICML 2024); needs calibration")
+            .and(
+                    "qera_approx",
+                    Entry.of(LowRankCorrection.Metric.SECOND_MOMENT),
+                    "the same, weighted by mean squares of activations (QERA, ICLR 2025); needs calibration")
+            .and(
+                    "qera_exact",
+                    Entry.of(LowRankCorrection.Metric.HESSIAN),
+                    "the least expected error of the output, from the Hessian of the inputs (QERA, ICLR 2025); needs"
+                            + " calibration")
+            .and(
+                    "smoothquant",
+                    new Entry(SmoothQuant.KEYS, SmoothQuant::read),
+                    "outliers of activations moved into weights in closed form (SmoothQuant, ICML 2023); needs"
+                            + " calibration")
+            .and(
+                    "omniquant",
+                    new Entry(OmniQuant.KEYS, OmniQuant::read),
+                    "learned ranges of weights, learned factors and shifts of channels (OmniQuant, ICLR 2024); trains on"
+                            + " calibration")
+            .and(
+                    "affinequant",
+                    new Entry(AffineQuant.KEYS, AffineQuant::read),
+                    "the same with invertible matrices for factors (AffineQuant, ICLR 2024); trains on calibration")
+            .and(
+                    "flexround",
+                    new Entry(FlexRound.KEYS, table -> FlexRound.read(table, false)),
+                    "a learned divisor for each weight (FlexRound, ICML 2023); trains on calibration")
+            .and(
+                    "lrq",
+                    new Entry(FlexRound.LOW_RANK_KEYS, table -> FlexRound.read(table, true)),
+                    "the same with divisors of low rank (LRQ, NAACL 2025); trains on calibration")
+            .and(
+                    "lrquant",
+                    new Entry(LrQuant.KEYS.and(TestTimeAdaptation.TABLE), LrQuant::read),
+                    "as omniquant, with a loss that looks at directions too (LRQuant, ACL 2024); trains on calibration");
+
+    private static final Key<Entry> METHOD =
+            Key.choice("method", ENTRIES).says("the method; it decides the other keys");
+
+    /** The keys of an {@code [[approximation]]}. */
+    public static final Section SECTION = Section.choosing("approximation", METHOD, ENTRIES, Entry::keys);
 
     private Methods() {}
 
     /** Names and descriptions. */
     public static Map<String, String> descriptions() {
-        Map<String, String> descriptions = new LinkedHashMap<>();
-        ENTRIES.forEach((name, entry) -> descriptions.put(name, entry.description()));
-        return descriptions;
+        return ENTRIES.texts();
     }
 
     /** Reads one {@code [[approximation]]} table; its {@code method} key says which other keys it has. */
     public static Method read(ConfigTable table) {
-        return table.choice("method", ENTRIES).reader().apply(table);
+        return table.read(METHOD).reader().apply(table);
     }
 }

@@ -1,6 +1,8 @@
 package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 
 /**
  * OmniQuant: learned ranges of weights, and learned factors and shifts of channels. Source: OmniQuant (ICLR 2024).
@@ -9,10 +11,22 @@ import dev.ptq.config.ConfigTable;
  */
 record OmniQuant(Transformation transformation, Clipping clipping, Training training)
         implements LearnedMethod.OfRanges {
+    private static final Transformation.Defaults DEFAULTS =
+            new Transformation.Defaults(ScaleStart.Rule.BALANCED, Transformation.Shift.AUTO, 5e-3);
+
+    private static final Key<Boolean> TRANSFORMED = Key.flag("let")
+            .preset(true)
+            .says(
+                    "learnable equivalent transformation: whether channels are transformed. With `false` its other keys are"
+                            + " unknown");
+
+    /** The keys of a step. */
+    static final Keys KEYS =
+            Keys.of(TRANSFORMED).and(DEFAULTS.keys()).and(Clipping.KEYS).and(Training.EPOCH_KEYS);
+
     static OmniQuant read(ConfigTable table) {
-        Transformation transformation = table.flag("let", true)
-                ? Transformation.read(table, ScaleStart.Rule.BALANCED, "auto", 5e-3)
-                : Transformation.none();
+        Transformation transformation =
+                table.read(TRANSFORMED) ? Transformation.read(table, DEFAULTS) : Transformation.none();
         return new OmniQuant(
                 transformation, Clipping.read(table), Training.readEpochs(table, Training.Loss.SQUARED, 0));
     }

@@ -2,6 +2,7 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.Key;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
@@ -17,6 +18,12 @@ import java.util.List;
  * @param alpha exponent of {@link Rule#BALANCED}
  */
 record ScaleStart(Rule rule, double alpha) {
+    static final Key<Double> ALPHA = Key.decimal("alpha")
+            .from(0.0)
+            .to(1.0)
+            .preset(0.5)
+            .says("factors start at `max|x|^alpha / max|w|^(1-alpha)`");
+
     private static final float SMALLEST = 1e-5f;
 
     /** Of the derivation. */

@@ -4,6 +4,8 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
@@ -23,13 +25,15 @@ import java.util.Set;
  * @param mappings that are smoothed
  */
 record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implements Method {
+    private static final Key<List<SmoothingMapping.Kind>> MAPPINGS = MappingKeys.key(
+            List.of(SmoothingMapping.Kind.ATTENTION_IN, SmoothingMapping.Kind.MLP_IN),
+            EnumSet.complementOf(EnumSet.of(SmoothingMapping.Kind.QUERY_KEY)));
+
+    /** The keys of a step. */
+    static final Keys KEYS = Keys.of(ScaleStart.ALPHA, MAPPINGS);
+
     static SmoothQuant read(ConfigTable table) {
-        return new SmoothQuant(
-                table.decimal("alpha", 0.5, 0, 1),
-                MappingKeys.read(
-                        table,
-                        List.of(SmoothingMapping.Kind.ATTENTION_IN, SmoothingMapping.Kind.MLP_IN),
-                        EnumSet.complementOf(EnumSet.of(SmoothingMapping.Kind.QUERY_KEY))));
+        return new SmoothQuant(table.read(ScaleStart.ALPHA), MappingKeys.read(table, MAPPINGS));
     }
 
     @Override

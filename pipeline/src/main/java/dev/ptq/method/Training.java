@@ -1,6 +1,9 @@
 package dev.ptq.method;
 
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.data.Digests;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
@@ -10,9 +13,7 @@ import java.nio.file.NotDirectoryException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -70,12 +71,68 @@ public record Training(
      */
     public record Start(String path, String sha256) {}
 
+    /** The default of keys that other texts may have otherwise. */
+    static final String AS_THE_STEP = "as the step";
+
+    private static final Key<Integer> EPOCHS = Key.integer("epochs")
+            .from(0)
+            .to(1 << 20)
+            .preset(20)
+            .says(
+                    "passes over the samples. Where `batch_size` does not divide their number, an epoch leaves out the rest");
+
+    static final Key<Integer> BATCH_SIZE =
+            Key.integer("batch_size").from(1).to(1 << 16).preset(1).says("samples in a step of training");
+
+    private static final Key<Boolean> SHUFFLE =
+            Key.flag("shuffle").preset(false).says("whether each epoch takes the samples in a new order");
+
+    private static final Key<Boolean> AUGMENTED = Key.flag("augmented_loss")
+            .preset(false)
+            .says("adds the squared error to what the block in full precision makes of the quantized inputs");
+
+    private static final Key<Integer> ITERATIONS = Key.integer("iterations")
+            .from(0)
+            .to(1 << 24)
+            .preset(5000)
+            .says("steps of training, each with a batch drawn at random");
+
+    private static final Key<Integer> DRAWN_BATCH_SIZE = BATCH_SIZE.preset(2);
+
+    private static final Key<Boolean> ACTIVATIONS =
+            Key.flag("quantized_activations").preset(false).says("whether activations are rounded during training");
+
+    private static final Key<OnNonFinite> ON_NON_FINITE = Key.choice(
+                    "on_non_finite",
+                    Choices.of("stop", OnNonFinite.STOP, "the run ends")
+                            .and(
+                                    "keep_best",
+                                    OnNonFinite.KEEP_BEST,
+                                    "the training of that block ends, and the block has the best parameters so far"))
+            .preset(OnNonFinite.STOP)
+            .says("what a loss that is NaN or infinite leads to");
+
+    private static final Key<Optional<String>> PARAMETERS = Key.text("parameters")
+            .optional("")
+            .says("parameters of an earlier run to start from, `results/TAG/approximate/parameters`. With `epochs = 0`"
+                    + " (`iterations = 0`) its numbers come out again");
+
+    private static final Keys ALL = Keys.of(ON_NON_FINITE, PARAMETERS);
+
+    /** The keys of a method that counts epochs. */
+    static final Keys EPOCH_KEYS =
+            Keys.of(EPOCHS, BATCH_SIZE, SHUFFLE, AUGMENTED).and(ALL);
+
+    /** The keys of a method that counts iterations. */
+    static final Keys ITERATION_KEYS =
+            Keys.of(ITERATIONS, DRAWN_BATCH_SIZE, ACTIVATIONS).and(ALL);
+
     /** Reads the keys of a method that counts epochs. */
     static Training readEpochs(ConfigTable table, Loss loss, double cosineWeight) {
-        int epochs = table.integer("epochs", 20, 0, 1 << 20);
-        int batchSize = table.integer("batch_size", 1, 1, 1 << 16);
-        boolean shuffle = table.flag("shuffle", false);
-        boolean augmented = table.flag("augmented_loss", false);
+        int epochs = table.read(EPOCHS);
+        int batchSize = table.read(BATCH_SIZE);
+        boolean shuffle = table.read(SHUFFLE);
+        boolean augmented = table.read(AUGMENTED);
         return new Training(
                 epochs,
                 0,
@@ -86,28 +143,31 @@ public record Training(
                 cosineWeight,
                 augmented,
                 true,
-                onNonFinite(table),
+                table.read(ON_NON_FINITE),
                 start(table));
     }
 
     /** Reads the keys of a method that counts iterations. */
     static Training readIterations(ConfigTable table, Loss loss) {
-        int iterations = table.integer("iterations", 5000, 0, 1 << 24);
-        int batchSize = table.integer("batch_size", 2, 1, 1 << 16);
-        boolean activations = table.flag("quantized_activations", false);
+        int iterations = table.read(ITERATIONS);
+        int batchSize = table.read(DRAWN_BATCH_SIZE);
+        boolean activations = table.read(ACTIVATIONS);
         return new Training(
-                0, iterations, batchSize, true, true, loss, 0, false, activations, onNonFinite(table), start(table));
-    }
-
-    private static OnNonFinite onNonFinite(ConfigTable table) {
-        Map<String, OnNonFinite> choices = new LinkedHashMap<>();
-        choices.put("stop", OnNonFinite.STOP);
-        choices.put("keep_best", OnNonFinite.KEEP_BEST);
-        return table.choice("on_non_finite", choices, "stop");
+                0,
+                iterations,
+                batchSize,
+                true,
+                true,
+                loss,
+                0,
+                false,
+                activations,
+                table.read(ON_NON_FINITE),
+                start(table));
     }
 
     private static Optional<Start> start(ConfigTable table) {
-        Optional<String> given = table.optionalString("parameters");
+        Optional<String> given = table.read(PARAMETERS);
         if (given.isEmpty()) {
             return Optional.empty();
         }
@@ -119,11 +179,11 @@ public record Training(
             if (!files.isEmpty()) {
                 return Optional.of(new Start(given.get(), Digests.of(files)));
             }
-            table.problem("parameters", EXPECTED + "'" + folder + "', where there are none");
+            table.problem(PARAMETERS, EXPECTED + "'" + folder + "', where there are none");
         } catch (NoSuchFileException | NotDirectoryException e) {
-            table.problem("parameters", EXPECTED + "'" + folder + "', which is no folder");
+            table.problem(PARAMETERS, EXPECTED + "'" + folder + "', which is no folder");
         } catch (IOException e) {
-            table.problem("parameters", e.toString());
+            table.problem(PARAMETERS, e.toString());
         }
         return Optional.empty();
     }

@@ -3,16 +3,17 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.Linear;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import java.util.ArrayList;
 import java.util.EnumSet;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
@@ -66,39 +67,82 @@ record Transformation(
                 List.of(), new ScaleStart(ScaleStart.Rule.BALANCED, 0.5), Shift.NONE, QueryKey.EXACT, 0, 0);
     }
 
+    private static final Key<List<SmoothingMapping.Kind>> MAPPINGS =
+            MappingKeys.key(USUAL, EnumSet.allOf(SmoothingMapping.Kind.class));
+
+    private static final Key<QueryKey> QUERY_KEY = Key.choice(
+                    "q_k",
+                    Choices.of("exact", QueryKey.EXACT, "keeps the block's function")
+                            .and(
+                                    "free",
+                                    QueryKey.FREE,
+                                    "each channel by itself (in `affinequant` a full matrix per head) as in released code,"
+                                            + " which under rotary positions changes the function"))
+            .preset(QueryKey.EXACT)
+            .says("what is learned between queries and keys");
+
+    private static final Key<Double> FLOOR =
+            Key.decimal("scale_floor").from(1e-6).to(1.0).preset(1e-2).says("factors stay above it");
+
+    private static final Key<Shift> SHIFT = Key.choice(
+                    "shift",
+                    Choices.of(
+                                    "auto",
+                                    Shift.AUTO,
+                                    "from the middle of the range on OPT with rounded activations, no shift elsewhere")
+                            .and("none", Shift.NONE, "no shift")
+                            .and("zero", Shift.ZERO, "from zero")
+                            .and(
+                                    "mid_range",
+                                    Shift.MID_RANGE,
+                                    "from the middle of the range, where AffineQuant and LRQuant as published start on OPT"))
+            .says("whether channels are shifted too, and where the shifts start");
+
+    private static final Key<Double> RATE = Key.decimal("let_learning_rate")
+            .from(0.0)
+            .to(10.0)
+            .says(
+                    "learning rate of factors, shifts and matrices. It stays constant; the optimizer is Adam without decay");
+
+    private static final Key<Double> ADAPTED_RATE = RATE.presetIs(Training.AS_THE_STEP);
+
+    /** The keys of a step's table for other texts. */
+    static final Keys ADAPTED_KEYS = Keys.of(ADAPTED_RATE);
+
     /**
-     * Reads the keys of a method that learns one.
+     * What methods have in common that learn a transformation, and where they differ.
      *
      * @param rule of the factors at the start; its alpha is a key where it has one
+     * @param shift the default
+     * @param rate the default
      */
-    static Transformation read(ConfigTable table, ScaleStart.Rule rule, String shift, double rate) {
-        List<SmoothingMapping.Kind> mappings =
-                MappingKeys.read(table, USUAL, EnumSet.allOf(SmoothingMapping.Kind.class));
+    record Defaults(ScaleStart.Rule rule, Shift shift, double rate) {
+        /** The keys of a step. */
+        Keys keys() {
+            Keys alpha = rule == ScaleStart.Rule.BALANCED ? Keys.of(ScaleStart.ALPHA) : Keys.of();
+            return Keys.of(MAPPINGS).and(alpha).and(SHIFT.preset(shift), QUERY_KEY, FLOOR, RATE.preset(rate));
+        }
+    }
+
+    /** Reads the keys of a method that learns one. */
+    static Transformation read(ConfigTable table, Defaults defaults) {
+        ScaleStart.Rule rule = defaults.rule();
+        List<SmoothingMapping.Kind> mappings = MappingKeys.read(table, MAPPINGS);
         if (mappings.isEmpty()) {
             return none();
         }
         boolean fromStatistics = mappings.stream().anyMatch(kind -> kind != SmoothingMapping.Kind.QUERY_KEY);
-        double alpha = fromStatistics && rule == ScaleStart.Rule.BALANCED ? table.decimal("alpha", 0.5, 0, 1) : 0;
-        Map<String, Shift> shifts = new LinkedHashMap<>();
-        shifts.put("auto", Shift.AUTO);
-        shifts.put("none", Shift.NONE);
-        shifts.put("zero", Shift.ZERO);
-        shifts.put("mid_range", Shift.MID_RANGE);
-        Map<String, QueryKey> queryKeys = new LinkedHashMap<>();
-        queryKeys.put("exact", QueryKey.EXACT);
-        queryKeys.put("free", QueryKey.FREE);
+        double alpha = fromStatistics && rule == ScaleStart.Rule.BALANCED ? table.read(ScaleStart.ALPHA) : 0;
         // a key that would do nothing is not read, and so refused
         return new Transformation(
                 mappings,
                 new ScaleStart(rule, alpha),
                 mappings.stream().anyMatch(Transformation::takesShift)
-                        ? table.choice("shift", shifts, shift)
+                        ? table.read(SHIFT.preset(defaults.shift()))
                         : Shift.NONE,
-                mappings.contains(SmoothingMapping.Kind.QUERY_KEY)
-                        ? table.choice("q_k", queryKeys, "exact")
-                        : QueryKey.EXACT,
-                table.decimal("scale_floor", 1e-2, 1e-6, 1),
-                table.decimal("let_learning_rate", rate, 0, 10));
+                mappings.contains(SmoothingMapping.Kind.QUERY_KEY) ? table.read(QUERY_KEY) : QueryKey.EXACT,
+                table.read(FLOOR),
+                table.read(RATE.preset(defaults.rate())));
     }
 
     private static boolean takesShift(SmoothingMapping.Kind kind) {
@@ -107,8 +151,7 @@ record Transformation(
 
     /** The same with the rate that a table may have. */
     Transformation adapted(ConfigTable table) {
-        return new Transformation(
-                mappings, start, shift, queryKey, floor, table.decimal("let_learning_rate", rate, 0, 10));
+        return new Transformation(mappings, start, shift, queryKey, floor, table.read(ADAPTED_RATE, rate));
     }
 
     Set<Statistic> statistics() {

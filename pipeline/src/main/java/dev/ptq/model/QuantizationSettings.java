@@ -1,6 +1,8 @@
 package dev.ptq.model;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NoFormat;
@@ -31,6 +33,79 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
             Optional<NumberFormat> bias,
             Optional<NumberFormat> output) {}
 
+    private static final String FLOAT = "float32";
+
+    private static final Key<ConfigTable> WEIGHT =
+            Key.table("weight", Formats.SECTION).says("format of the weights of linears");
+
+    private static final Key<ConfigTable> ACTIVATION =
+            Key.table("activation", Formats.SECTION).says("format of the inputs of linears");
+
+    private static final Key<ConfigTable> BIAS =
+            Key.table("bias", Formats.SECTION).says("format of the biases of linears");
+
+    private static final Key<ConfigTable> OUTPUT = Key.table("output", Formats.SECTION)
+            .says(
+                    "format of the outputs of linears, bias and low-rank path included, before anything else happens to them:"
+                            + " here `\"token\"` is all heads of a token's query, key or value, before rotation. Mostly given in an"
+                            + " override");
+
+    private static final Key<Optional<ConfigTable>> LEFT = Key.table("left", Formats.SECTION)
+            .optional(FLOAT)
+            .says("short for `query` and `probability`, the left operands of the two products; their own keys win");
+
+    private static final Key<Optional<ConfigTable>> RIGHT = Key.table("right", Formats.SECTION)
+            .optional(FLOAT)
+            .says("short for `key` and `value`, the right operands; their own keys win");
+
+    private static final Key<Optional<ConfigTable>> QUERY = Key.table("query", Formats.SECTION)
+            .optional("as `left`")
+            .says("format of queries, each head by itself, after rotation (OPT: after scaling)");
+
+    private static final Key<Optional<ConfigTable>> KEY = Key.table("key", Formats.SECTION)
+            .optional("as `right`")
+            .says("format of keys, each head by itself and transposed, after rotation");
+
+    private static final Key<Optional<ConfigTable>> VALUE =
+            Key.table("value", Formats.SECTION).optional("as `right`").says("format of values, each head by itself");
+
+    private static final Key<Optional<ConfigTable>> PROBABILITY = Key.table("probability", Formats.SECTION)
+            .optional("as `left`")
+            .says("format of the attention probabilities, after the softmax");
+
+    private static final Key<Optional<ConfigTable>> ATTENTION = Key.table(
+                    "attention", Section.of("quantization.attention", QUERY, KEY, VALUE, PROBABILITY, LEFT, RIGHT))
+            .optional(FLOAT)
+            .says("formats of the operands of the attention products");
+
+    private static final Key<String> PATTERN =
+            Key.text("pattern").says("regular expression that matches the whole name of a weight");
+
+    private static final Key<List<ConfigTable>> OVERRIDE = Key.tables(
+                    "override",
+                    Section.of(
+                            "quantization.override",
+                            PATTERN,
+                            overriding(WEIGHT),
+                            overriding(ACTIVATION),
+                            overriding(BIAS),
+                            overriding(OUTPUT)))
+            .says("other formats for the linears whose weight has a name that matches; later entries win");
+
+    private static final Key<Optional<ConfigTable>> EVERY_WEIGHT = WEIGHT.optional(FLOAT);
+    private static final Key<Optional<ConfigTable>> EVERY_ACTIVATION = ACTIVATION.optional(FLOAT);
+    private static final Key<Optional<ConfigTable>> EVERY_BIAS =
+            BIAS.optional("as `activation` if that is `mxint`, else float32");
+    private static final Key<Optional<ConfigTable>> EVERY_OUTPUT = OUTPUT.optional(FLOAT);
+
+    /** The keys of {@code [quantization]}. */
+    public static final Section SECTION =
+            Section.of("quantization", EVERY_WEIGHT, EVERY_ACTIVATION, EVERY_BIAS, EVERY_OUTPUT, ATTENTION, OVERRIDE);
+
+    private static Key<Optional<ConfigTable>> overriding(Key<ConfigTable> format) {
+        return format.optional("as without the override");
+    }
+
     public QuantizationSettings {
         overrides = List.copyOf(overrides);
     }
@@ -43,15 +118,16 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     /** Reads {@code [quantization]}. */
     public static QuantizationSettings read(ConfigTable table) {
         NumberFormat none = new NoFormat();
-        NumberFormat weight = format(table, "weight", Formats.Use.WEIGHT).orElse(none);
-        NumberFormat activation = format(table, "activation", Formats.Use.INPUT).orElse(none);
-        NumberFormat bias = format(table, "bias", Formats.Use.BIAS).orElseGet(() -> biasBeside(activation));
-        NumberFormat output = format(table, "output", Formats.Use.ACTIVATION).orElse(none);
-        AttentionFormats attention = table.table("attention")
-                .map(QuantizationSettings::readAttention)
-                .orElseGet(AttentionFormats::none);
+        NumberFormat weight = format(table, EVERY_WEIGHT, Formats.Use.WEIGHT).orElse(none);
+        NumberFormat activation =
+                format(table, EVERY_ACTIVATION, Formats.Use.INPUT).orElse(none);
+        NumberFormat bias = format(table, EVERY_BIAS, Formats.Use.BIAS).orElseGet(() -> biasBeside(activation));
+        NumberFormat output =
+                format(table, EVERY_OUTPUT, Formats.Use.ACTIVATION).orElse(none);
+        AttentionFormats attention =
+                table.read(ATTENTION).map(QuantizationSettings::readAttention).orElseGet(AttentionFormats::none);
         List<FormatOverride> overrides = new ArrayList<>();
-        for (ConfigTable override : table.tables("override")) {
+        for (ConfigTable override : table.read(OVERRIDE)) {
             overrides.add(readOverride(override));
         }
         return new QuantizationSettings(new LinearFormats(weight, activation, bias, output), attention, overrides);
@@ -59,33 +135,33 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     /** An operand of its own goes before the side of the products that it is on. */
     private static AttentionFormats readAttention(ConfigTable table) {
-        NumberFormat left = format(table, "left", Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
-        NumberFormat right = format(table, "right", Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
+        NumberFormat left = format(table, LEFT, Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
+        NumberFormat right = format(table, RIGHT, Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
         return new AttentionFormats(
-                format(table, "query", Formats.Use.ACTIVATION).orElse(left),
-                format(table, "key", Formats.Use.ACTIVATION).orElse(right),
-                format(table, "value", Formats.Use.ACTIVATION).orElse(right),
-                format(table, "probability", Formats.Use.ACTIVATION).orElse(left));
+                format(table, QUERY, Formats.Use.ACTIVATION).orElse(left),
+                format(table, KEY, Formats.Use.ACTIVATION).orElse(right),
+                format(table, VALUE, Formats.Use.ACTIVATION).orElse(right),
+                format(table, PROBABILITY, Formats.Use.ACTIVATION).orElse(left));
     }
 
-    private static Optional<NumberFormat> format(ConfigTable table, String key, Formats.Use use) {
-        return table.table(key).map(t -> Formats.read(t, use));
+    private static Optional<NumberFormat> format(ConfigTable table, Key<Optional<ConfigTable>> key, Formats.Use use) {
+        return table.read(key).map(t -> Formats.read(t, use));
     }
 
     private static FormatOverride readOverride(ConfigTable table) {
-        String pattern = table.string("pattern");
+        String pattern = table.read(PATTERN);
         try {
             Pattern.compile(pattern);
         } catch (PatternSyntaxException e) {
-            table.problem("pattern", "expected a regular expression, got '" + pattern + "': " + e.getDescription());
+            table.problem(PATTERN, "expected a regular expression, got '" + pattern + "': " + e.getDescription());
             pattern = "";
         }
         FormatOverride override = new FormatOverride(
                 pattern,
-                format(table, "weight", Formats.Use.WEIGHT),
-                format(table, "activation", Formats.Use.INPUT),
-                format(table, "bias", Formats.Use.BIAS),
-                format(table, "output", Formats.Use.ACTIVATION));
+                format(table, overriding(WEIGHT), Formats.Use.WEIGHT),
+                format(table, overriding(ACTIVATION), Formats.Use.INPUT),
+                format(table, overriding(BIAS), Formats.Use.BIAS),
+                format(table, overriding(OUTPUT), Formats.Use.ACTIVATION));
         if (override.weight().isEmpty()
                 && override.activation().isEmpty()
                 && override.bias().isEmpty()
@@ -102,14 +178,14 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     /** Reports to {@code table} the overrides that match none of these linears. */
     public void check(List<LinearSpec> linears, ConfigTable table) {
-        List<ConfigTable> tables = table.tables("override");
+        List<ConfigTable> tables = table.read(OVERRIDE);
         for (int i = 0; i < overrides.size(); i++) {
             String pattern = overrides.get(i).pattern();
             if (!pattern.isEmpty()
                     && linears.stream().noneMatch(linear -> linear.weightName().matches(pattern))) {
                 tables.get(i)
                         .problem(
-                                "pattern",
+                                PATTERN,
                                 "'" + pattern + "' matches no weight; there are such as "
                                         + linears.get(0).weightName());
             }

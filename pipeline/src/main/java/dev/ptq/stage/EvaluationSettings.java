@@ -2,7 +2,10 @@ package dev.ptq.stage;
 
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.Variant;
+import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.TasksSettings;
 import java.util.ArrayList;
@@ -10,7 +13,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.stream.Collectors;
 
 /**
  * What is measured, {@code [evaluation]}.
@@ -19,7 +21,26 @@ import java.util.stream.Collectors;
  */
 public record EvaluationSettings(
         List<Variant> baselines, List<PerplexitySettings> perplexities, Optional<TasksSettings> tasks) {
-    private static final List<Variant> BASELINES = List.of(Variant.FULL_PRECISION, Variant.ROUND_TO_NEAREST);
+    private static final Key<List<Variant>> BASELINES = Key.choices(
+                    "baselines",
+                    Choices.of(Variant.FULL_PRECISION.label(), Variant.FULL_PRECISION, "the model as it is")
+                            .and(
+                                    Variant.ROUND_TO_NEAREST.label(),
+                                    Variant.ROUND_TO_NEAREST,
+                                    "the number formats without any approximation step"))
+            .preset(List.of(Variant.FULL_PRECISION, Variant.ROUND_TO_NEAREST))
+            .says("variants that are measured too and shown beside the result, with the share of the loss recovered");
+
+    /** {@code [evaluation.tasks]}. */
+    public static final Key<Optional<ConfigTable>> TASKS =
+            Key.table("tasks", TasksSettings.SECTION).optional("none").says("questions that are scored");
+
+    /** {@code [[evaluation.perplexity]]}. */
+    public static final Key<List<ConfigTable>> PERPLEXITY =
+            Key.tables("perplexity", PerplexitySettings.SECTION).says("texts whose perplexity is measured");
+
+    /** The keys of {@code [evaluation]}. */
+    static final Section SECTION = Section.of("evaluation", BASELINES, PERPLEXITY, TASKS);
 
     /** Nothing is measured. */
     static EvaluationSettings none() {
@@ -33,14 +54,11 @@ public record EvaluationSettings(
 
     /** Reads {@code [evaluation]}. */
     static EvaluationSettings read(ConfigTable table) {
-        List<Variant> baselines = table.choices(
-                "baselines",
-                BASELINES.stream().collect(Collectors.toMap(Variant::label, variant -> variant)),
-                BASELINES.stream().map(Variant::label).toList());
-        Optional<TasksSettings> tasks = table.table("tasks").map(TasksSettings::read);
+        List<Variant> baselines = table.read(BASELINES);
+        Optional<TasksSettings> tasks = table.read(TASKS).map(TasksSettings::read);
         List<PerplexitySettings> perplexities = new ArrayList<>();
         Set<String> names = new HashSet<>();
-        for (ConfigTable perplexity : table.tables("perplexity")) {
+        for (ConfigTable perplexity : table.read(PERPLEXITY)) {
             PerplexitySettings settings = PerplexitySettings.read(perplexity);
             if (!names.add(settings.name())) {
                 perplexity.problem(

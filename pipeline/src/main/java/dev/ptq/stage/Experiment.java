@@ -71,7 +71,7 @@ public record Experiment(
      * @throws dev.ptq.config.ConfigException with all problems, if there are any
      */
     public static Experiment read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
-        return new ExperimentFile(ConfigTable.read(file, overrides, assignments)).read();
+        return new ExperimentFile(ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION)).read();
     }
 
     /** What calibration must collect. */

@@ -16,9 +16,7 @@ import dev.ptq.weights.Checkpoint;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 
@@ -45,22 +43,23 @@ final class ExperimentFile {
 
     ExperimentFile(ConfigTable root) throws IOException {
         this.root = root;
-        seed = root.longInteger("seed", 0, 0, Long.MAX_VALUE);
-        modelTable = root.requiredTable("model");
-        modelName = modelTable.string("path");
+        seed = root.read(ExperimentKeys.SEED);
+        modelTable = root.read(ExperimentKeys.MODEL);
+        modelName = modelTable.read(ExperimentKeys.PATH);
         folder = modelName.isEmpty() ? Optional.empty() : folder(modelTable, modelName);
-        memory = memory(modelTable);
+        memory = modelTable.read(ExperimentKeys.MEMORY);
         shape = folder.flatMap(found -> shape(modelTable, found.path()));
-        calibration = root.table("calibration").map(CalibrationSettings::read);
-        stepTables = root.tables("approximation");
+        calibration = root.read(ExperimentKeys.CALIBRATION).map(CalibrationSettings::read);
+        stepTables = root.read(ExperimentKeys.APPROXIMATION);
         steps = new Composition(stepTables.stream().map(Methods::read).toList());
         adaptation = steps.adaptation(stepTables);
-        quantizationTable = root.table("quantization");
+        quantizationTable = root.read(ExperimentKeys.QUANTIZATION);
         quantization = quantizationTable.map(QuantizationSettings::read).orElseGet(QuantizationSettings::none);
-        Optional<ConfigTable> evaluationTable = root.table("evaluation");
+        Optional<ConfigTable> evaluationTable = root.read(ExperimentKeys.EVALUATION);
         evaluation = evaluationTable.map(EvaluationSettings::read).orElseGet(EvaluationSettings::none);
-        perplexityTables =
-                evaluationTable.map(table -> table.tables("perplexity")).orElse(List.of());
+        perplexityTables = evaluationTable
+                .map(table -> table.read(EvaluationSettings.PERPLEXITY))
+                .orElse(List.of());
     }
 
     /**
@@ -123,7 +122,7 @@ final class ExperimentFile {
         steps.checkModel(model, LanguageModel.linears(model), quantization, stepTables);
         steps.check(stepTables);
         quantizationTable.ifPresent(table -> quantization.check(LanguageModel.linears(model), table));
-        calibration.ifPresent(settings -> root.table("calibration")
+        calibration.ifPresent(settings -> root.read(ExperimentKeys.CALIBRATION)
                 .ifPresent(table ->
                         checkLength(table, settings.seqLen(), model.positions().count())));
         for (int i = 0; i < evaluation.perplexities().size(); i++) {
@@ -140,19 +139,11 @@ final class ExperimentFile {
         }
     }
 
-    private static Experiment.Memory memory(ConfigTable table) {
-        Map<String, Experiment.Memory> memories = new LinkedHashMap<>();
-        memories.put("auto", Experiment.Memory.AUTO);
-        memories.put("resident", Experiment.Memory.RESIDENT);
-        memories.put("streamed", Experiment.Memory.STREAMED);
-        return table.choice("memory", memories, "auto");
-    }
-
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
             return Optional.of(ModelFolder.resolve(path));
         } catch (ConfigException e) {
-            table.problem("path", String.valueOf(e.getMessage()));
+            table.problem(ExperimentKeys.PATH, String.valueOf(e.getMessage()));
             return Optional.empty();
         }
     }
@@ -164,7 +155,7 @@ final class ExperimentFile {
             Tokenizer.require(folder);
             Checkpoint.files(folder);
         } catch (IOException e) {
-            table.problem("path", String.valueOf(e.getMessage()));
+            table.problem(ExperimentKeys.PATH, String.valueOf(e.getMessage()));
         }
         return shape;
     }

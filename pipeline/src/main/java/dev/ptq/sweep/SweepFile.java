@@ -2,6 +2,8 @@ package dev.ptq.sweep;
 
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
 import dev.ptq.config.Spelling;
 import dev.ptq.config.TomlWriter;
 import java.io.IOException;
@@ -23,6 +25,42 @@ import java.util.Set;
 final class SweepFile {
     private static final int MOST_POINTS = 10_000;
     private static final String TWICE = "is there already, written in another way";
+
+    private static final Key<Object> VALUE =
+            Key.value("KEY", "any but dates and times").says("the value that it gives to the dotted key of a config");
+
+    private static final Key<List<Object>> LIST =
+            Key.values("KEY").says("the values that it gives to the dotted key of a config, one after the other");
+
+    private static final Key<Optional<ConfigTable>> AXES = Key.table("axes", Section.ofNames("axes", LIST))
+            .optional("none")
+            .says("each key has a list of values. Every value of every axis is combined with all of the others");
+
+    private static final Key<List<ConfigTable>> ZIP = Key.tables("zip", Section.ofNames("zip", LIST))
+            .says("lists of equal length that are walked together: one axis of several keys");
+
+    private static final Section VALUES = Section.ofNames("values", VALUE);
+
+    private static final Key<List<ConfigTable>> EXCLUDE = Key.tables("exclude", VALUES)
+            .says("keys of axes with a value each. A point of the axes that has all of them is left out");
+
+    private static final Key<List<ConfigTable>> INCLUDE = Key.tables("include", VALUES)
+            .says(
+                    "keys with a value each, as in a GitHub Actions matrix. Points of the axes (less the excluded) that have"
+                            + " the values it gives for keys of axes get its other keys, all points if it has no key of an axis; of"
+                            + " two includes the later one wins. If no point has these values, it is a point of its own, and must"
+                            + " then have a value for every axis that has more than one");
+
+    private static final Key<ConfigTable> POINT = Key.table("NAME", VALUES).says("what this point changes");
+
+    private static final Key<Optional<ConfigTable>> POINTS = Key.table("points", Section.ofNames("points", POINT))
+            .optional("none")
+            .says(
+                    "`[points.NAME]` is a point of that name, which has nothing to do with the axes; an empty table is the"
+                            + " base config as it is");
+
+    /** The keys of a sweep file. */
+    static final Section SECTION = Section.of("sweep", AXES, ZIP, EXCLUDE, INCLUDE, POINTS);
 
     private final ConfigTable root;
     private final List<SweepAxis> axes = new ArrayList<>();
@@ -66,15 +104,15 @@ final class SweepFile {
      * @throws dev.ptq.config.ConfigException with all problems, if there are any
      */
     static List<Point> read(Path file) throws IOException {
-        ConfigTable root = ConfigTable.read(file, List.of());
+        ConfigTable root = ConfigTable.read(file, List.of(), SECTION);
         List<Point> points = new SweepFile(root).points();
         root.finish();
         return points;
     }
 
     private List<Point> points() {
-        root.table("axes").ifPresent(this::readAxes);
-        root.tables("zip").forEach(this::readZip);
+        root.read(AXES).ifPresent(this::readAxes);
+        root.read(ZIP).forEach(this::readZip);
         List<Draft> drafts = exclude(product());
         drafts.addAll(include(drafts));
         List<String> names = PointNames.of(drafts.stream().map(Draft::parts).toList());
@@ -86,7 +124,7 @@ final class SweepFile {
             }
             points.add(point(names.get(i), drafts.get(i).values()));
         }
-        root.table("points").ifPresent(table -> points.addAll(namedPoints(table, taken)));
+        root.read(POINTS).ifPresent(table -> points.addAll(namedPoints(table, taken)));
         if (points.size() > MOST_POINTS) {
             root.problem("makes " + points.size() + " points, expected at most " + MOST_POINTS);
         }
@@ -101,7 +139,7 @@ final class SweepFile {
             table.problem("expected at least one key with a list of values");
         }
         for (String written : table.keys()) {
-            List<Object> list = table.values(written);
+            List<Object> list = table.read(LIST.named(written));
             List<Map<String, Value>> rows = new ArrayList<>();
             for (Value value : values(table, written, list)) {
                 rows.add(Map.of(value.key(), value));
@@ -113,7 +151,7 @@ final class SweepFile {
     private void readZip(ConfigTable table) {
         List<List<Value>> lists = new ArrayList<>();
         for (String written : table.keys()) {
-            lists.add(values(table, written, table.values(written)));
+            lists.add(values(table, written, table.read(LIST.named(written))));
         }
         if (lists.isEmpty()) {
             table.problem("expected at least one key with a list of values");
@@ -194,7 +232,7 @@ final class SweepFile {
     /** Leaves out what an {@code [[exclude]]} matches. */
     private List<Draft> exclude(List<Draft> product) {
         List<Draft> left = new ArrayList<>(product);
-        for (ConfigTable table : root.tables("exclude")) {
+        for (ConfigTable table : root.read(EXCLUDE)) {
             Map<String, Value> given = values(table);
             if (given.isEmpty()) {
                 table.problem("expected at least one key");
@@ -233,7 +271,7 @@ final class SweepFile {
     /** Adds keys to the points that an {@code [[include]]} matches; one that matches none is a point, returned. */
     private List<Draft> include(List<Draft> drafts) {
         List<Draft> more = new ArrayList<>();
-        for (ConfigTable table : root.tables("include")) {
+        for (ConfigTable table : root.read(INCLUDE)) {
             Map<String, Value> given = values(table);
             Map<String, Value> conditions = new LinkedHashMap<>(given);
             conditions.keySet().retainAll(axisOf.keySet());
@@ -286,7 +324,7 @@ final class SweepFile {
     private List<Point> namedPoints(ConfigTable table, Set<String> taken) {
         List<Point> points = new ArrayList<>();
         for (String name : table.keys()) {
-            Map<String, Value> values = values(table.requiredTable(name));
+            Map<String, Value> values = values(table.read(POINT.named(name)));
             PointNames.problem(name).ifPresent(problem -> table.problem(name, problem));
             if (!taken.add(name.toLowerCase(Locale.ROOT))) {
                 table.problem(name, "there is a point of that name already");
@@ -311,7 +349,7 @@ final class SweepFile {
     private static Map<String, Value> values(ConfigTable table) {
         Map<String, Value> values = new LinkedHashMap<>();
         for (String written : table.keys()) {
-            Object value = table.value(written);
+            Object value = table.read(VALUE.named(written));
             for (Value each : values(table, written, List.of(value))) {
                 if (each.assignment().path().size() == 1 && value instanceof Map<?, ?> map && !map.isEmpty()) {
                     each.problem("expected a value, got a table; a dotted key stands in quotes here");

@@ -107,7 +107,13 @@ class CommandsTest {
                 .startsWith("reference ");
         Outcome wrong = tiny.execute("list", "method");
         assertThat(wrong.code()).isEqualTo(2);
-        assertThat(wrong.err()).contains("methods, formats, models, datasets, tasks");
+        assertThat(wrong.err()).contains("methods, formats, models, datasets, tasks, keys");
+        assertThat(tiny.execute("list", "keys").out().lines())
+                .contains(
+                        "calibration",
+                        "  seq_len                tokens in a chunk (a whole number from 2 to 1048576; default: `2048`)",
+                        "  rank                   rank of the divisors (a whole number from 1 to 65536; default: by"
+                                + " `rank_ratio`; of lrq)");
         assertThat(tiny.execute("list", "tasks").out().lines().map(line -> line.split(" +", -1)[0]))
                 .containsExactlyElementsOf(Tasks.descriptions().keySet())
                 .contains("arc_easy", "mmlu");

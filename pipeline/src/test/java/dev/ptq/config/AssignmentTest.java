@@ -1,5 +1,9 @@
 package dev.ptq.config;
 
+import static dev.ptq.config.DeclaredKeys.integer;
+import static dev.ptq.config.DeclaredKeys.readAll;
+import static dev.ptq.config.DeclaredKeys.table;
+import static dev.ptq.config.DeclaredKeys.values;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
@@ -39,21 +43,24 @@ class AssignmentTest {
     @Test
     void changesAConfigAfterTheOverrides(@TempDir Path folder) throws IOException {
         Path file = Files.writeString(folder.resolve("base.toml"), "seed = 1\n\n\n\nbits = 3");
+        Key<?>[] keys = {integer("seed", 0, 9), integer("bits", 0, 9), table("a", values("b"))};
         ConfigTable config = ConfigTable.read(
-                file, List.of("seed=2", "bits=4"), List.of(set(List.of("x", -1.5), "a", "b"), set(5L, "seed")));
+                file,
+                List.of("seed=2", "bits=4"),
+                List.of(set(List.of("x", -1.5), "a", "b"), set(5L, "seed")),
+                Section.of("file", keys));
 
-        assertThat(config.integer("seed", 0, 9)).isEqualTo(5);
-        assertThat(config.integer("bits", 0, 9)).isEqualTo(4);
-        assertThat(config.requiredTable("a").values("b")).containsExactly("x", -1.5);
+        assertThat(readAll(config, keys)).containsExactly(5, 4, List.of("x", -1.5));
         config.finish();
     }
 
     @Test
     void itsProblemsAreWhereItIsWritten(@TempDir Path folder) throws IOException {
         Path file = Files.writeString(folder.resolve("base.toml"), "seed = 1\n\n\n\nbits = 99");
-        ConfigTable config = ConfigTable.read(file, List.of("x=1"), List.of(set(50L, "seed"), set(1L, "bits", "y")));
-        config.integer("seed", 0, 9);
-        config.integer("bits", 0, 9);
+        Key<?>[] keys = {integer("seed", 0, 9), integer("bits", 0, 9)};
+        ConfigTable config = ConfigTable.read(
+                file, List.of("x=1"), List.of(set(50L, "seed"), set(1L, "bits", "y")), Section.of("file", keys));
+        assertThat(readAll(config, keys)).containsExactly(0, 0);
 
         assertThatThrownBy(config::finish)
                 .hasMessage(file + ":5:1: bits: expected a whole number from 0 to 9, got 99\n"

@@ -57,10 +57,10 @@ class FlatConfigTest {
                         "evaluation.perplexity.news.name=news",
                         "evaluation.perplexity.news.dataset=t.txt");
         assertThat(config.values()).containsEntry("seed", 3L).containsEntry("quantization.weight.damping", 0.5);
-        ConfigTable overridden = ConfigTable.parse(
-                "approximation = [{ method = \"l2qer\" }]", "", List.of("approximation.l2qer.rank=2"));
-        assertThat(overridden.tables("approximation").get(0).integer("rank", 0, 9))
-                .isEqualTo(2);
+        Key<List<ConfigTable>> steps = DeclaredKeys.tables("approximation", DeclaredKeys.integer("rank", 0, 9));
+        ConfigTable overridden = DeclaredKeys.parse(
+                "approximation = [{ method = \"l2qer\" }]", List.of("approximation.l2qer.rank=2"), steps);
+        assertThat(DeclaredKeys.readAll(overridden, steps)).containsExactly(2);
     }
 
     @Test

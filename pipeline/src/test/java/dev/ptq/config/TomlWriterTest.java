@@ -1,5 +1,14 @@
 package dev.ptq.config;
 
+import static dev.ptq.config.DeclaredKeys.decimal;
+import static dev.ptq.config.DeclaredKeys.format;
+import static dev.ptq.config.DeclaredKeys.integer;
+import static dev.ptq.config.DeclaredKeys.integers;
+import static dev.ptq.config.DeclaredKeys.readAll;
+import static dev.ptq.config.DeclaredKeys.strings;
+import static dev.ptq.config.DeclaredKeys.table;
+import static dev.ptq.config.DeclaredKeys.tables;
+import static dev.ptq.config.DeclaredKeys.text;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
@@ -207,20 +216,22 @@ class TomlWriterTest {
 
     /** Reads a part of an experiment with some defaults. */
     private static Map<String, Object> resolved(String toml) {
-        ConfigTable config = ConfigTable.parse(toml, "w4.toml", List.of());
-        config.integer("seed", 1, 0, 9);
-        config.requiredTable("model").string("path");
-        for (ConfigTable step : config.tables("approximation")) {
-            step.string("method");
-            step.decimal("damping", 1e-9, 0, 1);
-            ConfigTable factor = step.requiredTable("factor");
-            factor.choice("format", Map.of("mxint", 1));
-            factor.integers("block_size");
-        }
-        ConfigTable evaluation = config.requiredTable("evaluation");
-        evaluation.strings("baselines");
-        evaluation.requiredTable("tasks").integer("limit", 100, 1, Integer.MAX_VALUE);
-        config.requiredTable("quantization").requiredTable("weight").string("granularity", "group");
+        Key<?>[] keys = {
+            integer("seed", 0, 9).preset(1),
+            table("model", text("path")),
+            tables(
+                    "approximation",
+                    text("method"),
+                    decimal("damping", 0, 1).preset(1e-9),
+                    table("factor", format("format"), integers("block_size"))),
+            table(
+                    "evaluation",
+                    strings("baselines"),
+                    table("tasks", integer("limit", 1, 1000).preset(100))),
+            table("quantization", table("weight", text("granularity").preset("group")))
+        };
+        ConfigTable config = DeclaredKeys.parse(toml, List.of(), keys);
+        assertThat(readAll(config, keys)).isNotEmpty();
         return config.resolved();
     }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatExceptionOfType;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Section;
 import java.io.IOException;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -55,7 +56,7 @@ class CorpusTextTest {
     }
 
     private static Text read(String toml, Split defaultSplit) {
-        ConfigTable table = ConfigTable.parse(toml, "x", List.of());
+        ConfigTable table = ConfigTable.parse(toml, "x", List.of(), Section.of("text", Text.keys(defaultSplit)));
         Text text = Text.read(table, defaultSplit);
         table.finish();
         return text;

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatIOException;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Section;
 import dev.ptq.data.TextFile.Layout;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -142,7 +143,7 @@ class TextFileTest {
     }
 
     private static Text read(String toml) {
-        ConfigTable table = ConfigTable.parse(toml, "x", List.of());
+        ConfigTable table = ConfigTable.parse(toml, "x", List.of(), Section.of("text", Text.keys(Split.TEST)));
         Text text = Text.read(table, Split.TEST);
         table.finish();
         return text;

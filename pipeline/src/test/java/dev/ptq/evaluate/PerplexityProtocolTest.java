@@ -192,7 +192,7 @@ class PerplexityProtocolTest {
     }
 
     private static PerplexitySettings read(String toml) {
-        ConfigTable table = ConfigTable.parse(toml, "x", List.of());
+        ConfigTable table = ConfigTable.parse(toml, "x", List.of(), PerplexitySettings.SECTION);
         PerplexitySettings settings = PerplexitySettings.read(table);
         table.finish();
         return settings;

@@ -10,7 +10,6 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
 import dev.ptq.config.ConfigException;
-import dev.ptq.config.ConfigTable;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
@@ -44,10 +43,8 @@ class NumberFormatTest {
         formats.add(new StaticFormat(blockFloat(8, -1, -1), Optional.empty()));
         for (NumberFormat format : formats) {
             boolean weight = !Formats.written(format).contains("'token'") && !(format instanceof StaticFormat);
-            ConfigTable root = ConfigTable.parse("format = " + Formats.written(format), "test", List.of());
             NumberFormat read =
-                    Formats.read(root.requiredTable("format"), weight ? Formats.Use.WEIGHT : Formats.Use.INPUT);
-            root.finish();
+                    Formats.parse(Formats.written(format), "test", weight ? Formats.Use.WEIGHT : Formats.Use.INPUT);
             assertThat(read).isEqualTo(format);
             assertThat(Formats.parse(Formats.written(format), "test")).isEqualTo(format);
         }
@@ -130,9 +127,9 @@ class NumberFormatTest {
     }
 
     private static void assertProblem(String table, Formats.Use use, String expected) {
-        ConfigTable root = ConfigTable.parse("format = " + table, "test", List.of());
-        assertThat(Formats.read(root.requiredTable("format"), use)).isNotNull();
-        assertThatThrownBy(root::finish).isInstanceOf(ConfigException.class).hasMessageContaining(expected);
+        assertThatThrownBy(() -> Formats.parse(table, "test", use))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining(expected);
     }
 
     @AfterEach

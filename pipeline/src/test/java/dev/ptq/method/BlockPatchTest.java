@@ -67,7 +67,7 @@ class BlockPatchTest {
     }
 
     private static NumberFormat format(String keys) {
-        ConfigTable table = ConfigTable.parse(keys.replace('\'', '"'), "test", List.of());
+        ConfigTable table = ConfigTable.parse(keys.replace('\'', '"'), "test", List.of(), Formats.SECTION);
         return Formats.read(table, Formats.Use.WEIGHT);
     }
 

@@ -121,7 +121,8 @@ class LearnedMethodsTest {
                     block,
                     samples.full(),
                     WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX, Statistic.MID_RANGE)));
-            ConfigTable table = ConfigTable.parse(formats.replace('\'', '"'), "test", List.of());
+            ConfigTable table =
+                    ConfigTable.parse(formats.replace('\'', '"'), "test", List.of(), QuantizationSettings.SECTION);
             quantization = QuantizationSettings.read(table);
             table.finish();
         }
@@ -166,7 +167,7 @@ class LearnedMethodsTest {
     }
 
     private static Method method(String step) {
-        ConfigTable table = ConfigTable.parse(step.replace('\'', '"'), "test", List.of());
+        ConfigTable table = ConfigTable.parse(step.replace('\'', '"'), "test", List.of(), Methods.SECTION);
         Method method = Methods.read(table);
         table.finish();
         return method;
@@ -490,7 +491,7 @@ class LearnedMethodsTest {
         SyntheticModel.llama().layers(5).write(folder);
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockSamples samples = new BlockSamples(model, tokens(), 2)) {
-            ConfigTable table = ConfigTable.parse(W4A4, "test", List.of());
+            ConfigTable table = ConfigTable.parse(W4A4, "test", List.of(), QuantizationSettings.SECTION);
             QuantizationSettings quantization = QuantizationSettings.read(table);
             List<Integer> arrays = new ArrayList<>();
             for (int index = 0; index < 5; index++) {

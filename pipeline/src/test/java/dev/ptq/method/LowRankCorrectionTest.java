@@ -91,7 +91,8 @@ class LowRankCorrectionTest {
     }
 
     private BlockContext context(ActivationStatistics given) {
-        QuantizationSettings quantization = QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of()));
+        QuantizationSettings quantization =
+                QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of(), QuantizationSettings.SECTION));
         return new BlockContext(
                 new BlockContext.Setting(model.config(), quantization, WantedStatistics.ofEvery(Set.of())),
                 block,
@@ -102,7 +103,10 @@ class LowRankCorrectionTest {
 
     private BlockContext corrected(String name, String keys) throws IOException {
         ConfigTable table = ConfigTable.parse(
-                "method = \"" + name + "\"\nfactor = { format = \"none\" }\n" + keys, "test", List.of());
+                "method = \"" + name + "\"\nfactor = { format = \"none\" }\n" + keys,
+                "test",
+                List.of(),
+                Methods.SECTION);
         Method method = Methods.read(table);
         table.finish();
         BlockContext context = context(statistics);

@@ -52,7 +52,8 @@ class QuantizedInputsTest {
         SyntheticModel.llama().heads(4, 2).write(folder);
         model = LanguageModel.open(folder);
         formats = ModelFormats.of(
-                QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of())), model.config());
+                QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of(), QuantizationSettings.SECTION)),
+                model.config());
         samples = new BlockSamples(model, new int[][] {{3, 9, 27, 81, 50, 11}, {2, 4, 8, 16, 32, 64}}, 1);
         try (Block first = model.load(0)) {
             samples.enter(first);
@@ -91,7 +92,7 @@ class QuantizedInputsTest {
     }
 
     private static Method method(String keys) {
-        ConfigTable table = ConfigTable.parse(keys.replace('\'', '"'), "test", List.of());
+        ConfigTable table = ConfigTable.parse(keys.replace('\'', '"'), "test", List.of(), Methods.SECTION);
         Method method = Methods.read(table);
         table.finish();
         return method;

@@ -8,6 +8,8 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat;
@@ -34,6 +36,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Which operand is rounded to which format, and where. */
 class OperandFormatsTest {
+    private static final Key<ConfigTable> QUANTIZATION =
+            Key.table("quantization", QuantizationSettings.SECTION).says("formats");
+    private static final Section FILE = Section.of("file", QUANTIZATION);
+
     private static final NumberFormat NONE = new NoFormat();
 
     private final NDManager manager = TensorEngine.newManager();
@@ -282,8 +288,8 @@ class OperandFormatsTest {
         Matcher blocks = Pattern.compile("(?s)```toml\n(# \\(\\d\\).*?)```").matcher(text);
         int examples = 0;
         while (blocks.find()) {
-            ConfigTable table = ConfigTable.parse(blocks.group(1), "configs/README.md", List.of());
-            QuantizationSettings settings = QuantizationSettings.read(table.requiredTable("quantization"));
+            ConfigTable table = ConfigTable.parse(blocks.group(1), "configs/README.md", List.of(), FILE);
+            QuantizationSettings settings = QuantizationSettings.read(table.read(QUANTIZATION));
             table.finish();
             assertThat(settings.linear().weight().isNone()).isFalse();
             examples++;
@@ -292,7 +298,7 @@ class OperandFormatsTest {
     }
 
     private static QuantizationSettings read(String toml) {
-        ConfigTable table = ConfigTable.parse(toml, "test", List.of());
+        ConfigTable table = ConfigTable.parse(toml, "test", List.of(), QuantizationSettings.SECTION);
         QuantizationSettings settings = QuantizationSettings.read(table);
         table.finish();
         return settings;

@@ -1,23 +1,23 @@
 package dev.ptq.evaluate.task;
 
-import java.util.Arrays;
-import java.util.LinkedHashMap;
-import java.util.Map;
+import dev.ptq.config.Choices;
 
 /** The program whose numbers are to be reproduced. What differs in a task's texts is in the task's file. */
 public enum Profile {
     /** The EleutherAI harness since version 0.4. */
-    HARNESS("harness-0.4"),
+    HARNESS("harness-0.4", "the EleutherAI harness as it is"),
     /**
      * The harness of version 0.3 that LQER's code runs: documents in shuffled order, no special tokens, the end-of-text
      * token before a text.
      */
-    LQER("lqer-0.3");
+    LQER("lqer-0.3", "the harness that LQER's code runs, see below");
 
     private final String label;
+    private final String text;
 
-    Profile(String label) {
+    Profile(String label, String text) {
         this.label = label;
+        this.text = text;
     }
 
     /** The name in configs and results. */
@@ -25,9 +25,7 @@ public enum Profile {
         return label;
     }
 
-    static Map<String, Profile> byLabel() {
-        Map<String, Profile> profiles = new LinkedHashMap<>();
-        Arrays.stream(values()).forEach(profile -> profiles.put(profile.label(), profile));
-        return profiles;
+    static Choices<Profile> choices() {
+        return Choices.of(values(), Profile::label, profile -> profile.text);
     }
 }

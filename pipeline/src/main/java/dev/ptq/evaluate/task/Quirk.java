@@ -1,24 +1,27 @@
 package dev.ptq.evaluate.task;
 
-import java.util.Arrays;
-import java.util.LinkedHashMap;
+import dev.ptq.config.Choices;
 import java.util.Locale;
-import java.util.Map;
 
 /** What the harness does and we do only if asked to. */
 public enum Quirk {
     /** Where examples come from the split that is evaluated, a document may be among its own. LAMBADA has this. */
-    OWN_ANSWER,
+    OWN_ANSWER("the examples of `lambada_openai`, which come from the documents themselves, may show a document its own"
+            + " answer"),
     /** The start token that the tokenizer puts before a page is scored, after another start token. Wikitext has this. */
-    SCORED_BOS;
+    SCORED_BOS("the start token that a tokenizer puts before a page of `wikitext` is scored too");
+
+    private final String text;
+
+    Quirk(String text) {
+        this.text = text;
+    }
 
     String label() {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    static Map<String, Quirk> byLabel() {
-        Map<String, Quirk> quirks = new LinkedHashMap<>();
-        Arrays.stream(values()).forEach(quirk -> quirks.put(quirk.label(), quirk));
-        return quirks;
+    static Choices<Quirk> choices() {
+        return Choices.of(values(), Quirk::label, quirk -> quirk.text);
     }
 }

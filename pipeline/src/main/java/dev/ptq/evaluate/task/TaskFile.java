@@ -1,14 +1,13 @@
 package dev.ptq.evaluate.task;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.stream.Collectors;
 
 /** Reads a task's file. Table {@code lqer} holds what profile {@code lqer-0.3} has instead, and is there if it has it. */
 final class TaskFile {
@@ -17,11 +16,16 @@ final class TaskFile {
     private final Optional<ConfigTable> older;
     private final String summary;
 
-    TaskFile(String name, ConfigTable table) {
+    /**
+     * Begins to read a task.
+     *
+     * @param toml text of its file
+     */
+    TaskFile(String name, String toml) {
         this.name = name;
-        this.table = table;
-        this.older = table.table("lqer");
-        this.summary = table.string("summary");
+        this.table = ConfigTable.parse(toml, name + ".toml", List.of(), TaskKeys.SECTION);
+        this.older = table.read(TaskKeys.OLDER);
+        this.summary = table.read(TaskKeys.SUMMARY);
     }
 
     String summary() {
@@ -33,26 +37,26 @@ final class TaskFile {
         if (profile == Profile.LQER && older.isEmpty()) {
             return Optional.empty();
         }
-        ConfigTable dataset = table.requiredTable("dataset");
+        ConfigTable dataset = table.read(TaskKeys.DATASET);
         Task whole = new Task(
                 name,
                 name,
                 Optional.empty(),
                 new Task.Source(
                         summary,
-                        table.string("paper"),
-                        table.string("licence"),
-                        dataset.string("path"),
-                        dataset.string("name", "")),
-                numbers(table.requiredTable("splits")),
-                table.optionalString("fewshot"),
-                table.choice("sampler", Map.of("random", false, "first", true), "random"),
-                at("version", profile).decimal("version", 0, 100),
-                table.choice("scoring", byLabel(Scoring.values())),
-                table.strings("metrics").stream().map(TaskMetric::named).toList(),
+                        table.read(TaskKeys.PAPER),
+                        table.read(TaskKeys.LICENCE),
+                        dataset.read(TaskKeys.PATH),
+                        dataset.read(TaskKeys.CONFIG)),
+                numbers(table.read(TaskKeys.SPLITS)),
+                table.read(TaskKeys.FEWSHOT),
+                table.read(TaskKeys.FIRST_EXAMPLES),
+                at(TaskKeys.VERSION, profile).read(TaskKeys.VERSION),
+                table.read(TaskKeys.SCORING),
+                table.read(TaskKeys.METRICS).stream().map(TaskMetric::named).toList(),
                 wording(profile));
         return Optional.of(
-                table.table("group").map(group -> group(whole, group)).orElse(whole));
+                table.read(TaskKeys.GROUP).map(group -> group(whole, group)).orElse(whole));
     }
 
     /**
@@ -65,13 +69,14 @@ final class TaskFile {
     }
 
     private TaskNode group(Task whole, ConfigTable group) {
-        String field = group.string("field");
-        String version = group.string("version");
-        ConfigTable parts = group.requiredTable("parts");
+        String field = group.read(TaskKeys.FIELD);
+        String version = group.read(TaskKeys.GROUP_VERSION);
+        ConfigTable parts = group.read(TaskKeys.PARTS);
         List<TaskNode> members = new ArrayList<>();
         for (String part : parts.keys()) {
             List<TaskNode> tasks = new ArrayList<>();
-            numbers(parts.requiredTable(part)).forEach((value, size) -> tasks.add(part(whole, field, value, size)));
+            numbers(parts.read(TaskKeys.PART.named(part)))
+                    .forEach((value, size) -> tasks.add(part(whole, field, value, size)));
             members.add(new TaskGroup(name + "_" + part, version, tasks));
         }
         return new TaskGroup(name, version, members);
@@ -97,68 +102,62 @@ final class TaskFile {
 
     private static Map<String, Integer> numbers(ConfigTable table) {
         Map<String, Integer> numbers = new LinkedHashMap<>();
-        table.keys().forEach(key -> numbers.put(key, table.integer(key, 1, Integer.MAX_VALUE)));
+        table.keys().forEach(key -> numbers.put(key, table.read(TaskKeys.DOCUMENTS.named(key))));
         return numbers;
     }
 
     private PromptTemplate wording(Profile profile) {
-        Template target = template("target", profile);
+        Template target = template(TaskKeys.TARGET, profile);
         return new PromptTemplate(
-                table.tables("derived").stream().map(TaskFile::derived).toList(),
-                template("description", profile),
-                template("question", profile),
-                templates("choices", profile),
+                table.read(TaskKeys.DERIVED).stream().map(TaskFile::derived).toList(),
+                template(TaskKeys.DESCRIPTION, profile),
+                template(TaskKeys.QUESTION, profile),
+                templates(TaskKeys.CHOICES, profile),
                 target,
-                table.has("counted") ? template("counted", profile) : target,
-                template("gold", profile),
-                templates("labels", profile),
-                table.choice("answer", Map.of("index", false, "text", true), "index"),
-                at("delimiter", profile).string("delimiter", " "));
+                table.has(TaskKeys.COUNTED.text()) ? template(TaskKeys.COUNTED, profile) : target,
+                template(TaskKeys.GOLD, profile),
+                templates(TaskKeys.LABELS, profile),
+                table.read(TaskKeys.ANSWER_TEXT),
+                at(TaskKeys.DELIMITER, profile).read(TaskKeys.DELIMITER));
     }
 
     private static PromptTemplate.Derived derived(ConfigTable derived) {
         PromptTemplate.Derived.Kind kind = Arrays.stream(PromptTemplate.Derived.Kind.values())
-                .filter(one -> derived.has(one.name().toLowerCase(Locale.ROOT)))
+                .filter(one -> derived.has(TaskKeys.derivation(one)))
                 .findFirst()
                 .orElse(PromptTemplate.Derived.Kind.TEXT);
         return new PromptTemplate.Derived(
-                derived.string("field"),
+                derived.read(TaskKeys.FIELD),
                 kind,
-                Template.of(derived.string(kind.name().toLowerCase(Locale.ROOT)), derived.strings("then", List.of())));
+                Template.of(derived.read(TaskKeys.derivation(kind)), derived.read(TaskKeys.THEN)));
     }
 
     /** The table that has the key for the profile. */
-    private ConfigTable at(String key, Profile profile) {
+    private ConfigTable at(Key<?> key, Profile profile) {
         return profile == Profile.LQER && older.isPresent() && older.get().has(key) ? older.get() : table;
     }
 
-    /** A text, or a table with a text and what is done to the whole of it. */
-    private Template template(String key, Profile profile) {
-        ConfigTable at = at(key, profile);
-        if (at.has(key) && at.value(key) instanceof Map) {
-            ConfigTable both = at.requiredTable(key);
-            return Template.of(both.string("text"), both.strings("then", List.of()));
+    private Template template(TaskKeys.Wording wording, Profile profile) {
+        ConfigTable at = at(wording.text(), profile);
+        if (at.written(wording.text()).filter(Map.class::isInstance).isPresent()) {
+            ConfigTable both = at.read(wording.both());
+            return Template.of(both.read(TaskKeys.TEXT), both.read(TaskKeys.THEN));
         }
-        return Template.of(at.string(key, ""), List.of());
+        return Template.of(at.read(wording.text()), List.of());
     }
 
-    private Templates templates(String key, Profile profile) {
-        ConfigTable at = at(key, profile);
-        if (!at.has(key)) {
+    private Templates templates(TaskKeys.Wordings wordings, Profile profile) {
+        ConfigTable at = at(wordings.field(), profile);
+        if (!at.has(wordings.field())) {
             return Templates.none();
         }
-        if (at.value(key) instanceof String field) {
-            return new Templates(List.of(Template.of(field, List.of())), true);
+        if (at.written(wordings.field()).filter(String.class::isInstance).isPresent()) {
+            return new Templates(List.of(Template.of(at.read(wordings.field()), List.of())), true);
         }
         return new Templates(
-                at.strings(key).stream()
+                at.read(wordings.texts()).stream()
                         .map(text -> Template.of(text, List.of()))
                         .toList(),
                 false);
-    }
-
-    private static <E extends Enum<E>> Map<String, E> byLabel(E[] constants) {
-        return Arrays.stream(constants)
-                .collect(Collectors.toMap(constant -> constant.name().toLowerCase(Locale.ROOT), constant -> constant));
     }
 }

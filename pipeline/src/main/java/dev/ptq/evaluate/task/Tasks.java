@@ -1,6 +1,5 @@
 package dev.ptq.evaluate.task;
 
-import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Digests;
 import java.io.IOException;
 import java.io.InputStream;
@@ -43,7 +42,7 @@ public final class Tasks {
         }
         for (String name : FILES) {
             String text = resource(name);
-            TaskFile file = new TaskFile(name, ConfigTable.parse(text, name + ".toml", List.of()));
+            TaskFile file = new TaskFile(name, text);
             KNOWN.forEach((profile, known) -> file.node(profile).ifPresent(node -> {
                 add(node, known);
                 node.tasks().forEach(task -> DEFINITIONS.put(task.name(), Digests.hexOfText(text)));

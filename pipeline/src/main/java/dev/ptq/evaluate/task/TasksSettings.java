@@ -2,6 +2,8 @@ package dev.ptq.evaluate.task;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
 import dev.ptq.config.Spelling;
 import dev.ptq.data.DatasetSplit;
 import java.io.IOException;
@@ -45,34 +47,101 @@ public record TasksSettings(
     /** Resamples that take less than a second for the largest task. */
     private static final int RESAMPLES = 1000;
 
+    private static final Key<List<String>> NAMES = Key.strings("names").says("tasks and groups of tasks, see below");
+
+    private static final Key<Optional<String>> DATA =
+            Key.text("data").optional("the hub's cache").says("folder of the tasks' documents, see below");
+
+    private static final Key<Integer> NUM_FEWSHOT = Key.integer("num_fewshot")
+            .from(0)
+            .to(1000)
+            .preset(0)
+            .says("examples before every question; `wikitext` takes none");
+
+    private static final Key<Optional<Object>> LIMIT = Key.value(
+                    "limit", "a whole number of at least 1, or a share between 0 and 1")
+            .optional("all")
+            .says("documents of each task that are scored, from the first");
+
+    private static final Key<Profile> PROFILE =
+            Key.choice("profile", Profile.choices()).preset(Profile.HARNESS).says("whose rules are followed");
+
+    private static final Key<Integer> BATCH_SIZE = Key.integer("batch_size")
+            .from(1)
+            .to(1 << 16)
+            .preset(16)
+            .says(
+                    "requests that are scored together. Where requests that begin alike share their beginning, this counts"
+                            + " tokens: as many as that number of the longest requests would have");
+
+    private static final Key<Integer> BOOTSTRAP = Key.integer("bootstrap")
+            .from(0)
+            .to(1_000_000)
+            .preset(RESAMPLES)
+            .says(
+                    "resamples behind the standard error of a perplexity (the harness takes 100000); 0 leaves out all standard"
+                            + " errors");
+
+    private static final Key<Integer> SEED = Key.integer("seed")
+            .from(0)
+            .preset(1234)
+            .says("seed for the choice of examples; profile `\"lqer-0.3\"` always takes its own");
+
+    private static final Key<Optional<Boolean>> ADD_BOS = Key.flag("add_bos")
+            .optional("as the profile and the tokenizer have it")
+            .says("whether texts begin with the start token");
+
+    private static final Key<Boolean> LQER_JSON = Key.flag("lqer_json")
+            .presetIs("`true` with profile `\"lqer-0.3\"`, else `false`")
+            .says("whether results are also written in the layout that LQER's tools read");
+
+    private static final Key<List<Quirk>> QUIRKS = Key.choices("quirks", Quirk.choices())
+            .preset(List.of())
+            .says("habits of the harness that this program takes on only if asked to");
+
+    /** The keys of {@code [evaluation.tasks]}. */
+    public static final Section SECTION = Section.of(
+            "evaluation.tasks",
+            NAMES,
+            DATA,
+            NUM_FEWSHOT,
+            LIMIT,
+            PROFILE,
+            BATCH_SIZE,
+            BOOTSTRAP,
+            SEED,
+            ADD_BOS,
+            LQER_JSON,
+            QUIRKS);
+
     /** Reads the table. */
     public static TasksSettings read(ConfigTable table) {
-        Profile profile = table.choice("profile", Profile.byLabel(), Profile.HARNESS.label());
-        List<String> names = table.strings("names");
-        int numFewshot = table.integer("num_fewshot", 0, 0, 1000);
+        Profile profile = table.read(PROFILE);
+        List<String> names = table.read(NAMES);
+        int numFewshot = table.read(NUM_FEWSHOT);
         checkNames(table, names, profile, numFewshot);
-        String data = table.optionalString("data").orElse("");
+        String data = table.read(DATA).orElse("");
         if (data.isEmpty()) {
-            if (table.has("data")) {
-                table.problem("data", "expected a folder; left out, tasks take what was fetched from the hub");
+            if (table.has(DATA)) {
+                table.problem(DATA, "expected a folder; left out, tasks take what was fetched from the hub");
             } else {
                 checkFetched(table, names, profile, numFewshot);
             }
         } else if (!Files.isDirectory(Path.of(data))) {
-            table.problem("data", "no such folder: \"" + data + "\" (paths start at the current directory)");
+            table.problem(DATA, "no such folder: \"" + data + "\" (paths start at the current directory)");
         }
-        List<Quirk> quirks = table.choices("quirks", Quirk.byLabel(), List.of());
+        List<Quirk> quirks = table.read(QUIRKS);
         return new TasksSettings(
                 names,
                 numFewshot,
                 limit(table),
                 profile,
                 data,
-                table.integer("batch_size", 16, 1, 1 << 16),
-                table.integer("bootstrap", RESAMPLES, 0, 1_000_000),
-                table.integer("seed", 1234, 0, Integer.MAX_VALUE),
-                table.has("add_bos") ? Optional.of(table.flag("add_bos")) : Optional.empty(),
-                table.flag("lqer_json", profile == Profile.LQER),
+                table.read(BATCH_SIZE),
+                table.read(BOOTSTRAP),
+                table.read(SEED),
+                table.read(ADD_BOS),
+                table.read(LQER_JSON, profile == Profile.LQER),
                 quirks);
     }
 
@@ -82,17 +151,19 @@ public record TasksSettings(
             try {
                 split.find();
             } catch (ConfigException | IOException e) {
-                table.problem("data", "left out, and " + e.getMessage());
+                table.problem(DATA, "left out, and " + e.getMessage());
             }
         }
     }
 
+    /** Whether the table names a folder of data. */
+    public static boolean hasFolder(ConfigTable table) {
+        return table.has(DATA);
+    }
+
     /** What tasks need of the hub where their table names no folder; what is wrong there is for {@link #read} to say. */
     public static Set<DatasetSplit> onHub(ConfigTable table) {
-        return onHub(
-                table.strings("names"),
-                table.choice("profile", Profile.byLabel(), Profile.HARNESS.label()),
-                table.integer("num_fewshot", 0, 0, 1000));
+        return onHub(table.read(NAMES), table.read(PROFILE), table.read(NUM_FEWSHOT));
     }
 
     private static Set<DatasetSplit> onHub(List<String> names, Profile profile, int numFewshot) {
@@ -109,21 +180,21 @@ public record TasksSettings(
     }
 
     private static OptionalDouble limit(ConfigTable table) {
-        if (!table.has("limit")) {
+        Optional<Object> given = table.read(LIMIT);
+        if (given.isEmpty()) {
             return OptionalDouble.empty();
         }
-        double limit = table.value("limit") instanceof Number number ? number.doubleValue() : 0;
+        double limit = given.get() instanceof Number number ? number.doubleValue() : 0;
         boolean share = limit > 0 && limit < 1;
         if (!share && !(limit >= 1 && limit == Math.rint(limit) && limit <= Integer.MAX_VALUE)) {
-            table.problem(
-                    "limit", "expected a number of documents, or a share of them below 1, got " + table.value("limit"));
+            table.problem(LIMIT, "expected a number of documents, or a share of them below 1, got " + given.get());
         }
         return OptionalDouble.of(limit);
     }
 
     private static void checkNames(ConfigTable table, List<String> names, Profile profile, int numFewshot) {
-        if (table.has("names") && table.value("names").equals(List.of())) {
-            table.problem("names", "expected at least one task; `ptq list tasks` shows them");
+        if (table.written(NAMES).equals(Optional.of(List.of()))) {
+            table.problem(NAMES, "expected at least one task; `ptq list tasks` shows them");
         }
         Set<String> seen = new LinkedHashSet<>();
         for (String name : names) {
@@ -132,7 +203,7 @@ public record TasksSettings(
                 boolean elsewhere = Tasks.named(name, Profile.HARNESS).isPresent();
                 String hint = Spelling.hint(Spelling.closest(name, Tasks.names(profile)));
                 table.problem(
-                        "names",
+                        NAMES,
                         elsewhere
                                 ? "profile " + profile.label() + " has no task \"" + name + "\""
                                 : "there is no task \"" + name + "\""
@@ -141,11 +212,11 @@ public record TasksSettings(
             }
             for (Task task : node.get().tasks()) {
                 if (!seen.add(task.name())) {
-                    table.problem("names", "\"" + name + "\" names " + task.name() + ", which an earlier one does too");
+                    table.problem(NAMES, "\"" + name + "\" names " + task.name() + ", which an earlier one does too");
                     break;
                 }
                 if (numFewshot > 0 && task.scoring() == Scoring.ROLLING) {
-                    table.problem("num_fewshot", "expected 0 for " + name + ", which takes no examples");
+                    table.problem(NUM_FEWSHOT, "expected 0 for " + name + ", which takes no examples");
                 }
             }
         }

@@ -106,7 +106,7 @@ class TaskFolderTest {
 
     @Test
     void aFolderWithoutANameIsWrong() {
-        ConfigTable table = ConfigTable.parse("names = ['piqa']\ndata = ''", "x", List.of());
+        ConfigTable table = ConfigTable.parse("names = ['piqa']\ndata = ''", "x", List.of(), TasksSettings.SECTION);
         TasksSettings.read(table);
         assertThatExceptionOfType(ConfigException.class)
                 .isThrownBy(table::finish)

@@ -52,9 +52,11 @@ class TasksSettingsTest {
                         false,
                         List.of(Quirk.OWN_ANSWER, Quirk.SCORED_BOS)));
 
-        ConfigTable table = ConfigTable.parse(toml + "\ndata = '" + TestSettings.data() + "'", "x", List.of());
+        ConfigTable table = ConfigTable.parse(
+                toml + "\ndata = '" + TestSettings.data() + "'", "x", List.of(), TasksSettings.SECTION);
         TasksSettings.read(table);
-        ConfigTable again = ConfigTable.parse(TomlWriter.write(table.resolved()), "x", List.of());
+        ConfigTable again =
+                ConfigTable.parse(TomlWriter.write(table.resolved()), "x", List.of(), TasksSettings.SECTION);
         assertThat(TasksSettings.read(again)).isEqualTo(settings);
         again.finish();
     }
@@ -93,8 +95,11 @@ class TasksSettingsTest {
 
     @Test
     void reportsEverythingAtOnce() {
-        ConfigTable table =
-                ConfigTable.parse("names = ['x', 'y']\ndata = 'no/such'\nlimit = 'all'\nfewshots = 1", "x", List.of());
+        ConfigTable table = ConfigTable.parse(
+                "names = ['x', 'y']\ndata = 'no/such'\nlimit = 'all'\nfewshots = 1",
+                "x",
+                List.of(),
+                TasksSettings.SECTION);
         TasksSettings.read(table);
         assertThatExceptionOfType(ConfigException.class)
                 .isThrownBy(table::finish)

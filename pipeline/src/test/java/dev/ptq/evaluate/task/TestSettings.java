@@ -27,7 +27,8 @@ final class TestSettings {
      * @param toml the table without {@code data}
      */
     static TasksSettings of(String toml) {
-        ConfigTable table = ConfigTable.parse(toml + "\ndata = '" + data() + "'", "x", List.of());
+        ConfigTable table =
+                ConfigTable.parse(toml + "\ndata = '" + data() + "'", "x", List.of(), TasksSettings.SECTION);
         TasksSettings settings = TasksSettings.read(table);
         table.finish();
         return settings;

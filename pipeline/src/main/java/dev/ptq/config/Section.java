@@ -1,0 +1,129 @@
+package dev.ptq.config;
+
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import java.util.stream.Stream;
+
+/**
+ * The keys that a table may have, in the order of the reference. A {@link ConfigTable} reads no others.
+ *
+ * <p>One key may choose others: the {@code method} of a step decides which keys the step has. These are the section's
+ * variants.
+ */
+public final class Section {
+    private final String title;
+    private final Keys keys;
+    private final Map<String, Keys> variants;
+    private final Optional<Key<?>> each;
+
+    private Section(String title, Keys keys, Map<String, Keys> variants, Optional<Key<?>> each) {
+        this.title = title;
+        this.keys = keys;
+        this.variants = variants;
+        this.each = each;
+        allKeys().filter(key -> key.meaning().isBlank()).forEach(key -> {
+            throw new IllegalArgumentException(
+                    "section " + title + ": key " + key.name() + " does not say what it means");
+        });
+    }
+
+    /**
+     * A section with the same keys in every table.
+     *
+     * @param title its name in the reference
+     * @throws IllegalArgumentException if a key has no text
+     */
+    public static Section of(String title, Key<?>... keys) {
+        return of(title, Keys.of(keys));
+    }
+
+    /**
+     * A section with the same keys in every table.
+     *
+     * @param title its name in the reference
+     * @throws IllegalArgumentException if a key has no text
+     */
+    public static Section of(String title, Keys keys) {
+        return new Section(title, keys, Map.of(), Optional.empty());
+    }
+
+    /**
+     * A section whose other keys are chosen by one of them.
+     *
+     * @param others the keys that come with a choice
+     */
+    public static <T> Section choosing(String title, Key<T> chooser, Choices<T> choices, Function<T, Keys> others) {
+        Map<String, Keys> variants = new LinkedHashMap<>();
+        choices.names()
+                .forEach(name ->
+                        variants.put(name, others.apply(choices.value(name).orElseThrow())));
+        return new Section(title, Keys.of(chooser), variants, Optional.empty());
+    }
+
+    /**
+     * A section whose keys have any names.
+     *
+     * @param each a key with the name that stands for all of them in the reference
+     */
+    public static Section ofNames(String title, Key<?> each) {
+        return new Section(title, Keys.of(), Map.of(), Optional.of(each));
+    }
+
+    /** Its name in the reference. */
+    public String title() {
+        return title;
+    }
+
+    /** The keys that every table has; of a section of free names the one that stands for all. */
+    public Keys keys() {
+        return each.map(key -> Keys.of(key)).orElse(keys);
+    }
+
+    /** The keys that come with each choice, by its name; empty where no key chooses. */
+    public Map<String, Keys> variants() {
+        return variants;
+    }
+
+    /** The choices that variants come with, by their names, and what they mean; empty where no key chooses. */
+    public Map<String, String> choices() {
+        return variants.isEmpty()
+                ? Map.of()
+                : keys.all().get(0).kind().choices().map(Choices::texts).orElse(Map.of());
+    }
+
+    /** What the reference adds to a key with such a table: where its keys are. */
+    String inReference() {
+        return each.isPresent() ? "" : ", `" + title + "`";
+    }
+
+    /** This section and all that are in its tables, each once, but not those of free names. */
+    public List<Section> withInner() {
+        List<Section> found = new ArrayList<>();
+        collect(found);
+        return found.stream().filter(section -> section.each.isEmpty()).toList();
+    }
+
+    private void collect(List<Section> found) {
+        if (!found.contains(this)) {
+            found.add(this);
+            allKeys().flatMap(key -> key.kind().section().stream()).forEach(inner -> inner.collect(found));
+        }
+    }
+
+    private Stream<Key<?>> allKeys() {
+        return Stream.concat(keys().all().stream(), variants.values().stream().flatMap(some -> some.all().stream()));
+    }
+
+    boolean declares(Key<?> key) {
+        return allKeys().anyMatch(key::equals)
+                || each.filter(any -> any.named(key.name()).equals(key)).isPresent();
+    }
+
+    boolean declares(String name) {
+        return each.isPresent() || allKeys().anyMatch(key -> key.name().equals(name));
+    }
+}

@@ -1,0 +1,60 @@
+package dev.ptq.stage;
+
+import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.config.Choices;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
+import dev.ptq.method.Methods;
+import dev.ptq.model.QuantizationSettings;
+import dev.ptq.stage.Experiment.Memory;
+import java.util.List;
+import java.util.Optional;
+
+/** The keys of an experiment file. */
+public final class ExperimentKeys {
+    static final Key<Long> SEED = Key.longInteger("seed").from(0L).preset(0L).says("seed of everything random");
+
+    /** Where the model is, in {@link #MODEL}. */
+    public static final Key<String> PATH = Key.text("path")
+            .says(
+                    "`\"reference\"`, the model that comes with the program (a folder of that name is `\"./reference\"`); or a"
+                            + " Hugging Face model folder with `config.json`, `model.safetensors` or shards and their index (float32,"
+                            + " float16 or bfloat16), and `tokenizer.json`; or such a folder [on the hub](#the-hugging-face-hub),"
+                            + " `\"owner/name\"`. Families: llama, opt");
+
+    static final Key<Memory> MEMORY = Key.choice(
+                    "memory",
+                    Choices.of("auto", Memory.AUTO, "in memory if they take at most a quarter of the machine's")
+                            .and("resident", Memory.RESIDENT, "always in memory")
+                            .and("streamed", Memory.STREAMED, "read again in every pass"))
+            .preset(Memory.AUTO)
+            .says("where the blocks are between passes; results are the same");
+
+    /** {@code [model]}. */
+    public static final Key<ConfigTable> MODEL =
+            Key.table("model", Section.of("model", PATH, MEMORY)).says("the model");
+
+    /** {@code [calibration]}. */
+    public static final Key<Optional<ConfigTable>> CALIBRATION = Key.table("calibration", CalibrationSettings.SECTION)
+            .optional("no text")
+            .says("text for statistics and for training; most methods need it");
+
+    static final Key<List<ConfigTable>> APPROXIMATION =
+            Key.tables("approximation", Methods.SECTION).says("steps, in order; none is plain round to nearest");
+
+    static final Key<Optional<ConfigTable>> QUANTIZATION = Key.table("quantization", QuantizationSettings.SECTION)
+            .optional("float32")
+            .says("the emulated number formats");
+
+    /** {@code [evaluation]}. */
+    public static final Key<Optional<ConfigTable>> EVALUATION = Key.table("evaluation", EvaluationSettings.SECTION)
+            .optional("nothing")
+            .says("what is measured");
+
+    /** The whole file. */
+    public static final Section SECTION =
+            Section.of("experiment", SEED, MODEL, CALIBRATION, APPROXIMATION, QUANTIZATION, EVALUATION);
+
+    private ExperimentKeys() {}
+}
