@@ -147,7 +147,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
     }
 
     private void chooseScales() {
-        fast = true;
+        boolean all = true;
         boolean sawZeros = false;
         int seenSmallest = Integer.MAX_VALUE;
         for (int block = 0, from = 0; from < columns; block++, from += blockColumns) {
@@ -158,13 +158,14 @@ final class BlockFloatKernel implements Blocks.StripKernel {
             // zero becomes the largest there is
             seenSmallest = Math.min(seenSmallest, (maximum - 1) & Integer.MAX_VALUE);
             float scale = maximum > untouchedBits ? scaleOf[biased(maximum)] : 1;
-            fast &= scale > 0;
+            all &= scale > 0;
             for (int i = from; i < to; i++) {
                 scales[i] = scale;
             }
         }
         smallest.see(seenSmallest, sawZeros);
-        if (!fast) {
+        fast = all;
+        if (!all) {
             Arrays.setAll(exponents, block -> format.blockExponent(maxima[block]));
         }
     }

@@ -8,9 +8,6 @@ final class RowKernels {
     /** Adding and subtracting it rounds magnitudes up to 2^22 to whole numbers, half to even. */
     static final float WHOLE = 0x1.8p23f;
 
-    /** Leaves a float's bits without its sign. */
-    private static final int MAGNITUDE = Integer.MAX_VALUE;
-
     private RowKernels() {}
 
     /** The row of {@code count} values that starts at {@code at}, from index 0: itself if it does, else a copy in {@code line}. */
@@ -37,9 +34,9 @@ final class RowKernels {
     }
 
     /**
-     * The bits of the largest of several magnitudes: bits compare as these do, NaN above all. A NaN may have a sign, which
-     * {@code Math.abs} takes away when it is compiled and leaves when it is interpreted. Four maxima side by side, since
-     * one alone waits for itself.
+     * The bits of the largest of several magnitudes, all without sign: bits compare as these do, NaN above all. Four maxima
+     * side by side, since one alone waits for itself. A NaN that has a sign is overlooked: {@code Math.abs} takes it away
+     * when it is compiled and leaves it while it is interpreted, and to take it away here costs a fifth of all rounding.
      */
     static int largestBits(float[] magnitudes, int from, int to) {
         int a = 0;
@@ -48,13 +45,13 @@ final class RowKernels {
         int d = 0;
         int i = from;
         for (; i + 3 < to; i += 4) {
-            a = Math.max(a, Float.floatToRawIntBits(magnitudes[i]) & MAGNITUDE);
-            b = Math.max(b, Float.floatToRawIntBits(magnitudes[i + 1]) & MAGNITUDE);
-            c = Math.max(c, Float.floatToRawIntBits(magnitudes[i + 2]) & MAGNITUDE);
-            d = Math.max(d, Float.floatToRawIntBits(magnitudes[i + 3]) & MAGNITUDE);
+            a = Math.max(a, Float.floatToRawIntBits(magnitudes[i]));
+            b = Math.max(b, Float.floatToRawIntBits(magnitudes[i + 1]));
+            c = Math.max(c, Float.floatToRawIntBits(magnitudes[i + 2]));
+            d = Math.max(d, Float.floatToRawIntBits(magnitudes[i + 3]));
         }
         for (; i < to; i++) {
-            a = Math.max(a, Float.floatToRawIntBits(magnitudes[i]) & MAGNITUDE);
+            a = Math.max(a, Float.floatToRawIntBits(magnitudes[i]));
         }
         return Math.max(Math.max(a, b), Math.max(c, d));
     }
