@@ -10,6 +10,7 @@ import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -39,11 +40,18 @@ public final class ActivationStatistics {
         }
 
         private final WantedStatistics wanted;
-        private final Map<Key, Accumulator> accumulators = new LinkedHashMap<>();
+        private final int batchSize;
+        /** Hook points may be seen at the same time, each by one thread. */
+        private final Map<Key, Accumulator> accumulators = Collections.synchronizedMap(new LinkedHashMap<>());
 
-        /** Starts with nothing seen. */
-        public Collector(WantedStatistics wanted) {
+        /**
+         * Starts with nothing seen.
+         *
+         * @param batchSize sequences in a batch, for the statistics that are of batches
+         */
+        public Collector(WantedStatistics wanted, int batchSize) {
             this.wanted = wanted;
+            this.batchSize = batchSize;
         }
 
         @Override
@@ -52,7 +60,8 @@ public final class ActivationStatistics {
             for (Statistic statistic : wanted.of(block, hookPoint)) {
                 accumulators
                         .computeIfAbsent(
-                                new Key(block, hookPoint, statistic, features), key -> statistic.start(features))
+                                new Key(block, hookPoint, statistic, features),
+                                key -> statistic.start(features, batchSize))
                         .add(input);
             }
         }

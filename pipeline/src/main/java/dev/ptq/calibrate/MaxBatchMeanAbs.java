@@ -1,32 +1,59 @@
 package dev.ptq.calibrate;
 
 import ai.djl.ndarray.NDArray;
+import java.util.Arrays;
 
 /**
- * The largest batch mean of magnitudes, per feature: {@code max over batches of mean over tokens of |x|}. It depends on
- * the batch size. Source: LQER (ICML 2024), the scale of its activation-weighted variant.
+ * The largest batch mean of magnitudes, per feature: {@code max over batches of mean over tokens of |x|}, summed in
+ * double. It depends on the batch size. Source: LQER (ICML 2024), the scale of its activation-weighted variant.
  */
 final class MaxBatchMeanAbs implements Accumulator {
-    private float[] maxima = new float[0];
+    private final int batchSize;
+    private final float[] maxima;
+    /** Of the batch at hand. */
+    private final double[] sums;
+
+    private int sequences;
+    private long tokens;
+
+    MaxBatchMeanAbs(int features, int batchSize) {
+        this.batchSize = batchSize;
+        maxima = new float[features];
+        sums = new double[features];
+    }
 
     @Override
     public void add(NDArray input) {
-        float[] means;
-        try (NDArray magnitudes = input.abs();
-                NDArray tokens = magnitudes.reshape(-1, Tokens.features(input));
-                NDArray mean = tokens.mean(new int[] {0})) {
-            means = mean.toFloatArray();
+        int length = Math.toIntExact(input.getShape().get(1));
+        Tokens.forEach(input, (index, features) -> {
+            for (int i = 0; i < sums.length; i++) {
+                sums[i] += Math.abs(features[i]);
+            }
+            tokens++;
+            if (index % length == length - 1 && ++sequences == batchSize) {
+                endBatch();
+            }
+        });
+    }
+
+    private void endBatch() {
+        for (int i = 0; i < sums.length; i++) {
+            maxima[i] = largest(i);
         }
-        if (maxima.length == 0) {
-            maxima = means;
-        }
-        for (int i = 0; i < means.length; i++) {
-            maxima[i] = Math.max(maxima[i], means[i]);
-        }
+        Arrays.fill(sums, 0);
+        sequences = 0;
+        tokens = 0;
+    }
+
+    /** With the batch at hand, which may be a last one with fewer sequences. */
+    private float largest(int feature) {
+        return tokens == 0 ? maxima[feature] : Math.max(maxima[feature], (float) (sums[feature] / tokens));
     }
 
     @Override
     public void row(int row, float[] target) {
-        System.arraycopy(maxima, 0, target, 0, target.length);
+        for (int i = 0; i < target.length; i++) {
+            target[i] = largest(i);
+        }
     }
 }

@@ -44,9 +44,10 @@ public enum Statistic {
         return shape;
     }
 
-    Accumulator start(int features) {
+    /** Starts with nothing seen, of batches of {@code batchSize} sequences. */
+    Accumulator start(int features, int batchSize) {
         return switch (this) {
-            case MAX_BATCH_MEAN_ABS -> new MaxBatchMeanAbs();
+            case MAX_BATCH_MEAN_ABS -> new MaxBatchMeanAbs(features, batchSize);
             case MIN -> new Extremes(features, false);
             case MAX -> new Extremes(features, true);
             case ABS_MAX -> new AbsMax(features);

@@ -37,8 +37,9 @@ public final class StatisticsFile implements ActivationObserver, ResumeState.Car
      *
      * @param file that is made, or that a killed pass left
      * @param linears of the whole model
+     * @param batchSize sequences in a batch, for the statistics that are of batches
      */
-    public StatisticsFile(Path file, List<LinearSpec> linears, WantedStatistics wanted) {
+    public StatisticsFile(Path file, List<LinearSpec> linears, WantedStatistics wanted, int batchSize) {
         this.file = file;
         for (LinearSpec linear : linears) {
             for (Statistic statistic : wanted.of(linear.block(), linear.hookPoint())) {
@@ -47,7 +48,7 @@ public final class StatisticsFile implements ActivationObserver, ResumeState.Car
                         statistic.shape(linear.inFeatures()));
             }
         }
-        collector = new ActivationStatistics.Collector(wanted);
+        collector = new ActivationStatistics.Collector(wanted, batchSize);
     }
 
     @Override

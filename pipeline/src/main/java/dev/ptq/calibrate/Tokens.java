@@ -4,17 +4,17 @@ import ai.djl.ndarray.NDArray;
 import dev.ptq.tensor.NativeFloats;
 import java.nio.FloatBuffer;
 
-/** A batch of activations, token by token in the order of the text. */
+/** Activations, token by token in the order of the text. */
 final class Tokens {
     private Tokens() {}
 
-    /** Looks at a token without keeping {@code features}; {@code index} counts through the batch. */
+    /** Looks at a token without keeping {@code features}; {@code index} counts from 0. */
     @FunctionalInterface
     interface Visitor {
         void see(int index, float[] features);
     }
 
-    /** Shows every token of {@code [batch, tokens, features]}. */
+    /** Shows every token of {@code [sequences, tokens, features]}. */
     static void forEach(NDArray input, Visitor visitor) {
         FloatBuffer values = NativeFloats.window(input);
         float[] features = new float[features(input)];

@@ -109,7 +109,7 @@ public final class ModelScorer implements RequestScorer {
                         : plain(inputs, sequences);
                 Progress progress = reporter.start(
                         "score " + name, (long) states.size() * model.config().blocks(), "block passes")) {
-            runner.run(states, ActivationObserver.none(), progress, name, unfinished, ResumeState.Carried.nothing());
+            runner.run(states, ActivationObserver.NONE, progress, name, unfinished, ResumeState.Carried.nothing());
             predictions = model.predictions(states, places(sequences));
         }
         double[] logLikelihoods = new double[requests.size()];

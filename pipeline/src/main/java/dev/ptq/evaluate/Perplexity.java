@@ -399,7 +399,7 @@ public final class Perplexity {
             try {
                 runner.run(
                         states,
-                        ActivationObserver.none(),
+                        ActivationObserver.NONE,
                         shifted(progress, stepsBefore),
                         passName,
                         unfinished,

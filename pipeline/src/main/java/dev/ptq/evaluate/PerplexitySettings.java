@@ -15,7 +15,7 @@ import java.util.OptionalInt;
  * @param name that its metrics carry
  * @param seqLen tokens in a chunk
  * @param maxSamples chunks from the start that are evaluated; all where absent
- * @param batchSize chunks in a batch; it decides speed, and in protocol {@code lqer} also how losses are averaged
+ * @param batchSize chunks in a batch, over which protocol {@code lqer} averages losses
  * @param stream of tokens that the text is made, protocol {@code omniquant}
  * @param divergence whether the predictions of what is measured are compared with those of the model in full precision
  */
@@ -34,8 +34,11 @@ public record PerplexitySettings(
                     "the name in metrics, of letters, digits, `-` and `_`. Two texts cannot have one name, nor can a text have"
                             + " that of a task, a group or a part of a group that is measured too");
 
-    private static final Key<Integer> BATCH_SIZE =
-            Key.integer("batch_size").from(1).to(1 << 16).preset(4).says("chunks in a batch");
+    private static final Key<Integer> BATCH_SIZE = Key.integer("batch_size")
+            .from(1)
+            .to(1 << 16)
+            .preset(4)
+            .says("chunks in a batch, over which protocol `lqer` takes means");
 
     private static final Key<PerplexityProtocol> PROTOCOL = Key.choice(
                     "protocol",

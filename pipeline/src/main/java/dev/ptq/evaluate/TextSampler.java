@@ -77,7 +77,7 @@ public final class TextSampler {
         int[] seen = Arrays.copyOfRange(
                 ids, Math.max(0, ids.length - model.config().positions().count()), ids.length);
         try (HiddenStates states = model.embed(new int[][] {seen}, 1)) {
-            runner.run(states, ActivationObserver.none(), SILENT);
+            runner.run(states, ActivationObserver.NONE, SILENT);
             NDArray logits = model.nextTokenLogits(states, 0);
             if (!NativeFloats.allFinite(logits)) {
                 throw new IOException(

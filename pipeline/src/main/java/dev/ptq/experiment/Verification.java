@@ -2,6 +2,7 @@ package dev.ptq.experiment;
 
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.progress.Progress;
+import dev.ptq.run.Machine;
 import dev.ptq.run.Manifest;
 import dev.ptq.run.Plan;
 import dev.ptq.run.Provenance;
@@ -128,7 +129,11 @@ public final class Verification implements AutoCloseable {
         List<String> changed = new ArrayList<>();
         note(changed, "the program's version", version, program.version());
         note(changed, "the program's commit", commit, program.commit());
-        note(changed, "threads", Parallel.THREADS, program.threads());
+        // it decides the last bits of products and sums; the number of threads decides nothing
+        manifest.machine()
+                .cpu()
+                .ifPresent(cpu ->
+                        note(changed, "the processor", Machine.here().cpu().orElse("unknown"), cpu));
         plan.stages().forEach(stage -> {
             Manifest.StageEntry entry = manifest.stages().get(stage.name());
             if (entry != null) {

@@ -171,7 +171,8 @@ final class BlockReconstruction implements AutoCloseable {
                 order = order(random);
             }
             int[] chosen = batch(order, step % perEpoch, random);
-            double loss = small ? Parallel.onOneThread(() -> step(chosen)) : step(chosen);
+            double loss =
+                    small ? Parallel.onOneThread(() -> step(chosen)) : Parallel.onEngineThreads(() -> step(chosen));
             if (!Double.isFinite(loss)) {
                 diverged(step, loss, best);
                 return;
@@ -255,7 +256,7 @@ final class BlockReconstruction implements AutoCloseable {
     private NDArray objective(NDManager scratch, Block block, Operators operators, int... chosen) {
         NDArray input = BlockSamples.together(scratch, samples.quantized(), chosen);
         NDArray target = BlockSamples.together(scratch, samples.target(), chosen);
-        NDArray output = samples.pass().forward(block, input, ActivationObserver.none(), operators);
+        NDArray output = samples.pass().forward(block, input, ActivationObserver.NONE, operators);
         NDArray loss = Torch.meanSquaredError(output, target);
         switch (training.loss()) {
             case SQUARED -> {}

@@ -12,6 +12,7 @@ import dev.ptq.model.BlockPass;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
@@ -41,12 +42,12 @@ public final class BlockSamples implements AutoCloseable {
 
     /** Takes the full-precision path through a block, as it was before any method. */
     public void enter(Block block) throws IOException {
-        target = pass.outputs(block, full, ActivationObserver.none());
+        target = pass.outputs(block, full, ActivationObserver.NONE);
     }
 
     /** Goes on to the next block on both paths. */
     public void leave(Block finished) throws IOException {
-        pass.advance(finished, quantized, ActivationObserver.none());
+        pass.advance(finished, quantized, ActivationObserver.NONE);
         leave();
     }
 
@@ -78,7 +79,7 @@ public final class BlockSamples implements AutoCloseable {
 
     /** Returns what a full-precision block makes of the quantized path's inputs. */
     HiddenStates outputsOnQuantizedPath(Block block) throws IOException {
-        return pass.outputs(block, quantized, ActivationObserver.none());
+        return pass.outputs(block, quantized, ActivationObserver.NONE);
     }
 
     /** Inputs of the full-precision path. */
@@ -93,17 +94,11 @@ public final class BlockSamples implements AutoCloseable {
 
     /** Takes statistics of a block on one of the paths. */
     ActivationStatistics statistics(Block block, HiddenStates inputs, WantedStatistics wanted) {
-        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted)) {
-            for (int from = 0; from < size(); from += batchSize) {
-                int[] batch = new int[Math.min(batchSize, size() - from)];
-                for (int i = 0; i < batch.length; i++) {
-                    batch[i] = from + i;
-                }
-                try (NDManager scratch = block.manager().newSubManager()) {
-                    pass.forward(block, together(scratch, inputs, batch), collector);
-                }
-            }
+        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted, batchSize)) {
+            pass.observe(block, inputs, collector);
             return collector.finished();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 

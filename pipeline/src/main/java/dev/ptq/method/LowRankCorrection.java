@@ -3,6 +3,7 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
@@ -11,6 +12,7 @@ import dev.ptq.config.Keys;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
@@ -19,12 +21,15 @@ import dev.ptq.model.LowRankFormats;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Parallel;
 import java.io.IOException;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * LQER, L2QER and QERA: a low-rank path beside each linear that takes back most of its weight's quantization error. They
@@ -55,6 +60,9 @@ public record LowRankCorrection(
     private static final float SMALLEST_SCALE = 1e-4f;
     /** Features of an input whose Hessian fits in one window, {@link NativeFloats#window}. */
     private static final int LARGEST_MATRIX = 23170;
+
+    /** Weights whose errors are decomposed at once: a bound on memory. */
+    private static final long WEIGHTS_AT_ONCE = 1L << 27;
 
     private static final String AS_ACTIVATIONS = "as activations";
 
@@ -206,14 +214,62 @@ public record LowRankCorrection(
 
     @Override
     public void apply(BlockContext context) throws IOException {
-        for (Linear linear : context.block().linears()) {
-            if (matches(linear.spec())) {
-                correct(context, linear);
-            }
+        List<Linear> matched = context.block().linears().stream()
+                .filter(linear -> matches(linear.spec()))
+                .toList();
+        if (inputs != Inputs.TRUE_SEQUENTIAL) {
+            correct(context, matched);
+            return;
+        }
+        // what enters a hook point depends on what becomes of the linears before it
+        for (HookPoint hookPoint : HookPoint.values()) {
+            correct(
+                    context,
+                    matched.stream()
+                            .filter(linear -> linear.spec().hookPoint() == hookPoint)
+                            .toList());
         }
     }
 
-    private void correct(BlockContext context, Linear linear) throws IOException {
+    /** What a weight gets, and what is said about it. */
+    private record Corrected(LowRank path, BlockContext.LayerReport report, Optional<SingularValues> singularValues) {}
+
+    private record SingularValues(NDArray scaled, NDArray unscaled) {}
+
+    /** Corrects weights side by side. */
+    private void correct(BlockContext context, List<Linear> linears) throws IOException {
+        if (linears.isEmpty()) {
+            return;
+        }
+        Optional<ActivationStatistics> statistics = metric.statistic.isPresent()
+                ? Optional.of(context.statistics(this, linears.get(0).spec()))
+                : Optional.empty();
+        @Nullable Corrected[] corrected = new Corrected[linears.size()];
+        long largest =
+                linears.stream().mapToLong(linear -> linear.spec().size()).max().orElse(1);
+        Parallel.forEachOfTensors(
+                corrected.length, atOnce(largest), i -> corrected[i] = corrected(context, linears.get(i), statistics));
+        for (int i = 0; i < corrected.length; i++) {
+            LinearSpec spec = linears.get(i).spec();
+            Corrected made = Objects.requireNonNull(corrected[i]);
+            if (of == Of.WEIGHT) {
+                context.split(linears.get(i), made.path());
+            } else {
+                context.correct(linears.get(i), made.path());
+            }
+            made.singularValues()
+                    .ifPresent(values -> context.keepSingularValues(spec, values.scaled(), values.unscaled()));
+            context.report(made.report());
+        }
+    }
+
+    /** How many weights of a size are corrected at once at most. */
+    public static int atOnce(long size) {
+        return (int) Math.max(1, Math.min(Parallel.THREADS, WEIGHTS_AT_ONCE / size));
+    }
+
+    private Corrected corrected(BlockContext context, Linear linear, Optional<ActivationStatistics> statistics)
+            throws IOException {
         long start = System.nanoTime();
         LinearSpec spec = linear.spec();
         NDManager owner = context.block().manager();
@@ -222,7 +278,7 @@ public record LowRankCorrection(
             weight.tempAttach(scratch);
             NDArray error = weight.sub(context.quantizedWeight(linear)).transpose(1, 0);
             NDArray target = of == Of.WEIGHT ? weight.transpose(1, 0) : error;
-            NDArray weights = weights(context, spec, scratch);
+            NDArray weights = weights(statistics, spec, scratch);
             LowRankSolver.Solution solution = isSquared()
                     ? solver.solveSquared(target, weights, rank, context.seed(spec))
                     : solver.solve(target, weights, rank, context.seed(spec));
@@ -230,20 +286,19 @@ public record LowRankCorrection(
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
             double before = relative(error, weight);
             double after = relative(remaining(context, linear, error, a.matMul(b)), weight);
+            Optional<SingularValues> values =
+                    singularValues ? Optional.of(singularValues(spec, target, weights, solution)) : Optional.empty();
             a.attach(owner);
             b.attach(owner);
-            if (singularValues) {
-                keepSingularValues(context, spec, target, weights, solution);
-            }
-            LowRank path = new LowRank(a, b, new LowRankFormats(factor, productA, productB));
-            if (of == Of.WEIGHT) {
-                context.split(linear, path);
-            } else {
-                context.correct(linear, path);
-            }
+            values.ifPresent(kept -> {
+                kept.scaled().attach(owner);
+                kept.unscaled().attach(owner);
+            });
             double seconds = (System.nanoTime() - start) / 1e9;
-            context.report(new BlockContext.LayerReport(
-                    name(), spec, rank, before, after, solution.capturedEnergy(), seconds));
+            return new Corrected(
+                    new LowRank(a, b, new LowRankFormats(factor, productA, productB)),
+                    new BlockContext.LayerReport(name(), spec, rank, before, after, solution.capturedEnergy(), seconds),
+                    values);
         }
     }
 
@@ -256,14 +311,13 @@ public record LowRankCorrection(
         return rest.sub(context.roundedToNearest(linear.spec(), rest));
     }
 
-    private void keepSingularValues(
-            BlockContext context, LinearSpec spec, NDArray error, NDArray weights, LowRankSolver.Solution solution) {
+    private SingularValues singularValues(
+            LinearSpec spec, NDArray error, NDArray weights, LowRankSolver.Solution solution) {
         NDArray scaled = solution.singularValues()
                 .orElseGet(() -> isSquared()
                         ? LowRankSolver.singularValuesSquared(error, weights)
                         : LowRankSolver.singularValues(error.mul(weights.reshape(spec.inFeatures(), 1))));
-        context.keepSingularValues(
-                spec, scaled, metric == Metric.IDENTITY ? scaled : LowRankSolver.singularValues(error));
+        return new SingularValues(scaled, metric == Metric.IDENTITY ? scaled : LowRankSolver.singularValues(error));
     }
 
     /** {@code ||error|| / ||weight||}, Frobenius; 0 where the weight is all zeros. */
@@ -281,18 +335,18 @@ public record LowRankCorrection(
     }
 
     /** What the solver takes as the metric. */
-    private NDArray weights(BlockContext context, LinearSpec spec, NDManager manager) throws IOException {
+    private NDArray weights(Optional<ActivationStatistics> statistics, LinearSpec spec, NDManager manager)
+            throws IOException {
         NDArray weights = switch (metric) {
             case IDENTITY -> manager.ones(new Shape(spec.inFeatures()));
             case MEAN_ABS ->
                 NativeFloats.of(
                         manager,
-                        normalized(context.statistics(this, spec).of(spec, Statistic.MAX_BATCH_MEAN_ABS)),
+                        normalized(statistics.orElseThrow().of(spec, Statistic.MAX_BATCH_MEAN_ABS)),
                         spec.inFeatures());
             case SECOND_MOMENT ->
-                NativeFloats.of(
-                        manager, context.statistics(this, spec).of(spec, Statistic.SECOND_MOMENT), spec.inFeatures());
-            case HESSIAN -> context.statistics(this, spec).matrix(manager, spec, Statistic.HESSIAN);
+                NativeFloats.of(manager, statistics.orElseThrow().of(spec, Statistic.SECOND_MOMENT), spec.inFeatures());
+            case HESSIAN -> statistics.orElseThrow().matrix(manager, spec, Statistic.HESSIAN);
         };
         if (!NativeFloats.allFinite(weights)) {
             throw new IOException(spec.module() + ": the statistics of its input for " + name()

@@ -5,24 +5,14 @@ import ai.djl.ndarray.NDArray;
 /** Sees the inputs of linear layers on their way through the model, before they are rounded. */
 @FunctionalInterface
 public interface ActivationObserver {
-    /** Looks at an input, {@code [batch, tokens, features]}, without keeping it. */
+    /**
+     * Looks at an input without keeping it. Each hook point of a block shows its inputs one after the other, in the order
+     * of the sequences; different hook points may do so at the same time, on several threads.
+     *
+     * @param input {@code [sequences, tokens, features]}
+     */
     void observe(int block, HookPoint hookPoint, NDArray input);
 
-    /** Whether it does not matter in which order inputs are shown, nor whether several are at once. */
-    default boolean inAnyOrder() {
-        return false;
-    }
-
     /** Looks at nothing. */
-    static ActivationObserver none() {
-        return new ActivationObserver() {
-            @Override
-            public void observe(int block, HookPoint hookPoint, NDArray input) {}
-
-            @Override
-            public boolean inAnyOrder() {
-                return true;
-            }
-        };
-    }
+    ActivationObserver NONE = (block, hookPoint, input) -> {};
 }

@@ -2,19 +2,25 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
+import org.jspecify.annotations.Nullable;
 
 /** Applies single blocks of a model to hidden states. */
 public final class BlockPass implements AutoCloseable {
-    /** Hidden states that go through a block at once, in values; larger ones have use for all of the engine's threads. */
-    private static final long VALUES = 1L << 23;
+    /** Hidden states of a piece, in values: sequences are put together until there are so many. */
+    private static final long PIECE = 1L << 17;
+    /** Hidden states that go through a block at once, in values: a bound on memory. */
+    private static final long AT_ONCE = 1L << 25;
 
     private final LanguageModel model;
     /** Those of lengths that came lately, while nobody uses them. */
@@ -49,7 +55,7 @@ public final class BlockPass implements AutoCloseable {
     }
 
     /**
-     * Puts what a block makes of every batch in its place, several at once where the observer does not mind.
+     * Puts what a block makes of every batch in its place.
      *
      * @param progress is told the number of batches done, by one thread at a time
      * @throws IOException naming the block, if it makes a value that is NaN or infinite
@@ -57,8 +63,8 @@ public final class BlockPass implements AutoCloseable {
     void advance(Block block, HiddenStates states, ActivationObserver observer, IntConsumer progress)
             throws IOException {
         AtomicInteger done = new AtomicInteger();
-        forEach(states, observer, index -> {
-            states.replace(index, output(block, states, index, observer));
+        outputs(block, states, observer, (batch, output) -> {
+            states.replace(batch, output);
             synchronized (done) {
                 progress.accept(done.incrementAndGet());
             }
@@ -68,7 +74,7 @@ public final class BlockPass implements AutoCloseable {
     /** Returns what a block makes of all batches; they stay as they are. */
     public HiddenStates outputs(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
         NDArray[] outputs = new NDArray[states.size()];
-        forEach(states, observer, index -> outputs[index] = output(block, states, index, observer));
+        outputs(block, states, observer, (batch, output) -> outputs[batch] = output);
         HiddenStates all = new HiddenStates(model.manager().newSubManager());
         for (int i = 0; i < outputs.length; i++) {
             all.add(outputs[i], states.trees(i));
@@ -76,42 +82,112 @@ public final class BlockPass implements AutoCloseable {
         return all;
     }
 
-    /** How many batches of hidden states of {@code values} go through a block at once. */
+    /** Shows an observer what enters the linears of a block; the states stay as they are. */
+    public void observe(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
+        forEach(block, states, observer, (piece, output) -> {});
+    }
+
+    /** How many pieces of hidden states, each of {@code values}, go through a block at once at most. */
     public static int atOnce(long values) {
-        return (int) Math.max(1, Math.min(Parallel.THREADS, VALUES / values));
+        return (int) Math.max(1, Math.min(Parallel.THREADS, AT_ONCE / values));
     }
 
-    private static void forEach(HiddenStates states, ActivationObserver observer, Parallel.TensorPiece batch)
-            throws IOException {
-        if (observer.inAnyOrder()) {
-            long largest = 1;
-            for (int i = 0; i < states.size(); i++) {
-                long mask = states.trees(i).map(TokenTrees::maskSize).orElse(0L);
-                largest = Math.max(largest, states.batch(i).size() + mask);
+    /** The values of a piece of hidden states, of batches of plain sequences. */
+    public static long pieceValues(int batchSize, int tokens, int hiddenSize) {
+        long sequence = (long) tokens * hiddenSize;
+        return sequence * sequencesOfPiece(batchSize, sequence);
+    }
+
+    /** Some sequences of a batch. The pieces follow from the states alone, since what is computed at once decides last bits. */
+    private record Piece(int batch, int from, int to, long values) {
+        static List<Piece> of(HiddenStates states) {
+            List<Piece> pieces = new ArrayList<>();
+            for (int batch = 0; batch < states.size(); batch++) {
+                long values = states.batch(batch).size();
+                int sequences = (int) states.batch(batch).getShape().get(0);
+                Optional<TokenTrees> trees = states.trees(batch);
+                if (trees.isPresent()) {
+                    pieces.add(
+                            new Piece(batch, 0, sequences, values + trees.get().maskSize()));
+                    continue;
+                }
+                int step = sequencesOfPiece(sequences, values / sequences);
+                for (int from = 0; from < sequences; from += step) {
+                    int to = Math.min(sequences, from + step);
+                    pieces.add(new Piece(batch, from, to, (to - from) * (values / sequences)));
+                }
             }
-            Parallel.forEachOfTensors(states.size(), atOnce(largest), batch);
-        } else {
-            for (int i = 0; i < states.size(); i++) {
-                batch.run(i);
-            }
+            return pieces;
         }
     }
 
-    private NDArray output(Block block, HiddenStates states, int index, ActivationObserver observer)
+    private static int sequencesOfPiece(int sequences, long values) {
+        return (int) Math.max(1, Math.min(sequences, PIECE / values));
+    }
+
+    /** What is done with the output of a piece, which is gone afterwards. */
+    private interface PieceOutput {
+        void accept(Piece piece, NDArray output);
+    }
+
+    /** What is done with the output of a batch, on the thread that completed it. */
+    private interface BatchOutput {
+        void accept(int batch, NDArray output);
+    }
+
+    private void outputs(Block block, HiddenStates states, ActivationObserver observer, BatchOutput target)
             throws IOException {
-        NDArray batch = states.batch(index);
-        try (NDManager scratch = model.manager().newSubManager()) {
-            batch.tempAttach(scratch);
-            Optional<TokenTrees> trees = states.trees(index);
-            NDArray next =
-                    trees.isPresent() ? forward(block, batch, trees.get(), observer) : forward(block, batch, observer);
-            if (!NativeFloats.allFinite(next)) {
-                throw new IOException("block " + block.index()
-                        + " makes a value that is NaN or infinite; a number format of its operands is out of range");
-            }
-            next.attach(model.manager());
-            return next;
+        @Nullable NDArray[] outputs = new NDArray[states.size()];
+        int[] missing = new int[states.size()];
+        for (int i = 0; i < missing.length; i++) {
+            missing[i] = (int) states.batch(i).getShape().get(0);
         }
+        forEach(block, states, observer, (piece, output) -> {
+            NDArray batch;
+            synchronized (missing) {
+                batch = outputs[piece.batch()];
+                if (batch == null) {
+                    batch = NativeFloats.create(
+                            model.manager(), states.batch(piece.batch()).getShape());
+                    outputs[piece.batch()] = batch;
+                }
+            }
+            int sequence = Math.toIntExact(output.size() / (piece.to() - piece.from()));
+            NativeFloats.window(batch)
+                    .put(piece.from() * sequence, NativeFloats.window(output), 0, Math.toIntExact(output.size()));
+            boolean complete;
+            synchronized (missing) {
+                missing[piece.batch()] -= piece.to() - piece.from();
+                complete = missing[piece.batch()] == 0;
+            }
+            if (complete) {
+                target.accept(piece.batch(), batch);
+            }
+        });
+    }
+
+    private void forEach(Block block, HiddenStates states, ActivationObserver observer, PieceOutput target)
+            throws IOException {
+        List<Piece> pieces = Piece.of(states);
+        long largest = pieces.stream().mapToLong(Piece::values).max().orElse(1);
+        ObserverTurns turns = new ObserverTurns(observer);
+        Parallel.forEachOfTensors(pieces.size(), atOnce(largest), index -> {
+            Piece piece = pieces.get(index);
+            try (NDManager scratch = model.manager().newSubManager();
+                    ObserverTurns.Turn turn = turns.of(index)) {
+                NDArray input =
+                        states.batch(piece.batch()).get(scratch, new NDIndex("{}:{}", piece.from(), piece.to()));
+                Optional<TokenTrees> trees = states.trees(piece.batch());
+                NDArray output =
+                        trees.isPresent() ? forward(block, input, trees.get(), turn) : forward(block, input, turn);
+                if (!NativeFloats.allFinite(output)) {
+                    throw new IOException(
+                            "block " + block.index()
+                                    + " makes a value that is NaN or infinite; a number format of its operands is out of range");
+                }
+                target.accept(piece, output);
+            }
+        });
     }
 
     /** Constants are made anew: those of all batches would take more memory than the states. */

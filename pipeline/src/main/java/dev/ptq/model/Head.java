@@ -1,9 +1,14 @@
 package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
+import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.Torch;
 import dev.ptq.weights.Weight;
 import dev.ptq.weights.WeightSource;
@@ -12,9 +17,13 @@ import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 
 /** Logits of chosen positions, a part of the vocabulary and some rows at a time; they are never all in memory. */
 final class Head {
+    /** Rows that are multiplied at once. How many decides last bits, so it follows from nothing else. */
+    private static final int ROWS = 512;
+
     private final WeightSource weights;
     private final Architecture architecture;
     private final int weightsAtOnce;
@@ -24,7 +33,7 @@ final class Head {
      * Makes a head.
      *
      * @param weightsAtOnce weights held at a time, in values
-     * @param logitsAtOnce likewise
+     * @param logitsAtOnce of each thread, likewise
      */
     Head(WeightSource weights, Architecture architecture, int weightsAtOnce, int logitsAtOnce) {
         this.weights = weights;
@@ -36,7 +45,7 @@ final class Head {
     /** Some logits of one or several models at the same places. */
     private interface Consumer {
         /**
-         * Takes them.
+         * Takes them. Those of different rows come at the same time, those of a row in the order of the tokens.
          *
          * @param row the first
          * @param token the first id
@@ -118,43 +127,83 @@ final class Head {
         return new Divergence(divergences, agree);
     }
 
+    /** The states behind the rows of one model, in batches. */
+    private static final class States {
+        private final List<NDArray> batches;
+        private final int[] firstSequences;
+
+        States(List<NDArray> batches) {
+            this.batches = batches;
+            firstSequences = new int[batches.size() + 1];
+            for (int i = 0; i < batches.size(); i++) {
+                firstSequences[i + 1] =
+                        firstSequences[i] + (int) batches.get(i).getShape().get(0);
+            }
+        }
+
+        /** Those of the rows from {@code from} to before {@code to}, {@code [rows, width]}. */
+        NDArray of(NDManager scratch, TargetPositions places, int from, int to) {
+            NDList parts = new NDList();
+            int batch = 0;
+            for (int row = from; row < to; ) {
+                while (firstSequences[batch + 1] <= places.sequence(row)) {
+                    batch++;
+                }
+                int end = row;
+                while (end < to && places.sequence(end) < firstSequences[batch + 1]) {
+                    end++;
+                }
+                Shape shape = batches.get(batch).getShape();
+                int first = firstSequences[batch];
+                int[] indices = IntStream.range(row, end)
+                        .map(i -> (places.sequence(i) - first) * (int) shape.get(1) + places.position(i))
+                        .toArray();
+                NDArray flat = batches.get(batch).reshape(-1, shape.get(2));
+                flat.attach(scratch);
+                parts.add(Torch.embedding(flat, NativeFloats.indices(scratch, indices, indices.length)));
+                row = end;
+            }
+            return parts.size() == 1 ? parts.get(0) : NDArrays.concat(parts, 0);
+        }
+    }
+
     private void scan(NDManager manager, List<List<NDArray>> models, TargetPositions places, Consumer consumer)
             throws IOException {
         int vocabulary = architecture.config().vocabulary().size();
         int width = architecture.config().vocabulary().width();
-        int tile = Math.max(1, Math.min(vocabulary, weightsAtOnce / width));
+        int loaded = Math.max(1, Math.min(vocabulary, weightsAtOnce / width));
         Weight table = weights.weight(architecture.headTensor());
-        int rowsAtOnce = Math.max(1, logitsAtOnce / tile);
-        for (int token = 0; token < vocabulary; token += tile) {
+        List<States> states = models.stream().map(States::new).toList();
+        int pieces = (places.rows() + ROWS - 1) / ROWS;
+        for (int token = 0; token < vocabulary; token += loaded) {
+            int first = token;
             try (NDManager part = manager.newSubManager()) {
-                NDArray head = table.rows(part, token, Math.min(vocabulary, token + tile));
-                int sequence = 0;
-                int row = 0;
-                for (int batch = 0; batch < models.get(0).size(); batch++) {
-                    NDArray states = models.get(0).get(batch);
-                    int next = sequence + (int) states.getShape().get(0);
-                    int tokens = (int) states.getShape().get(1);
-                    while (row < places.rows() && places.sequence(row) < next) {
-                        int from = row;
-                        while (row < places.rows() && places.sequence(row) < next && row < from + rowsAtOnce) {
-                            row++;
-                        }
-                        int[] indices = new int[row - from];
-                        for (int i = from; i < row; i++) {
-                            indices[i - from] = (places.sequence(i) - sequence) * tokens + places.position(i);
-                        }
-                        try (NDManager step = part.newSubManager()) {
-                            NDArray rows = NativeFloats.indices(step, indices, indices.length);
-                            List<NDArray> logits = new ArrayList<>();
-                            for (List<NDArray> model : models) {
-                                NDArray flat = model.get(batch).reshape(-1, width);
-                                flat.attach(step);
-                                logits.add(Torch.linear(Torch.embedding(flat, rows), head));
-                            }
-                            consumer.accept(from, token, logits);
-                        }
+                NDArray head = table.rows(part, token, Math.min(vocabulary, token + loaded));
+                Parallel.forEachOfTensors(
+                        pieces, Parallel.THREADS, piece -> scan(states, places, piece * ROWS, first, head, consumer));
+            }
+        }
+    }
+
+    /** The logits of some rows from {@code row} on, for the tokens of {@code head}, whose first is {@code first}. */
+    private void scan(
+            List<States> models, TargetPositions places, int row, int first, NDArray head, Consumer consumer) {
+        int tokens = (int) head.getShape().get(0);
+        int tile = Math.max(1, logitsAtOnce / ROWS);
+        int end = Math.min(places.rows(), row + ROWS);
+        try (NDManager scratch = head.getManager().newSubManager()) {
+            List<NDArray> states = models.stream()
+                    .map(model -> model.of(scratch, places, row, end))
+                    .toList();
+            for (int token = 0; token < tokens; token += tile) {
+                try (NDManager step = scratch.newSubManager()) {
+                    NDArray part = head.get(step, new NDIndex("{}:{}", token, Math.min(tokens, token + tile)));
+                    List<NDArray> logits = new ArrayList<>();
+                    for (NDArray model : states) {
+                        model.tempAttach(step);
+                        logits.add(Torch.linear(model, part));
                     }
-                    sequence = next;
+                    consumer.accept(row, first + token, logits);
                 }
             }
         }

@@ -3,6 +3,7 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
+import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
 import dev.ptq.weights.WeightSource;
@@ -24,8 +25,8 @@ import java.util.stream.IntStream;
 public final class LanguageModel implements AutoCloseable {
     /** Weights of the head converted at a time, in values. */
     private static final int HEAD_VALUES = 1 << 25;
-    /** Logits held at a time, in values. */
-    private static final int LOGITS = 1 << 24;
+    /** Logits that a thread holds at a time, in values. */
+    private static final int LOGITS = 1 << 21;
 
     private final Architecture architecture;
     private final WeightSource weights;
@@ -251,6 +252,12 @@ public final class LanguageModel implements AutoCloseable {
         }
     }
 
+    /** Memory that scoring takes: weights of the head, and logits of every thread with their sums in double. */
+    public static long headBytes() {
+        long perThread = (Float.BYTES + 2L * Double.BYTES) * LOGITS;
+        return (long) HEAD_VALUES * Float.BYTES + Parallel.THREADS * perThread;
+    }
+
     private Head head() {
         return new Head(weights, architecture, HEAD_VALUES, LOGITS);
     }
@@ -280,8 +287,8 @@ public final class LanguageModel implements AutoCloseable {
         for (String name : architecture.finishingTensors()) {
             outer.put(name, weights.load(owner, name));
         }
-        List<NDArray> finished = new ArrayList<>();
-        for (int i = 0; i < states.size(); i++) {
+        NDArray[] finished = new NDArray[states.size()];
+        Parallel.forEachOfTensors(finished.length, Parallel.THREADS, i -> {
             try (NDManager scratch = owner.newSubManager()) {
                 NDArray batch = states.batch(i);
                 batch.tempAttach(scratch);
@@ -289,10 +296,10 @@ public final class LanguageModel implements AutoCloseable {
                 if (result != batch) {
                     result.attach(owner);
                 }
-                finished.add(result);
+                finished[i] = result;
             }
-        }
-        return finished;
+        });
+        return List.of(finished);
     }
 
     @Override

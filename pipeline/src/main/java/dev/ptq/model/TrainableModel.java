@@ -114,8 +114,8 @@ public final class TrainableModel implements AutoCloseable {
                 drop.apply(Torch.embedding(table, inputs).reshape(sequences.length, tokens, config().hiddenSize()));
         Operators operators = Operators.differentiable(drop);
         for (Block block : blocks) {
-            hidden = architecture.forward(
-                    new ForwardPass(block, constants, ActivationObserver.none(), operators), hidden);
+            hidden =
+                    architecture.forward(new ForwardPass(block, constants, ActivationObserver.NONE, operators), hidden);
         }
         NDArray finished = architecture.finish(hidden, this::parameter);
         NDArray logits = Torch.differentiableLinear(finished.reshape(inputs.size(), config().hiddenSize()), table);

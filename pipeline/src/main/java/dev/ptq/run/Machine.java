@@ -17,7 +17,7 @@ import java.util.stream.Stream;
  */
 public record Machine(String jvm, String os, Optional<String> cpu, int cores, long memoryBytes) {
     /** Describes the computer this runs on. */
-    static Machine here() {
+    public static Machine here() {
         OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
         return new Machine(
                 System.getProperty("java.vm.name") + " " + System.getProperty("java.vm.version"),

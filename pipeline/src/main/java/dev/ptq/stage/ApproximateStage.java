@@ -91,7 +91,7 @@ final class ApproximateStage implements Stage {
 
     @Override
     public int version() {
-        return 5;
+        return 6;
     }
 
     @Override

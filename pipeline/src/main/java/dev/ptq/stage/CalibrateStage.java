@@ -67,7 +67,7 @@ final class CalibrateStage implements Stage {
 
     @Override
     public int version() {
-        return 2;
+        return 3;
     }
 
     @Override
@@ -75,8 +75,8 @@ final class CalibrateStage implements Stage {
         LanguageModel model = workspace.model();
         int[][] samples = workspace.calibrationSamples(calibration);
         Path file = unfinished.resolve(RunFiles.STATISTICS);
-        try (StatisticsFile statistics =
-                        new StatisticsFile(file, LanguageModel.linears(model.config()), settings.statistics());
+        try (StatisticsFile statistics = new StatisticsFile(
+                        file, LanguageModel.linears(model.config()), settings.statistics(), calibration.batchSize());
                 BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
                 HiddenStates states = model.embed(samples, calibration.batchSize());
                 Progress progress = workspace

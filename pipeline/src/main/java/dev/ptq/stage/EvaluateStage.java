@@ -87,7 +87,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public int version() {
-        return 4;
+        return 5;
     }
 
     @Override

@@ -7,6 +7,7 @@ import dev.ptq.evaluate.ModelScorer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Training;
 import dev.ptq.model.BlockPass;
 import dev.ptq.model.HookPoint;
@@ -24,8 +25,6 @@ import java.util.stream.LongStream;
  * program itself. All sizes are in bytes.
  */
 public final class MemoryEstimate {
-    /** The head's weights and logits held at a time. */
-    private static final long HEAD = 300L << 20;
     /** Hidden states of calibration samples while blocks are trained on them, with those of the augmented loss. */
     private static final int SAMPLE_PATHS = 4;
     /** What a step of training holds for each weight and activation: values on the way, gradients, moments. */
@@ -50,7 +49,12 @@ public final class MemoryEstimate {
     public long bytes() {
         long weights = weights(shape);
         long held = workspace.resident() ? weights : 2 * weights / shape.blocks();
-        return held + hiddenStates() + largest(evaluating(), training(), solving()) + matrices() + HEAD + PROGRAM;
+        return held
+                + hiddenStates()
+                + largest(passing(), training(), solving())
+                + matrices()
+                + LanguageModel.headBytes()
+                + PROGRAM;
     }
 
     private static long largest(long... sizes) {
@@ -97,23 +101,33 @@ public final class MemoryEstimate {
         return tokens * shape.hiddenSize() * Float.BYTES;
     }
 
-    /** What batches hold that go through a block side by side. */
-    private long evaluating() {
+    /** What the pieces of hidden states hold that go through a block side by side. */
+    private long passing() {
         Optional<TasksSettings> tasks = experiment.evaluation().tasks();
         long ofTasks = tasks.isEmpty()
                 ? 0
                 : sideBySide(Math.min(
-                        ModelScorer.tokensAtOnce(shape),
-                        (long) tasks.get().batchSize() * shape.positions().count()));
+                                ModelScorer.tokensAtOnce(shape),
+                                (long) tasks.get().batchSize()
+                                        * shape.positions().count())
+                        * shape.hiddenSize());
         long ofTexts = experiment.evaluation().perplexities().stream()
-                .mapToLong(perplexity -> sideBySide((long) perplexity.batchSize() * perplexity.seqLen()))
+                .mapToLong(perplexity -> ofPieces(perplexity.batchSize(), perplexity.seqLen()))
                 .max()
                 .orElse(0);
-        return Math.max(ofTasks, ofTexts);
+        long ofCalibration = experiment
+                .calibration()
+                .map(calibration -> ofPieces(calibration.batchSize(), calibration.seqLen()))
+                .orElse(0L);
+        return largest(ofTasks, ofTexts, ofCalibration);
     }
 
-    private long sideBySide(long tokens) {
-        return BlockPass.atOnce(tokens * shape.hiddenSize()) * activations(tokens);
+    private long ofPieces(int batchSize, int tokens) {
+        return sideBySide(BlockPass.pieceValues(batchSize, tokens, shape.hiddenSize()));
+    }
+
+    private long sideBySide(long values) {
+        return BlockPass.atOnce(values) * activations(values / shape.hiddenSize());
     }
 
     private long activations(long tokens) {
@@ -144,7 +158,9 @@ public final class MemoryEstimate {
                 .mapToLong(linear -> linear.size() * Float.BYTES)
                 .max()
                 .orElse(0);
-        return experiment.steps().isEmpty() ? 0 : SOLVER_COPIES * largest;
+        return experiment.steps().isEmpty()
+                ? 0
+                : LowRankCorrection.atOnce(largest / Float.BYTES) * SOLVER_COPIES * largest;
     }
 
     /** What matrices of a block's statistics take: half of each in double while they are gathered. */

@@ -83,7 +83,7 @@ final class TasksStage implements Stage {
 
     @Override
     public int version() {
-        return 2;
+        return 3;
     }
 
     @Override

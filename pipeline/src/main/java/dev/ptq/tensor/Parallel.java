@@ -1,16 +1,23 @@
 package dev.ptq.tensor;
 
 import java.io.IOException;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.DoubleSupplier;
 import java.util.stream.IntStream;
 
-/** Loops over independent pieces on all processors. A loop within a piece stays on that piece's thread. */
+/**
+ * Loops over independent pieces on all processors. A loop within a piece stays on that piece's thread. How the work is cut
+ * into pieces, and what is done with their results, must not depend on the number of threads: then no result does.
+ */
 public final class Parallel {
-    /** Threads of our own kernels and of the tensor engine: {@code PTQ_THREADS}, or one per processor. */
+    /** Pieces that run at once: {@code PTQ_THREADS}, or one per processor. */
     public static final int THREADS = threads();
+
+    /** Threads of the engine in {@link #onEngineThreads}. */
+    public static final int ENGINE_THREADS = 4;
 
     private static final String VARIABLE = "PTQ_THREADS";
 
@@ -64,11 +71,10 @@ public final class Parallel {
     }
 
     /**
-     * As {@link #forEach}, for pieces that use the tensor engine. While several run, each has one of its threads: small
-     * tensors keep the processors busy so, where the engine's threads would wait for each other. A single one has all.
+     * As {@link #forEach}, for pieces that use the tensor engine. They are begun in their order.
      *
      * @param atOnce pieces that may run at once, by the memory they take
-     * @throws IOException of a piece that failed; those that had not been begun are left out
+     * @throws IOException of the first piece that failed; those that had not been begun are left out
      */
     public static void forEachOfTensors(int count, int atOnce, TensorPiece piece) throws IOException {
         int workers = Math.min(Math.min(THREADS, count), atOnce);
@@ -79,41 +85,64 @@ public final class Parallel {
             return;
         }
         AtomicInteger next = new AtomicInteger();
-        AtomicReference<Throwable> failure = new AtomicReference<>();
+        ConcurrentSkipListMap<Integer, Throwable> failures = new ConcurrentSkipListMap<>();
         forEach(workers, () -> piece, (same, worker) -> {
-            TensorEngine.Scope own = TensorEngine.oneThreadWithoutGradients();
+            TensorEngine.Scope own = TensorEngine.withoutGradients();
             try {
                 for (int i = next.getAndIncrement(); i < count; i = next.getAndIncrement()) {
-                    same.run(i);
+                    run(same, i, failures);
+                    if (!failures.isEmpty()) {
+                        return;
+                    }
                 }
-            } catch (IOException | RuntimeException | Error e) {
-                // kept, since what is thrown here would not wait for the other threads
-                failure.compareAndSet(null, e);
             } finally {
-                next.set(count);
                 own.close();
             }
         });
-        Throwable thrown = failure.get();
-        if (thrown instanceof IOException e) {
+        // those before it were begun too, and none of them failed: the same one on any number of threads
+        Map.Entry<Integer, Throwable> first = failures.firstEntry();
+        if (first == null) {
+            return;
+        }
+        if (first.getValue() instanceof IOException e) {
             throw e;
-        } else if (thrown instanceof RuntimeException e) {
+        } else if (first.getValue() instanceof RuntimeException e) {
             throw e;
-        } else if (thrown instanceof Error e) {
+        } else if (first.getValue() instanceof Error e) {
             throw e;
         }
     }
 
-    /** Runs work on small tensors with this thread alone: several, the engine's too, would wait for each other. */
+    /** Failures are kept, since what is thrown would not wait for the other threads. */
+    private static void run(TensorPiece piece, int index, Map<Integer, Throwable> failures) {
+        try {
+            piece.run(index);
+        } catch (IOException | RuntimeException | Error e) {
+            failures.put(index, e);
+        }
+    }
+
+    /** Runs work on small tensors with this thread alone: several would wait for each other. */
     public static double onOneThread(DoubleSupplier work) {
         boolean within = WITHIN.get();
         WITHIN.set(true);
-        TensorEngine.Scope alone = TensorEngine.oneThread();
         try {
             return work.getAsDouble();
         } finally {
-            alone.close();
             WITHIN.set(within);
+        }
+    }
+
+    /**
+     * Runs work that cannot be cut into pieces with {@link #ENGINE_THREADS} threads of the engine. There are as many on
+     * every machine and whatever {@code PTQ_THREADS} says, since their number decides last bits.
+     */
+    public static double onEngineThreads(DoubleSupplier work) {
+        TensorEngine.Scope several = TensorEngine.withThreads(ENGINE_THREADS);
+        try {
+            return work.getAsDouble();
+        } finally {
+            several.close();
         }
     }
 

@@ -8,6 +8,10 @@ import dev.ptq.environment.CacheFolder;
  * The start of the tensor engine: offline, without telemetry, natives unpacked into ptq's own cache folder. All of the
  * engine's settings, of the process and of its threads, are made here and nowhere else.
  *
+ * <p>The engine has one thread for whoever calls it. It splits products, decompositions and sums by the number of its
+ * threads, and by the processor, so results would differ in their last bits between machines and between numbers of
+ * threads. {@link Parallel} keeps the processors busy instead, with pieces that depend on the data alone.
+ *
  * <p>Everything that touches a tensor gets its manager, directly or not, from {@link #newManager()}, so the settings
  * below are in force before the engine loads.
  */
@@ -24,6 +28,8 @@ public final class TensorEngine {
             started = true;
             JniUtils.setGradMode(false);
         }
+        // a thread that the engine has not seen yet would get as many as there are processors
+        JniUtils.setNumThreads(1);
         return manager;
     }
 
@@ -31,19 +37,19 @@ public final class TensorEngine {
     public static void prepare() {
         setUnlessGiven("ai.djl.offline", "true");
         setUnlessGiven("OPT_OUT_TRACKING", "true");
-        setUnlessGiven("ai.djl.pytorch.num_threads", Integer.toString(Parallel.THREADS));
+        setUnlessGiven("ai.djl.pytorch.num_threads", "1");
         setUnlessGiven("ai.djl.pytorch.num_interop_threads", "1");
         setUnlessGiven("DJL_CACHE_DIR", CacheFolder.path().toString());
     }
 
-    /** Lets the engine use one of its threads for the calling thread, until the scope is closed there. */
-    static Scope oneThread() {
-        return new Scope(false);
+    /** Prepares the calling thread for a piece of work: none of its operators takes part in automatic differentiation. */
+    static Scope withoutGradients() {
+        return new Scope(1, false);
     }
 
-    /** The same, and no operator on the calling thread takes part in automatic differentiation. */
-    static Scope oneThreadWithoutGradients() {
-        return new Scope(true);
+    /** Lets the engine use so many threads for the calling thread, however many processors there are. */
+    static Scope withThreads(int threads) {
+        return new Scope(threads, JniUtils.isGradMode());
     }
 
     /**
@@ -56,20 +62,16 @@ public final class TensorEngine {
 
     /** Settings of the calling thread that hold until they are set back. */
     static final class Scope {
-        // asked for first: the engine's first look at a new thread gives it the usual number
-        private final int threads = JniUtils.getNumThreads();
-        private final boolean gradients = JniUtils.isGradMode();
+        private final boolean before = JniUtils.isGradMode();
 
-        private Scope(boolean withoutGradients) {
-            JniUtils.setNumThreads(1);
-            if (withoutGradients) {
-                JniUtils.setGradMode(false);
-            }
+        private Scope(int threads, boolean gradients) {
+            JniUtils.setNumThreads(threads);
+            JniUtils.setGradMode(gradients);
         }
 
         void close() {
-            JniUtils.setNumThreads(threads);
-            JniUtils.setGradMode(gradients);
+            JniUtils.setNumThreads(1);
+            JniUtils.setGradMode(before);
         }
     }
 

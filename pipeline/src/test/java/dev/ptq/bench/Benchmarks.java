@@ -184,7 +184,7 @@ public final class Benchmarks {
     private static void pass(LanguageModel model, BlockRunner runner, int[][] chunks) throws IOException {
         try (HiddenStates states = model.embed(chunks, 2);
                 Progress progress = Progress.Reporter.none().start("", 1, "")) {
-            runner.run(states, ActivationObserver.none(), progress);
+            runner.run(states, ActivationObserver.NONE, progress);
             model.nextTokenLosses(states, chunks);
         }
     }
@@ -302,8 +302,8 @@ public final class Benchmarks {
         int tokens = 2048;
         print("an error of %d by %d in the metric of its input's hessian, rank 32", in, out);
         try (NDManager manager = TensorEngine.newManager();
-                ActivationStatistics.Collector collector =
-                        new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.of(Statistic.HESSIAN)))) {
+                ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
+                        WantedStatistics.ofEvery(EnumSet.of(Statistic.HESSIAN)), 1)) {
             NDArray weight = gaussian(manager, out, in);
             NDArray error = weight.sub(mxint(4, 1, 16).fakeQuantize(weight, Operand.WEIGHT))
                     .transpose(1, 0);

@@ -1,6 +1,5 @@
 package dev.ptq.bench;
 
-import ai.djl.pytorch.jni.JniUtils;
 import dev.ptq.data.Row;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.ModelScorer;
@@ -95,10 +94,8 @@ final class TaskPasses {
         });
     }
 
-    /** Some of the documents, one request after the other; several threads of the engine are slower at this. */
+    /** Some of the documents, one request after the other. */
     void alone() throws IOException {
-        int threads = JniUtils.getNumThreads();
-        JniUtils.setNumThreads(1);
         documentsAlone = evaluate(new Sample(data, ALONE_EVERY), (name, requests) -> {
             List<Score> scores = new ArrayList<>();
             for (Request request : requests) {
@@ -106,7 +103,6 @@ final class TaskPasses {
             }
             return scores;
         });
-        JniUtils.setNumThreads(threads);
     }
 
     /** The same requests, without anything else. */
@@ -120,7 +116,7 @@ final class TaskPasses {
     void perplexity() throws IOException {
         try (HiddenStates states = model.embed(chunks, PERPLEXITY_BATCH);
                 Progress progress = Progress.Reporter.none().start("", 1, "")) {
-            runner.run(states, ActivationObserver.none(), progress);
+            runner.run(states, ActivationObserver.NONE, progress);
             model.nextTokenLosses(states, chunks);
         }
     }

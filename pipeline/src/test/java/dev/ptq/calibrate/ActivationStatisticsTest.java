@@ -62,7 +62,7 @@ class ActivationStatisticsTest {
     /** Batch means of magnitudes are (2, 1) and (0.5, 5); a mean over both would be smaller. */
     @Test
     void takesTheLargestBatchMeanOfMagnitudesAndSurvivesItsFile() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -77,12 +77,12 @@ class ActivationStatisticsTest {
     @Test
     void theFileHoldsWhatIsGatheredInMemory() throws IOException {
         ActivationStatistics kept;
-        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(EVERY)) {
+        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(EVERY, 2)) {
             observeFirst(collector);
             observeSecond(collector);
             kept = collector.finished();
         }
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -119,19 +119,19 @@ class ActivationStatisticsTest {
     @Test
     void anotherProcessGoesOnAfterTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY)) {
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY, 2)) {
             observeFirst(killed);
             saved = killed.save();
             observeFirst((block, hookPoint, input) -> killed.observe(1, hookPoint, input));
         }
-        try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY)) {
+        try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY, 2)) {
             next.restore(saved);
             observeSecond(next);
             next.finish();
         }
         ActivationStatistics found = ActivationStatistics.read(file);
         Path straight = folder.resolve("straight.safetensors");
-        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, EVERY)) {
+        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, EVERY, 2)) {
             observeFirst(whole);
             observeSecond(whole);
             whole.finish();
@@ -143,14 +143,14 @@ class ActivationStatisticsTest {
     @Test
     void doesNotGoOnWithoutTheStatisticsOfTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY)) {
+        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY, 2)) {
             observeFirst(killed);
             saved = killed.save();
         }
         byte[] whole = Files.readAllBytes(file);
         for (byte[] broken : List.of(new byte[0], java.util.Arrays.copyOf(whole, whole.length - 1), new byte[999])) {
             Files.write(file, broken);
-            try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY)) {
+            try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY, 2)) {
                 assertThatThrownBy(() -> next.restore(saved))
                         .isInstanceOf(IOException.class)
                         .hasMessage(file + ": the statistics of the blocks that were done are gone");
@@ -165,7 +165,7 @@ class ActivationStatisticsTest {
 
     @Test
     void aPassThatMissedABlockOrSawOneTwiceIsADefect() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
             observeFirst(statistics);
             assertThatThrownBy(statistics::finish)
                     .isInstanceOf(IllegalStateException.class)
@@ -184,7 +184,7 @@ class ActivationStatisticsTest {
                 .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.MAX_BATCH_MEAN_ABS))
                 .withMessage("max_batch_mean_abs of m was not collected");
         try (StatisticsFile statistics =
-                new StatisticsFile(file, List.of(FIRST), WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX)))) {
+                new StatisticsFile(file, List.of(FIRST), WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX)), 2)) {
             observeFirst(statistics);
             statistics.finish();
         }
@@ -197,7 +197,7 @@ class ActivationStatisticsTest {
     @Test
     void matricesAreOfTheInputsOfSomeLinearsAlone() throws IOException {
         WantedStatistics wanted = WantedStatistics.of(ALL, LINEARS, TWIN::equals);
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, wanted)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, wanted, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -227,7 +227,7 @@ class ActivationStatisticsTest {
 
     @Test
     void refusesAMatrixOfAnotherShape() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();

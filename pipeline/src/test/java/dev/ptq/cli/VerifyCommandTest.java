@@ -1,6 +1,7 @@
 package dev.ptq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assumptions.assumeThat;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
 import java.io.IOException;
@@ -144,9 +145,18 @@ class VerifyCommandTest {
         assertThat(outcome.code()).isZero();
         assertThat(outcome.out()).matches("""
                 note: the program's version: \\S+, was 0\\.0\\. \\[2J1
-                note: threads: \\d+, was 999
                 note: the version of stage calibrate: \\d+, was 99
                 """ + AGREE.replace("+", "\\+"));
+    }
+
+    @Test
+    void notesAnotherProcessor() throws IOException {
+        assumeThat(Path.of("/proc/cpuinfo")).exists();
+        replace("manifest.json", "\"cpu\" : \"[^\"]*\"", "\"cpu\" : \"Z80\"");
+        Outcome outcome = verify();
+
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.out()).matches("note: the processor: .+, was Z80\n" + AGREE.replace("+", "\\+"));
     }
 
     @Test

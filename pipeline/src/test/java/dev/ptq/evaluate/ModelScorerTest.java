@@ -120,7 +120,7 @@ class ModelScorerTest {
 
     private static double[][] logits(LanguageModel model, BlockRunner runner, int[] input) throws IOException {
         try (HiddenStates states = model.embed(new int[][] {input}, 1)) {
-            runner.run(states, ActivationObserver.none(), silence());
+            runner.run(states, ActivationObserver.NONE, silence());
             try (NDArray logits = model.logits(states, 0)) {
                 float[] values = logits.toFloatArray();
                 double[][] rows = new double[input.length][VOCABULARY];
@@ -349,8 +349,8 @@ class ModelScorerTest {
                 BlockRunner rounded = new BlockRunner(model, eightBits(), true);
                 HiddenStates first = model.embed(chunks, 2);
                 HiddenStates second = model.embed(chunks, 2)) {
-            exact.run(first, ActivationObserver.none(), silence());
-            rounded.run(second, ActivationObserver.none(), silence());
+            exact.run(first, ActivationObserver.NONE, silence());
+            rounded.run(second, ActivationObserver.NONE, silence());
             Divergence divergence = model.divergence(first, second, TargetPositions.ofNextTokens(chunks));
             Divergence none = model.divergence(first, first, TargetPositions.ofNextTokens(chunks));
             assertThat(divergence.count()).isEqualTo(33);

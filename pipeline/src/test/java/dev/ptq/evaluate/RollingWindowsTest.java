@@ -125,8 +125,7 @@ class RollingWindowsTest {
     private static double loss(LanguageModel model, BlockRunner runner, int[] input, int[] tokens, int from, int to)
             throws IOException {
         try (HiddenStates states = model.embed(new int[][] {input}, 1)) {
-            runner.run(
-                    states, ActivationObserver.none(), Progress.Reporter.none().start("", 1, ""));
+            runner.run(states, ActivationObserver.NONE, Progress.Reporter.none().start("", 1, ""));
             try (NDArray logits = model.logits(states, 0)) {
                 float[] values = logits.toFloatArray();
                 int width = values.length / input.length;

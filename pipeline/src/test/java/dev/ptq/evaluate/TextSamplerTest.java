@@ -66,8 +66,7 @@ class TextSamplerTest {
     private int largestOfLastRow(int[] ids) throws IOException {
         try (HiddenStates states = model.embed(new int[][] {ids}, 1);
                 BlockRunner fresh = new BlockRunner(model, BlockChange.none(), false)) {
-            fresh.run(
-                    states, ActivationObserver.none(), Progress.Reporter.none().start("", 1, ""));
+            fresh.run(states, ActivationObserver.NONE, Progress.Reporter.none().start("", 1, ""));
             try (NDArray logits = model.logits(states, 0)) {
                 float[] all = logits.toFloatArray();
                 int vocabulary = all.length / ids.length;

@@ -62,7 +62,7 @@ class EquivalentTransformTest {
                 BlockPass pass = new BlockPass(model);
                 HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40, 7, 7}, {1, 2, 3, 4, 5, 6, 9}}, 2)) {
             NDManager manager = block.manager();
-            NDArray before = pass.forward(block, states.batch(0), ActivationObserver.none());
+            NDArray before = pass.forward(block, states.batch(0), ActivationObserver.NONE);
             HeadLayout heads = HeadLayout.of(model.config());
             int tried = 0;
             for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
@@ -93,7 +93,7 @@ class EquivalentTransformTest {
                 BlockPass pass = new BlockPass(model);
                 HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40, 7, 7}}, 1)) {
             HeadLayout heads = HeadLayout.of(model.config());
-            NDArray before = pass.forward(block, states.batch(0), ActivationObserver.none());
+            NDArray before = pass.forward(block, states.batch(0), ActivationObserver.NONE);
             for (int which = 0; which < 2; which++) {
                 Map<String, NDArray> tensors = block.tensors();
                 for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
@@ -116,7 +116,7 @@ class EquivalentTransformTest {
                 Block block = model.load(0);
                 BlockPass pass = new BlockPass(model);
                 HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40, 7, 7}}, 1)) {
-            NDArray before = pass.forward(block, states.batch(0), ActivationObserver.none());
+            NDArray before = pass.forward(block, states.batch(0), ActivationObserver.NONE);
             HeadLayout heads = HeadLayout.of(model.config());
             SmoothingMapping mapping = LanguageModel.mappings(model.config()).stream()
                     .filter(found -> found.kind() == SmoothingMapping.Kind.QUERY_KEY)

@@ -212,7 +212,7 @@ class LearnedMethodsTest {
             ModelFormats.of(place.quantization, place.model.config()).applyTo(run);
             double sum = 0;
             for (int i = 0; i < place.samples.size(); i++) {
-                NDArray output = pass.forward(run, place.samples.quantized().batch(i), ActivationObserver.none());
+                NDArray output = pass.forward(run, place.samples.quantized().batch(i), ActivationObserver.NONE);
                 sum += squares(output, place.samples.target().batch(i));
             }
             return sum / place.samples.size();
@@ -572,7 +572,7 @@ class LearnedMethodsTest {
                         target.tempAttach(scratch);
                         try (Block student = block.with(wide)) {
                             NDArray output =
-                                    pass.forward(student, input, ActivationObserver.none(), Operators.differentiable());
+                                    pass.forward(student, input, ActivationObserver.NONE, Operators.differentiable());
                             NDArray cosine = Torch.meanCosine(output, input);
                             return Torch.meanSquaredError(output, target)
                                     .sub(cosine.abs().log());

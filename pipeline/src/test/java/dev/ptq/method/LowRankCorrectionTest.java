@@ -70,8 +70,8 @@ class LowRankCorrectionTest {
         }
         states = model.embed(chunks, chunks.length);
         try (BlockPass pass = new BlockPass(model);
-                ActivationStatistics.Collector collector =
-                        new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)))) {
+                ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
+                        WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)), 2)) {
             pass.forward(block, states.batch(0), (index, hookPoint, input) -> {
                 collector.observe(index, hookPoint, input);
                 NDArray copy = input.toType(DataType.FLOAT64, true)
@@ -235,7 +235,7 @@ class LowRankCorrectionTest {
     void statisticsThatAreNoNumbersAreNamed(String name) throws IOException {
         for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
             try (ActivationStatistics.Collector collector =
-                    new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)))) {
+                    new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)), 2)) {
                 inputs.forEach((hookPoint, input) -> {
                     float[] values = input.toType(DataType.FLOAT32, false).toFloatArray();
                     values[5] = bad;

@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -106,7 +107,7 @@ class ForwardTest {
                         first[i],
                         flat(expected.get(i).hidden().get(0)));
             }
-            runner.run(states, ActivationObserver.none(), silence());
+            runner.run(states, ActivationObserver.NONE, silence());
             double[][] last = states(states);
             double[][] losses = model.nextTokenLosses(states, chunks);
             int blocks = model.config().blocks();
@@ -151,7 +152,7 @@ class ForwardTest {
         try (LanguageModel model = LanguageModel.open(folder);
                 HiddenStates states = model.embed(chunks, 2);
                 BlockRunner runner = new BlockRunner(model, block -> seen.add(states(states)), false)) {
-            runner.run(states, ActivationObserver.none(), silence());
+            runner.run(states, ActivationObserver.NONE, silence());
             seen.add(states(states));
             assertThat(seen).hasSize(model.config().blocks() + 1);
         }
@@ -191,7 +192,7 @@ class ForwardTest {
             double[][] first = null;
             for (int time = 0; time < 3; time++) {
                 try (HiddenStates states = model.embed(chunks, 2)) {
-                    runner.run(states, ActivationObserver.none(), silence());
+                    runner.run(states, ActivationObserver.NONE, silence());
                     double[][] losses = model.nextTokenLosses(states, chunks);
                     if (first != null) {
                         assertThat(losses).isDeepEqualTo(first);
@@ -212,7 +213,7 @@ class ForwardTest {
             for (int length : new int[] {1, 300, 2, 1, 33}) {
                 int[][] chunks = chunks(2, length, 97);
                 try (HiddenStates states = model.embed(chunks, 2)) {
-                    runner.run(states, ActivationObserver.none(), silence());
+                    runner.run(states, ActivationObserver.NONE, silence());
                     double[][] losses = model.nextTokenLosses(states, chunks);
                     for (int i = 0; i < chunks.length; i++) {
                         ScalarModel.Output reference = scalar.forward(chunks[i]);
@@ -254,7 +255,7 @@ class ForwardTest {
         try (LanguageModel model = LanguageModel.open(folder);
                 HiddenStates states = model.embed(chunks, 3);
                 BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
-            runner.run(states, ActivationObserver.none(), silence());
+            runner.run(states, ActivationObserver.NONE, silence());
             for (int rows : new int[] {1, 10, 96, 97}) {
                 for (int chunksAtOnce : new int[] {0, 1, 2, 3}) {
                     double[][] losses = model.nextTokenLosses(states, chunks, rows * 24, chunksAtOnce * rows * (6 - 1));
@@ -281,25 +282,26 @@ class ForwardTest {
     void observersSeeEveryInputOnceAsItEntersTheLinears() throws IOException {
         SyntheticModel.llama().heads(4, 2).write(folder);
         int[][] chunks = chunks(3, 7, 97);
-        List<String> seen = new ArrayList<>();
+        // hook points may be seen at once, each by one thread at a time
+        List<String> seen = Collections.synchronizedList(new ArrayList<>());
         try (LanguageModel model = LanguageModel.open(folder);
                 HiddenStates states = model.embed(chunks, 2);
                 BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
             runner.run(
                     states,
-                    (block, site, input) -> seen.add(block + " " + site.label() + " " + input.getShape()),
+                    (block, hookPoint, input) -> seen.add(block + " " + hookPoint.label() + " " + input.getShape()),
                     silence());
         }
-        List<String> expected = new ArrayList<>();
+        assertThat(seen).hasSize(16);
         for (int block = 0; block < 2; block++) {
-            for (int batch = 2; batch > 0; batch--) {
-                for (String site : List.of("attn_in", "attn_out", "mlp_in")) {
-                    expected.add(block + " " + site + " (" + batch + ", 7, 64)");
-                }
-                expected.add(block + " mlp_mid (" + batch + ", 7, 112)");
+            for (HookPoint hookPoint : HookPoint.values()) {
+                String at = block + " " + hookPoint.label() + " ";
+                int width = hookPoint == HookPoint.MLP_MID ? 112 : 64;
+                assertThat(seen.subList(8 * block, 8 * block + 8))
+                        .filteredOn(input -> input.startsWith(at))
+                        .containsExactly(at + "(2, 7, " + width + ")", at + "(1, 7, " + width + ")");
             }
         }
-        assertThat(seen).isEqualTo(expected);
     }
 
     @Test
@@ -319,7 +321,7 @@ class ForwardTest {
         try (LanguageModel model = LanguageModel.open(folder);
                 HiddenStates states = model.embed(chunks, 2);
                 BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
-            runner.run(states, ActivationObserver.none(), progress);
+            runner.run(states, ActivationObserver.NONE, progress);
         }
         assertThat(steps).containsExactly(1L, 2L, 3L, 4L, 5L, 6L, 7L, 8L, 9L);
     }
@@ -336,7 +338,7 @@ class ForwardTest {
         try (LanguageModel model = LanguageModel.open(folder);
                 HiddenStates states = model.embed(chunks, 1);
                 BlockRunner runner = new BlockRunner(model, breakSecond, false)) {
-            assertThatThrownBy(() -> runner.run(states, ActivationObserver.none(), silence()))
+            assertThatThrownBy(() -> runner.run(states, ActivationObserver.NONE, silence()))
                     .isInstanceOf(IOException.class)
                     .hasMessageContaining("block 1");
         }
@@ -372,7 +374,7 @@ class ForwardTest {
                 HiddenStates states = model.embed(chunks, 2)) {
             // closed with what its threads keep, and there may have been one thread or two
             try (BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
-                runner.run(states, ActivationObserver.none(), silence());
+                runner.run(states, ActivationObserver.NONE, silence());
             }
             model.nextTokenLosses(states, chunks);
             assertThat(states.manager().getManagedArrays()).hasSize(states.size());
@@ -384,7 +386,7 @@ class ForwardTest {
         try (LanguageModel model = LanguageModel.open(folder);
                 HiddenStates states = model.embed(chunks, batchSize);
                 BlockRunner runner = new BlockRunner(model, BlockChange.none(), resident)) {
-            runner.run(states, ActivationObserver.none(), silence());
+            runner.run(states, ActivationObserver.NONE, silence());
             return model.nextTokenLosses(states, chunks);
         }
     }

@@ -57,7 +57,7 @@ class GoldenForwardTest {
             };
             try (BlockRunner runner = new BlockRunner(model, change, false);
                     Progress progress = Progress.Reporter.none().start("", 1, "")) {
-                runner.run(states, ActivationObserver.none(), progress);
+                runner.run(states, ActivationObserver.NONE, progress);
             }
             String last = run + "/hidden_5";
             assertClose(last, states.batch(0), expected.floats(last), 2e-5, allowed);

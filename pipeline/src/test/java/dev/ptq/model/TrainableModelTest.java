@@ -68,7 +68,7 @@ class TrainableModelTest {
                     HiddenStates states = saved.embed(sequences, 3)) {
                 runner.run(
                         states,
-                        ActivationObserver.none(),
+                        ActivationObserver.NONE,
                         Progress.Reporter.none().start("", 1, ""));
                 double expected = Arrays.stream(saved.nextTokenLosses(states, sequences))
                         .flatMapToDouble(Arrays::stream)
