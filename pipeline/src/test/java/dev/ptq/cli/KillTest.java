@@ -10,14 +10,13 @@ import java.util.List;
 import java.util.SplittableRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** A run in a process of its own that is killed again and again. */
 class KillTest {
-    private static final int KILLS = 25;
-
     private static final String CONFIG = """
             seed = 3
             [model]
@@ -76,6 +75,17 @@ class KillTest {
     @Test
     @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void endsWithTheMetricsOfAnUndisturbedRun() throws Exception {
+        kill(8);
+    }
+
+    @Test
+    @Tag("slow")
+    @Timeout(value = 1200, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void soItDoesAfterManyMoreKills() throws Exception {
+        kill(50);
+    }
+
+    private void kill(int times) throws Exception {
         SyntheticModel.llama()
                 .sizes(128, 256)
                 .layers(4)
@@ -90,9 +100,9 @@ class KillTest {
         assertThat(start(config, "straight").waitFor()).isZero();
         long whole = TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began);
 
-        SplittableRandom random = new SplittableRandom(25);
+        SplittableRandom random = new SplittableRandom(times);
         int finished = 0;
-        for (int kills = 0; kills < KILLS; ) {
+        for (int kills = 0; kills < times; ) {
             Process process = start(config, "killed-" + finished);
             if (process.waitFor(random.nextLong(whole / 8, whole / 3), TimeUnit.MILLISECONDS)) {
                 check(process, finished);

@@ -165,17 +165,12 @@ class ThreadsTest {
     }
 
     @Test
-    void twoThreadsMakeTheSameBytes() throws Exception {
-        sweep("two", 2, 1);
-        assertSame("two");
-    }
-
-    @Test
     void fourThreadsMakeTheSameBytes() throws Exception {
         sweep("four", 4, 1);
         assertSame("four");
     }
 
+    /** With two threads each. */
     @Test
     void twoProcessesMakeTheSameBytes() throws Exception {
         sweep("jobs", 4, 2);
