@@ -7,9 +7,18 @@ import java.util.Set;
 
 /** Collects problems while a config is read, to report them all at once. */
 public final class Problems {
-    private record Problem(Position position, String text) {}
+    /**
+     * A problem with a place in a config.
+     *
+     * @param path of the key, as in a config; empty for a problem that is not with one key
+     */
+    record Problem(Position position, String path, String message) {
+        String text() {
+            return position + ": " + (path.isEmpty() ? "" : path + ": ") + message;
+        }
+    }
 
-    /** As in the file, file by file, overrides last; problems of one place in the order they were found. */
+    /** In file order, file by file, overrides last; problems at one position in the order they were found. */
     private static final Comparator<Problem> BY_PLACE = Comparator.comparing(
             Problem::position,
             Comparator.comparing((Position position) -> !position.inFile())
@@ -20,29 +29,33 @@ public final class Problems {
     /** A set: a key that is read twice is wrong once. */
     private final Set<Problem> found = new LinkedHashSet<>();
 
-    /** Notes a problem. */
+    /** Adds a problem. */
     public void add(Position position, String message) {
-        found.add(new Problem(position, position + ": " + message));
+        add(position, "", message);
     }
 
-    /** Notes a problem with a key. */
+    /** Adds a problem with a key. */
     public void add(Position position, String path, String message) {
-        add(position, path + ": " + message);
+        found.add(new Problem(position, path, message));
     }
 
-    /** What was noted, in the order of the file. */
+    /** Returns the problems, in the order of the file. */
     public List<String> messages() {
-        return found.stream().sorted(BY_PLACE).map(Problem::text).toList();
+        return sorted().stream().map(Problem::text).toList();
+    }
+
+    private List<Problem> sorted() {
+        return found.stream().sorted(BY_PLACE).toList();
     }
 
     /**
-     * Reports what was noted.
+     * Throws if there are problems.
      *
      * @throws ConfigException if there is anything
      */
     public void throwIfAny() {
         if (!found.isEmpty()) {
-            throw new ConfigException(messages());
+            throw ConfigException.of(sorted());
         }
     }
 }

@@ -23,16 +23,16 @@ import java.util.stream.IntStream;
 /**
  * Scores requests with a model, block by block.
  *
- * <p>Requests with the same input, such as the letters of a multiple-choice question, share one sequence. Where nothing
- * but weights is rounded, those that begin alike, such as the choices of a question, share what they have in common.
- * Else sequences of one length go together, each as it would be alone: a scale over several tokens would see padding,
- * and a sum in another order would become a step of the format.
+ * <p>Requests with the same input, such as the letters of a multiple-choice question, share one sequence. If only
+ * weights are rounded, requests with a common beginning, such as the choices of a question, share that beginning.
+ * Otherwise sequences of the same length are batched, each computed as it would be alone: a scale over several tokens
+ * would see padding, and a different order of summation would become a step of the format.
  */
 public final class ModelScorer implements RequestScorer {
     /** Hidden states held at a time, in values. */
     private static final long HIDDEN_VALUES = 1L << 26;
 
-    /** With more, little more is of one length, and more is lost when a process is killed. */
+    /** More tokens would hardly help to batch equal lengths, and would lose more work when a process is killed. */
     private static final long MOST_TOKENS = 1L << 18;
 
     private final LanguageModel model;
@@ -46,9 +46,9 @@ public final class ModelScorer implements RequestScorer {
      * Makes a scorer.
      *
      * @param runner makes the blocks
-     * @param batchSize sequences in a batch at most, trees with as many tokens as so many of the longest have
-     * @param sharesPrefixes whether requests may share what they have in common; scores then are others in the last bits
-     * @param unfinished what an earlier attempt left, and where this one keeps what it has done
+     * @param batchSize most sequences in a batch; a batch of trees has at most the tokens of that many longest ones
+     * @param sharesPrefixes whether requests may share a common beginning, which changes the last bits of scores
+     * @param unfinished the resume state
      */
     public ModelScorer(
             LanguageModel model,
@@ -65,20 +65,20 @@ public final class ModelScorer implements RequestScorer {
         this.reporter = reporter;
     }
 
-    /** Tokens of requests that should be scored together, by the memory of their hidden states. */
+    /** Returns how many tokens of requests to score together, by the memory of their hidden states. */
     public static long tokensAtOnce(ModelConfig shape) {
         return Math.min(MOST_TOKENS, HIDDEN_VALUES / shape.hiddenSize());
     }
 
-    /** Token ids and what is asked of them. */
-    private record Input(IntBuffer ids, List<Asked> asked) {
+    /** Token ids and the predictions asked of them. */
+    private record Input(IntBuffer ids, List<Target> targets) {
         int length() {
             return ids.remaining();
         }
     }
 
-    /** The token after a position, for a request. */
-    private record Asked(int position, int token, int request) {}
+    /** The token after a position, asked for by a request. */
+    private record Target(int position, int token, int request) {}
 
     @Override
     public List<Score> score(String name, List<Request> requests) throws IOException {
@@ -102,7 +102,7 @@ public final class ModelScorer implements RequestScorer {
             return List.of();
         }
         List<Input> inputs = inputs(requests);
-        List<List<Asked>> sequences = new ArrayList<>();
+        List<List<Target>> sequences = new ArrayList<>();
         Predictions predictions;
         try (HiddenStates states = sharesPrefixes && !runner.roundsActivations()
                         ? trees(inputs, sequences)
@@ -115,11 +115,11 @@ public final class ModelScorer implements RequestScorer {
         double[] logLikelihoods = new double[requests.size()];
         BitSet notGreedy = new BitSet();
         int place = 0;
-        for (List<Asked> sequence : sequences) {
-            for (Asked asked : sequence) {
-                logLikelihoods[asked.request()] -= predictions.loss(place);
+        for (List<Target> sequence : sequences) {
+            for (Target target : sequence) {
+                logLikelihoods[target.request()] -= predictions.loss(place);
                 if (!predictions.isGreedy(place)) {
-                    notGreedy.set(asked.request());
+                    notGreedy.set(target.request());
                 }
                 place++;
             }
@@ -129,15 +129,15 @@ public final class ModelScorer implements RequestScorer {
                 .toList();
     }
 
-    /** The different inputs, longest first: what does not fit in memory shows at once. */
+    /** Returns the distinct inputs, longest first, so that one that does not fit in memory fails at once. */
     private static List<Input> inputs(List<Request> requests) {
         Map<IntBuffer, Input> byIds = new HashMap<>();
         for (int i = 0; i < requests.size(); i++) {
             int[] ids = requests.get(i).ids();
             Input input = byIds.computeIfAbsent(
                     IntBuffer.wrap(ids, 0, ids.length - 1), key -> new Input(key, new ArrayList<>()));
-            for (int target = ids.length - requests.get(i).scored(); target < ids.length; target++) {
-                input.asked().add(new Asked(target - 1, ids[target], i));
+            for (int position = ids.length - requests.get(i).scored(); position < ids.length; position++) {
+                input.targets().add(new Target(position - 1, ids[position], i));
             }
         }
         List<Input> inputs = new ArrayList<>(byIds.values());
@@ -145,8 +145,8 @@ public final class ModelScorer implements RequestScorer {
         return inputs;
     }
 
-    /** Inputs of one length together, each by itself. */
-    private HiddenStates plain(List<Input> inputs, List<List<Asked>> sequences) throws IOException {
+    /** Batches inputs of the same length, each computed by itself. */
+    private HiddenStates plain(List<Input> inputs, List<List<Target>> sequences) throws IOException {
         List<int[][]> batches = new ArrayList<>();
         List<int[]> batch = new ArrayList<>();
         for (Input input : inputs) {
@@ -155,24 +155,24 @@ public final class ModelScorer implements RequestScorer {
                 batch.clear();
             }
             batch.add(PrefixTrees.ids(input.ids()));
-            sequences.add(sorted(input.asked()));
+            sequences.add(sorted(input.targets()));
         }
         batches.add(batch.toArray(new int[0][]));
         return model.embed(batches);
     }
 
-    /** Inputs that begin alike in one tree, trees of about one size together. */
-    private HiddenStates trees(List<Input> inputs, List<List<Asked>> sequences) throws IOException {
+    /** Puts inputs with a common beginning into one tree and batches trees of similar size. */
+    private HiddenStates trees(List<Input> inputs, List<List<Target>> sequences) throws IOException {
         long mostTokens = (long) batchSize * model.config().positions().count();
         List<IntBuffer> ids = inputs.stream().map(Input::ids).toList();
         List<List<PrefixTrees.Grown>> batches = PrefixTrees.batches(
                 PrefixTrees.of(ids, model.config().hiddenSize(), mostTokens), batchSize, mostTokens);
         for (List<PrefixTrees.Grown> batch : batches) {
             for (PrefixTrees.Grown grown : batch) {
-                List<Asked> all = new ArrayList<>();
+                List<Target> all = new ArrayList<>();
                 for (PrefixTrees.Leaf leaf : grown.leaves()) {
-                    for (Asked asked : inputs.get(leaf.input()).asked()) {
-                        all.add(new Asked(leaf.places()[asked.position()], asked.token(), asked.request()));
+                    for (Target target : inputs.get(leaf.input()).targets()) {
+                        all.add(new Target(leaf.places()[target.position()], target.token(), target.request()));
                     }
                 }
                 sequences.add(sorted(all));
@@ -183,21 +183,23 @@ public final class ModelScorer implements RequestScorer {
                 .toList());
     }
 
-    private static List<Asked> sorted(List<Asked> asked) {
-        return asked.stream().sorted(Comparator.comparingInt(Asked::position)).toList();
+    private static List<Target> sorted(List<Target> targets) {
+        return targets.stream()
+                .sorted(Comparator.comparingInt(Target::position))
+                .toList();
     }
 
-    private static TargetPositions places(List<List<Asked>> sequences) {
+    private static TargetPositions places(List<List<Target>> sequences) {
         int count = sequences.stream().mapToInt(List::size).sum();
         int[] which = new int[count];
         int[] positions = new int[count];
         int[] tokens = new int[count];
         int place = 0;
         for (int i = 0; i < sequences.size(); i++) {
-            for (Asked asked : sequences.get(i)) {
+            for (Target target : sequences.get(i)) {
                 which[place] = i;
-                positions[place] = asked.position();
-                tokens[place++] = asked.token();
+                positions[place] = target.position();
+                tokens[place++] = target.token();
             }
         }
         return new TargetPositions(which, positions, tokens);

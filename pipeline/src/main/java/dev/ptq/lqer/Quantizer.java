@@ -12,18 +12,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * A quantizer table of LQER as one of our formats.
+ * An LQER quantizer table translated into one of our formats.
  *
- * @param table as it is written in an experiment file
- * @param format what it means, by which two tables are compared
+ * @param table as written in an experiment file
+ * @param format its meaning, by which two tables are compared
  */
 record Quantizer(Map<String, Object> table, NumberFormat format) {
-    /** Left in float32. */
+    /** Leaves values in float32. */
     static final Quantizer NONE = new Quantizer(Map.of("format", "none"), new NoFormat());
 
     private static final Map<String, Set<String>> KEYS = new TreeMap<>(Map.of(
@@ -32,9 +30,6 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
             "minifloat", Set.of("width", "exponent_width", "exponent_bias"),
             "passthrough", Set.of()));
 
-    /** A problem with a table that was read by itself. */
-    private static final Pattern OBJECTION = Pattern.compile("(?s):\\d+:\\d+: format\\.(?<key>\\w+): (?<why>.*)");
-
     private static final Map<String, String> THEIR_KEYS = Map.of(
             "bits", "width",
             "exponent_bits", "exponent_width",
@@ -42,7 +37,7 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
             "block_size", "block_size",
             "fraction_bits", "frac_width");
 
-    /** Reads a table of LQER and comments on what it has in vain. */
+    /** Reads an LQER table and comments on keys without effect. */
     static Quantizer read(LqerTable table, Formats.Use use, ExperimentText.Section section) {
         String name = table.text("name").orElse("");
         Set<String> used = KEYS.get(name);
@@ -74,7 +69,7 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
         return format;
     }
 
-    /** The last two numbers of a block's size, as both programs count from the right; of a bias the last. */
+    /** The last two numbers of a block size, since both programs count from the right; for a bias the last one. */
     private static List<Integer> blockSize(LqerTable table, Formats.Use use, ExperimentText.Section section) {
         List<Integer> size = table.wholes("block_size").orElse(List.of(16));
         boolean skipFirst = table.flag("skip_first_dim").orElse(true);
@@ -84,7 +79,7 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
         }
         List<Integer> last = size.subList(Math.max(0, size.size() - 2), size.size());
         return switch (use) {
-            // without their first dimension these have one row each
+            // without their first dimension they have one row each
             case WEIGHT, FACTOR -> skipFirst ? List.of(1, last.get(last.size() - 1)) : last;
             case INPUT, ACTIVATION -> {
                 if (!skipFirst) {
@@ -126,16 +121,13 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
         return table.whole(key, min).orElse(standIn);
     }
 
-    /** The format that the table means to our own reader, whose objections become the LQER table's. */
+    /** Reads the translated table with our own reader, and reports its errors at the LQER table. */
     private static Quantizer checked(LqerTable theirs, Map<String, Object> ours, Formats.Use use) {
         try {
             return new Quantizer(ours, Formats.parse(TomlWriter.inline(ours), "", use));
         } catch (ConfigException e) {
-            for (String problem : e.problems()) {
-                Matcher objection = OBJECTION.matcher(problem);
-                String key = objection.matches() ? objection.group("key") : "";
-                String why = objection.matches() ? objection.group("why") : problem;
-                theirs.problem(THEIR_KEYS.getOrDefault(key, "name"), why);
+            for (ConfigException.KeyProblem problem : e.keyProblems()) {
+                theirs.problem(THEIR_KEYS.getOrDefault(problem.key(), "name"), problem.message());
             }
             return NONE;
         }

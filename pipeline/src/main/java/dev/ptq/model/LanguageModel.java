@@ -200,37 +200,15 @@ public final class LanguageModel implements AutoCloseable {
         }
     }
 
-    /**
-     * Returns the negative log-likelihood, in nats, of each chunk's tokens but the first, given those before it.
-     *
-     * @param states what the last block made of the chunks
-     * @param chunks token ids, in the order they were embedded
-     * @return {@code [chunk][position]}, one value fewer than the chunk has tokens
-     */
-    public double[][] nextTokenLosses(HiddenStates states, int[][] chunks) throws IOException {
-        return nextTokenLosses(states, chunks, HEAD_VALUES, LOGITS);
-    }
-
-    /** As above, with other limits on the weights and on the logits in memory at a time. */
-    double[][] nextTokenLosses(HiddenStates states, int[][] chunks, int headValues, int logitsAtOnce)
-            throws IOException {
-        Predictions predictions = predictions(
-                states,
-                TargetPositions.ofNextTokens(chunks),
-                new Head(weights, architecture, headValues, logitsAtOnce));
-        double[][] losses = new double[chunks.length][chunks[0].length - 1];
-        int place = 0;
-        for (double[] chunk : losses) {
-            for (int i = 0; i < chunk.length; i++) {
-                chunk[i] = predictions.loss(place++);
-            }
-        }
-        return losses;
-    }
-
     /** Scores places in sequences. */
     public Predictions predictions(HiddenStates states, TargetPositions places) throws IOException {
         return predictions(states, places, head());
+    }
+
+    /** As above, with other limits on the weights and on the logits in memory at a time. */
+    Predictions predictions(HiddenStates states, TargetPositions places, int headValues, int logitsAtOnce)
+            throws IOException {
+        return predictions(states, places, new Head(weights, architecture, headValues, logitsAtOnce));
     }
 
     private Predictions predictions(HiddenStates states, TargetPositions places, Head head) throws IOException {
@@ -262,17 +240,7 @@ public final class LanguageModel implements AutoCloseable {
         return new Head(weights, architecture, HEAD_VALUES, LOGITS);
     }
 
-    /** Returns the logits of one batch, {@code [batch, tokens, vocabSize]}, attached to the manager of {@code states}. */
-    public NDArray logits(HiddenStates states, int batch) throws IOException {
-        try (NDManager scratch = manager.newSubManager()) {
-            NDArray finished = finish(scratch, states).get(batch);
-            NDArray logits = Torch.linear(finished, weights.load(scratch, architecture.headTensor()));
-            logits.attach(states.manager());
-            return logits;
-        }
-    }
-
-    /** Returns the logits of what follows each chunk of one batch, {@code [batch, vocabSize]}, attached likewise. */
+    /** Returns the logits of what follows each chunk of one batch, {@code [batch, vocabSize]}, attached to their manager. */
     public NDArray nextTokenLogits(HiddenStates states, int batch) throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
             NDArray last = finish(scratch, states).get(batch).get(scratch, new NDIndex(":, -1"));
@@ -282,7 +250,8 @@ public final class LanguageModel implements AutoCloseable {
         }
     }
 
-    private List<NDArray> finish(NDManager owner, HiddenStates states) throws IOException {
+    /** Returns what the head takes, batch by batch, attached to {@code owner} unless it is the batch itself. */
+    List<NDArray> finish(NDManager owner, HiddenStates states) throws IOException {
         Map<String, NDArray> outer = new LinkedHashMap<>();
         for (String name : architecture.finishingTensors()) {
             outer.put(name, weights.load(owner, name));

@@ -27,6 +27,7 @@ import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.Rounding;
+import dev.ptq.model.Scoring;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.NativeFloats;
@@ -185,7 +186,7 @@ public final class Benchmarks {
         try (HiddenStates states = model.embed(chunks, 2);
                 Progress progress = Progress.Reporter.none().start("", 1, "")) {
             runner.run(states, ActivationObserver.NONE, progress);
-            model.nextTokenLosses(states, chunks);
+            Scoring.nextTokenLosses(model, states, chunks);
         }
     }
 

@@ -18,6 +18,7 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ResumeState;
+import dev.ptq.model.Scoring;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -117,7 +118,7 @@ final class TaskPasses {
         try (HiddenStates states = model.embed(chunks, PERPLEXITY_BATCH);
                 Progress progress = Progress.Reporter.none().start("", 1, "")) {
             runner.run(states, ActivationObserver.NONE, progress);
-            model.nextTokenLosses(states, chunks);
+            Scoring.nextTokenLosses(model, states, chunks);
         }
     }
 

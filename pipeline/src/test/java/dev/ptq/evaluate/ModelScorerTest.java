@@ -18,6 +18,7 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.ResumeState;
 import dev.ptq.model.Rounding;
+import dev.ptq.model.Scoring;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.model.TargetPositions;
 import dev.ptq.progress.Progress;
@@ -121,7 +122,7 @@ class ModelScorerTest {
     private static double[][] logits(LanguageModel model, BlockRunner runner, int[] input) throws IOException {
         try (HiddenStates states = model.embed(new int[][] {input}, 1)) {
             runner.run(states, ActivationObserver.NONE, silence());
-            try (NDArray logits = model.logits(states, 0)) {
+            try (NDArray logits = Scoring.logits(model, states, 0)) {
                 float[] values = logits.toFloatArray();
                 double[][] rows = new double[input.length][VOCABULARY];
                 for (int i = 0; i < values.length; i++) {

@@ -13,6 +13,7 @@ import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ResumeState;
+import dev.ptq.model.Scoring;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
@@ -126,7 +127,7 @@ class RollingWindowsTest {
             throws IOException {
         try (HiddenStates states = model.embed(new int[][] {input}, 1)) {
             runner.run(states, ActivationObserver.NONE, Progress.Reporter.none().start("", 1, ""));
-            try (NDArray logits = model.logits(states, 0)) {
+            try (NDArray logits = Scoring.logits(model, states, 0)) {
                 float[] values = logits.toFloatArray();
                 int width = values.length / input.length;
                 double sum = 0;

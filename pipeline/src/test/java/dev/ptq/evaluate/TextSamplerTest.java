@@ -11,6 +11,7 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Scoring;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
@@ -67,7 +68,7 @@ class TextSamplerTest {
         try (HiddenStates states = model.embed(new int[][] {ids}, 1);
                 BlockRunner fresh = new BlockRunner(model, BlockChange.none(), false)) {
             fresh.run(states, ActivationObserver.NONE, Progress.Reporter.none().start("", 1, ""));
-            try (NDArray logits = model.logits(states, 0)) {
+            try (NDArray logits = Scoring.logits(model, states, 0)) {
                 float[] all = logits.toFloatArray();
                 int vocabulary = all.length / ids.length;
                 int last = all.length - vocabulary;

@@ -125,7 +125,7 @@ class CheckpointTest {
                     .hasMessageContaining("model.embed_tokens.weight");
             int[][] chunks = {{1, 2, 4}};
             try (HiddenStates states = model.embed(chunks, 1)) {
-                assertThatThrownBy(() -> model.nextTokenLosses(states, chunks))
+                assertThatThrownBy(() -> Scoring.nextTokenLosses(model, states, chunks))
                         .isInstanceOf(IOException.class)
                         .hasMessageContaining("lm_head.weight");
             }

@@ -109,11 +109,11 @@ class ForwardTest {
             }
             runner.run(states, ActivationObserver.NONE, silence());
             double[][] last = states(states);
-            double[][] losses = model.nextTokenLosses(states, chunks);
+            double[][] losses = Scoring.nextTokenLosses(model, states, chunks);
             int blocks = model.config().blocks();
             int chunk = 0;
             for (int batch = 0; batch < states.size(); batch++) {
-                try (NDArray logits = model.logits(states, batch);
+                try (NDArray logits = Scoring.logits(model, states, batch);
                         NDArray nextLogits = model.nextTokenLogits(states, batch)) {
                     double[] values = doubles(logits);
                     double[] nextValues = doubles(nextLogits);
@@ -193,7 +193,7 @@ class ForwardTest {
             for (int time = 0; time < 3; time++) {
                 try (HiddenStates states = model.embed(chunks, 2)) {
                     runner.run(states, ActivationObserver.NONE, silence());
-                    double[][] losses = model.nextTokenLosses(states, chunks);
+                    double[][] losses = Scoring.nextTokenLosses(model, states, chunks);
                     if (first != null) {
                         assertThat(losses).isDeepEqualTo(first);
                     }
@@ -214,7 +214,7 @@ class ForwardTest {
                 int[][] chunks = chunks(2, length, 97);
                 try (HiddenStates states = model.embed(chunks, 2)) {
                     runner.run(states, ActivationObserver.NONE, silence());
-                    double[][] losses = model.nextTokenLosses(states, chunks);
+                    double[][] losses = Scoring.nextTokenLosses(model, states, chunks);
                     for (int i = 0; i < chunks.length; i++) {
                         ScalarModel.Output reference = scalar.forward(chunks[i]);
                         assertClose(
@@ -258,7 +258,8 @@ class ForwardTest {
             runner.run(states, ActivationObserver.NONE, silence());
             for (int rows : new int[] {1, 10, 96, 97}) {
                 for (int chunksAtOnce : new int[] {0, 1, 2, 3}) {
-                    double[][] losses = model.nextTokenLosses(states, chunks, rows * 24, chunksAtOnce * rows * (6 - 1));
+                    double[][] losses =
+                            Scoring.nextTokenLosses(model, states, chunks, rows * 24, chunksAtOnce * rows * (6 - 1));
                     for (int i = 0; i < chunks.length; i++) {
                         assertThat(losses[i])
                                 .as("%s rows, %s chunks at once", rows, chunksAtOnce)
@@ -376,7 +377,7 @@ class ForwardTest {
             try (BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
                 runner.run(states, ActivationObserver.NONE, silence());
             }
-            model.nextTokenLosses(states, chunks);
+            Scoring.nextTokenLosses(model, states, chunks);
             assertThat(states.manager().getManagedArrays()).hasSize(states.size());
             return model.manager().getManagedArrays().size();
         }
@@ -387,7 +388,7 @@ class ForwardTest {
                 HiddenStates states = model.embed(chunks, batchSize);
                 BlockRunner runner = new BlockRunner(model, BlockChange.none(), resident)) {
             runner.run(states, ActivationObserver.NONE, silence());
-            return model.nextTokenLosses(states, chunks);
+            return Scoring.nextTokenLosses(model, states, chunks);
         }
     }
 

@@ -61,7 +61,7 @@ class GoldenForwardTest {
             }
             String last = run + "/hidden_5";
             assertClose(last, states.batch(0), expected.floats(last), 2e-5, allowed);
-            try (NDArray logits = model.logits(states, 0)) {
+            try (NDArray logits = Scoring.logits(model, states, 0)) {
                 assertClose("logits", logits, expected.floats(run + "/logits"), 1e-4, allowed);
             }
         }

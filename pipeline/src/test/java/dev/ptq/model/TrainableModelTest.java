@@ -70,7 +70,7 @@ class TrainableModelTest {
                         states,
                         ActivationObserver.NONE,
                         Progress.Reporter.none().start("", 1, ""));
-                double expected = Arrays.stream(saved.nextTokenLosses(states, sequences))
+                double expected = Arrays.stream(Scoring.nextTokenLosses(saved, states, sequences))
                         .flatMapToDouble(Arrays::stream)
                         .average()
                         .orElseThrow();
