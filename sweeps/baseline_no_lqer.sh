@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# baseline_no_lqer.sh CONFIG TAG [--set key=value]… [--results DIR] [--jobs COUNT]: the sweep of this name over CONFIG.
+# baseline_no_lqer.sh CONFIG TAG [--set key=value]… [--results DIR] [--jobs COUNT]: runs this sweep over CONFIG.
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
 exec "$root/scripts/ptq" sweep "$root/sweeps/baseline_no_lqer.toml" "$@"

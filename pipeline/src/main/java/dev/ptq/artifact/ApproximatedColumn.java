@@ -1,33 +1,33 @@
 package dev.ptq.artifact;
 
 /**
- * {@code layers.csv} of what methods did: a row for each linear with a low-rank correction, and one for each block that
- * was trained. The columns of the other kind are empty.
+ * The columns of {@code layers.csv} where methods report their work: one row per linear with a low-rank correction, one
+ * per trained block. Columns of the other kind are empty.
  */
 public enum ApproximatedColumn implements TableColumn {
     /** The linear, or the block. */
     MODULE,
-    /** What was done. */
+    /** The method. */
     METHOD,
     /** Rows of the weight. */
     OUT_FEATURES,
     /** Columns of the weight. */
     IN_FEATURES,
-    /** Of the correction. */
+    /** Rank of the correction. */
     RANK,
-    /** The relative error of the weight rounded to nearest. */
+    /** The relative error of the weight under RTN. */
     ERROR_BEFORE,
     /** The same with the correction added. */
     ERROR_AFTER,
     /** The share of the squared error that the correction captures. */
     ENERGY_CAPTURED,
-    /** How long it took. */
+    /** Wall-clock time. */
     SECONDS,
-    /** The loss over all samples with weights rounded to nearest. */
+    /** The loss over all samples under RTN. */
     LOSS_RTN,
     /** The loss at the start of training. */
     LOSS_INITIAL,
-    /** The loss with what was kept. */
+    /** The loss with the parameters that were kept. */
     LOSS_FINAL,
     /** The step that was kept. */
     BEST_STEP,

@@ -1,11 +1,11 @@
 package dev.ptq.artifact;
 
-/** {@code chunks.csv}: a row for each chunk of a text. */
+/** The columns of {@code chunks.csv}: one row per chunk of a text. */
 public enum ChunkColumn implements TableColumn {
-    /** The place of the chunk, from 0. */
+    /** Index of the chunk, from 0. */
     CHUNK,
-    /** The mean loss of its scored tokens, in nats; empty where there are none. */
+    /** The mean loss of its scored tokens, in nats; empty if there are none. */
     LOSS,
-    /** The number of these tokens. */
+    /** The number of scored tokens. */
     TOKENS
 }

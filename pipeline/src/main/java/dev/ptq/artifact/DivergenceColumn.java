@@ -1,8 +1,11 @@
 package dev.ptq.artifact;
 
-/** {@code divergences.csv}: a row for each chunk of a text, the means of its scored tokens, empty where there are none. */
+/**
+ * The columns of {@code divergences.csv}: one row per chunk of a text, means over its scored tokens, empty if there are
+ * none.
+ */
 public enum DivergenceColumn implements TableColumn {
-    /** The place of the chunk, from 0. */
+    /** Index of the chunk, from 0. */
     CHUNK,
     /** {@link Metric#KL_DIVERGENCE}. */
     KL_DIVERGENCE,

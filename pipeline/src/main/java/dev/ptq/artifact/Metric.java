@@ -5,10 +5,10 @@ import java.util.Locale;
 import java.util.Optional;
 
 /**
- * A number that tells how good a model is or what it costs: its name, which value is better, and its unit.
+ * A metric of a model's quality or cost: its name, the better direction, and its unit.
  *
- * <p>Where a metric belongs to a text, one constant here and the code that computes it in {@code evaluate} are all there
- * is to it: files, tables and the report go over these constants.
+ * <p>A new metric of a text takes one constant here and the code in {@code evaluate} that computes it: files, tables
+ * and the report iterate over these constants.
  */
 public enum Metric {
     /** The exponential of the loss. */
@@ -23,12 +23,12 @@ public enum Metric {
     BITS_PER_BYTE(Direction.LOWER, Unit.BITS, Basis.WORDS_AND_BYTES),
     /** The mean Kullback-Leibler divergence of a token's prediction from the one in full precision. */
     KL_DIVERGENCE("KL divergence", Direction.LOWER, Unit.NATS, Basis.REFERENCE),
-    /** The share of tokens where the model and full precision find the same one the likeliest. */
+    /** The share of tokens for which the model and full precision have the same likeliest prediction. */
     TOP1_AGREEMENT("top-1 agreement", Direction.HIGHER, Unit.SHARE, Basis.REFERENCE),
 
     /** The loss of one variant minus that of another. */
     LOSS_OVER(Direction.LOWER, Unit.NATS, Basis.VARIANTS),
-    /** The share of the loss of rounding to nearest that a method gives back. */
+    /** The share of RTN's added loss that a method recovers. */
     LOSS_RECOVERED(Direction.HIGHER, Unit.SHARE, Basis.VARIANTS),
     /** The share of documents that one variant has right and the other wrong. */
     FLIPS(Direction.NEITHER, Unit.SHARE, Basis.VARIANTS),
@@ -39,20 +39,20 @@ public enum Metric {
     ACC_NORM(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
     /** The same, divided by their bytes. */
     ACC_BYTES(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
-    /** What {@link #PERPLEXITY} of a task is called in LQER's version of the harness. */
+    /** {@link #PERPLEXITY} of a task, under the name in LQER's version of the harness. */
     PPL(Direction.LOWER, Unit.CHOICES, Basis.DOCUMENTS),
-    /** Of the harness, read from its files only, as are those below. */
+    /** From the harness, only read from its files, as are the metrics below. */
     EXACT_MATCH(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
     F1(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
     MC1(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
     MC2(Direction.HIGHER, Unit.SHARE, Basis.DOCUMENTS),
 
-    /** The storage of a weight of the linears, low-rank factors included. */
+    /** The storage per weight of the linears, low-rank factors included. */
     BITS_PER_WEIGHT(Direction.NEITHER, Unit.BITS, Basis.WEIGHTS),
     /** The mean over the linears of {@code ||W - Wq|| / ||W||}. */
     MEAN_RELATIVE_WEIGHT_ERROR(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS);
 
-    /** What a metric is taken over. */
+    /** The basis that a metric is taken over. */
     public enum Basis {
         /** The tokens of a text. */
         TOKENS,
@@ -97,27 +97,27 @@ public enum Metric {
         return title;
     }
 
-    /** Which value is better. */
+    /** The better direction. */
     public Direction direction() {
         return direction;
     }
 
-    /** What it is counted in. */
+    /** The unit. */
     public Unit unit() {
         return unit;
     }
 
-    /** What it is taken over. */
+    /** The basis. */
     public Basis basis() {
         return basis;
     }
 
-    /** Whether an evaluation takes it of a text. */
+    /** Returns whether evaluating a text yields this metric. */
     public boolean isOfText() {
         return basis == Basis.TOKENS || basis == Basis.WORDS_AND_BYTES || basis == Basis.REFERENCE;
     }
 
-    /** The metric with that name in files. */
+    /** Returns the metric with that name in files. */
     static Optional<Metric> labelled(String label) {
         return Arrays.stream(values())
                 .filter(metric -> metric.label().equals(label))

@@ -5,24 +5,24 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * The name of an entry of {@code metrics.json}, in its parts. No other place puts such a name together or takes one
- * apart; {@code parse(name.key())} is {@code name}.
+ * The name of an entry of {@code metrics.json}, in its parts. This is the only place where such names are composed or
+ * parsed; {@code parse(name.key())} is {@code name}.
  */
 public sealed interface MetricName {
-    /** The name as {@code metrics.json} has it. */
+    /** The name as in {@code metrics.json}. */
     String key();
 
-    /** The variant of the model that it is about. */
+    /** The variant of the model. */
     default Variant variant() {
         return Variant.QUANTIZED;
     }
 
-    /** What the entry measures, if it is a metric that is known. */
+    /** The metric, if it is a known one. */
     default Optional<Metric> measure() {
         return Optional.empty();
     }
 
-    /** Which of two values of it is better. */
+    /** The better of two values. */
     default Direction direction() {
         return measure().map(Metric::direction).orElse(Direction.NEITHER);
     }
@@ -85,9 +85,9 @@ public sealed interface MetricName {
         }
     }
 
-    /** An end of the interval of another entry: {@code loss_recovered/TEXT/low}. */
+    /** One end of the confidence interval of another entry: {@code loss_recovered/TEXT/low}. */
     record Bound(MetricName of, Side side) implements MetricName {
-        /** Which end. */
+        /** The end of the interval. */
         public enum Side {
             /** The lower one. */
             LOW("/low"),
@@ -100,7 +100,7 @@ public sealed interface MetricName {
                 this.suffix = suffix;
             }
 
-            /** What follows the name of the entry. */
+            /** The suffix after the name of the entry. */
             String suffix() {
                 return suffix;
             }
@@ -131,12 +131,12 @@ public sealed interface MetricName {
             this(Variant.QUANTIZED, task, condition.label());
         }
 
-        /** The same of another variant. */
+        /** Returns the same name for another variant. */
         public OfTask of(Variant other) {
             return new OfTask(other, task, label);
         }
 
-        /** The standard error of the metric. */
+        /** Returns the name of the metric's standard error. */
         public OfTask error() {
             return new OfTask(variant, task, label + ERROR);
         }
@@ -152,7 +152,7 @@ public sealed interface MetricName {
         }
     }
 
-    /** The documents that a variant and another do not both have right or wrong: {@code arc_easy/flips/full_precision}. */
+    /** The documents that exactly one of two variants has right: {@code arc_easy/flips/full_precision}. */
     record Flips(Variant variant, String task, Variant reference) implements MetricName {
         @Override
         public String key() {
@@ -178,7 +178,7 @@ public sealed interface MetricName {
         }
     }
 
-    /** A name that this program does not write; its last part may be the name of a metric. */
+    /** A name that this program does not write; its last part may name a metric. */
     record Other(String key) implements MetricName {
         @Override
         public Optional<Metric> measure() {
@@ -186,12 +186,12 @@ public sealed interface MetricName {
         }
     }
 
-    /** Takes a name apart, be it of this program or of another. */
+    /** Parses a name, written by this program or another. */
     static MetricName parse(String key) {
         return ParsedName.of(key).name();
     }
 
-    /** The texts that the experiment itself has a perplexity of, in order. */
+    /** Returns the texts for which the experiment itself has a perplexity, in order. */
     static List<String> texts(Collection<MetricName> names) {
         return names.stream()
                 .filter(OfText.class::isInstance)

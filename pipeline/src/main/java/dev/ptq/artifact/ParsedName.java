@@ -5,17 +5,17 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A name of {@code metrics.json} between its slashes.
+ * A name of {@code metrics.json}, split at its slashes.
  *
  * @param key the whole name
- * @param variant by its first part; the experiment itself where it names none
- * @param parts the others
+ * @param variant named by the first part; the experiment itself if it names none
+ * @param parts the other parts
  */
 record ParsedName(String key, Variant variant, List<String> parts) {
-    /** The first part of what belongs to a text. */
+    /** The first part of all names that belong to a text. */
     private static final String TEXT = Metric.PERPLEXITY.label();
 
-    /** What the names of all that belongs to a text start with. */
+    /** Returns the prefix of all names that belong to a text. */
     static String text(Variant variant, String text) {
         return variant.prefix() + TEXT + "/" + text;
     }
@@ -34,7 +34,7 @@ record ParsedName(String key, Variant variant, List<String> parts) {
         return List.of(name.split("/", -1));
     }
 
-    /** What the parts are. */
+    /** Interprets the parts. */
     MetricName name() {
         return ofText().or(this::lossRecovered).or(this::bound).orElseGet(this::ofWeightsOrTask);
     }
@@ -83,7 +83,7 @@ record ParsedName(String key, Variant variant, List<String> parts) {
             if (parts.size() > 1 && key.endsWith(side.suffix())) {
                 ParsedName whole =
                         of(key.substring(0, key.length() - side.suffix().length()));
-                // no bound of a bound: a name in anybody's file may end in a million of them
+                // no bound of a bound: a name in a foreign file may end in a million of them
                 MetricName name = whole.ofText().or(whole::lossRecovered).orElseGet(whole::ofWeightsOrTask);
                 return Optional.of(new Bound(name, side));
             }

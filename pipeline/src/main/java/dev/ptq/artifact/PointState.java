@@ -2,7 +2,7 @@ package dev.ptq.artifact;
 
 import java.util.Locale;
 
-/** How far a point of a sweep is, and how a run ended. */
+/** The state of a sweep point, and the outcome of a run. */
 public enum PointState {
     /** Neither done nor failed. */
     PENDING,

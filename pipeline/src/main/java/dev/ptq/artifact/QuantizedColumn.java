@@ -1,6 +1,6 @@
 package dev.ptq.artifact;
 
-/** {@code layers.csv} of what the formats do to weights: a row for each linear. */
+/** The columns of {@code layers.csv} for the rounding error of weights: one row per linear. */
 public enum QuantizedColumn implements TableColumn {
     /** The linear. */
     MODULE,

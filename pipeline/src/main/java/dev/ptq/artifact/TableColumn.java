@@ -4,7 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 
-/** A column of one of a run's CSV files: an enum for each file, with the columns in order. */
+/** A column of one of a run's CSV files: one enum per file, with the columns in order. */
 public sealed interface TableColumn permits ApproximatedColumn, QuantizedColumn, ChunkColumn, DivergenceColumn {
     /** The name of the constant. */
     String name();
@@ -14,7 +14,7 @@ public sealed interface TableColumn permits ApproximatedColumn, QuantizedColumn,
         return name().toLowerCase(Locale.ROOT);
     }
 
-    /** The header of a file with these columns. */
+    /** Returns the header of a file with these columns. */
     static List<String> header(TableColumn... columns) {
         return Arrays.stream(columns).map(TableColumn::label).toList();
     }

@@ -5,13 +5,13 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 
-/** Under what conditions a text was scored, in the order of {@code scores.json}. */
+/** The conditions under which a text was scored, in the order of {@code scores.json}. */
 public enum TextCondition {
-    /** What must be said beside every figure. */
+    /** A caveat that belongs beside every figure. */
     NOTE,
-    /** What the text is called in configs. */
+    /** The name of the text in configs. */
     DATASET,
-    /** Before what the start token stands. */
+    /** Where the start token is placed. */
     BOS,
     /** The digest of the text. */
     TEXT_SHA256,
@@ -28,7 +28,7 @@ public enum TextCondition {
     /** Tokens that were scored. */
     TOKENS;
 
-    /** Those that {@code metrics.json} repeats for the experiment itself, in its order. */
+    /** The conditions that {@code metrics.json} repeats for the experiment itself, in its order. */
     public static final List<TextCondition> IN_METRICS = List.of(DATASET, PROTOCOL, BOS, SEQ_LEN, CHUNKS, TOKENS);
 
     /** The name in files. */
@@ -36,7 +36,7 @@ public enum TextCondition {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    /** The condition with that name. */
+    /** Returns the condition with that name. */
     static Optional<TextCondition> labelled(String label) {
         return Arrays.stream(values())
                 .filter(condition -> condition.label().equals(label))

@@ -1,6 +1,6 @@
 package dev.ptq.artifact;
 
-/** What a metric is counted in. */
+/** The unit of a metric. */
 public enum Unit {
     /** Natural units of information. */
     NATS,
@@ -8,6 +8,6 @@ public enum Unit {
     BITS,
     /** A part of a whole, from 0 to 1; a share recovered can lie outside. */
     SHARE,
-    /** A perplexity: as many equally likely choices would be as hard. */
+    /** A perplexity: the number of equally likely choices that would be as hard. */
     CHOICES
 }

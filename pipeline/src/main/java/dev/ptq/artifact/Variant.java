@@ -3,7 +3,7 @@ package dev.ptq.artifact;
 import java.util.Arrays;
 import java.util.Optional;
 
-/** What of the experiment is in force while a model is measured. */
+/** A variant of the model, by the parts of the experiment that are in force. */
 public enum Variant {
     /** Nothing. */
     FULL_PRECISION("full_precision"),
@@ -25,19 +25,19 @@ public enum Variant {
         return label;
     }
 
-    /** Whether the approximation steps are in force. */
+    /** Returns whether the approximation steps are in force. */
     public boolean approximated() {
         return this == QUANTIZED || this == ADAPTED;
     }
 
-    /** The variant with that name. */
+    /** Returns the variant with that name. */
     static Optional<Variant> labelled(String label) {
         return Arrays.stream(values())
                 .filter(variant -> variant.label.equals(label))
                 .findFirst();
     }
 
-    /** What metrics of this variant start with. */
+    /** Returns the prefix of this variant's metrics. */
     String prefix() {
         return this == QUANTIZED ? "" : label + "/";
     }

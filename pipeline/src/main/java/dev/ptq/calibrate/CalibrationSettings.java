@@ -7,7 +7,7 @@ import dev.ptq.data.Split;
 import dev.ptq.data.Text;
 
 /**
- * The text that statistics are taken from, {@code [calibration]}.
+ * The calibration set, {@code [calibration]}.
  *
  * @param numSamples chunks from the start of the text
  * @param seqLen tokens in a chunk
@@ -17,7 +17,7 @@ public record CalibrationSettings(Text text, int numSamples, int seqLen, int bat
     private static final Key<Integer> NUM_SAMPLES = Key.integer("num_samples")
             .from(1)
             .preset(32)
-            .says("chunks of text, from its start; methods that learn train on them");
+            .says("chunks from the start of the text; learned methods train on them");
 
     private static final Key<Integer> SEQ_LEN =
             Key.integer("seq_len").from(2).to(1 << 20).preset(2048).says("tokens in a chunk");

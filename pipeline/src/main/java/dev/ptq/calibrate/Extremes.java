@@ -3,7 +3,7 @@ package dev.ptq.calibrate;
 import ai.djl.ndarray.NDArray;
 import java.util.Arrays;
 
-/** The largest or the least value, per feature. */
+/** The largest or the smallest value, per feature. */
 final class Extremes implements Accumulator {
     private final boolean largest;
     private final float[] extremes;

@@ -10,9 +10,10 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * The mean product of two features, {@code mean over tokens of xᵀ x}, a symmetric matrix. Products of a sequence are
- * float32, sums over sequences float64, so batches may be cut anywhere between sequences. Only what is on and above the
- * diagonal is kept, in panels of rows: {@code 4 features²} bytes of native memory. Source: QERA (ICLR 2025).
+ * The Hessian (input second moment): the mean product of two features, {@code mean over tokens of xᵀ x}, a symmetric
+ * matrix. Products within a sequence are float32, sums over sequences float64, so batches may be cut anywhere between
+ * sequences. Only the upper triangle is kept, in panels of rows: {@code 4 features²} bytes of native memory. Source:
+ * QERA (ICLR 2025).
  */
 final class Hessian implements Accumulator {
     /** Rows of a panel. */
@@ -20,7 +21,7 @@ final class Hessian implements Accumulator {
 
     private final int features;
     private final NDManager manager = TensorEngine.newManager();
-    /** Rows from {@code PANEL · index} on, each from that column on, float64. */
+    /** Rows from {@code PANEL · index} on, each starting at that column, float64. */
     private final List<NDArray> panels = new ArrayList<>();
 
     private final List<DoubleBuffer> windows = new ArrayList<>();

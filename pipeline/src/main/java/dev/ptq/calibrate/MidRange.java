@@ -4,9 +4,9 @@ import ai.djl.ndarray.NDArray;
 import java.util.Arrays;
 
 /**
- * A moving average of the middle between the extremes of a sequence, per feature: {@code 0.99 old + 0.01 (max + min) / 2},
- * begun with the first sequence. It depends on the order of the sequences. Source: OmniQuant (ICLR 2024), released code,
- * the shifts of its activations.
+ * A moving average, per feature, of the midpoint of a sequence's extremes: {@code 0.99 old + 0.01 (max + min) / 2},
+ * starting from the first sequence. It depends on the order of the sequences. Source: OmniQuant (ICLR 2024), released
+ * code, the shifts of its activations.
  */
 final class MidRange implements Accumulator {
     private static final double KEPT = 0.99;

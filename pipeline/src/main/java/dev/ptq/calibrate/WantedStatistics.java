@@ -9,8 +9,8 @@ import java.util.Set;
 import java.util.function.Predicate;
 
 /**
- * Which statistics are to be taken of which inputs: of all, so that experiments can share them, but for the matrices,
- * which are large.
+ * The statistics to take of each module input: of all inputs, so that experiments can share them, except for the
+ * matrices, which are large.
  *
  * @param matrixInputs the inputs whose matrices are taken; absent for all
  */
@@ -20,13 +20,13 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
         matrixInputs = matrixInputs.map(List::copyOf);
     }
 
-    /** Of every input. */
+    /** Returns statistics of every input. */
     public static WantedStatistics ofEvery(Set<Statistic> kinds) {
         return new WantedStatistics(List.copyOf(kinds), Optional.empty());
     }
 
     /**
-     * Matrices for some linears, all else of every input.
+     * Returns matrices for some linears and all other statistics for every input.
      *
      * @param linears of the whole model
      * @param matrices says for which of these a matrix is wanted
@@ -45,12 +45,12 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
         return new WantedStatistics(List.copyOf(kinds), every ? Optional.empty() : Optional.of(List.copyOf(some)));
     }
 
-    /** Whether there are none. */
+    /** Returns whether no statistics are wanted. */
     public boolean isEmpty() {
         return kinds.isEmpty();
     }
 
-    /** Those of one input. */
+    /** Returns the statistics of one input. */
     public List<Statistic> of(int block, HookPoint hookPoint) {
         boolean matrices = matrixInputs
                 .map(inputs -> inputs.contains(ActivationStatistics.input(block, hookPoint)))

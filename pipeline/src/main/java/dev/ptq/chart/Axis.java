@@ -5,16 +5,16 @@ import java.util.stream.DoubleStream;
 import java.util.stream.Stream;
 
 /**
- * What an axis is called, how its values are spread, and which it shows beside those of the chart.
+ * An axis: its label, its scale, and values it shows beyond those of the chart.
  *
- * @param shown values that are within its range, whatever the chart's are: charts side by side have the same scale so
- * @param marks the only values that it names; where there are none, it finds round ones
+ * @param shown values that are always within its range, so that charts side by side share a scale
+ * @param marks the only marked values; if there are none, round ones are chosen
  */
 public record Axis(String label, Scale scale, List<Double> shown, List<Double> marks) {
-    /** How values become lengths. */
+    /** The mapping from values to lengths. */
     public enum Scale {
         LINEAR,
-        /** Of values above zero. */
+        /** For values above zero. */
         LOGARITHMIC;
 
         boolean shows(double value) {
@@ -34,24 +34,24 @@ public record Axis(String label, Scale scale, List<Double> shown, List<Double> m
         }
     }
 
-    /** An axis on which equal distances are equal differences. */
+    /** Returns an axis on which equal distances are equal differences. */
     public static Axis linear(String label) {
         return new Axis(label, Scale.LINEAR, List.of(), List.of());
     }
 
-    /** An axis on which equal distances are equal ratios. */
+    /** Returns an axis on which equal distances are equal ratios. */
     public static Axis logarithmic(String label) {
         return new Axis(label, Scale.LOGARITHMIC, List.of(), List.of());
     }
 
-    /** The axis with these values in its range too. */
+    /** Returns the axis with these values in its range too. */
     public Axis showing(double... values) {
         List<Double> all =
                 Stream.concat(shown.stream(), DoubleStream.of(values).boxed()).toList();
         return new Axis(label, scale, all, marks);
     }
 
-    /** The axis with marks at these values only. */
+    /** Returns the axis with marks at these values only. */
     public Axis marking(List<Double> values) {
         return new Axis(label, scale, shown, values);
     }

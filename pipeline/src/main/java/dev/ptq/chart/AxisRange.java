@@ -8,18 +8,18 @@ import java.util.List;
 import java.util.stream.DoubleStream;
 import java.util.stream.Stream;
 
-/** The values that an axis shows. Marks are decimal, so they are where their labels say. */
+/** The range of values that an axis shows. Marks are decimal, so they sit exactly where their labels say. */
 record AxisRange(Scale scale, double low, double high) {
     private static final int FEWEST_MARKS = 3;
 
-    /** Space beyond the outermost values, as a part of the whole. */
+    /** Space beyond the outermost values, as a share of the whole. */
     private static final double MARGIN = 0.03;
 
-    /** Where marks may be within a factor of ten on a logarithmic axis, the fewest first. */
+    /** Candidate marks within a factor of ten on a logarithmic axis, the fewest first. */
     private static final List<int[]> DIGITS =
             List.of(new int[] {1}, new int[] {1, 2, 5}, new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9});
 
-    /** The range of an axis that shows these values and its own. */
+    /** Returns the range of an axis that shows these values and its own. */
     static AxisRange of(Axis axis, double[] values) {
         return of(
                 axis.scale(),
@@ -30,7 +30,9 @@ record AxisRange(Scale scale, double low, double high) {
                         .toArray());
     }
 
-    /** The range of an axis that shows all the values, which are finite, and above zero where the scale is of those. */
+    /**
+     * Returns the range of an axis that shows all the values, which are finite, and positive on a logarithmic scale.
+     */
     static AxisRange of(Scale scale, double[] values) {
         double low = Double.POSITIVE_INFINITY;
         double high = Double.NEGATIVE_INFINITY;
@@ -47,17 +49,17 @@ record AxisRange(Scale scale, double low, double high) {
             return new AxisRange(scale, low / factor, high * factor);
         }
         double space = (high - low) * MARGIN;
-        // nothing is below zero where no value is
+        // the range starts at zero or above if no value is negative
         return new AxisRange(scale, low >= 0 ? Math.max(0, low - space) : low - space, high + space);
     }
 
-    /** Where a value is: 0 at the low end, 1 at the high end. */
+    /** Returns the position of a value: 0 at the low end, 1 at the high end. */
     double position(double value) {
         double start = scale.length(low);
         return (scale.length(value) - start) / (scale.length(high) - start);
     }
 
-    /** Round values within the range, in rising order; at least three, and few enough to be told apart. */
+    /** Returns round values within the range, in rising order; at least three, and few enough to be told apart. */
     List<BigDecimal> marks() {
         if (scale == Scale.LOGARITHMIC) {
             for (int[] digits : DIGITS) {
@@ -74,7 +76,7 @@ record AxisRange(Scale scale, double low, double high) {
         List<BigDecimal> marks = new ArrayList<>();
         int last = exponent(high);
         int first = exponent(low);
-        // more than ten powers of ten are too many to name each
+        // more than ten powers of ten are too many to mark each
         int step = 1 + (last - first) / 10;
         for (int exponent = first; exponent <= last; exponent += step) {
             for (int digit : digits) {
@@ -87,7 +89,7 @@ record AxisRange(Scale scale, double low, double high) {
         return marks;
     }
 
-    /** With 1, 2 or 5 of a power of ten between them, as far apart as leaves room for enough. */
+    /** Multiples of 1, 2 or 5 times a power of ten, as far apart as still gives enough marks. */
     private List<BigDecimal> linearMarks() {
         int exponent = exponent(high - low) - 1;
         for (int tenths : new int[] {20, 10, 5}) {
@@ -111,7 +113,7 @@ record AxisRange(Scale scale, double low, double high) {
         return marks;
     }
 
-    /** The power of ten at or below a value above zero. */
+    /** Returns the power of ten at or below a positive value. */
     private static int exponent(double value) {
         BigDecimal exact = new BigDecimal(value);
         return exact.precision() - exact.scale() - 1;

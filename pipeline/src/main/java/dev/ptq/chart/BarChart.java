@@ -17,19 +17,19 @@ import org.jfree.data.category.CategoryDataset;
 import org.jfree.data.statistics.DefaultStatisticalCategoryDataset;
 import org.jspecify.annotations.Nullable;
 
-/** Horizontal bars from zero, one below the other, with what they are off by. */
+/** Horizontal bars from zero, one below the other, with error bars. */
 public record BarChart(String title, Axis axis, List<Bar> bars) implements Chart {
     private static final int WIDTH = 560;
     private static final int LONGEST_NAME = 34;
 
     /**
-     * A value and its name.
+     * A named value.
      *
-     * @param error to both sides of the value; NaN where it is not known
+     * @param error to both sides of the value; NaN if unknown
      */
     public record Bar(String name, double value, double error, String label) {}
 
-    /** Refuses what cannot be drawn: no bar at all, and values that are not on the axis. */
+    /** Rejects what cannot be drawn: no bars at all, and values that are not on the axis. */
     public BarChart {
         bars = List.copyOf(bars);
         if (bars.isEmpty()) {
@@ -76,7 +76,7 @@ public record BarChart(String title, Axis axis, List<Bar> bars) implements Chart
                 .toArray();
     }
 
-    /** The name of the bar at a place; two bars may have one name. */
+    /** A bar's name, made unique by its index, since two bars may share a name. */
     private final class Name implements Comparable<Name> {
         private final int place;
 
@@ -106,7 +106,7 @@ public record BarChart(String title, Axis axis, List<Bar> bars) implements Chart
         }
     }
 
-    /** Draws each bar, with its error, as a group of its own. */
+    /** Draws each bar, with its error, as a separate group. */
     @SuppressWarnings("serial") // the library's renderers are serializable; nobody does that here
     private final class Renderer extends StatisticalBarRenderer {
         Renderer() {

@@ -1,13 +1,12 @@
 package dev.ptq.chart;
 
-/** What can be drawn. */
+/** A chart that can be drawn as SVG. */
 public interface Chart {
     /**
-     * Draws the chart as a document of its own. Text stays text, and nothing else is loaded. What has a label shows it
-     * when pointed at.
+     * Draws the chart as a standalone document. Text stays text, nothing else is loaded, and labels appear on hover.
      *
-     * <p>The background is transparent, and every colour stands out from white and from near black alike, since an image
-     * cannot know which of the two it lies on. {@link ChartStyles} is for pages that do know.
+     * <p>The background is transparent, and every colour stands out from both white and near black, since an image
+     * cannot know which of the two is behind it. {@link ChartStyles} is for pages that do know.
      */
     String svg();
 }

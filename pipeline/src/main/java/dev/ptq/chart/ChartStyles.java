@@ -6,8 +6,8 @@ import java.util.Map;
 import java.util.regex.Pattern;
 
 /**
- * The styles of the charts in one page: each is written once, as a class, and has the page's colours, the variables
- * {@code --chart-text} and {@code --chart-0} to {@code --chart-6}.
+ * The styles shared by all charts in a page: each is written once, as a class, and uses the page's colours, the
+ * variables {@code --chart-text} and {@code --chart-0} to {@code --chart-6}.
  */
 public final class ChartStyles {
     private static final Pattern STYLE = Pattern.compile(" style='([^']*)'");
@@ -15,7 +15,7 @@ public final class ChartStyles {
     /** Classes by style. */
     private final Map<String, String> classes = new LinkedHashMap<>();
 
-    /** A chart as a part of the page. */
+    /** Returns a chart as a fragment of the page. */
     public String embed(Chart chart) {
         return STYLE.matcher(chart.svg()).replaceAll(style -> {
             String name = classes.computeIfAbsent(style.group(1), text -> "k" + classes.size());
@@ -23,7 +23,7 @@ public final class ChartStyles {
         });
     }
 
-    /** The rules for all charts so far. */
+    /** Returns the CSS rules for all charts embedded so far. */
     public String css() {
         StringBuilder css = new StringBuilder();
         classes.forEach((style, name) -> css.append('.')

@@ -22,7 +22,7 @@ import org.jfree.chart.ui.RectangleInsets;
 import org.jfree.svg.SVGGraphics2D;
 import org.jfree.svg.SVGHints;
 
-/** What all charts have in common: colours, fonts, and the way from the library's chart to text. */
+/** Common ground of all charts: colours, fonts, and the conversion of the library's chart to text. */
 final class Drawing {
     static final Color TEXT = new Color(0x7a7a7a);
     static final List<Color> COLORS = List.of(
@@ -34,10 +34,10 @@ final class Drawing {
             new Color(0x1d8a99),
             new Color(0x8a7a2a));
 
-    /** The class of what stands for a value. */
+    /** The class of an element that stands for a value. */
     static final String MARK = "mark";
 
-    /** The class of what stands for a series. */
+    /** The class of an element that stands for a series. */
     static final String SERIES = "series";
 
     private static final Color GRID = transparent(TEXT, 80);
@@ -45,17 +45,17 @@ final class Drawing {
     private static final String FONT_FAMILY = "system-ui, sans-serif";
     private static final int LONGEST_TEXT = 300;
 
-    /** Everything is within the axes, and a reference to a path at every element would be half of the text. */
+    /** Clipping is not needed, as everything is within the axes, and its references would be half of the text. */
     private static final Pattern CLIPPING = Pattern.compile("<defs>.*?</defs>| clip-path='[^']*'");
 
     static {
-        // the library would draw the outlines of letters, for the sake of Java machines of long ago
+        // the library would draw letters as outlines, to suit very old Java versions
         TextUtils.setUseDrawRotatedStringWorkaround(false);
     }
 
     private Drawing() {}
 
-    /** Writes the plot, and the legend above it if that is wanted. */
+    /** Writes the plot, with the legend above it on request. */
     static String svg(String title, Plot plot, boolean legend, int width, int height) {
         plot.setBackgroundPaint(null);
         plot.setOutlineVisible(false);
@@ -112,7 +112,7 @@ final class Drawing {
         return COLORS.get(index % COLORS.size());
     }
 
-    /** Puts what {@code drawing} draws into a group of a class, which says {@code title} when it is pointed at. */
+    /** Puts the output of {@code drawing} into a group of a class, with {@code title} as its tooltip. */
     static void group(Graphics2D graphics, String name, String title, Runnable drawing) {
         graphics.setRenderingHint(SVGHints.KEY_BEGIN_GROUP, Map.of("class", name));
         if (!title.isEmpty()) {
@@ -122,7 +122,7 @@ final class Drawing {
         graphics.setRenderingHint(SVGHints.KEY_END_GROUP, true);
     }
 
-    /** Text with nothing in it that XML cannot have, and not without end. */
+    /** Cuts long text and blanks characters that XML forbids. */
     static String shown(String text) {
         StringBuilder kept = new StringBuilder();
         text.codePoints().limit(LONGEST_TEXT).map(c -> isInXml(c) ? c : ' ').forEach(kept::appendCodePoint);
@@ -138,7 +138,7 @@ final class Drawing {
         return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;");
     }
 
-    /** A number in tenths, without a zero behind the point. */
+    /** Formats a number in tenths, without a trailing zero. */
     private static String number(double value) {
         BigDecimal tenths = new BigDecimal(value).setScale(1, RoundingMode.HALF_EVEN);
         return (tenths.signum() == 0 ? BigDecimal.ZERO : tenths.stripTrailingZeros()).toPlainString();

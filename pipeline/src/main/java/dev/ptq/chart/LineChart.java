@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 
 /** Lines and points over two axes. */
 public record LineChart(String title, Axis x, Axis y, List<Series> series, Size size) implements Chart {
-    /** The points of a line are marked unless there are more than these. */
+    /** The points of a line are marked unless there are more than this. */
     private static final int MARKED_POINTS = 50;
 
     private static final int LEGEND_LINE = 20;
@@ -40,7 +40,7 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
                     -1.5, -4.5, 1.5, -4.5, 1.5, -1.5, 4.5, -1.5, 4.5, 1.5, 1.5, 1.5, 1.5, 4.5, -1.5, 4.5, -1.5, 1.5,
                     -4.5, 1.5, -4.5, -1.5, -1.5, -1.5));
 
-    /** How large a chart is, and whether it says which series is which. */
+    /** The size of a chart, and whether it has a legend. */
     public enum Size {
         /** Alone on its page. */
         WIDE(800, 460, true),
@@ -60,15 +60,15 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
         }
     }
 
-    /** A point in the values of the axes, and what it says when it is pointed at, if anything. */
+    /** A point in the values of the axes, and its tooltip, if any. */
     public record Point(double x, double y, String label) {
-        /** A point that says nothing. */
+        /** Makes a point without a tooltip. */
         public Point(double x, double y) {
             this(x, y, "");
         }
     }
 
-    /** How a line is drawn. */
+    /** The style of a line. */
     public enum Line {
         NONE,
         SOLID,
@@ -77,37 +77,37 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
     }
 
     /**
-     * How a series looks.
+     * The look of a series.
      *
-     * @param color the number of its colour and of the shape of its points; below zero the colour of text
-     * @param marked whether its points are seen
+     * @param color the index of its colour and of the shape of its points; below zero the colour of text
+     * @param marked whether its points are drawn
      * @param named whether it is in the legend
      */
     public record Look(int color, Line line, boolean marked, boolean named) {
-        /** Points without a line. */
+        /** Returns points without a line. */
         public static Look points(int color) {
             return new Look(color, Line.NONE, true, true);
         }
 
-        /** A line without points. */
+        /** Returns a line without points. */
         public static Look line(int color, Line line) {
             return new Look(color, line, false, true);
         }
 
-        /** The same, not in the legend. */
+        /** Returns the same look, left out of the legend. */
         public Look unnamed() {
             return new Look(color, line, marked, false);
         }
     }
 
-    /** Points, their name in the legend, and how they look. */
+    /** A series of points, its name in the legend, and its look. */
     public record Series(String name, List<Point> points, Look look) {
         public Series {
             points = List.copyOf(points);
         }
     }
 
-    /** Refuses what cannot be drawn: no point at all, and points that are not on the axes. */
+    /** Rejects what cannot be drawn: no points at all, and points that are not on the axes. */
     public LineChart {
         series = List.copyOf(series);
         if (series.stream().allMatch(each -> each.points().isEmpty())) {
@@ -121,7 +121,7 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
         }
     }
 
-    /** A line in a colour of its own, its points marked unless there are many. */
+    /** Returns a line in the given colour, its points marked unless there are many. */
     public static Series line(String name, int color, List<Point> points) {
         return new Series(name, points, new Look(color, Line.SOLID, points.size() <= MARKED_POINTS, true));
     }
@@ -147,7 +147,7 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
         return Drawing.svg(title, plot, size.legend, size.width, size.height + moreLegend());
     }
 
-    /** Room for the lines of the legend beyond the first, by a guess at the width of its names. */
+    /** Room for the further lines of the legend, by an estimate of the width of its names. */
     private int moreLegend() {
         int lines = 0;
         int left = 0;
@@ -178,7 +178,7 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
         return path;
     }
 
-    /** Draws each series and each point as a group of its own. */
+    /** Draws each series and each point as a separate group. */
     @SuppressWarnings("serial") // the library's renderers are serializable; nobody does that here
     private final class Renderer extends XYLineAndShapeRenderer {
         Renderer() {
@@ -203,7 +203,7 @@ public record LineChart(String title, Axis x, Axis y, List<Series> series, Size 
             return look.color() < 0 ? Drawing.TEXT : Drawing.color(look.color());
         }
 
-        /** Once the colours start anew, dashes tell the lines apart. */
+        /** Once the colours repeat, dashes tell the lines apart. */
         private BasicStroke stroke(Look look) {
             float[] dashes = switch (look.line()) {
                 case NONE, SOLID -> {

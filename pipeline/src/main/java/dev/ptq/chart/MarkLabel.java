@@ -2,7 +2,7 @@ package dev.ptq.chart;
 
 import java.math.BigDecimal;
 
-/** How the value of a mark is written: 250k, 1.5M, 0.02. */
+/** Formats the value of a mark: 250k, 1.5M, 0.02. */
 final class MarkLabel {
     private static final String SUFFIXES = "kMGT";
 

@@ -10,7 +10,7 @@ import org.jfree.chart.axis.NumberTick;
 import org.jfree.chart.ui.RectangleEdge;
 import org.jfree.chart.ui.TextAnchor;
 
-/** The library's axis with our range and marks, which are round on a logarithmic scale as well. */
+/** The library's axis with our range and marks, which are round on a logarithmic scale too. */
 @SuppressWarnings("serial") // the library's axes are serializable; nobody does that here
 final class MarkedAxis extends NumberAxis {
     private final Axis axis;

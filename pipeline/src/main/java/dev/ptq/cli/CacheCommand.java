@@ -25,7 +25,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq cache list|explain|prune}. */
+/** The command {@code ptq cache list|explain|prune}. */
 @Command(
         name = "cache",
         mixinStandardHelpOptions = true,

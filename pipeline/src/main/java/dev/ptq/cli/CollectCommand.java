@@ -24,7 +24,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq collect DIR...}. */
+/** The command {@code ptq collect DIR...}. */
 @Command(
         name = "collect",
         mixinStandardHelpOptions = true,
@@ -32,7 +32,7 @@ import picocli.CommandLine.Spec;
                 + " apart and all metrics. Also reads results that LQER's own code left, and points of sweeps that"
                 + " failed.")
 final class CollectCommand implements Callable<Integer> {
-    /** How the table is written; lower case on the command line. */
+    /** The format of the table; lower case on the command line. */
     enum Format {
         csv,
         markdown,
@@ -119,7 +119,7 @@ final class CollectCommand implements Callable<Integer> {
             table = groups.table();
         }
         if (!columns.isEmpty()) {
-            // in the long form every row says what it is about
+            // in the long form every row carries its identity
             List<String> ids = longForm ? table.ids() : List.of();
             return option(
                     "--columns",

@@ -19,7 +19,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq compare RUN_A RUN_B}. */
+/** The command {@code ptq compare RUN_A RUN_B}. */
 @Command(
         name = "compare",
         mixinStandardHelpOptions = true,

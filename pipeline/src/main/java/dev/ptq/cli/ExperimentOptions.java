@@ -14,7 +14,7 @@ import java.util.Optional;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** What every command on an experiment file takes beside the file. */
+/** The options that all commands on an experiment file share. */
 final class ExperimentOptions {
     static final String CONFIG = "the experiment file, TOML";
 
@@ -36,7 +36,7 @@ final class ExperimentOptions {
         return Experiment.read(config, overrides);
     }
 
-    /** Fetches what the experiment needs, if that is wanted. */
+    /** Fetches the experiment's missing inputs, if the user allows it. */
     void fetch(Path config, List<Assignment> assignments) throws IOException {
         Optional<Hub> hub = online.hub();
         if (hub.isPresent()) {

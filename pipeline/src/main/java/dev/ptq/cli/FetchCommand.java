@@ -19,7 +19,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq fetch NAME}. */
+/** The command {@code ptq fetch NAME}. */
 @Command(
         name = "fetch",
         mixinStandardHelpOptions = true,

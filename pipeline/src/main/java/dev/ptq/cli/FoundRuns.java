@@ -11,17 +11,17 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
-/** What commands that look at runs read. */
+/** Finds and reads runs for the commands that look at them. */
 final class FoundRuns {
     private FoundRuns() {}
 
-    /** What is wrong with a folder of runs. */
+    /** Returns the problem with a folder of runs, if any. */
     static Optional<String> problem(Path folder) {
         return Files.isDirectory(folder) ? Optional.empty() : Optional.of(folder + ": no such folder");
     }
 
     /**
-     * Reads the runs; what cannot be read is said.
+     * Reads the runs and reports those that cannot be read.
      *
      * @throws ConfigException if there is none
      */

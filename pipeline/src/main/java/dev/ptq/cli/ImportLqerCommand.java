@@ -19,7 +19,7 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import picocli.CommandLine.Unmatched;
 
-/** {@code ptq import-lqer FILE}. */
+/** The command {@code ptq import-lqer FILE}. */
 @Command(
         name = "import-lqer",
         mixinStandardHelpOptions = true,

@@ -18,7 +18,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq list methods|formats|models|datasets|tasks|keys}. */
+/** The command {@code ptq list methods|formats|models|datasets|tasks|keys}. */
 @Command(
         name = "list",
         mixinStandardHelpOptions = true,
@@ -26,7 +26,7 @@ import picocli.CommandLine.Spec;
                 "Lists what can be written in a config, with one line each: methods and formats by name, families of"
                         + " models, corpora and kinds of text files, tasks, and every key of an experiment file.")
 final class ListCommand implements Callable<Integer> {
-    /** What can be listed; lower case on the command line. */
+    /** The things that can be listed; lower case on the command line. */
     enum What {
         methods,
         formats,
@@ -61,7 +61,7 @@ final class ListCommand implements Callable<Integer> {
         lines.forEach((name, text) -> out.printf(Locale.ROOT, "%-14s %s%n", name, text));
     }
 
-    /** Prints the keys of a section, as {@code configs/README.md} has them in its tables. */
+    /** Prints the keys of a section, as in the tables of {@code configs/README.md}. */
     private static void printKeys(PrintWriter out, Section section) {
         out.printf(Locale.ROOT, "%s%n", section.title());
         KeyRow.of(section).forEach(row -> print(out, row));

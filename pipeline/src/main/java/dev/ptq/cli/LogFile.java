@@ -10,7 +10,7 @@ import java.nio.file.Path;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Keeps what is logged while it is open, for the {@code log.txt} of a run. */
+/** Keeps the log while it is open, for the {@code log.txt} of a run. */
 final class LogFile implements AutoCloseable {
     private final Path file;
     private final FileAppender<ILoggingEvent> appender;
@@ -22,7 +22,7 @@ final class LogFile implements AutoCloseable {
 
     static LogFile open() throws IOException {
         Path file = Files.createTempFile("ptq-", ".log");
-        file.toFile().deleteOnExit(); // should the run be ended from outside
+        file.toFile().deleteOnExit(); // in case the run is killed from outside
         LoggerContext context = (LoggerContext) LoggerFactory.getILoggerFactory();
         PatternLayoutEncoder encoder = new PatternLayoutEncoder();
         encoder.setContext(context);

@@ -6,14 +6,14 @@ import dev.ptq.progress.Progress;
 import java.util.Optional;
 import picocli.CommandLine.Option;
 
-/** Whether a command may fetch from the hub; without it none opens a connection. */
+/** The option that allows a command to fetch from the hub; without it no command opens a connection. */
 final class OnlineOption {
     @Option(
             names = "--online",
             description = "fetch models and data sets of the Hugging Face hub that are not in its cache yet")
     boolean online;
 
-    /** The hub, if it may be asked. */
+    /** Returns the hub, if connections are allowed. */
     Optional<Hub> hub() {
         return online ? Optional.of(open()) : Optional.empty();
     }

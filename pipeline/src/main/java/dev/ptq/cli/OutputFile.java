@@ -5,11 +5,11 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/** A file that a command is to write. */
+/** An output file of a command. */
 final class OutputFile {
     private OutputFile() {}
 
-    /** What is wrong with its place. */
+    /** Returns the problem with its location, if any. */
     static Optional<String> problem(Path file) {
         if (Files.isDirectory(file)) {
             return Optional.of(file + ": expected a file to write, found a folder");
@@ -22,7 +22,7 @@ final class OutputFile {
     /**
      * Makes sure that it can be written.
      *
-     * @throws ConfigException if its place is wrong
+     * @throws ConfigException if its location is wrong
      */
     static void require(Path file) {
         problem(file).ifPresent(problem -> {

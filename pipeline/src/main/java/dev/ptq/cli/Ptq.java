@@ -49,7 +49,7 @@ public final class Ptq {
         run(new Ptq(), arguments);
     }
 
-    /** Runs a command, of this program or another, and exits with its code. */
+    /** Runs a command, this program's or another, and exits with its code. */
     public static void run(Object command, String[] arguments) {
         CommandLine commandLine = commandLine(command);
         Optional<String> problem = Parallel.problem();
@@ -59,7 +59,7 @@ public final class Ptq {
         System.exit(code);
     }
 
-    /** A command with the program's ways of failing. */
+    /** Returns a command with the program's error handling. */
     public static CommandLine commandLine(Object command) {
         CommandLine commandLine = new CommandLine(command);
         commandLine.setOut(new PrintWriter(System.out, true, StandardCharsets.UTF_8));

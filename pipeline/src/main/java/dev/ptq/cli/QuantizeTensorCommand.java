@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq quantize-tensor IN OUT --format TABLE}. */
+/** The command {@code ptq quantize-tensor IN OUT --format TABLE}. */
 @Command(
         name = "quantize-tensor",
         mixinStandardHelpOptions = true,
@@ -91,7 +91,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** The shape whose blocks are meant: with a row of its own for each entry of the first dimension, or as it is. */
+    /** Returns the shape to cut into blocks: one row per entry of the first dimension, or as it is. */
     private Shape blocked(Shape shape) {
         return skipFirst && shape.dimension() == 2 ? new Shape(shape.get(0), 1, shape.get(1)) : shape;
     }

@@ -16,7 +16,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq report DIR}. */
+/** The command {@code ptq report DIR}. */
 @Command(
         name = "report",
         mixinStandardHelpOptions = true,

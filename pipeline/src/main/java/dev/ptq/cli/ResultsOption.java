@@ -3,7 +3,7 @@ package dev.ptq.cli;
 import java.nio.file.Path;
 import picocli.CommandLine.Option;
 
-/** The results folder of a command. */
+/** The option for a command's results folder. */
 final class ResultsOption {
     @Option(
             names = "--results",

@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq run CONFIG TAG}. */
+/** The command {@code ptq run CONFIG TAG}. */
 @Command(
         name = "run",
         mixinStandardHelpOptions = true,

@@ -6,12 +6,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 
-/** Runs as arguments. */
+/** Resolves arguments that name runs. */
 final class RunDirectory {
     private RunDirectory() {}
 
     /**
-     * The directory that an argument means: itself, or a tag.
+     * Returns the directory that an argument names: itself, or a tag.
      *
      * @param results the folder that tags are in
      */

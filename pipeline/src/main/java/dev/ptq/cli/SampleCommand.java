@@ -23,7 +23,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq sample --prompt TEXT}. */
+/** The command {@code ptq sample --prompt TEXT}. */
 @Command(
         name = "sample",
         mixinStandardHelpOptions = true,
@@ -112,7 +112,7 @@ final class SampleCommand implements Callable<Integer> {
         }
     }
 
-    /** The folder of the model, which holds at least a config and a tokenizer. */
+    /** Returns the folder of the model, which holds at least a config and a tokenizer. */
     private ModelFolder folder() throws IOException {
         ModelFolder folder = resolved();
         try {

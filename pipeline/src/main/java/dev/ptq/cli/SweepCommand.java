@@ -28,7 +28,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq sweep SWEEP CONFIG TAG}. */
+/** The command {@code ptq sweep SWEEP CONFIG TAG}. */
 @Command(
         name = "sweep",
         mixinStandardHelpOptions = true,
@@ -65,7 +65,7 @@ final class SweepCommand implements Callable<Integer> {
     @Nullable
     AfterFailure afterFailure;
 
-    /** What a point that fails means to those not yet started. */
+    /** The effect of a failed point on those not yet started. */
     static final class AfterFailure {
         @Option(names = "--fail-fast", description = "start no more points when one has failed")
         boolean failFast;
@@ -82,7 +82,7 @@ final class SweepCommand implements Callable<Integer> {
         ExperimentOptions.requireFile(file);
         ExperimentOptions.requireFile(config);
         Sweep sweep = Sweep.read(file, config, options.overrides, options.results.folder, tag);
-        for (Point point : sweep.points()) { // here, so that no two points fetch the same
+        for (Point point : sweep.points()) { // here, so that no two points fetch the same files
             options.fetch(config, point.assignments());
         }
         List<CheckedPoint> points = sweep.check();
@@ -125,7 +125,7 @@ final class SweepCommand implements Callable<Integer> {
         return program;
     }
 
-    /** Points at once take a share of the threads each: more threads than processors only get in each other's way. */
+    /** Points that run at once share the threads: more threads than processors only get in each other's way. */
     private Map<String, String> environment(List<CheckedPoint> points) {
         long toRun = points.stream().filter(point -> point.complete().isEmpty()).count();
         long atOnce = Math.max(1, Math.min(jobs, toRun));

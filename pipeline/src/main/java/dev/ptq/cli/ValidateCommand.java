@@ -21,7 +21,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq validate CONFIG}. */
+/** The command {@code ptq validate CONFIG}. */
 @Command(
         name = "validate",
         mixinStandardHelpOptions = true,

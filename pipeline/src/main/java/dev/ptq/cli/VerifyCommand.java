@@ -20,7 +20,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code ptq verify RUN}. */
+/** The command {@code ptq verify RUN}. */
 @Command(
         name = "verify",
         mixinStandardHelpOptions = true,
@@ -118,7 +118,7 @@ final class VerifyCommand implements Callable<Integer> {
                 tolerance);
     }
 
-    /** A run's files may hold anything, and a terminal obeys control characters. */
+    /** Blanks control characters, which a terminal obeys: a run's files may hold anything. */
     private static String shown(String text) {
         String line = text.replaceAll("\\p{Cc}", " ");
         return line.length() <= LONGEST ? line : line.substring(0, LONGEST) + "…";

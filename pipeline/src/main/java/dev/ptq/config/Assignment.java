@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A value for a key of a config, written elsewhere than in the config.
+ * A value for a config key, given outside the config.
  *
  * @param path the parts of the dotted key, at least one
  * @param value a string, {@code Long}, {@code Double}, {@code Boolean}, or a list or map of them
@@ -18,28 +18,28 @@ public record Assignment(List<String> path, Object value, Position position) {
         }
     }
 
-    /** The dotted key; equal paths have equal keys. */
+    /** Returns the dotted key; equal paths have equal keys. */
     public String key() {
         return TomlWriter.key(path);
     }
 
-    /** Whether this replaces the whole of what the other sets a part of. */
+    /** Returns whether this replaces a whole of which the other sets a part. */
     public boolean contains(Assignment other) {
         return path.size() < other.path.size() && path.equals(other.path.subList(0, path.size()));
     }
 
-    /** What comes after {@code --set} on a command line to the same end. */
+    /** Returns the equivalent argument of {@code --set} on a command line. */
     @Override
     public String toString() {
         return key() + "=" + TomlWriter.inline(value);
     }
 
-    /** The parts of a dotted key; empty if the text is none. */
+    /** Returns the parts of a dotted key; empty if the text is none. */
     public static Optional<List<String>> path(String key) {
         return Optional.of(Overrides.path(key)).filter(path -> !path.isEmpty());
     }
 
-    /** The parts of the key of a {@code key=value}; empty if the text is none. */
+    /** Returns the parts of the key of a {@code key=value}; empty if the text is none. */
     public static Optional<List<String>> pathOf(String override) {
         return Optional.of(Overrides.pathOf(override)).filter(path -> !path.isEmpty());
     }

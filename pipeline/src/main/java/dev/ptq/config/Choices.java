@@ -10,7 +10,7 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /**
- * The names that a config has for some values, each with a line of Markdown on it, in the order of the reference.
+ * The names of some values in configs, each with a line of Markdown about it, in the order of the reference.
  *
  * <pre>{@code
  * Choices<Layout> layouts = Choices.of("document", Layout.DOCUMENT, "one row").and("lines", Layout.LINES, "a row each");
@@ -26,7 +26,7 @@ public final class Choices<T> {
     }
 
     /**
-     * One choice.
+     * Starts a list of choices.
      *
      * @param text what it means; empty if the name says it all
      */
@@ -34,7 +34,7 @@ public final class Choices<T> {
         return new Choices<>(Map.of(name, value), Map.of(name, text));
     }
 
-    /** The constants of an enum, by the names and texts that they have. */
+    /** Returns the constants of an enum, by their names and texts. */
     public static <E> Choices<E> of(E[] constants, Function<E, String> name, Function<E, String> text) {
         Map<String, E> values = new LinkedHashMap<>();
         Map<String, String> texts = new LinkedHashMap<>();
@@ -45,7 +45,7 @@ public final class Choices<T> {
         return new Choices<>(values, texts);
     }
 
-    /** These and one more. */
+    /** Adds a choice. */
     public Choices<T> and(String name, T value, String text) {
         Map<String, T> more = new LinkedHashMap<>(values);
         Map<String, String> moreTexts = new LinkedHashMap<>(texts);
@@ -54,32 +54,32 @@ public final class Choices<T> {
         return new Choices<>(more, moreTexts);
     }
 
-    /** Those of these that stand for one of some values. */
+    /** Returns the choices for the given values only. */
     public Choices<T> only(Collection<T> some) {
         Map<String, T> fewer = new LinkedHashMap<>(values);
         fewer.values().retainAll(some);
         return new Choices<>(fewer, texts);
     }
 
-    /** The names, in the order of the reference. */
+    /** Returns the names, in the order of the reference. */
     public List<String> names() {
         return List.copyOf(values.keySet());
     }
 
-    /** The names and what they mean, in the order of the reference. */
+    /** Returns the names and their meanings, in the order of the reference. */
     public Map<String, String> texts() {
         Map<String, String> shown = new LinkedHashMap<>(texts);
         shown.keySet().retainAll(values.keySet());
         return Collections.unmodifiableMap(shown);
     }
 
-    /** What a name stands for. */
+    /** Returns the value that a name stands for. */
     public Optional<T> value(String name) {
         return Optional.ofNullable(values.get(name));
     }
 
     /**
-     * The name of a value.
+     * Returns the name of a value.
      *
      * @throws IllegalArgumentException if it has none
      */
@@ -91,7 +91,7 @@ public final class Choices<T> {
                 .orElseThrow(() -> new IllegalArgumentException("not among the choices " + names() + ": " + value));
     }
 
-    /** The names as messages list them: sorted. */
+    /** Returns the names sorted, as messages list them. */
     List<String> sorted() {
         List<String> sorted = new ArrayList<>(values.keySet());
         Collections.sort(sorted);

@@ -9,16 +9,16 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 
-/** Which keys tell configs apart, see {@link FlatConfig#differences}. */
+/** Finds the keys that tell configs apart, see {@link FlatConfig#differences}. */
 final class ConfigDifferences {
-    /** Decides which other keys a table has. */
+    /** The key that decides which other keys a table has. */
     private static final String FORMAT = "format";
 
     private final Collection<FlatConfig> configs;
     private final Set<String> all = new LinkedHashSet<>();
     private final Set<String> shared = new HashSet<>();
 
-    /** The values that keys not shared by all have in the entries of lists, whatever the name of the entry. */
+    /** For keys that some configs lack: their values in the entries of lists, whatever the entry's name. */
     private final Map<String, Set<Object>> inAnyEntry = new HashMap<>();
 
     ConfigDifferences(Collection<FlatConfig> configs) {
@@ -38,7 +38,7 @@ final class ConfigDifferences {
         }
     }
 
-    /** In the order in which they are met. */
+    /** Returns the keys in the order in which they are met. */
     Set<String> keys() {
         return all.stream().filter(this::differs).collect(Collectors.toCollection(LinkedHashSet::new));
     }
@@ -59,7 +59,7 @@ final class ConfigDifferences {
                 .anyMatch(any -> inAnyEntry.getOrDefault(any, Set.of()).size() > 1);
     }
 
-    /** Whether it is for this key to say that some configs do not have it. */
+    /** Returns whether this key has to report that some configs lack it. */
     private boolean isMissed(String key, List<FlatConfig> having) {
         FlatConfig first = having.get(0);
         String table = first.home(key);
@@ -82,7 +82,7 @@ final class ConfigDifferences {
                 });
     }
 
-    /** The format that a table is about; empty text if about none. */
+    /** Returns the format that a table describes; empty text if none. */
     private static Object format(FlatConfig config, String table) {
         return config.values().getOrDefault(FlatConfig.child(table, FORMAT), "");
     }

@@ -15,13 +15,13 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A table of a config file, read key by key. The keys are declared beforehand, in a {@link Section}: reading any other is
- * our bug.
+ * A table of a config file, read key by key. Its keys are declared in a {@link Section}; reading any other is a bug of
+ * ours.
  *
- * <p>Reading never throws because of what is in the file: what is wrong is noted, and something else stands in for it
- * (the default, the smallest number, the name that was probably meant or else the first, an empty string, list or
- * table), so that one run finds every problem. {@link #finish} on the whole file then reports them, with the keys that
- * nobody read. Until it has returned, use nothing that was read.
+ * <p>Reading never throws because of the file's content: problems are collected, and a stand-in is returned (the
+ * default, the smallest number, the name that was probably meant or else the first, an empty string, list or table), so
+ * that one run finds every problem. {@link #finish} on the whole file then reports them, along with keys that nobody
+ * read. Until it has returned, use no value that was read.
  *
  * <pre>{@code
  * static final Key<Integer> BITS = Key.integer("bits").from(2).to(8).says("of a code");
@@ -33,7 +33,7 @@ import org.jspecify.annotations.Nullable;
  * }</pre>
  */
 public final class ConfigTable {
-    /** A table that knows fewer keys than this lists them to who wrote another. */
+    /** A table with fewer keys than this lists them when it reports an unknown key. */
     private static final int MANY_KEYS = 12;
 
     private final List<String> path;
@@ -46,10 +46,10 @@ public final class ConfigTable {
     private final Map<String, Object> values = new LinkedHashMap<>();
     private final Map<String, List<ConfigTable>> children = new LinkedHashMap<>();
 
-    /** Keys whose value something stands in for: what that is else wrong with is no news. */
+    /** Keys with a stand-in for their value: further problems with it are not reported. */
     private final Set<String> wrong = new LinkedHashSet<>();
 
-    /** Whether a choice could not be made out: it may decide which keys belong here. */
+    /** Whether some choice is unreadable: it may decide which keys belong here. */
     private boolean undecided;
 
     private ConfigTable(List<String> path, Node.Table node, Section section, Problems problems) {
@@ -60,10 +60,10 @@ public final class ConfigTable {
     }
 
     /**
-     * The file with the overrides applied.
+     * Reads the file and applies the overrides.
      *
      * @param overrides {@code key.path=value}, see {@link #parse}
-     * @param section the keys that are there to be read
+     * @param section the keys that may be read
      * @throws ConfigException if the file is not TOML
      * @throws IOException if the file cannot be read
      */
@@ -72,11 +72,11 @@ public final class ConfigTable {
     }
 
     /**
-     * The file with the overrides and then the assignments applied.
+     * Reads the file and applies the overrides, then the assignments.
      *
      * @param overrides {@code key.path=value}, see {@link #parse}
      * @param assignments do the same, but come from a file: problems with them are reported there
-     * @param section the keys that are there to be read
+     * @param section the keys that may be read
      * @throws ConfigException if the file is not TOML
      * @throws IOException if the file cannot be read
      */
@@ -86,13 +86,13 @@ public final class ConfigTable {
     }
 
     /**
-     * The text with the overrides applied, in order.
+     * Parses the text and applies the overrides, in order.
      *
      * <p>An override's value is written as in TOML; a single word needs no quotes. Its key may lead through a list,
      * where the next part is an index from 0 or the entry's {@code method}, {@code name} or {@code dataset}.
      *
-     * @param source what to call the text in messages
-     * @param section the keys that are there to be read
+     * @param source the name of the text in messages
+     * @param section the keys that may be read
      * @throws ConfigException if the text is not TOML
      */
     public static ConfigTable parse(String toml, String source, List<String> overrides, Section section) {
@@ -108,18 +108,18 @@ public final class ConfigTable {
         return new ConfigTable(List.of(), document, section, problems);
     }
 
-    /** Where the table stands in the file, as an override would address it: {@code approximation.0.factor}. */
+    /** Returns the table's path in the file, as an override would address it: {@code approximation.0.factor}. */
     public String path() {
         return TomlWriter.key(path);
     }
 
-    /** Where the key is written; where the table is, if the key is left out. */
+    /** Returns the position of the key, or of the table if the key is left out. */
     public Position position(String key) {
         Node value = node.value().get(key);
         return value == null ? node.position() : value.position();
     }
 
-    /** Whether the key is there. It still has to be read. */
+    /** Returns whether the key is present. It still has to be read. */
     public boolean has(Key<?> key) {
         requireDeclared(key);
         return has(key.name());
@@ -130,13 +130,13 @@ public final class ConfigTable {
         return node.value().containsKey(key);
     }
 
-    /** The keys that are written in the table, in their order. They still have to be read. */
+    /** Returns the keys that are written in the table, in their order. They still have to be read. */
     public List<String> keys() {
         return List.copyOf(node.value().keySet());
     }
 
     /**
-     * The value of a key as it is written, of whatever kind: a string, {@code Long}, {@code Double}, {@code Boolean}, or a
+     * Returns the value of a key as written, of any kind: a string, {@code Long}, {@code Double}, {@code Boolean}, or a
      * list or map of them. It still has to be read.
      */
     public Optional<Object> written(Key<?> key) {
@@ -146,7 +146,7 @@ public final class ConfigTable {
     }
 
     /**
-     * The value of a key, or its default if it is left out.
+     * Returns the value of a key, or its default if it is left out.
      *
      * @throws IllegalArgumentException if the section does not declare the key, exactly as it is given here
      */
@@ -156,7 +156,7 @@ public final class ConfigTable {
     }
 
     /**
-     * The value of a key whose default depends on other things.
+     * Returns the value of a key whose default depends on other things.
      *
      * @param preset the default
      * @throws IllegalArgumentException if the section does not declare the key, or the key has a default of its own
@@ -167,9 +167,9 @@ public final class ConfigTable {
     }
 
     /**
-     * The value of a key that does not have all of its choices here.
+     * Returns the value of a key of which only some choices are valid here.
      *
-     * @param choices those that it has
+     * @param choices the valid ones
      * @param preset the default
      * @throws IllegalArgumentException if the section does not declare the key, or the key has a default of its own
      */
@@ -203,7 +203,7 @@ public final class ConfigTable {
         return list(key, new Kind.Anything(""), expected, null);
     }
 
-    /** Reads a table that is left out from a preset. */
+    /** Reads a table, from its preset if it is left out. */
     ConfigTable table(String key, Section keys, String preset) {
         if (ask(key) != null) {
             return table(key, keys);
@@ -230,7 +230,7 @@ public final class ConfigTable {
         } else {
             rejected(value, at(key), expected, "");
         }
-        // whatever is read from the table that should have been here is no news
+        // problems with a table that is not there are not reported again
         Node.Table nothing = new Node.Table(new LinkedHashMap<>(), position(key));
         return new ConfigTable(at(key), nothing, keys, new Problems());
     }
@@ -255,14 +255,14 @@ public final class ConfigTable {
         return List.of();
     }
 
-    /** Notes a problem with the key, which counts as read, unless its value was wrong from the start. */
+    /** Reports a problem with the key and marks it as read; does nothing more if its value was wrong from the start. */
     public void problem(Key<?> key, String message) {
         requireDeclared(key);
         problem(key.name(), message);
     }
 
     /**
-     * Notes a problem with the key of that name, which counts as read, unless its value was wrong from the start.
+     * Reports a problem with the key of that name, as {@link #problem(Key, String)}.
      *
      * @throws IllegalArgumentException if the section declares no such key
      */
@@ -277,7 +277,7 @@ public final class ConfigTable {
         problems.add(position(key), TomlWriter.key(at(key)), message);
     }
 
-    /** Notes a problem with the key, if it is there, and never names it among the keys that could be. */
+    /** Reports a problem with the key if it is present, and never suggests it as a valid key. */
     public void refuse(Key<?> key, String message) {
         requireDeclared(key);
         String name = key.name();
@@ -287,7 +287,7 @@ public final class ConfigTable {
         }
     }
 
-    /** Notes that the text under the key, if it is one, is none of the names nor what else was expected. */
+    /** Reports that the text under the key, if it is one, is neither one of the names nor else what was expected. */
     public void unknownName(Key<String> key, String expected, Collection<String> names) {
         requireDeclared(key);
         Node value = ask(key.name());
@@ -296,7 +296,7 @@ public final class ConfigTable {
         }
     }
 
-    /** Notes a problem with the table. */
+    /** Reports a problem with the table. */
     public void problem(String message) {
         if (path.isEmpty()) {
             problems.add(node.position(), message);
@@ -316,8 +316,8 @@ public final class ConfigTable {
     }
 
     /**
-     * Every key that was read and has a value, in reading order, with the value used, be it a default: whole numbers as
-     * {@code Long}, choices by name, tables as maps. {@link TomlWriter} writes it as a config that means the same.
+     * Returns every key that was read and has a value, in reading order, with the value used, defaults included: whole
+     * numbers as {@code Long}, choices by name, tables as maps. {@link TomlWriter} writes it as an equivalent config.
      */
     public Map<String, Object> resolved() {
         Map<String, Object> resolved = new LinkedHashMap<>();
@@ -332,7 +332,7 @@ public final class ConfigTable {
         return value instanceof ConfigTable table ? table.resolved() : value;
     }
 
-    /** Whether the key has a value that was read, be it a default. */
+    /** Returns whether the key was read and has a value, defaults included. */
     boolean isRead(String key) {
         return values.containsKey(key);
     }

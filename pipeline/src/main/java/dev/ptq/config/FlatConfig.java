@@ -16,12 +16,11 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /**
- * A config file as values by dotted key, and which keys tell such files apart.
+ * A config file flattened to values by dotted key, for telling such files apart.
  *
- * <p>A key is what an override would say: {@code approximation.l2qer.rank} is of the step with that method,
- * {@code evaluation.perplexity.NAME.seq_len} of the text with that name. Where these do not tell the entries of a list
- * apart, their places do. A list of entries with names has a value of its own, the names: {@code approximation} is
- * {@code "l2qer"}.
+ * <p>Keys are written as in an override: {@code approximation.l2qer.rank} belongs to the step with that method, {@code
+ * evaluation.perplexity.NAME.seq_len} to the text with that name. Entries of a list that share a name go by index. A
+ * list of named entries also has a value, its names: {@code approximation} is {@code "l2qer"}.
  */
 public final class FlatConfig {
     private static final String ROOT = "";
@@ -37,7 +36,7 @@ public final class FlatConfig {
     /** The first key of each table that has keys. */
     private final Map<String, String> firsts = new HashMap<>();
 
-    /** Tables that are entries of a list and have a name. */
+    /** Tables that are named entries of a list. */
     private final Set<String> entries = new HashSet<>();
 
     /** Keys whose value is the names of such entries. */
@@ -52,15 +51,15 @@ public final class FlatConfig {
         this.whole = whole;
     }
 
-    /** No config at all. */
+    /** Returns an empty config. */
     public static FlatConfig none() {
         return new FlatConfig(true);
     }
 
     /**
-     * Reads a config, whichever keys it has.
+     * Reads any config, whatever its keys.
      *
-     * @param source what to call the text in messages
+     * @param source the name of the text in messages
      * @throws ConfigException if the text is not TOML
      */
     public static FlatConfig parse(String toml, String source) {
@@ -68,17 +67,17 @@ public final class FlatConfig {
             FlatConfig flat = new FlatConfig(true);
             flat.table(List.of(), Node.parse(toml, source));
             return flat;
-        } catch (StackOverflowError e) { // the parser and this class descend with the nesting
+        } catch (StackOverflowError e) { // the parser and this class recurse with the nesting
             throw new ConfigException(source + ": nested too deeply");
         }
     }
 
     /**
-     * What changes to a config say of it, when there is nothing else.
+     * Returns what can be told of a config from its changes alone.
      *
-     * @param changes {@code key=value} as for an override, the later ones winning; any that is none is passed over
-     * @param like a config with the same lists, {@link #none} if none is known: where a change gives the place of an
-     *     entry, its name is there
+     * @param changes {@code key=value} as for an override, the later ones winning; invalid ones are skipped
+     * @param like a config with the same lists, {@link #none} if none is known: it gives the names of entries that
+     *     changes address by index
      */
     public static FlatConfig ofChanges(List<String> changes, FlatConfig like) {
         Node.Table document = new Node.Table(new LinkedHashMap<>(), Position.ofOverride(""));
@@ -88,12 +87,12 @@ public final class FlatConfig {
             changes.forEach(change -> overrides.apply(change, document.position()));
             flat.table(List.of(), flat.withNames(document, List.of(), like));
             return flat;
-        } catch (StackOverflowError e) { // as above; such values are no config's
+        } catch (StackOverflowError e) { // as above; no config has such values
             return new FlatConfig(false);
         }
     }
 
-    /** The table with entries under their names instead of their places, as far as these are known. */
+    /** Returns the table with its entries under their names instead of indices, as far as these are known. */
     private Node.Table withNames(Node.Table table, List<String> path, FlatConfig like) {
         String list = TomlWriter.key(path);
         List<String> names = new ArrayList<>(like.children.getOrDefault(list, List.of()));
@@ -111,7 +110,7 @@ public final class FlatConfig {
                 }
                 String name = place < 0 ? key : names.get(place);
                 if (table.value().containsKey(name) || renamed.containsKey(name)) {
-                    name = key; // two of one name have their places
+                    name = key; // entries that share a name go by index
                 }
                 renamed.put(name, withNames(entry, append(path, name), like));
             } else {
@@ -124,7 +123,7 @@ public final class FlatConfig {
         return new Node.Table(renamed, table.position());
     }
 
-    /** The place that a key is, less than {@code count}; otherwise -1. */
+    /** Returns the key as an index below {@code count}; otherwise -1. */
     private static int place(String key, int count) {
         return IntStream.range(0, count)
                 .filter(place -> key.equals(String.valueOf(place)))
@@ -133,12 +132,12 @@ public final class FlatConfig {
     }
 
     /**
-     * The keys that tell these configs apart: two of them differ in the value, or one has none. Where only changes of a
-     * config are known, it counts with the values that it has.
+     * Returns the keys that tell these configs apart: two of them differ in the value, or one has none. A config known
+     * only by its changes counts with the values that it has.
      *
-     * <p>That one has none is not counted where another key says so already: a step or text that is missing as a whole
-     * is missing from the names of its list, and its keys count only if other steps or texts have other values for
-     * them; of another table that is missing only the first key counts; and another format has other keys.
+     * <p>A missing key does not count if another key already says so. If a step or text is missing as a whole, the
+     * names of its list show that, and its keys count only if other steps or texts have different values for them; of
+     * any other missing table only the first key counts; and another format has other keys.
      */
     public static Set<String> differences(Collection<FlatConfig> configs) {
         Set<String> keys = new ConfigDifferences(
@@ -158,24 +157,24 @@ public final class FlatConfig {
     }
 
     /**
-     * The values by key, in the order of the file: strings, {@code Long}, {@code Double}, {@code Boolean}, dates and
-     * times, lists of these.
+     * Returns the values by key, in the order of the file: strings, {@code Long}, {@code Double}, {@code Boolean},
+     * dates and times, lists of these.
      */
     public Map<String, Object> values() {
         return Collections.unmodifiableMap(values);
     }
 
-    /** Whether it has all keys of its config, not only those that were changed. */
+    /** Returns whether it has all keys of its config, not only the changed ones. */
     public boolean isWhole() {
         return whole;
     }
 
-    /** Whether nothing is in it. */
+    /** Returns whether it is empty. */
     public boolean isEmpty() {
         return values.isEmpty();
     }
 
-    /** The table that one of the keys is in. */
+    /** Returns the table that a key is in. */
     String home(String key) {
         return Objects.requireNonNull(homes.get(key));
     }
@@ -184,7 +183,7 @@ public final class FlatConfig {
         return table.equals(ROOT) || parents.containsKey(table);
     }
 
-    /** A table, the one around it, and so on, without the root. */
+    /** Returns a table, the one around it, and so on, without the root. */
     Stream<String> tablesAround(String table) {
         return Stream.iterate(table, each -> !each.equals(ROOT), each -> Objects.requireNonNull(parents.get(each)));
     }
@@ -193,17 +192,17 @@ public final class FlatConfig {
         return key.equals(firsts.get(home(key)));
     }
 
-    /** Whether a table is an entry of a list that has a name. */
+    /** Returns whether a table is a named entry of a list. */
     boolean isEntry(String table) {
         return entries.contains(table);
     }
 
-    /** Whether the value of a key is the names of such entries. */
+    /** Returns whether a key's value is the names of such entries. */
     boolean isNames(String key) {
         return lists.contains(key);
     }
 
-    /** A key of an entry with a name, in words that are the same for all entries; none for the name itself. */
+    /** Returns the key of a named entry in a form that is the same for all entries; empty for the name itself. */
     Optional<String> inAnyEntry(String key) {
         return tablesAround(home(key)).filter(this::isEntry).findFirst().flatMap(entry -> {
             String list = Objects.requireNonNull(parents.get(entry));
@@ -212,7 +211,7 @@ public final class FlatConfig {
         });
     }
 
-    /** The key of a table in dotted form. */
+    /** Returns the dotted form of a table's key. */
     static String child(String table, String key) {
         return table.equals(ROOT) ? key : table + "." + key;
     }
@@ -275,7 +274,7 @@ public final class FlatConfig {
         if (node instanceof Node.Items items) {
             return items.value().stream().map(FlatConfig::plain).toList();
         }
-        if (node instanceof Node.Table table) { // beside other values in a list
+        if (node instanceof Node.Table table) { // next to other values in a list
             Map<String, Object> plain = new TreeMap<>();
             table.value().forEach((key, value) -> plain.put(key, plain(value)));
             return plain;

@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A key of a config table, declared once: its name, the values it takes, its default, and what it means. It is read with
- * {@link ConfigTable#read(Key)}, and listed in a {@link Section} for the reference.
+ * A key of a config table, declared once: its name, valid values, default and meaning. It is read with {@link
+ * ConfigTable#read(Key)}, and listed in a {@link Section} for the reference.
  *
  * <pre>{@code
  * static final Key<Integer> RANK = Key.integer("rank").from(1).to(1 << 16).preset(32).says("rank of the correction");
@@ -13,8 +13,7 @@ import java.util.Optional;
  * static final Key<Optional<String>> NAME = Key.text("name").optional("the file's name").says("in metrics");
  * }</pre>
  *
- * <p>Keys are values: each method gives another key and leaves this one as it is. A key without a default has to be in
- * the table.
+ * <p>Keys are values: each method gives another key and leaves this one as it is. A key without a default is required.
  *
  * @param meaning Markdown for the reference, to be read after the key's name
  */
@@ -73,7 +72,7 @@ public record Key<T>(String name, Kind<T> kind, Preset<T> preset, String meaning
     /**
      * A value of any kind: a string, {@code Long}, {@code Double}, {@code Boolean}, or a list or map of them.
      *
-     * @param words that say in the reference which values make sense
+     * @param words that describe the valid values in the reference
      */
     public static Key<Object> value(String name, String words) {
         return required(name, new Kind.Anything(words));
@@ -90,9 +89,9 @@ public record Key<T>(String name, Kind<T> kind, Preset<T> preset, String meaning
     }
 
     /**
-     * A table, inline or not, that has a default.
+     * A table, inline or not, with a default.
      *
-     * @param preset an inline table without problems, which is read instead of one that is left out
+     * @param preset an inline table without problems, read in place of one that is left out
      */
     public static Key<ConfigTable> table(String name, Section section, String preset) {
         return new Key<>(name, new Kind.Table(section, preset), new Preset.Decided<>("`" + preset + "`"), "");
@@ -103,25 +102,25 @@ public record Key<T>(String name, Kind<T> kind, Preset<T> preset, String meaning
         return new Key<>(name, new Kind.Tables(section), new Preset.Absent<>(List.of(), ""), "");
     }
 
-    /** The same with a lower bound, which is included. */
+    /** Adds a lower bound, which is included. */
     public Key<T> from(T least) {
         return new Key<>(name, kind.from(least), preset, meaning);
     }
 
-    /** The same with an upper bound, which is included. */
+    /** Adds an upper bound, which is included. */
     public Key<T> to(T most) {
         return new Key<>(name, kind.to(most), preset, meaning);
     }
 
-    /** The same with a default, which need not be within the bounds. */
+    /** Adds a default, which need not be within the bounds. */
     public Key<T> preset(T value) {
         kind.written(value); // a default that is no choice is our bug
         return new Key<>(name, kind, new Preset.Value<>(value), meaning);
     }
 
     /**
-     * The same with a default that depends on other things, and is given by who {@linkplain ConfigTable#read(Key, Object)
-     * reads} the key.
+     * Makes the default depend on other things; the code that {@linkplain ConfigTable#read(Key, Object) reads} the key
+     * passes it.
      *
      * @param words Markdown for the reference
      */
@@ -130,7 +129,7 @@ public record Key<T>(String name, Kind<T> kind, Preset<T> preset, String meaning
     }
 
     /**
-     * The same as a key that may be left out.
+     * Makes the key optional.
      *
      * @param words Markdown for the reference that says what holds then; may be empty
      */
@@ -138,12 +137,12 @@ public record Key<T>(String name, Kind<T> kind, Preset<T> preset, String meaning
         return new Key<>(name, new Kind.Maybe<>(kind), new Preset.Absent<>(Optional.empty(), words), meaning);
     }
 
-    /** The same with a text on what it means. */
+    /** Adds a text on its meaning. */
     public Key<T> says(String text) {
         return new Key<>(name, kind, preset, text);
     }
 
-    /** The same under another name, for tables whose names are free. */
+    /** Returns the same key under another name, for tables whose names are free. */
     public Key<T> named(String other) {
         return new Key<>(other, kind, preset, meaning);
     }

@@ -15,14 +15,14 @@ import java.util.stream.Stream;
  * A row of the config reference, in Markdown.
  *
  * @param variants the choices that the key comes with; empty if it comes with all of them
- * @param values that it takes
+ * @param values the valid ones
  * @param preset its default; "required" if it has none
  */
 public record KeyRow(String key, List<String> variants, String values, String preset, String meaning) {
-    /** A key as one variant declares it; the variant is empty for keys of all of them. */
+    /** A key as one variant declares it; the variant is empty for keys of all variants. */
     private record Declared(String variant, Key<?> key) {}
 
-    /** The keys that every table of a section has. Keys of one name and one meaning share a row. */
+    /** Returns the keys that every table of a section has. Keys with the same name and meaning share a row. */
     public static List<KeyRow> of(Section section) {
         Map<List<String>, List<Declared>> rows = new LinkedHashMap<>();
         section.keys().all().forEach(key -> add(rows, new Declared("", key)));
@@ -30,8 +30,8 @@ public record KeyRow(String key, List<String> variants, String values, String pr
     }
 
     /**
-     * The keys that come with some choices of a section. Keys of one name and one meaning share a row, which says where they
-     * differ.
+     * Returns the keys that come with some choices of a section. Keys with the same name and meaning share a row, which
+     * says where they differ.
      *
      * @param variants all or some of those of the section
      */
@@ -63,7 +63,7 @@ public record KeyRow(String key, List<String> variants, String values, String pr
                 first.meaning() + choiceTexts(first.kind()));
     }
 
-    /** One text for all, or what most have followed by what others have. */
+    /** Returns the common text, or the majority's followed by the others. */
     private static String merged(List<Declared> declared, Function<Key<?>, String> text) {
         Map<String, List<String>> byText = declared.stream()
                 .collect(Collectors.groupingBy(
@@ -105,7 +105,7 @@ public record KeyRow(String key, List<String> variants, String values, String pr
         return preset instanceof Preset.Decided<T> decided ? decided.words() : "required";
     }
 
-    /** A value as one would write it: small numbers without an exponent. */
+    /** Formats a value as one would write it: small numbers without an exponent. */
     private static String shown(Object value) {
         return value instanceof Double number
                 ? new BigDecimal(number.toString()).stripTrailingZeros().toPlainString()

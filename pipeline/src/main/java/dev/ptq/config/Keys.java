@@ -14,12 +14,12 @@ public record Keys(List<Key<?>> all) {
         return new Keys(List.of(keys));
     }
 
-    /** These and then others. */
+    /** Returns these followed by others. */
     public Keys and(Keys others) {
         return new Keys(Stream.<Key<?>>concat(all.stream(), others.all.stream()).toList());
     }
 
-    /** These and then others. */
+    /** Returns these followed by others. */
     public Keys and(Key<?>... others) {
         return and(of(others));
     }

@@ -6,7 +6,7 @@ import java.util.Optional;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/** What the value of a key may be, and the words for it. */
+/** The kind of value that a key takes, and the words for it. */
 sealed interface Kind<T> {
     /** Reads a key of a table. */
     T read(ConfigTable table, String key, Preset<T> preset);
@@ -14,54 +14,57 @@ sealed interface Kind<T> {
     /** Completes "expected …". */
     String expected();
 
-    /** What the reference says of its values. */
+    /** Describes the values in the reference. */
     default String inReference() {
         return expected();
     }
 
-    /** A value as TOML has it: a string, {@code Long}, {@code Double}, {@code Boolean}, or a list or map of them. */
+    /**
+     * Returns a value as TOML has it: a string, {@code Long}, {@code Double}, {@code Boolean}, or a list or map of
+     * them.
+     */
     Object written(T value);
 
-    /** The same with a lower bound. */
+    /** Adds a lower bound. */
     default Kind<T> from(T least) {
         throw new IllegalStateException(expected() + " has no bounds, got " + least);
     }
 
-    /** The same with an upper bound. */
+    /** Adds an upper bound. */
     default Kind<T> to(T most) {
         throw new IllegalStateException(expected() + " has no bounds, got " + most);
     }
 
-    /** The section that says which keys it has, where it is a table or a list of them. */
+    /** Returns the section with the keys of a table or of a list of tables. */
     default Optional<Section> section() {
         return Optional.empty();
     }
 
-    /** The names there are and what they mean, where it is a choice. */
+    /** Returns the names and meanings of a choice. */
     default Optional<Choices<?>> choices() {
         return Optional.empty();
     }
 
     /** A single value. */
     sealed interface Scalar<T> extends Kind<T> {
-        /** The value as this kind, or null if it is not of this kind. */
+        /** Returns the value as this kind, or null if it is of another kind. */
         @Nullable
         T accept(Object value);
 
-        /** Completes "expected …"; the rejected value decides how much must be said. */
+        /** Completes "expected …"; the rejected value decides how much to say. */
         String expected(@Nullable Object got);
 
-        /** The value that was probably meant by a rejected one. */
+        /** Returns the value that a rejected one probably meant. */
         default Optional<T> meant(Object got) {
             return Optional.empty();
         }
 
-        /** The name of a value that was probably meant. */
+        /** Returns the name of the value that was probably meant. */
         default Optional<?> hint(Object got) {
             return meant(got).map(this::written);
         }
 
-        /** Stands in for a value that is missing or rejected, so that reading can go on. */
+        /** Returns a stand-in for a missing or rejected value, so that reading can go on. */
         T placeholder();
 
         @Override
@@ -117,7 +120,8 @@ sealed interface Kind<T> {
     }
 
     /**
-     * Whatever a config can hold: a string, {@code Long}, {@code Double}, {@code Boolean}, or lists and maps of them.
+     * Any value that a config can hold: a string, {@code Long}, {@code Double}, {@code Boolean}, or lists and maps of
+     * them.
      *
      * @param inReference what the reader of the key makes of it
      */
@@ -138,7 +142,7 @@ sealed interface Kind<T> {
         }
     }
 
-    /** A whole number within bounds. The largest {@code long} is said only to who went beyond it. */
+    /** A whole number within bounds. Messages mention the largest {@code long} only for numbers beyond it. */
     record LargeNumber(long min, long max) implements Scalar<Long> {
         @Override
         public @Nullable Long accept(Object value) {
@@ -208,7 +212,7 @@ sealed interface Kind<T> {
         }
     }
 
-    /** A finite number within bounds; whole numbers too. */
+    /** A finite number within bounds, whole or not. */
     record Decimal(double min, double max) implements Scalar<Double> {
         @Override
         public @Nullable Double accept(Object value) {
@@ -247,7 +251,7 @@ sealed interface Kind<T> {
         }
     }
 
-    /** What one of some names stands for. */
+    /** One of some named values. */
     record OneOf<T>(Choices<T> names) implements Scalar<T> {
         @Override
         public @Nullable T accept(Object value) {
@@ -312,7 +316,7 @@ sealed interface Kind<T> {
         }
     }
 
-    /** A list of values of any kind, which is not empty. */
+    /** A list with at least one value, each of any kind. */
     record Values() implements Kind<List<Object>> {
         @Override
         public List<Object> read(ConfigTable table, String key, Preset<List<Object>> preset) {
@@ -333,7 +337,7 @@ sealed interface Kind<T> {
     /**
      * A table.
      *
-     * @param preset an inline table that is read instead of one that is left out; empty if there is none
+     * @param preset an inline table, read in place of one that is left out; empty if there is none
      */
     record Table(Section keys, String preset) implements Kind<ConfigTable> {
         @Override
@@ -390,7 +394,7 @@ sealed interface Kind<T> {
         }
     }
 
-    /** A value that may be left out. */
+    /** An optional value. */
     record Maybe<T>(Kind<T> kind) implements Kind<Optional<T>> {
         @Override
         public Optional<T> read(ConfigTable table, String key, Preset<Optional<T>> preset) {
@@ -428,7 +432,7 @@ sealed interface Kind<T> {
         }
     }
 
-    /** The default; null if the key is required. */
+    /** Returns the default; null if the key is required. */
     private static <T> @Nullable T value(String key, Preset<T> preset) {
         if (preset instanceof Preset.Decided) {
             throw new IllegalArgumentException("the default of " + key + " is for the reader to give");

@@ -8,8 +8,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Names as people sort them: {@code rank-8} before {@code rank-16}, {@code damping-0.05} before {@code damping-0.1}. A
- * folder is followed by what is in it.
+ * Sorts names as people do: {@code rank-8} before {@code rank-16}, {@code damping-0.05} before {@code damping-0.1}. A
+ * folder is followed by its contents.
  */
 public final class NaturalOrder implements Comparator<String> {
     public static final NaturalOrder INSTANCE = new NaturalOrder();

@@ -20,8 +20,8 @@ import org.tomlj.TomlPosition;
 import org.tomlj.TomlTable;
 
 /**
- * A value of a TOML document and where its key is written. Tables and lists can be changed by overrides. Our own files
- * are read through {@link ConfigTable}; this is for files whose keys are not ours to choose.
+ * A value of a TOML document with the position of its key. Overrides can change tables and lists. Our own files are
+ * read through {@link ConfigTable}; this is for files whose keys are not ours to choose.
  */
 public sealed interface Node {
     /** A string, {@code Long}, {@code Double}, {@code Boolean} or one of the dates and times of {@code java.time}. */
@@ -36,16 +36,16 @@ public sealed interface Node {
      * @param implied whether the document has no such table, but an override sets a key in it
      */
     record Table(Map<String, Node> value, Position position, boolean implied) implements Node {
-        /** A table that is written in the document. */
+        /** Makes a table that is written in the document. */
         public Table(Map<String, Node> value, Position position) {
             this(value, position, false);
         }
     }
 
-    /** A scalar's value, or what a list or table holds. */
+    /** Returns a scalar's value, or the contents of a list or table. */
     Object value();
 
-    /** Where the key is written. */
+    /** Returns the position of the key. */
     Position position();
 
     /**
@@ -66,7 +66,7 @@ public sealed interface Node {
     /**
      * Reads a text.
      *
-     * @param source what to call it in messages
+     * @param source its name in messages
      * @throws ConfigException if it is not TOML
      */
     static Table parse(String toml, String source) {
@@ -80,11 +80,11 @@ public sealed interface Node {
         return table(parsed, new Position(source, 1, 1), locate);
     }
 
-    /** Copies a parsed table; {@code locate} turns the parser's positions into ours. */
+    /** Copies a parsed table; {@code locate} converts the parser's positions to ours. */
     static Table table(TomlTable table, Position position, Function<TomlPosition, Position> locate) {
         Map<String, Node> entries = new LinkedHashMap<>();
         for (String key : table.keySet()) {
-            List<String> path = List.of(key); // the overload that takes a string would split it at its dots
+            List<String> path = List.of(key); // the overload for a string would split it at its dots
             entries.put(key, of(table.get(path), locate.apply(table.inputPositionOf(path)), locate));
         }
         return new Table(entries, position);
@@ -104,7 +104,7 @@ public sealed interface Node {
         return new Scalar(value, position);
     }
 
-    /** The value without positions: lists and maps of plain values; null where it holds a date or time. */
+    /** Returns the value without positions: lists and maps of plain values; null if it contains a date or time. */
     static @Nullable Object plain(Object value) {
         if (value instanceof List<?> items) {
             List<Object> plain = new ArrayList<>();
@@ -131,7 +131,7 @@ public sealed interface Node {
         return value instanceof Temporal ? null : value;
     }
 
-    /** The value in a message: as TOML, long ones cut. */
+    /** Formats the value for a message: as TOML, cut if long. */
     default String shown() {
         if (this instanceof Table) {
             return "a table";

@@ -13,7 +13,7 @@ import java.util.stream.Stream;
 import org.tomlj.Toml;
 import org.tomlj.TomlParseResult;
 
-/** Puts the {@code key.path=value} pairs of the command line into a document. */
+/** Applies the {@code key.path=value} pairs of the command line to a document. */
 final class Overrides {
     /** A quoted part of the key may hold an equals sign. */
     private static final Pattern ASSIGNMENT =
@@ -22,7 +22,7 @@ final class Overrides {
     private static final Pattern BARE_WORD = Pattern.compile("[A-Za-z0-9_./~:@-]+");
     static final Pattern INDEX = Pattern.compile("[0-9]+");
 
-    /** Keys whose value may stand for the index of an entry in a list of tables. */
+    /** Keys whose value can replace an index into a list of tables. */
     private static final List<String> NAMING_KEYS = List.of("method", "name", "dataset");
 
     private final Node.Table document;
@@ -33,7 +33,7 @@ final class Overrides {
         this.problems = problems;
     }
 
-    /** Makes the change, a problem with which is at {@code position}. */
+    /** Applies one override; problems with it are reported at {@code position}. */
     void apply(String override, Position position) {
         Matcher assignment = ASSIGNMENT.matcher(override);
         if (!assignment.matches()) {
@@ -52,13 +52,13 @@ final class Overrides {
                                 position, TomlWriter.key(path), "expected a value as in a TOML file, text in quotes"));
     }
 
-    /** The parts of the key before the equals sign; none if there is no key. */
+    /** Returns the parts of the key before the equals sign; none if there is no key. */
     static List<String> pathOf(String override) {
         Matcher assignment = ASSIGNMENT.matcher(override);
         return assignment.matches() ? path(assignment.group("key")) : List.of();
     }
 
-    /** The parts of a dotted key; none if it is not a key. */
+    /** Returns the parts of a dotted key; none if it is not a key. */
     static List<String> path(String key) {
         try {
             return Toml.parseDottedKey(key);
@@ -103,7 +103,7 @@ final class Overrides {
         }
     }
 
-    /** The entry that a segment means: its index, or the only one with that name. */
+    /** Returns the entry that a segment addresses: by index, or by a name that only one entry has. */
     private OptionalInt index(Node.Items items, List<String> path, String segment, Position position) {
         List<Node> entries = items.value();
         List<Integer> matches = IntStream.range(0, entries.size())
@@ -125,7 +125,7 @@ final class Overrides {
         return OptionalInt.empty();
     }
 
-    /** What an entry of a list can be called: its method, its name, its dataset. */
+    /** Returns the possible names of a list entry: its method, its name, its dataset. */
     static Stream<String> names(Node entry) {
         if (!(entry instanceof Node.Table table)) {
             return Stream.empty();

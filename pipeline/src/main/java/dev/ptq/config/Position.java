@@ -1,7 +1,7 @@
 package dev.ptq.config;
 
 /**
- * Where a value is written, shown as {@code configs/w4.toml:3:1} or as the command-line override that gave it.
+ * The position of a value, shown as {@code configs/w4.toml:3:1} or as the command-line override that gave it.
  *
  * @param source the file as the user named it, or {@code --set key=value}
  * @param line from 1; 0 for an override

@@ -1,24 +1,24 @@
 package dev.ptq.config;
 
-/** What stands in for a key that is left out. */
+/** The default of a key. */
 sealed interface Preset<T> {
-    /** Nothing does: the key has to be there. */
+    /** No default: the key is required. */
     record Required<T>() implements Preset<T> {}
 
     /** A value. */
     record Value<T>(T value) implements Preset<T> {}
 
     /**
-     * A value that means that the key is left out, or a table.
+     * A value meaning that the key, or a table, is left out.
      *
      * @param words that say in the reference what holds then
      */
     record Absent<T>(T value, String words) implements Preset<T> {}
 
     /**
-     * A value that the code decides where it reads the key.
+     * A default that the code chooses where it reads the key.
      *
-     * @param words that say in the reference what it decides
+     * @param words that describe the choice in the reference
      */
     record Decided<T>(String words) implements Preset<T> {}
 }

@@ -11,7 +11,7 @@ import java.util.stream.Stream;
 /**
  * The keys that a table may have, in the order of the reference. A {@link ConfigTable} reads no others.
  *
- * <p>One key may choose others: the {@code method} of a step decides which keys the step has. These are the section's
+ * <p>One key may select others: the {@code method} of a step decides which keys the step has. These are the section's
  * variants.
  */
 public final class Section {
@@ -52,7 +52,7 @@ public final class Section {
     }
 
     /**
-     * A section whose other keys are chosen by one of them.
+     * A section in which one key selects others.
      *
      * @param others the keys that come with a choice
      */
@@ -65,42 +65,42 @@ public final class Section {
     }
 
     /**
-     * A section whose keys have any names.
+     * A section whose keys may have any name.
      *
-     * @param each a key with the name that stands for all of them in the reference
+     * @param each a key whose name represents them in the reference
      */
     public static Section ofNames(String title, Key<?> each) {
         return new Section(title, Keys.of(), Map.of(), Optional.of(each));
     }
 
-    /** Its name in the reference. */
+    /** Returns its name in the reference. */
     public String title() {
         return title;
     }
 
-    /** The keys that every table has; of a section of free names the one that stands for all. */
+    /** Returns the keys that every table has; for free names, the key that represents them. */
     public Keys keys() {
         return each.map(key -> Keys.of(key)).orElse(keys);
     }
 
-    /** The keys that come with each choice, by its name; empty where no key chooses. */
+    /** Returns the keys that come with each choice, by its name; empty if no key chooses. */
     public Map<String, Keys> variants() {
         return variants;
     }
 
-    /** The choices that variants come with, by their names, and what they mean; empty where no key chooses. */
+    /** Returns the names and meanings of the choices that select variants; empty if no key chooses. */
     public Map<String, String> choices() {
         return variants.isEmpty()
                 ? Map.of()
                 : keys.all().get(0).kind().choices().map(Choices::texts).orElse(Map.of());
     }
 
-    /** What the reference adds to a key with such a table: where its keys are. */
+    /** Returns what the reference adds to a key with such a table: a pointer to the table's keys. */
     String inReference() {
         return each.isPresent() ? "" : ", `" + title + "`";
     }
 
-    /** This section and all that are in its tables, each once, but not those of free names. */
+    /** Returns this section and all sections of its tables, each once, but not those of free names. */
     public List<Section> withInner() {
         List<Section> found = new ArrayList<>();
         collect(found);

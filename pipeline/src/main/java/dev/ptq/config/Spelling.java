@@ -4,11 +4,11 @@ import java.util.Collection;
 import java.util.Locale;
 import java.util.Optional;
 
-/** Finds the word that was meant. */
+/** Guesses the word that was meant. */
 public final class Spelling {
     private Spelling() {}
 
-    /** The candidate with the fewest slips, at most one in three letters; ties go to the first. */
+    /** Returns the candidate with the fewest slips, at most one in three letters; ties go to the first. */
     public static Optional<String> closest(String word, Collection<String> candidates) {
         Optional<String> closest = Optional.empty();
         int fewest = Integer.MAX_VALUE;
@@ -22,13 +22,15 @@ public final class Spelling {
         return closest;
     }
 
-    /** Ends a message: {@code ; did you mean "group_size"?}, or nothing. */
+    /** Returns the end of a message: {@code ; did you mean "group_size"?}, or nothing. */
     public static String hint(Optional<?> meant) {
         return meant.map(word -> "; did you mean " + TomlWriter.inline(word) + "?")
                 .orElse("");
     }
 
-    /** Letters left out, added, replaced, or swapped with their neighbour (optimal string alignment distance). */
+    /**
+     * Counts letters left out, added, replaced, or swapped with their neighbour (optimal string alignment distance).
+     */
     static int slips(String a, String b) {
         int[][] distance = new int[a.length() + 1][b.length() + 1];
         for (int i = 0; i <= a.length(); i++) {

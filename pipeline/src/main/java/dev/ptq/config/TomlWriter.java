@@ -8,10 +8,10 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
 /**
- * Maps to TOML text that reads back as the same values.
+ * Writes maps as TOML text that reads back as the same values.
  *
  * <p>Values are strings, whole numbers, {@code Double}, {@code Float}, {@code Boolean}, lists and maps of them. Order
- * is kept, except that sections follow the plain keys of their table, as TOML wants it. Maps become sections, lists of
+ * is kept, except that sections follow the plain keys of their table, as TOML requires. Maps become sections, lists of
  * maps become {@code [[sections]]}; a short map of plain values below a second level or a list stays on one line.
  */
 public final class TomlWriter {
@@ -23,7 +23,7 @@ public final class TomlWriter {
     private TomlWriter() {}
 
     /**
-     * The table as TOML text, ending with a line feed unless empty.
+     * Returns the table as TOML text, ending with a line feed unless empty.
      *
      * @throws IllegalArgumentException if it holds a value that is null or of another type
      */
@@ -93,18 +93,18 @@ public final class TomlWriter {
         throw new IllegalArgumentException("not the key of a TOML table: " + key);
     }
 
-    /** A key, in quotes where it must be. */
+    /** Returns a key, quoted if necessary. */
     public static String key(String name) {
         return BARE_KEY.matcher(name).matches() ? name : string(name);
     }
 
-    /** A dotted key. */
+    /** Returns a dotted key. */
     public static String key(List<String> path) {
         return path.stream().map(TomlWriter::key).collect(Collectors.joining("."));
     }
 
     /**
-     * A value on one line.
+     * Returns a value on one line.
      *
      * @throws IllegalArgumentException if it is null or of another type
      */

@@ -6,7 +6,7 @@ import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Cuts texts into chunks of equally many tokens. */
+/** Cuts texts into chunks with the same number of tokens. */
 public final class Chunks {
     private static final Logger log = LoggerFactory.getLogger(Chunks.class);
 
@@ -15,21 +15,23 @@ public final class Chunks {
     /** Rows that one of its workers joins at a time. */
     private static final int LQER_ROWS = 1000;
 
-    /** A token has fewer in most texts. */
+    /** Most texts have fewer characters per token. */
     private static final int CHARACTERS = 8;
-    /** Tokens at the end of a text that might be others if it went on. */
+    /** Tokens at the end of a text that might change if it went on. */
     private static final int SLACK = 64;
 
     private Chunks() {}
 
-    /** All rows joined by two newlines, tokenized as one text, and cut from the start; what is left over is dropped. */
+    /**
+     * Joins all rows by two newlines, tokenizes them as one text, and cuts from the start; the remainder is dropped.
+     */
     public static int[][] oneStream(List<String> rows, Tokenizer tokenizer, int length) {
         return cut(tokenizer.encode(String.join("\n\n", rows)), length).toArray(int[][]::new);
     }
 
     /**
-     * The first chunks of {@link #oneStream}, fewer if there are no more. Of a long text in many rows, only as much is
-     * tokenized as is needed.
+     * Returns the first chunks of {@link #oneStream}, or all if there are fewer. Of a long text in many rows, only as
+     * much as needed is tokenized.
      */
     public static int[][] firstOfStream(List<String> rows, Tokenizer tokenizer, int length, int count) {
         long wanted = (long) length * count + SLACK;
@@ -48,8 +50,8 @@ public final class Chunks {
     }
 
     /**
-     * As LQER's code cuts: the rows go to eight workers in contiguous shards; each joins and tokenizes at most 1000 rows
-     * at a time, so each of these texts has its own special tokens, and drops its own left-over tokens.
+     * Cuts as LQER's code does: the rows go to eight workers in contiguous shards; each joins and tokenizes at most
+     * 1000 rows at a time, so each of these texts has its own special tokens and drops its own remainder.
      */
     public static int[][] inShards(List<String> rows, Tokenizer tokenizer, int length) {
         int workers = Math.min(LQER_WORKERS, rows.size());
@@ -61,7 +63,7 @@ public final class Chunks {
             }
         }
         List<int[]> chunks = new ArrayList<>();
-        // the same number of workers shares the texts out again, and each cuts what it has
+        // the texts are shared out again among as many workers, and each cuts its own
         for (List<int[]> shard : split(texts, Math.min(LQER_WORKERS, texts.size()))) {
             int[] tokens = shard.stream().flatMapToInt(Arrays::stream).toArray();
             if (tokens.length < length) {

@@ -19,14 +19,14 @@ import java.util.TreeMap;
 import java.util.zip.GZIPInputStream;
 
 /**
- * English texts that come with the program. The build takes them from artifacts, see {@code corpora} in its pom.
+ * English texts that ship with the program. The build takes them from artifacts, see {@code corpora} in its pom.
  *
- * <p>A document's split depends on its key alone: the first four bytes of the SHA-256 of {@code corpus/key} in UTF-8, an
- * unsigned number in network order, modulo 100, are compared with the percentages given here; the lowest are for
- * training, the highest for the test. A text that occurs twice counts once, where it is first.
+ * <p>A document's split depends on its key alone: the first four bytes of the SHA-256 of {@code corpus/key} in UTF-8,
+ * as an unsigned number in network order, modulo 100, are compared with the percentages given here; the lowest are for
+ * training, the highest for the test. A text that occurs twice counts once, at its first occurrence.
  */
 public enum Corpus {
-    /** Pieces of debates; those of one day share a split. */
+    /** Pieces of debates; all pieces of one day share a split. */
     EUROPARL(
             "1270 pieces of debates in the European Parliament; free to use, source to be named",
             80,
@@ -63,16 +63,16 @@ public enum Corpus {
     };
 
     private enum Order {
-        /** As in the source. */
+        /** In source order. */
         AS_WRITTEN,
-        /** By the SHA-256 of the texts, so that any part from the start is a fair sample. */
+        /** By the SHA-256 of the texts, so that any prefix is a fair sample. */
         SHUFFLED
     }
 
-    /** Corpora that were asked for, in the order of the source. */
+    /** Corpora read so far, in source order. */
     private static final Map<Corpus, Map<Split, List<String>>> KEPT = new EnumMap<>(Corpus.class);
 
-    /** Splits that were asked for, in their own order. */
+    /** Splits read so far, in their final order. */
     private static final Map<Corpus, Map<Split, List<String>>> ORDERED = new EnumMap<>(Corpus.class);
 
     private final String description;
@@ -87,24 +87,24 @@ public enum Corpus {
         this.order = order;
     }
 
-    /** The corpus of that name, if there is one. */
+    /** Returns the corpus of that name, if there is one. */
     public static Optional<Corpus> named(String label) {
         return Arrays.stream(values())
                 .filter(corpus -> corpus.label().equals(label))
                 .findFirst();
     }
 
-    /** The name in configs. */
+    /** Returns the name in configs. */
     public String label() {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    /** Documents, what they are, and the licence, in one line. */
+    /** Returns the number and nature of the documents and the licence, in one line. */
     public String description() {
         return description;
     }
 
-    /** The documents of a split in a fixed order. The corpus is read once and kept. */
+    /** Returns the documents of a split in a fixed order. The corpus is read once and kept. */
     public List<String> documents(Split split) throws IOException {
         synchronized (KEPT) {
             Map<Split, List<String>> splits = KEPT.get(this);
@@ -119,10 +119,10 @@ public enum Corpus {
         }
     }
 
-    /** All documents in the order of the source, repeated texts included. */
+    /** Reads all documents in source order, repeated texts included. */
     abstract List<CorpusDocument> read() throws IOException;
 
-    /** The split of all documents with that key. */
+    /** Returns the split of all documents with that key. */
     Split splitOf(String key) {
         long number = ByteBuffer.wrap(Digests.ofText(label() + "/" + key)).getInt() & 0xffff_ffffL;
         long percent = number % 100;

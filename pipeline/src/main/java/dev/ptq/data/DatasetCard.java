@@ -15,10 +15,10 @@ import org.snakeyaml.engine.v2.api.LoadSettings;
 import org.snakeyaml.engine.v2.exceptions.YamlEngineException;
 
 /**
- * What the head of a data set's {@code README.md} says of its files.
+ * The description of a data set's files in the head of its {@code README.md}.
  *
  * @param configs by name, as written
- * @param defaultConfig the one that is meant where none is named
+ * @param defaultConfig the one used if none is named
  */
 record DatasetCard(Map<String, Config> configs, Optional<String> defaultConfig) {
     static final String FILE = "README.md";
@@ -26,10 +26,10 @@ record DatasetCard(Map<String, Config> configs, Optional<String> defaultConfig) 
     private static final int MOST_BYTES = 8 << 20;
 
     /**
-     * A data set among those of a folder.
+     * One of the data sets in a folder.
      *
      * @param patterns of the files of each split
-     * @param folder where the files are, if patterns do not tell
+     * @param folder of the files, if there are no patterns
      */
     record Config(Map<String, List<String>> patterns, Optional<String> folder) {}
 
@@ -99,7 +99,7 @@ record DatasetCard(Map<String, Config> configs, Optional<String> defaultConfig) 
                 patterns, config.get("data_dir") instanceof String folder ? Optional.of(folder) : Optional.empty());
     }
 
-    /** YAML has one value where there could be several. */
+    /** In YAML a single value may stand for a list. */
     private static List<?> list(@Nullable Object value) {
         return value instanceof List<?> list ? list : value == null ? List.of() : List.of(value);
     }

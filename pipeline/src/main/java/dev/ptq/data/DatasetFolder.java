@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
 
-/** A data set as on the Hugging Face hub: a folder with its files, or what was fetched from there. */
+/** A data set in the layout of the Hugging Face hub: a folder of files, or a fetched snapshot. */
 public final class DatasetFolder {
     private static final int DEEPEST = 6;
     private static final int MOST_FILES = 20_000;
@@ -21,10 +21,10 @@ public final class DatasetFolder {
     private DatasetFolder() {}
 
     /**
-     * The rows of a split, its files in natural order.
+     * Reads the rows of a split, its files in natural order.
      *
      * @param config which of several data sets in the folder; empty if there is one, or a default
-     * @throws ConfigException if there is no such split, naming those that there are
+     * @throws ConfigException if there is no such split, naming the existing ones
      */
     public static List<Row> rows(Path folder, Optional<String> config, String split) throws IOException {
         List<Row> rows = new ArrayList<>();
@@ -34,13 +34,13 @@ public final class DatasetFolder {
         return rows;
     }
 
-    /** The files of a split in natural order. */
+    /** Returns the files of a split in natural order. */
     static List<Path> files(Path folder, Optional<String> config, String split) throws IOException {
         return layout(folder).files(config, split).stream().map(folder::resolve).toList();
     }
 
     /**
-     * The files of a split of a data set that was fetched from the hub.
+     * Returns the files of a split of a data set that was fetched from the hub.
      *
      * @return none if not all of them are there
      * @throws ConfigException if it has no such split
@@ -58,7 +58,7 @@ public final class DatasetFolder {
             if (snapshot.isListed()) {
                 throw e;
             }
-            return List.of(); // another program fetched another part
+            return List.of(); // another program fetched a different part
         }
         return files.stream().allMatch(snapshot::has)
                 ? files.stream().map(snapshot.folder()::resolve).toList()
@@ -66,7 +66,7 @@ public final class DatasetFolder {
     }
 
     /**
-     * Fetches a split of a data set, with the card that says which files it is.
+     * Fetches a split of a data set, with the card that lists its files.
      *
      * @throws ConfigException saying what to do, if there is no such data set or split
      */
@@ -90,7 +90,7 @@ public final class DatasetFolder {
         return Files.isRegularFile(card) ? Optional.of(DatasetCard.read(card)) : Optional.empty();
     }
 
-    /** Paths below the folder, with slashes. Hidden files and linked folders are left out. */
+    /** Returns paths below the folder, with slashes. Hidden files and linked folders are left out. */
     private static List<String> names(Path folder) throws IOException {
         try (Stream<Path> files = Files.walk(folder, DEEPEST)) {
             List<String> names = files.filter(Files::isRegularFile)

@@ -15,7 +15,7 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Which files of a data set are a split: those that its card says, or else those that are called like the split.
+ * Finds the files of a split: those that the card lists, or else those named after the split.
  *
  * @param where the data set is, for messages
  * @param names of all files, relative, with slashes
@@ -32,7 +32,7 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
     }
 
     /**
-     * The files of a split in natural order.
+     * Returns the files of a split in natural order.
      *
      * @throws ConfigException if there are none, or a shard is missing
      */
@@ -120,7 +120,7 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
                 + ", ending in one of " + Rows.ENDINGS + "; found " + shown(names));
     }
 
-    /** Files called after the split, or in a folder that is. */
+    /** Returns files named after the split, or in a folder that is. */
     private List<String> in(String folder, String split) {
         String below = folder + split + "/";
         return names.stream()
@@ -135,7 +135,10 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
         return splits;
     }
 
-    /** The split that a file right in a folder is called after: {@code test.jsonl}, {@code test-00000-of-2.parquet}. */
+    /**
+     * Returns the split that a file directly in a folder is named after: {@code test.jsonl}, {@code
+     * test-00000-of-2.parquet}.
+     */
     private static Optional<String> splitOf(String folder, String name) {
         return name.startsWith(folder) && name.indexOf('/', folder.length()) < 0
                 ? Optional.of(name.substring(
@@ -148,7 +151,7 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
         return Rows.ENDINGS.stream().filter(name::endsWith).findFirst().orElse("");
     }
 
-    /** The same rows may be there in several forms. */
+    /** Picks one ending: the same rows may be there in several formats. */
     private static List<String> oneEnding(List<String> files) {
         for (String ending : Rows.ENDINGS) {
             List<String> same =
@@ -197,9 +200,9 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
                 : names.subList(0, most) + " and " + (names.size() - most) + " more";
     }
 
-    /** Whether a name matches a pattern, in which ? and * stand for anything but a slash, and ** for anything. */
+    /** Returns whether a name matches a pattern, in which ? and * match anything but a slash, and ** anything. */
     static boolean matches(String pattern, String name) {
-        // what the pattern up to here may have matched: one flag for each length of the name
+        // prefixes of the name that the pattern may have matched so far: one flag per length
         boolean[] reached = new boolean[name.length() + 1];
         reached[0] = true;
         for (int at = 0; at < pattern.length(); at++) {
@@ -217,7 +220,7 @@ record DatasetLayout(String where, List<String> names, Optional<DatasetCard> car
             reached = next;
             if (any) {
                 at++;
-                if (pattern.startsWith("/", at + 1)) { // a folder more, or none
+                if (pattern.startsWith("/", at + 1)) { // one more folder, or none
                     at++;
                     for (int i = 1; i < reached.length; i++) {
                         reached[i] &= name.charAt(i - 1) == '/';

@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A part of a data set, in a folder or on the hub.
+ * A split of a data set, in a folder or on the hub.
  *
  * @param dataset a folder, or {@code owner/name}
  * @param config which of several data sets it is
@@ -20,19 +20,19 @@ public record DatasetSplit(String dataset, Optional<String> config, String split
     static final Found NOTHING = new Found(List.of(), Optional.empty());
 
     /**
-     * What there is of it.
+     * The files of a split.
      *
      * @param files in natural order
      * @param commit of a data set of the hub
      */
     public record Found(List<Path> files, Optional<String> commit) {}
 
-    /** Where it is on the hub, if no folder has that path. */
+    /** Returns its repository on the hub, if no folder has that path. */
     Optional<HubRepo> repo() {
         return DatasetText.isFolder(dataset) ? Optional.empty() : HubRepo.parse(HubRepo.Kind.DATASET, dataset);
     }
 
-    /** Where a copy of this data set of the hub may be, in a folder of data sets or as a folder itself. */
+    /** Returns where a copy of this hub data set may be, in a folder of data sets or as a folder itself. */
     public List<Path> folders(Path parent) {
         String name = dataset.substring(dataset.lastIndexOf('/') + 1);
         String path = parent.toAbsolutePath().normalize().toString().replace('\\', '/') + "/";
@@ -42,7 +42,7 @@ public record DatasetSplit(String dataset, Optional<String> config, String split
     }
 
     /**
-     * Its files, in the folder or in the hub's cache.
+     * Finds its files, in the folder or in the hub's cache.
      *
      * @throws ConfigException saying what to do, if they are not there
      */
@@ -62,7 +62,7 @@ public record DatasetSplit(String dataset, Optional<String> config, String split
         return found;
     }
 
-    /** The files in the hub's cache; nothing if not all of them are there. */
+    /** Returns the files in the hub's cache; empty if not all of them are there. */
     private Found find(HubRepo repo, HubCache cache) throws IOException {
         Optional<HubSnapshot> snapshot = cache.find(repo);
         return snapshot.isEmpty()
@@ -73,7 +73,7 @@ public record DatasetSplit(String dataset, Optional<String> config, String split
     }
 
     /**
-     * Fetches it, if it is one of the hub and not in its cache.
+     * Fetches it, if it is on the hub and not in the cache.
      *
      * @throws ConfigException saying what to do, if there is no such data set or split
      */

@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * A split of a data set in a folder, or of the hub.
+ * A split of a data set, in a folder or on the hub.
  *
  * @param dataset as it was written
  * @param config which of several data sets it is
@@ -32,7 +32,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
                 dataset, wanted.config(), wanted.split(), found(table, wanted), table.read(TextKeys.FIELD));
     }
 
-    /** The files; nothing if there is a problem, which is noted. */
+    /** Returns the files; empty if there is a problem, which is reported. */
     private static DatasetSplit.Found found(ConfigTable table, DatasetSplit wanted) {
         if (!isFolder(wanted.dataset()) && wanted.repo().isEmpty()) {
             List<String> corpora =
@@ -53,8 +53,8 @@ public record DatasetText(String dataset, Optional<String> config, String split,
     }
 
     /**
-     * Fetches the text that a table names, if it is one of the hub and not in its cache. What is wrong with the table
-     * is for {@link Text#read} to say.
+     * Fetches the text that a table names, if it is on the hub and not in the cache. Problems with the table are left
+     * to {@link Text#read}.
      *
      * @throws ConfigException saying what to do, if there is no such data set or split
      */
@@ -74,7 +74,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
         }
     }
 
-    /** The last part of the data set's name. */
+    /** Returns the last part of the data set's name. */
     @Override
     public String name() {
         String last = TextFile.lastPart(dataset);
@@ -91,7 +91,7 @@ public record DatasetText(String dataset, Optional<String> config, String split,
         return found.commit();
     }
 
-    /** The digest of the files, and which field is read. */
+    /** The digest of the files, and the field that is read. */
     public record Content(String sha256, String field) implements Text.Content {}
 
     @Override

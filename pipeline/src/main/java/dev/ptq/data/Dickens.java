@@ -7,7 +7,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
-/** A novel as plain text: lines broken by hand, blank lines between paragraphs, a heading above each chapter. */
+/** Parses a novel in plain text: hard line breaks, blank lines between paragraphs, a heading above each chapter. */
 final class Dickens {
     private static final Pattern HEADING = Pattern.compile("CHAPTER (\\d+)");
     private static final Pattern BETWEEN_CHAPTERS = Pattern.compile("^(?=CHAPTER \\d+$)", Pattern.MULTILINE);
@@ -15,7 +15,7 @@ final class Dickens {
 
     private Dickens() {}
 
-    /** The chapters with their headings, keyed by number, each paragraph a line. The title page is left out. */
+    /** Returns the chapters with their headings, keyed by number, one paragraph per line, without the title page. */
     static List<CorpusDocument> documents(Stream<String> lines) {
         String book = lines.map(String::strip).collect(Collectors.joining("\n"));
         List<CorpusDocument> chapters = new ArrayList<>();

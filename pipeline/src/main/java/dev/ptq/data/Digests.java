@@ -10,7 +10,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.List;
 
-/** Content hashes, by which results know what they were made from. */
+/** Content hashes, which identify what results were made from. */
 public final class Digests {
     private static final int BUFFER = 1 << 20;
 

@@ -9,18 +9,18 @@ import java.util.regex.Pattern;
 final class English {
     private static final Pattern BETWEEN_WORDS = Pattern.compile("\\P{L}+");
     /**
-     * Frequent words that are rare in the other languages' texts: "in", "of", "is", "be", "not" and their like are
-     * missing, as some other language has them too.
+     * Frequent words that are rare in texts of the other languages: "in", "of", "is", "be", "not" and the like are
+     * missing, as other languages have them too.
      */
     private static final Set<String> WORDS = Set.of(
             "and", "are", "been", "can", "from", "must", "our", "should", "that", "the", "their", "there", "these",
             "they", "this", "what", "which", "who", "with", "would", "you", "your");
-    /** One word in so many at least: English has one in five, anything else at most one in thirty. */
+    /** At least one word in this many: English has one in five, anything else at most one in thirty. */
     private static final int ONE_IN = 15;
 
     private English() {}
 
-    /** Whether a text is English, most of it at least. */
+    /** Returns whether a text is English, or mostly so. */
     static boolean is(String text) {
         List<String> words =
                 BETWEEN_WORDS.splitAsStream(text.toLowerCase(Locale.ROOT)).toList();

@@ -3,11 +3,14 @@ package dev.ptq.data;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** The file of parliamentary debates: a piece per line, title, date and text parted by tabs, in 21 languages. */
+/**
+ * Parses a file of parliamentary debates: one piece per line, with title, date and text separated by tabs, in 21
+ * languages.
+ */
 final class Europarl {
     private Europarl() {}
 
-    /** The English pieces, keyed by the day of the sitting, as neighbouring pieces are from one debate. */
+    /** Returns the English pieces, keyed by the day of the sitting, as neighbouring pieces are from one debate. */
     static List<CorpusDocument> documents(Stream<String> lines) {
         return lines.map(line -> line.split("\t", -1))
                 .filter(parts -> English.is(parts[2]))

@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 
-/** What comes out of a compressed file, up to a limit: a small file may stand for any amount. */
+/** Decompressed data up to a limit, since a small file may expand to any size. */
 final class LimitedStream extends FilterInputStream {
     private final long most;
     private final Path file;

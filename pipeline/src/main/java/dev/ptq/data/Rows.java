@@ -20,9 +20,9 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Files of rows with named fields. */
+/** Reads files of rows with named fields. */
 public final class Rows {
-    /** How the names of such files end; of a split's files with several endings, the first counts. */
+    /** The valid endings; if a split's files have several, the first in this list counts. */
     public static final List<String> ENDINGS = List.of(".parquet", ".jsonl", ".json", ".jsonl.gz", ".json.gz", ".txt");
 
     private Rows() {}
@@ -30,21 +30,21 @@ public final class Rows {
     /**
      * Reads a file.
      *
-     * @param file {@code .parquet}; {@code .jsonl}: an object in each line, blank lines are passed over; {@code .json}:
-     *     the same, or an array of objects; either of them in gzip, {@code .gz}; {@code .txt}: a line is the field
-     *     {@code text}
+     * @param file {@code .parquet}; {@code .jsonl}: one object per line, blank lines are skipped; {@code .json}: the
+     *     same, or an array of objects; either of them in gzip, {@code .gz}; {@code .txt}: a line is the field {@code
+     *     text}
      * @throws IOException naming the file and the row that is at fault
      */
     public static List<Row> read(Path file) throws IOException {
         return read(file, Optional.empty());
     }
 
-    /** Reads a file of which only one field is wanted; rows may have others too. */
+    /** Reads one field of a file; rows may have others too. */
     static List<Row> read(Path file, String field) throws IOException {
         return read(file, Optional.of(field));
     }
 
-    /** Whether a file of that name can be read. */
+    /** Returns whether a file of that name can be read. */
     static boolean hasEnding(String name) {
         return ENDINGS.stream().anyMatch(name::endsWith);
     }

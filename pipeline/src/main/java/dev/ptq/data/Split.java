@@ -2,7 +2,7 @@ package dev.ptq.data;
 
 import java.util.Locale;
 
-/** A part of a corpus. No document is in two of them. */
+/** A part of a corpus. Splits share no documents. */
 public enum Split {
     TRAIN,
     VALIDATION,

@@ -6,10 +6,10 @@ import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
 
-/** A text and how it falls into rows, the units that perplexity protocols join. */
+/** A text, divided into rows, the units that perplexity protocols join. */
 public sealed interface Text permits TextFile, CorpusText, DatasetText {
     /**
-     * The keys that name a text.
+     * Returns the keys that name a text.
      *
      * @param defaultSplit of a corpus or data set, if the table names none
      */
@@ -32,13 +32,13 @@ public sealed interface Text permits TextFile, CorpusText, DatasetText {
         return file ? TextFile.read(table, dataset, defaultSplit) : DatasetText.read(table, dataset, defaultSplit);
     }
 
-    /** The name that metrics carry unless the config gives another. */
+    /** Returns the name in metrics unless the config gives another. */
     String name();
 
-    /** What messages call it. */
+    /** Returns the name in messages. */
     String label();
 
-    /** The commit on the hub that it was fetched from. */
+    /** Returns the commit on the hub that it was fetched from. */
     default Optional<String> commit() {
         return Optional.empty();
     }
@@ -53,7 +53,7 @@ public sealed interface Text permits TextFile, CorpusText, DatasetText {
      */
     List<String> rows() throws IOException;
 
-    /** What a fingerprint needs to know of a text. */
+    /** The part of a text that goes into fingerprints. */
     sealed interface Content permits TextFile.Content, CorpusText.Content, DatasetText.Content {
         String sha256();
     }

@@ -15,11 +15,11 @@ import tools.jackson.databind.JsonNode;
  * A file of text.
  *
  * @param path of a file of {@link Rows}
- * @param layout how a text file falls into rows; other files have rows of their own
+ * @param layout how a text file is divided into rows; other files have rows of their own
  * @param field of a row that holds the text; empty for a text file
  */
 public record TextFile(String path, Layout layout, String field) implements Text {
-    /** How a text file falls into rows. */
+    /** The division of a text file into rows. */
     public enum Layout {
         /** The whole file is one row. */
         DOCUMENT,
@@ -44,7 +44,7 @@ public record TextFile(String path, Layout layout, String field) implements Text
         return new TextFile(path, table.read(TextKeys.LAYOUT), "");
     }
 
-    /** The file's name without its ending. */
+    /** Returns the file's name without its ending. */
     @Override
     public String name() {
         String file = lastPart(path);
@@ -52,7 +52,7 @@ public record TextFile(String path, Layout layout, String field) implements Text
         return dot > 0 ? file.substring(0, dot) : file;
     }
 
-    /** What stands after the last separator of what may be a path. */
+    /** Returns the part after the last separator of a possible path. */
     static String lastPart(String path) {
         return path.replaceFirst("[/\\\\]+$", "").replaceFirst("(?s).*[/\\\\]", "");
     }
@@ -70,7 +70,7 @@ public record TextFile(String path, Layout layout, String field) implements Text
         return path;
     }
 
-    /** The file's digest, and how it is read. */
+    /** The file's digest, and the way it is read. */
     public record Content(String sha256, Layout layout, String field) implements Text.Content {}
 
     @Override
@@ -100,7 +100,7 @@ public record TextFile(String path, Layout layout, String field) implements Text
         };
     }
 
-    /** The texts in a field of rows. */
+    /** Returns the texts in a field of rows. */
     static List<String> texts(List<Row> rows, String field) throws IOException {
         List<String> texts = new ArrayList<>();
         for (Row row : rows) {

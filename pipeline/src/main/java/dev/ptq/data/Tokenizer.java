@@ -19,7 +19,7 @@ public final class Tokenizer implements AutoCloseable {
     /** The name of the file in a model folder. */
     public static final String FILE = "tokenizer.json";
 
-    /** The name of the file beside it that says which tokens are special. */
+    /** The name of the file beside it that lists the special tokens. */
     public static final String CONFIG = "tokenizer_config.json";
 
     private final HuggingFaceTokenizer tokenizer;
@@ -36,7 +36,7 @@ public final class Tokenizer implements AutoCloseable {
         this.padId = padId;
     }
 
-    /** The files that decide what a tokenizer does, those that are there. */
+    /** Returns the files that determine a tokenizer's behaviour, as far as they exist. */
     public static List<Path> files(Path folder) {
         return List.of(folder.resolve(FILE), folder.resolve(CONFIG)).stream()
                 .filter(Files::exists)
@@ -62,7 +62,7 @@ public final class Tokenizer implements AutoCloseable {
         TensorEngine.prepare();
         HuggingFaceTokenizer opened;
         try {
-            // left to itself the library cuts every text to 512 tokens
+            // by default the library cuts every text to 512 tokens
             opened = HuggingFaceTokenizer.newInstance(file, Map.of("truncation", "false", "padding", "false"));
         } catch (IOException | RuntimeException e) {
             throw new IOException(file + ": " + e.getMessage(), e);
@@ -76,18 +76,22 @@ public final class Tokenizer implements AutoCloseable {
     }
 
     /**
-     * Token ids of a whole text, with the special tokens that the tokenizer itself adds, such as a BOS at its start.
+     * Returns the token ids of a whole text, with the special tokens that the tokenizer itself adds, such as a BOS at
+     * its start.
      */
     public int[] encode(String text) {
         return ids(text, true);
     }
 
-    /** Token ids without special tokens. */
+    /** Returns token ids without special tokens. */
     public int[] encodePlain(String text) {
         return ids(text, false);
     }
 
-    /** The library's own way to the ids makes eight other arrays of every token, and takes several times as long. */
+    /**
+     * Avoids the library's own way to the ids, which makes eight other arrays of every token and takes several times as
+     * long.
+     */
     private int[] ids(String text, boolean withSpecialTokens) {
         long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, withSpecialTokens);
         try {
@@ -99,35 +103,35 @@ public final class Tokenizer implements AutoCloseable {
         }
     }
 
-    /** The text of token ids; special tokens have none. */
+    /** Returns the text of token ids; special tokens have none. */
     public String decode(int[] ids) {
         return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray(), true);
     }
 
-    /** The start token that {@code tokenizer_config.json} names, whether or not {@link #encode} puts it anywhere. */
+    /** Returns the start token that {@code tokenizer_config.json} names, whether or not {@link #encode} adds it. */
     public OptionalInt startId() {
         return startId;
     }
 
-    /** How it is written in a text; empty where there is none. */
+    /** Returns the start token's text; empty if there is none. */
     public String startText() {
         return startText;
     }
 
-    /** The end-of-text token that {@code tokenizer_config.json} names. */
+    /** Returns the end-of-text token that {@code tokenizer_config.json} names. */
     public OptionalInt endId() {
         return endId;
     }
 
     /**
-     * The padding token as LQER sets it: the tokenizer's own, or the end-of-text token where there is none or it is
-     * {@code <unk>}.
+     * Returns the padding token as LQER sets it: the tokenizer's own, or the end-of-text token if there is none or it
+     * is {@code <unk>}.
      */
     public OptionalInt padId() {
         return padId;
     }
 
-    /** The content of {@code tokenizer_config.json}, empty where there is none. */
+    /** Returns the content of {@code tokenizer_config.json}, empty if there is none. */
     private static JsonNode config(Path folder) throws IOException {
         Path file = folder.resolve(CONFIG);
         if (!Files.exists(file)) {
@@ -140,7 +144,7 @@ public final class Tokenizer implements AutoCloseable {
         }
     }
 
-    /** The id of a special token, where it is one token. */
+    /** Returns the id of a special token, if it is one token. */
     private static OptionalInt id(HuggingFaceTokenizer tokenizer, String token) {
         if (token.isEmpty()) {
             return OptionalInt.empty();
@@ -149,7 +153,7 @@ public final class Tokenizer implements AutoCloseable {
         return ids.length == 1 ? OptionalInt.of(Math.toIntExact(ids[0])) : OptionalInt.empty();
     }
 
-    /** A special token is written as a text, or as a table with its content. */
+    /** Reads a special token, written as a text or as a table with its content. */
     private static String token(JsonNode node) {
         return node.isString() ? node.asString() : node.path("content").asString("");
     }

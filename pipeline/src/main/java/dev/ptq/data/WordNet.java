@@ -3,11 +3,14 @@ package dev.ptq.data;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** The database files of WordNet: a licence whose lines are indented, then a synset per line. */
+/** Parses the database files of WordNet: a licence in indented lines, then one synset per line. */
 final class WordNet {
     private WordNet() {}
 
-    /** The gloss of each synset, keyed by part of speech and offset, as synsets are named: {@code noun 00001740}. */
+    /**
+     * Returns the gloss of each synset, keyed by part of speech and offset, as synsets are named: {@code noun
+     * 00001740}.
+     */
     static List<CorpusDocument> documents(String partOfSpeech, Stream<String> lines) {
         return lines.filter(line -> !line.startsWith(" "))
                 .map(line -> new CorpusDocument(

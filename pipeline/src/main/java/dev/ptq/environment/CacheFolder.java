@@ -2,11 +2,11 @@ package dev.ptq.environment;
 
 import java.nio.file.Path;
 
-/** The folder of the program's user for files that can be made again at any time. */
+/** The user's cache folder, for files that can be made again at any time. */
 public final class CacheFolder {
     private CacheFolder() {}
 
-    /** The folder {@code PTQ_CACHE}, or {@code ~/.cache/ptq}. It need not exist. */
+    /** Returns the folder {@code PTQ_CACHE}, or {@code ~/.cache/ptq}. It need not exist. */
     public static Path path() {
         String given = System.getenv("PTQ_CACHE");
         return given != null ? Path.of(given) : Path.of(System.getProperty("user.home"), ".cache", "ptq");

@@ -4,12 +4,12 @@ import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
-/** How many tokens published figures are of: another number means another edition, another split, or another joining. */
+/** Token counts behind published figures: a different count means a different edition, split, or joining. */
 public final class KnownTexts {
     /**
-     * A text in one stream.
+     * A text joined to one stream.
      *
-     * @param label what data sets and files of it are called
+     * @param label matches the names of its data sets and files
      * @param vocabulary of the tokenizer
      */
     private record Known(String name, Pattern label, int vocabulary, int tokens) {}
@@ -25,7 +25,7 @@ public final class KnownTexts {
     private KnownTexts() {}
 
     /**
-     * A warning where a text bears the name of a known one and gives another number of chunks.
+     * Returns a warning if a text is named like a known one but has a different number of chunks.
      *
      * @param chunks of the whole text
      * @param vocabulary of the model

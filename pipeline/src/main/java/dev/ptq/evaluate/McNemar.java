@@ -1,11 +1,11 @@
 package dev.ptq.evaluate;
 
-/** McNemar's test, in its exact form: two classifiers on the same items. */
+/** McNemar's exact test for two classifiers on the same items. */
 public final class McNemar {
     private McNemar() {}
 
     /**
-     * How likely counts at least this uneven are where both are right equally often, from both sides: {@code min(1, 2
+     * Returns the two-sided probability of counts at least this uneven if both are right equally often: {@code min(1, 2
      * P(X <= min(onlyFirst, onlySecond)))} for X of {@code Binomial(onlyFirst + onlySecond, 1/2)}.
      *
      * @param onlyFirst items that only the first has right

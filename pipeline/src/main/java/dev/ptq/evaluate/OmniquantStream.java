@@ -10,7 +10,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.IntStream;
 
-/** How OmniQuant's code makes one stream of tokens of each of its data sets. */
+/** The token streams that OmniQuant's code makes of each of its data sets. */
 public enum OmniquantStream {
     /** The rows joined by two newlines. */
     WIKITEXT2("the rows joined by two newlines"),
@@ -18,9 +18,9 @@ public enum OmniquantStream {
     PTB("the same"),
     /** The rows joined by a space. */
     PTB_NEW("the rows joined by a space"),
-    /** Pieces of one chunk from documents drawn at random. */
+    /** One-chunk pieces of documents drawn at random. */
     C4("256 pieces of a chunk each, drawn as OmniQuant's code draws them"),
-    /** The first documents joined by a space, as many tokens as {@link #C4} has. */
+    /** The first documents joined by a space, with as many tokens as {@link #C4}. */
     C4_NEW("256 chunks from the first 1100 rows, joined by a space");
 
     private static final int C4_CHUNKS = 256;
@@ -32,18 +32,18 @@ public enum OmniquantStream {
         this.text = text;
     }
 
-    /** What the reference says of it. */
+    /** Returns the description in the reference. */
     String text() {
         return text;
     }
 
-    /** The name in configs. */
+    /** Returns the name in configs. */
     String label() {
         return name().toLowerCase(Locale.ROOT).replace('_', '-');
     }
 
     /**
-     * The chunks of a text.
+     * Returns the chunks of a text.
      *
      * @throws ConfigException if pieces are to be drawn and no row is longer than a chunk
      */
@@ -60,7 +60,7 @@ public enum OmniquantStream {
         };
     }
 
-    /** As the code draws, but passing over rows of just a chunk's length, which end it. */
+    /** Draws as OmniQuant's code does, but skips rows of exactly a chunk's length, on which that code fails. */
     private static int[][] drawn(List<String> rows, Tokenizer tokenizer, int length) {
         PythonRandom random = new PythonRandom(0);
         Map<Integer, int[]> seen = new HashMap<>();

@@ -7,12 +7,12 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /**
- * Intervals for what separates variants that were scored on the same items, such as the chunks of a text.
+ * Bootstrap intervals for the differences between variants scored on the same items, such as the chunks of a text.
  *
- * <p>An item is drawn together with its values in all variants. So what makes an item hard for all of them cancels, and
- * an interval is as narrow as the differences between them are alike. A resample draws as many items as there are, with
- * replacement; in it each variant has its weighted mean {@code sum(w x) / sum(w)}. An interval is what the middle 95 % of
- * the resamples span. Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+ * <p>An item is drawn with its values in all variants. Difficulty common to all of them thus cancels, and the more
+ * alike the differences, the narrower the interval. A resample draws as many items as there are, with replacement; in
+ * it each variant has its weighted mean {@code sum(w x) / sum(w)}. The interval spans the middle 95 % of the resamples.
+ * Source: Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
  *
  * <p>Equal input gives equal intervals: the seed is a constant, and item {@code floor(n u / 2^32)} is drawn for each
  * {@code u} of {@link SplittableRandom#nextInt()} as an unsigned number.
@@ -92,7 +92,9 @@ public final class PairedBootstrap {
         return sum;
     }
 
-    /** The interval of one variant's mean minus that of another; none where a single item leaves nothing to draw. */
+    /**
+     * Returns the interval of one variant's mean minus another's; none for a single item, which cannot be resampled.
+     */
     public Optional<Interval> difference(int variant, int minus) {
         double[] differences = new double[RESAMPLES];
         for (int i = 0; i < RESAMPLES; i++) {
@@ -102,8 +104,8 @@ public final class PairedBootstrap {
     }
 
     /**
-     * How likely a difference at least this far from zero is where there is none, from both sides: twice the share of
-     * the resamples on the other side of zero. With 10 000 resamples it is never below 0.0002.
+     * Returns the two-sided probability of a difference at least this far from zero if there is none: twice the share
+     * of the resamples on the other side of zero. With 10 000 resamples it is never below 0.0002.
      */
     public double probability(int variant, int minus) {
         int notAbove = 0;
@@ -117,10 +119,11 @@ public final class PairedBootstrap {
     }
 
     /**
-     * The interval of {@code (plain - own) / (plain - best)}, numerator and denominator from the same resamples.
+     * Returns the interval of {@code (plain - own) / (plain - best)}, numerator and denominator from the same
+     * resamples.
      *
-     * <p>None where a single item leaves nothing to draw, or the denominator is not above zero in every resample: then
-     * a share of it may be anything.
+     * <p>None for a single item, which cannot be resampled, or if the denominator is not positive in every resample: a
+     * share of it could then be anything.
      */
     public Optional<Interval> recovered(int best, int plain, int own) {
         double[] shares = new double[RESAMPLES];

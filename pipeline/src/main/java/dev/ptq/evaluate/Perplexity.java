@@ -38,11 +38,11 @@ public final class Perplexity {
     private Perplexity() {}
 
     /**
-     * A perplexity and what it was taken from.
+     * A perplexity and the numbers behind it.
      *
      * @param loss mean negative log-likelihood in nats, as the protocol averages it
      * @param scoredTokens predictions that count
-     * @param divergences from a reference, for each chunk; empty where there was none
+     * @param divergences from a reference, for each chunk; empty if there was none
      */
     public record Result(
             double loss,
@@ -50,7 +50,7 @@ public final class Perplexity {
             List<ChunkLoss> chunks,
             long scoredTokens,
             List<ChunkDivergence> divergences) {
-        /** The mean divergence of all scored tokens; agreement likewise. */
+        /** Returns the mean divergence and agreement over all scored tokens. */
         public Optional<ChunkDivergence> divergence() {
             if (divergences.isEmpty()) {
                 return Optional.empty();
@@ -71,25 +71,25 @@ public final class Perplexity {
     /**
      * The loss of one chunk.
      *
-     * @param mean of its scored tokens, in nats; NaN where there are none
+     * @param mean over its scored tokens, in nats; NaN if there are none
      * @param tokens that are scored
      */
     public record ChunkLoss(double mean, int tokens) {}
 
     /**
-     * How the predictions of one chunk differ from those of a reference model.
+     * The differences between the predictions of one chunk and a reference model's.
      *
      * @param divergence mean over the scored tokens of the Kullback-Leibler divergence from the reference, in nats; NaN
-     *     where there are none
-     * @param agreement the share of them where both find the same token the likeliest
+     *     if there are none
+     * @param agreement the share of them for which both have the same likeliest token
      */
     public record ChunkDivergence(double divergence, double agreement) {}
 
     /**
-     * What a text is scored with.
+     * The models that score a text.
      *
      * @param runner makes the blocks
-     * @param reference makes those of the model that predictions are compared with; none where they are not compared
+     * @param reference makes the blocks of the model to compare predictions with; none without a comparison
      */
     public record Models(LanguageModel model, BlockRunner runner, Optional<BlockRunner> reference) {
         /** A model without a reference. */
@@ -97,7 +97,7 @@ public final class Perplexity {
             this(model, runner, Optional.empty());
         }
 
-        /** How many times hidden states go through the blocks, and are held at a time. */
+        /** Returns how many sets of hidden states go through the blocks and are held at a time. */
         int copies() {
             return reference.isPresent() ? 2 : 1;
         }
@@ -106,7 +106,7 @@ public final class Perplexity {
     /**
      * Cuts the text into chunks.
      *
-     * @param vocabulary of the model, by which known texts are known
+     * @param vocabulary of the model, by which known texts are recognized
      * @throws ConfigException if there is not one whole chunk, or no token in them is scored
      * @throws IOException if the text cannot be read, or the model cannot take the length of a chunk
      */
@@ -129,7 +129,7 @@ public final class Perplexity {
         return evaluated;
     }
 
-    /** The rows of a text; of protocol {@code rolling} only those that are not empty, and not more than asked for. */
+    /** Returns the rows of a text; with protocol {@code rolling} only non-empty ones, and no more than asked for. */
     private static List<String> documents(PerplexitySettings settings) throws IOException {
         List<String> rows = settings.text().rows();
         if (settings.protocol() != PerplexityProtocol.ROLLING) {
@@ -142,8 +142,8 @@ public final class Perplexity {
     }
 
     /**
-     * The metrics of a result: the perplexity and the loss, of protocol {@code rolling} what they are by the word and by
-     * the byte, and with a reference how predictions differ from its own.
+     * Returns the metrics of a result: perplexity and loss, with protocol {@code rolling} also per word and per byte,
+     * and with a reference the differences between predictions.
      */
     public static Map<Metric, Double> metrics(PerplexitySettings settings, Result result) throws IOException {
         Map<Metric, Double> metrics = new EnumMap<>(Metric.class);
@@ -160,8 +160,8 @@ public final class Perplexity {
     }
 
     /**
-     * What does not depend on the tokenizer. Words are what white space separates, as Python sees it; bytes are those of
-     * UTF-8.
+     * Adds the metrics that do not depend on the tokenizer. Words are separated by white space as Python sees it; bytes
+     * are UTF-8.
      */
     private static void addPerWordAndByte(PerplexitySettings settings, Result result, Map<Metric, Double> metrics)
             throws IOException {
@@ -177,14 +177,14 @@ public final class Perplexity {
         metrics.put(Metric.BITS_PER_BYTE, sum / bytes / Math.log(2));
     }
 
-    /** How many predictions in a chunk count. */
+    /** Returns how many predictions in a chunk count. */
     private static int scored(int[] chunk, OptionalInt unscored) {
         return (int) IntStream.range(0, chunk.length - 1)
                 .filter(position -> isScored(chunk, position, unscored))
                 .count();
     }
 
-    /** Whether what a position predicts counts. */
+    /** Returns whether the prediction at a position counts. */
     private static boolean isScored(int[] chunk, int position, OptionalInt unscored) {
         return unscored.isEmpty() || chunk[position + 1] != unscored.getAsInt();
     }
@@ -200,7 +200,7 @@ public final class Perplexity {
         }
     }
 
-    /** Hidden states, in bytes, that {@link #evaluate} holds at a time at most. */
+    /** Returns the most bytes of hidden states that {@link #evaluate} holds at a time. */
     public static long hiddenBytes(PerplexitySettings settings, ModelConfig shape) {
         long chunk = (long) settings.seqLen() * shape.hiddenSize();
         long batch = chunk * settings.batchSize();
@@ -215,7 +215,7 @@ public final class Perplexity {
      * Scores the chunks.
      *
      * @param padId of the tokenizer, whose prediction some protocols leave out
-     * @param unfinished what an earlier attempt left, and where this one keeps what it has done
+     * @param unfinished the resume state
      */
     public static Result evaluate(
             Models models,
@@ -257,10 +257,10 @@ public final class Perplexity {
     /**
      * Sums over the scored tokens of a chunk.
      *
-     * @param divergence from the reference, and how often they agree; absent where there is no reference
+     * @param divergence from the reference, and the number of agreements; absent without a reference
      */
     private record ChunkSums(double loss, Optional<ChunkDivergence> divergence) {
-        /** The sums of chunks, one after another, as {@link #numbers} gave them. */
+        /** Returns the sums of chunks, one after another, from the output of {@link #numbers}. */
         static List<ChunkSums> of(double[] numbers, boolean withReference) {
             int values = values(withReference);
             List<ChunkSums> sums = new ArrayList<>();
@@ -274,7 +274,7 @@ public final class Perplexity {
             return sums;
         }
 
-        /** As many numbers as a chunk has sums. */
+        /** Returns how many numbers hold a chunk's sums. */
         static int values(boolean withReference) {
             return withReference ? 3 : 1;
         }
@@ -290,7 +290,7 @@ public final class Perplexity {
         }
     }
 
-    /** Of each document the sum of the losses of its tokens. */
+    /** Returns the summed token losses of each document. */
     private static List<ChunkSums> rollingSums(
             Models models,
             PerplexitySettings settings,
@@ -327,7 +327,7 @@ public final class Perplexity {
         return ChunkSums.of(losses, false);
     }
 
-    /** Of each chunk the sum of its scored losses; with a reference also of divergences, and of agreements. */
+    /** Returns the summed scored losses of each chunk; with a reference also divergences and agreements. */
     private static List<ChunkSums> chunkSums(
             Models models,
             PerplexitySettings settings,
@@ -366,9 +366,9 @@ public final class Perplexity {
         return sums;
     }
 
-    /** How chunks go through the model together. */
+    /** The settings with which chunks go through the model together. */
     private record Pass(Models models, int batchSize, OptionalInt unscored, ResumeState unfinished, String name) {
-        /** Of each chunk the sum of its scored losses; with a reference also of divergences, and of agreements. */
+        /** Returns the summed scored losses of each chunk; with a reference also divergences and agreements. */
         List<ChunkSums> sums(int[][] chunks, Progress progress, long stepsBefore) throws IOException {
             LanguageModel model = models.model();
             TargetPositions places = TargetPositions.ofNextTokens(chunks);
@@ -411,7 +411,7 @@ public final class Perplexity {
             }
         }
 
-        /** The sum of a value over the scored places of each chunk. */
+        /** Returns the sum of a value over the scored positions of each chunk. */
         private double[] sums(int[][] chunks, IntToDoubleFunction value) {
             double[] sums = new double[chunks.length];
             int place = 0;

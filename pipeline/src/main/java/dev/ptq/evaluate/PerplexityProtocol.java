@@ -8,26 +8,27 @@ import java.util.List;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
 
-/** The rules by which a perplexity is taken: how a text becomes chunks, and how their losses become one number. */
+/** The rules of a perplexity: how a text is cut into chunks, and how their losses are averaged. */
 public enum PerplexityProtocol {
     /** One stream of tokens, the plain mean of the chunk losses. Source: GPTQ and its many followers. */
     GPTQ,
     /**
-     * What LQER's own code does: tokenized in shards, batch losses averaged with equal weight even where the last batch
-     * is smaller, and labels that equal the padding token left out. A batch of nothing else is left out too, where the
-     * mean of LQER's code is NaN.
+     * The rules of LQER's own code: tokenized in shards, batch losses averaged with equal weight even if the last batch
+     * is smaller, and labels equal to the padding token left out. A batch with no other labels is left out too; there
+     * the mean of LQER's code is NaN.
      */
     LQER,
-    /** As {@link #GPTQ}, on streams that OmniQuant's code makes. */
+    /** As {@link #GPTQ}, on the streams of OmniQuant's code. */
     OMNIQUANT,
     /**
-     * Each row is a document of its own, each of its tokens is scored once, and the loss is the mean over all tokens.
-     * Source: the EleutherAI harness, whose word and byte perplexities follow from the same losses.
+     * Each row is a document, each of its tokens is scored once, and the loss is the mean over all tokens. Source: the
+     * EleutherAI harness, whose word and byte perplexities follow from the same losses.
      */
     ROLLING;
 
     /**
-     * The chunks of a text; of {@link #ROLLING} its documents, each after the token that its first one is scored after.
+     * Returns the chunks of a text; with {@link #ROLLING} its documents, each preceded by the token that serves as
+     * context for its first.
      *
      * @throws IOException if there is no such token
      */
@@ -52,7 +53,7 @@ public enum PerplexityProtocol {
                 .toArray(int[][]::new);
     }
 
-    /** Where special tokens stand before what is scored. */
+    /** Describes where special tokens stand before the scored ones. */
     public String startRule(Tokenizer tokenizer) {
         boolean added = tokenizer.encode("a").length > tokenizer.encodePlain("a").length;
         return switch (this) {
@@ -63,7 +64,7 @@ public enum PerplexityProtocol {
         };
     }
 
-    /** How many of {@code available} chunks are evaluated where {@code limit} were asked for. */
+    /** Returns how many of {@code available} chunks are evaluated if {@code limit} were asked for. */
     int limited(int available, OptionalInt limit, int batchSize) {
         if (limit.isEmpty()) {
             return available;
@@ -74,13 +75,13 @@ public enum PerplexityProtocol {
         };
     }
 
-    /** The token whose prediction is not scored. */
+    /** Returns the token whose prediction is not scored. */
     OptionalInt unscored(OptionalInt padId) {
         return this == LQER ? padId : OptionalInt.empty();
     }
 
     /**
-     * The mean loss in nats.
+     * Returns the mean loss in nats.
      *
      * @param sums of the scored losses of each chunk
      * @param counts of scored tokens in each chunk, some positive
@@ -97,9 +98,9 @@ public enum PerplexityProtocol {
     }
 
     /**
-     * The share of each chunk's loss in the mean loss; together they are one.
+     * Returns each chunk's weight in the mean loss; the weights sum to one.
      *
-     * @param counts of scored tokens in each chunk; a chunk without any has no share
+     * @param counts of scored tokens in each chunk; a chunk without any has no weight
      * @throws IllegalArgumentException if there is no scored token at all
      */
     public double[] weights(int[] counts, int batchSize) {

@@ -7,15 +7,15 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 
-/** Puts inputs that begin alike into trees, and trees of about one size into batches. */
+/** Merges inputs with common beginnings into trees, and batches trees of similar size. */
 final class PrefixTrees {
-    /** What a token costs beside its attention, in attention scores per hidden channel. */
+    /** The cost of a token besides its attention, in attention scores per hidden channel. */
     private static final long SCORES_PER_CHANNEL = 6;
 
-    /** Values of a batch's mask, where one tree does not have more. */
+    /** The largest mask of a batch, in values, unless a single tree needs more. */
     private static final long MASK = 1L << 22;
 
-    /** A tree, and the place in it of each token of each input. */
+    /** A tree, and the position in it of each token of each input. */
     record Grown(TokenTree tree, List<Leaf> leaves) {}
 
     /** An input in a tree. */
@@ -28,12 +28,12 @@ final class PrefixTrees {
             this.places = places;
         }
 
-        /** Which of the inputs. */
+        /** Returns the index of the input. */
         int input() {
             return input;
         }
 
-        /** The place in the tree of each of its tokens. */
+        /** Returns the position in the tree of each of its tokens. */
         int[] places() {
             return places;
         }
@@ -42,7 +42,7 @@ final class PrefixTrees {
     private PrefixTrees() {}
 
     /**
-     * Grows trees of inputs.
+     * Grows trees from inputs.
      *
      * @param inputs token ids, all different
      * @param hiddenSize of the model: the larger, the more a shared token saves
@@ -74,7 +74,7 @@ final class PrefixTrees {
         return trees;
     }
 
-    /** Whether the tokens that an input shares with a tree cost more than the scores that are masked in a larger one. */
+    /** Returns whether sharing the tokens saves more than the masked scores of the larger tree cost. */
     private static boolean pays(TokenTree tree, int shared, int length, int[] path, int hiddenSize, long mostTokens) {
         long size = (long) tree.size() + length - shared;
         if (shared == 0 || size > mostTokens) {
@@ -92,7 +92,7 @@ final class PrefixTrees {
     }
 
     /**
-     * Puts trees into batches, the largest first; neighbours have about one size and, of one size, about one trunk.
+     * Batches trees, the largest first; neighbours have similar sizes and, among these, similar trunks.
      *
      * @param batchSize trees in a batch at most
      * @param mostTokens in a batch of several

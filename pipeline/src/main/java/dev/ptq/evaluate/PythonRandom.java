@@ -3,7 +3,7 @@ package dev.ptq.evaluate;
 import java.util.Arrays;
 
 /**
- * The random numbers of CPython's {@code random.Random}, bit for bit, so that draws are those of programs in Python.
+ * The random numbers of CPython's {@code random.Random}, bit for bit, to repeat the draws of Python programs.
  *
  * <p>Source: Matsumoto and Nishimura, Mersenne Twister, 1998 (MT19937, seeded by an array).
  */
@@ -46,7 +46,7 @@ public final class PythonRandom {
         return 1;
     }
 
-    /** The next 32 bits. */
+    /** Returns the next 32 bits. */
     private int bits() {
         if (next == SIZE) {
             for (int i = 0; i < SIZE; i++) {
@@ -62,14 +62,14 @@ public final class PythonRandom {
         return bits ^ (bits >>> 18);
     }
 
-    /** A number from 0 to 1, without 1, of 53 bits. */
+    /** Returns a number from 0 to 1, exclusive, of 53 bits. */
     public double uniform() {
         int high = bits() >>> 5;
         int low = bits() >>> 6;
         return (high * 67108864.0 + low) / 9007199254740992.0;
     }
 
-    /** A whole number from 0 to {@code bound}, without it. */
+    /** Returns a whole number from 0 to {@code bound}, exclusive. */
     public int below(int bound) {
         int unused = Integer.numberOfLeadingZeros(bound);
         int drawn = bits() >>> unused;
@@ -79,7 +79,7 @@ public final class PythonRandom {
         return drawn;
     }
 
-    /** {@code count} different numbers below {@code size}, in the order of {@code random.sample}. */
+    /** Returns {@code count} different numbers below {@code size}, in the order of {@code random.sample}. */
     public int[] sample(int size, int count) {
         if (count > size) {
             throw new IllegalArgumentException("cannot draw " + count + " of " + size);
@@ -112,7 +112,7 @@ public final class PythonRandom {
         return drawn;
     }
 
-    /** The numbers below {@code size} in the order that {@code random.shuffle} gives them. */
+    /** Returns the numbers below {@code size} in the order of {@code random.shuffle}. */
     public int[] shuffled(int size) {
         int[] order = identity(size);
         for (int i = size - 1; i > 0; i--) {

@@ -8,11 +8,11 @@ import java.util.Locale;
 import java.util.Map;
 import tools.jackson.databind.JsonNode;
 
-/** Text functions as Python has them, where Java's differ. */
+/** Python's text functions, where Java's differ. */
 public final class PythonText {
     private PythonText() {}
 
-    /** What {@code str.strip} takes away. */
+    /** Returns whether {@code str.strip} removes the character. */
     public static boolean isSpace(char c) {
         return (c >= 0x09 && c <= 0x0d)
                 || (c >= 0x1c && c <= 0x20)
@@ -47,7 +47,7 @@ public final class PythonText {
         return text.substring(0, end);
     }
 
-    /** How many pieces {@code re.split(r"\s+", text)} gives, empty ones at the ends among them. */
+    /** Returns how many pieces {@code re.split(r"\s+", text)} gives, including empty ones at the ends. */
     public static int words(String text) {
         int words = 1;
         for (int i = 0; i < text.length(); i++) {
@@ -61,13 +61,13 @@ public final class PythonText {
         return text.codePointCount(0, text.length());
     }
 
-    /** The first character in title case, all others in lower case. */
+    /** Returns the text with the first character in title case, all others in lower case. */
     public static String capitalize(String text) {
         if (text.isEmpty()) {
             return text;
         }
         String first = first(text);
-        // what follows is put in lower case with the first in front of it: a final sigma is one only after a letter
+        // the rest is lowered with the first character before it: a final sigma is one only after a letter
         String rest = text.toLowerCase(Locale.ROOT)
                 .substring(first.toLowerCase(Locale.ROOT).length());
         String upper = first.toUpperCase(Locale.ROOT);
@@ -88,7 +88,7 @@ public final class PythonText {
         return text.substring(0, text.offsetByCodePoints(0, 1));
     }
 
-    /** A float as Python writes it: the fewest digits that give it back. */
+    /** Formats a float as Python does: the fewest digits that read back as the same value. */
     public static String number(double value) {
         if (value == 0 || !Double.isFinite(value)) {
             return Double.toString(value);

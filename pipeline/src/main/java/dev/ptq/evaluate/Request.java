@@ -1,6 +1,6 @@
 package dev.ptq.evaluate;
 
-/** Token ids whose end is scored, given what is before it. */
+/** Token ids whose last ones are scored, given those before. */
 public final class Request {
     private final int[] ids;
     private final int scored;
@@ -8,7 +8,7 @@ public final class Request {
     /**
      * Makes a request.
      *
-     * @param ids context and continuation, as many as the model can take and one more: the last is not an input; not
+     * @param ids context and continuation, at most one more than the model can take: the last is not an input; not
      *     copied
      * @param scored how many of the last ids are the continuation: at least one, and fewer than there are ids
      */
@@ -20,12 +20,12 @@ public final class Request {
         this.scored = scored;
     }
 
-    /** Context and continuation; not to be changed. */
+    /** Returns context and continuation; not to be modified. */
     public int[] ids() {
         return ids;
     }
 
-    /** How many of the last ids are scored. */
+    /** Returns how many of the last ids are scored. */
     public int scored() {
         return scored;
     }

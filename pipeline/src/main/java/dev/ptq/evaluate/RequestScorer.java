@@ -7,7 +7,7 @@ import java.util.List;
 @FunctionalInterface
 public interface RequestScorer {
     /**
-     * Scores requests together; a score does not depend on what else is asked, beyond rounding.
+     * Scores requests together; a score does not depend on the other requests, beyond rounding.
      *
      * @param name of these requests among all that one stage asks for; equal names mean equal requests
      * @return a score for each request, in their order

@@ -4,13 +4,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** A text longer than a model takes, as requests that score each of its tokens once. */
+/** Splits a text longer than the model's positions into requests that score each of its tokens once. */
 public final class RollingWindows {
     private RollingWindows() {}
 
     /**
-     * Cuts a text. The first window follows the prefix; each later one follows a single token of context, but the last
-     * reaches back so that its input is as long as the model takes. Source: the EleutherAI harness.
+     * Cuts a text. The first window follows the prefix; each later one follows a single token of context, except that
+     * the last reaches back to fill the model's positions. Source: the EleutherAI harness.
      *
      * @param prefix the token before the text
      * @param maxTokens that the model takes

@@ -15,8 +15,8 @@ import java.util.OptionalInt;
 import java.util.SplittableRandom;
 
 /**
- * Text that a model writes, a token at a time. Every token comes from a pass over all before it: that takes longer than
- * to keep their keys and values, and is right for whatever the runner does to the blocks.
+ * Samples text from a model, a token at a time. Each token takes a pass over all tokens before it: slower than caching
+ * keys and values, but right whatever the runner does to the blocks.
  */
 public final class TextSampler {
     private static final Progress SILENT = Progress.Reporter.none().start("pass", 1, "tokens");
@@ -38,8 +38,8 @@ public final class TextSampler {
     }
 
     /**
-     * Returns the prompt and what the model writes after it, up to {@code tokens} tokens or the end of the text. Once
-     * there are more tokens than the model has positions, it is shown the last of them.
+     * Returns the prompt and its continuation, up to {@code tokens} tokens or the end of the text. Once there are more
+     * tokens than the model has positions, it sees only the last ones.
      *
      * @param seed of the draws
      * @throws ConfigException if the prompt is empty and the tokenizer puts no token before it
@@ -54,7 +54,7 @@ public final class TextSampler {
         return prompt + textAfter(given, extended(given, tokens, choice, seed, reporter));
     }
 
-    /** Returns the given ids and those that the model puts after them; the end-of-text token is not one of them. */
+    /** Returns the given ids and the model's continuation, without the end-of-text token. */
     int[] extended(int[] given, int tokens, TokenChoice choice, long seed, Progress.Reporter reporter)
             throws IOException {
         int[] ids = given;
@@ -87,11 +87,11 @@ public final class TextSampler {
         }
     }
 
-    /** The text of the tokens that follow {@code given}, with a space before it where there should be one. */
+    /** Returns the text of the tokens after {@code given}, with a space before it where one belongs. */
     private String textAfter(int[] given, int[] all) {
         String before = tokenizer.decode(given);
         String whole = tokenizer.decode(all);
-        // not so where bytes that are no character take the last of the prompt with them
+        // false if bytes that form no character swallow the end of the prompt
         return whole.startsWith(before)
                 ? whole.substring(before.length())
                 : tokenizer.decode(Arrays.copyOfRange(all, given.length, all.length));

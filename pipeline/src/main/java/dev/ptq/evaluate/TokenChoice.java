@@ -6,8 +6,8 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /**
- * How a token is drawn from logits: with the probabilities {@code softmax(logits / temperature)}, of which only the
- * largest count, as few as have {@code topP} together.
+ * The rule for drawing a token from logits: with probabilities {@code softmax(logits / temperature)}, from the fewest
+ * largest ones that together reach {@code topP}.
  *
  * @param temperature at least 0; 0 takes the likeliest token
  * @param topP above 0, at most 1; 1 leaves every token in
@@ -53,7 +53,7 @@ public record TokenChoice(double temperature, double topP) {
         return likeliest;
     }
 
-    /** The probabilities over the largest of them; 0 for tokens that are left out. */
+    /** Returns the probabilities over the largest of them; 0 for tokens that are left out. */
     private double[] weights(float[] logits) {
         double largest = logits[likeliest(logits)];
         double[] weights = IntStream.range(0, logits.length)

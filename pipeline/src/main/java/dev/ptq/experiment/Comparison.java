@@ -24,14 +24,14 @@ import java.util.TreeSet;
 import java.util.stream.Stream;
 
 /**
- * Two runs on what both were measured on, item by item.
+ * Two runs compared item by item, on everything that both were measured on.
  *
  * @param losses of texts
  * @param accuracies of tasks
  * @param notes what is not compared, and why
  */
 public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<String> notes) {
-    /** What must be equal for losses to be compared. */
+    /** Conditions that must be equal for losses to be compared. */
     private static final List<TextCondition> CONDITIONS = List.of(
             TextCondition.TEXT_SHA256,
             TextCondition.TOKENIZER_SHA256,
@@ -55,7 +55,7 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
      * @param first of the first run, in nats per token
      * @param second likewise
      * @param interval of the second minus the first; none for a single chunk
-     * @param probability of a difference at least as large where there is none
+     * @param probability of a difference at least as large if there is none
      */
     public record Loss(
             String text,
@@ -70,7 +70,7 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
      *
      * @param metric {@code acc} or {@code acc_norm}
      * @param interval of the second minus the first; none for a single document
-     * @param probability of counts at least as uneven where both are right equally often
+     * @param probability of counts at least as uneven if both are right equally often
      * @param lost documents that only the first run has right
      * @param won documents that only the second has right
      */
@@ -91,7 +91,7 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
     }
 
     /**
-     * Compares what the experiments themselves measured, not their baselines.
+     * Compares the results of the experiments themselves, not of their baselines.
      *
      * @throws IOException naming the file that is missing or damaged
      */
@@ -112,7 +112,7 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
         return new Comparison(losses, accuracies, notes);
     }
 
-    /** What both runs were measured on, by the file that measuring leaves. */
+    /** Returns the folders in which both runs have such a file. */
     private static List<String> both(Path first, Path second, String below, String file, List<String> notes)
             throws IOException {
         List<String> names = new ArrayList<>();
@@ -128,7 +128,7 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
         return names;
     }
 
-    /** Folders with such a file. */
+    /** Returns the folders with such a file. */
     private static List<String> measured(Path folder, String file) throws IOException {
         if (!Files.isDirectory(folder)) {
             return List.of();
@@ -140,7 +140,7 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
         }
     }
 
-    /** A document of a task, with a name that tells it from those of the other parts of a group. */
+    /** A document of a task, with a name that is unique among the parts of a group. */
     private record Document(String name, SampleLog.Outcome outcome) {}
 
     private static List<Document> documents(Path folder) throws IOException {

@@ -16,9 +16,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
-/** Fetches what an experiment file names and the hub's cache lacks; reading the experiment opens no connection. */
+/** Fetches the files an experiment names that the hub's cache lacks; reading an experiment opens no connection. */
 public record Downloads(Hub hub) {
-    /** Fetches for an experiment; what is wrong with the file is for {@link Experiment#read} to say. */
+    /** Fetches for an experiment; problems with the file are left to {@link Experiment#read}. */
     public void fetch(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
         ConfigTable root = ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION);
         if (root.has(ExperimentKeys.MODEL)) {

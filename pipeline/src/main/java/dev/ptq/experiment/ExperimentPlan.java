@@ -9,16 +9,16 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 
-/** An experiment as a plan of stages, and what there is to say of it before it runs. */
+/** Turns an experiment into a plan of stages, and comments on it before it runs. */
 public final class ExperimentPlan {
     private ExperimentPlan() {}
 
-    /** The stages of an experiment with their fingerprints. */
+    /** Returns the stages of an experiment with their fingerprints. */
     public static Plan of(Workspace workspace) throws IOException {
         return new Plan(Stages.of(workspace));
     }
 
-    /** What of an experiment has no effect, one line each. */
+    /** Returns the settings of an experiment that have no effect, one line each. */
     public static List<String> unused(Experiment experiment) {
         List<String> unused = new ArrayList<>();
         if (experiment.calibration().isPresent() && !experiment.usesCalibration()) {
@@ -31,7 +31,7 @@ public final class ExperimentPlan {
         return unused;
     }
 
-    /** What it means that a setting of a stage differs, where its key does not tell. */
+    /** Explains a difference in a stage's setting if its key does not. */
     public static String meaning(String setting) {
         return switch (setting) {
             case "model.sha256" -> "the model's files changed, or it is another";

@@ -22,7 +22,7 @@ import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** An experiment under a tag: what can be wrong with that is found first, then it is run. */
+/** Runs an experiment under a tag, after checks that find mistakes first. */
 public final class ExperimentRun implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ExperimentRun.class);
 
@@ -32,7 +32,7 @@ public final class ExperimentRun implements AutoCloseable {
     private final Workspace workspace;
     private final Plan plan;
 
-    /** What {@link #check} looks at. */
+    /** The inputs of {@link #check}. */
     private record Inputs(
             ModelFolder model, Optional<CalibrationSettings> calibration, EvaluationSettings evaluation) {}
 
@@ -62,7 +62,7 @@ public final class ExperimentRun implements AutoCloseable {
     }
 
     /**
-     * Makes sure that runs can be in a folder under a tag, as far as no experiment need be known.
+     * Makes sure that a folder can hold runs under a tag, as far as that can be checked without an experiment.
      *
      * @throws ConfigException if not
      */
@@ -75,17 +75,17 @@ public final class ExperimentRun implements AutoCloseable {
         }
     }
 
-    /** The fingerprint that the run's manifest will have. */
+    /** Returns the fingerprint for the run's manifest. */
     public String fingerprint() {
         return plan.fingerprint();
     }
 
-    /** The run, if there is nothing left to do. */
+    /** Returns the run, if there is nothing left to do. */
     public Optional<Run> complete() throws IOException {
         return runs.complete(tag, plan.fingerprint());
     }
 
-    /** Equal for runs of which {@link #check} need look at one only. */
+    /** Equal for runs of which {@link #check} needs to look at only one. */
     public Record inputs() {
         boolean calibrates = experiment.usesCalibration();
         return new Inputs(
@@ -93,10 +93,10 @@ public final class ExperimentRun implements AutoCloseable {
     }
 
     /**
-     * Checks the model's headers and the texts, unless all stages were made before.
+     * Checks the model's headers and the texts, unless all stages are already finished.
      *
-     * @param force a stage to be made again though it was
-     * @throws ConfigException with all files that are damaged and texts that are too short, or if there is no such stage
+     * @param force a stage to rerun even if it is finished
+     * @throws ConfigException with all damaged files and all texts that are too short, or if there is no such stage
      * @throws IOException naming a file that cannot be read
      */
     public void check(Optional<String> force) throws IOException {
@@ -117,9 +117,9 @@ public final class ExperimentRun implements AutoCloseable {
     }
 
     /**
-     * Runs what was not run before.
+     * Runs the stages that are not finished.
      *
-     * @param force a stage to be made again, with those that depend on it
+     * @param force a stage to rerun, with those that depend on it
      * @param finish adds files beside the config and the metrics
      */
     public Run run(Optional<String> force, String version, String commit, Finish finish) throws IOException {

@@ -18,7 +18,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
- * What separates the variants of a run on one text, with intervals over its chunks.
+ * The loss differences between the variants of a run on one text, with intervals over its chunks.
  *
  * @param differences the loss of each variant over that of each one before it, then the share of the loss recovered
  */
@@ -35,9 +35,9 @@ public record LossDifferences(List<Difference> differences) {
     }
 
     /**
-     * Takes the differences.
+     * Computes the differences.
      *
-     * <p>Chunks weigh as much as they do in the protocol's mean loss; without a scored token that is nothing.
+     * <p>Chunks weigh as much as in the protocol's mean loss: nothing without a scored token.
      *
      * @param run directory with the artifacts of the variants
      * @param losses of the variants, in order
@@ -74,7 +74,7 @@ public record LossDifferences(List<Difference> differences) {
         return new LossDifferences(differences);
     }
 
-    /** The numbers, each with the ends of its interval behind it. */
+    /** Returns the values, each followed by the ends of its interval. */
     Map<MetricName, Object> metrics() {
         Map<MetricName, Object> metrics = new LinkedHashMap<>();
         for (Difference difference : differences) {
@@ -87,7 +87,7 @@ public record LossDifferences(List<Difference> differences) {
         return metrics;
     }
 
-    /** The share of what rounding lost that a method gives back; none where rounding lost nothing. */
+    /** Returns the share of RTN's added loss that a method recovers; none if RTN adds no loss. */
     static OptionalDouble recovered(double best, double plain, double own) {
         return plain > best ? OptionalDouble.of((plain - own) / (plain - best)) : OptionalDouble.empty();
     }

@@ -19,18 +19,18 @@ import java.util.Objects;
 import tools.jackson.databind.JsonNode;
 
 /**
- * What an experiment measured, gathered from the artifacts in the directory of its run.
+ * The measurements of an experiment, gathered from the artifacts in the directory of its run.
  *
  * @param texts in the order of the experiment
  * @param tasks the metrics and conditions of all tasks and variants
  * @param weights the metrics of the weights
  */
 public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Map<MetricName, Object> weights) {
-    /** What every evaluation of a text takes. */
+    /** The metrics of every evaluation of a text. */
     private static final List<Metric> ALWAYS = List.of(Metric.PERPLEXITY, Metric.LOSS);
 
     /**
-     * What was measured on a text.
+     * The measurements on a text.
      *
      * @param scores of each variant, in order
      */
@@ -46,7 +46,7 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
             return new OfText(perplexity.name(), scores, LossDifferences.of(run, perplexity, losses));
         }
 
-        /** A metric of the experiment itself that every evaluation takes. */
+        /** Returns a metric of the experiment itself, one that every evaluation has. */
         public double metric(Metric metric) {
             return Objects.requireNonNull(scores.get(Variant.QUANTIZED), text).metric(metric);
         }
@@ -56,7 +56,7 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
             metrics.putAll(differences.metrics());
         }
 
-        /** The perplexity and the loss, then the conditions, then what only some settings give. */
+        /** Adds the perplexity and the loss, then the conditions, then the entries that only some settings give. */
         private void addTo(Map<MetricName, Object> metrics, Variant variant, Scores own) {
             for (Metric metric : ALWAYS) {
                 metrics.put(new MetricName.OfText(variant, text, metric), own.metric(metric));
@@ -78,7 +78,7 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
     }
 
     /**
-     * Gathers what was measured.
+     * Gathers the measurements.
      *
      * @param run the directory
      * @throws IOException naming a file that is absent or damaged
@@ -101,7 +101,7 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
         return new Measurements(texts, tasks, weights);
     }
 
-    /** All of it, in the order of {@code metrics.json}: numbers, and words for conditions. */
+    /** Returns all of them, in the order of {@code metrics.json}: numbers, and words for conditions. */
     public Map<MetricName, Object> metrics() {
         Map<MetricName, Object> metrics = new LinkedHashMap<>();
         texts.forEach(text -> text.addTo(metrics));

@@ -19,8 +19,8 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * The files that gather what the stages of a run found: {@code metrics.json} and, in the harness's layouts, {@code
- * evaluate/results.json} and, where asked for, {@code evaluate/harness_results.json}.
+ * Writes the files that gather the results of a run's stages: {@code metrics.json} and, in the harness's layouts,
+ * {@code evaluate/results.json} and, on request, {@code evaluate/harness_results.json}.
  *
  * @param run the directory, with the artifacts of all stages
  */
@@ -46,7 +46,7 @@ record ResultFiles(Experiment experiment, Path run, Manifest manifest) {
         JsonFiles.write(run.resolve(RunFiles.METRICS), content);
     }
 
-    /** A result file in the harness's layout of all tasks and texts. */
+    /** Returns a result file in the harness's layout for all tasks and texts. */
     private ObjectNode harness(Measurements measurements) throws IOException {
         ObjectNode content = merged(RunFiles.RESULTS);
         String model = experiment.model().name();
@@ -79,7 +79,7 @@ record ResultFiles(Experiment experiment, Path run, Manifest manifest) {
         return time.toEpochMilli() / 1000.0;
     }
 
-    /** The files of one name of all tasks in one: what they have under a common key together. */
+    /** Merges the files with one name of all tasks: entries under the same key are combined. */
     private ObjectNode merged(String file) throws IOException {
         ObjectNode merged = JsonMapper.shared().createObjectNode();
         for (String task : experiment.evaluation().taskNames()) {

@@ -17,11 +17,11 @@ import java.util.OptionalDouble;
 import java.util.TreeMap;
 import tools.jackson.databind.JsonNode;
 
-/** What the artifacts of evaluated tasks say of a run. */
+/** Reads the scores of evaluated tasks from a run's artifacts. */
 final class TaskScores {
     private TaskScores() {}
 
-    /** The metrics of all variants of a run on one task or group. */
+    /** Returns the metrics of all variants of a run on one task or group. */
     static Map<MetricName, Object> metrics(Path run, String task, List<Variant> variants) throws IOException {
         Map<MetricName, Object> metrics = new LinkedHashMap<>();
         for (Variant variant : variants) {
@@ -53,7 +53,7 @@ final class TaskScores {
         return node.isIntegralNumber() ? (Object) node.longValue() : node.doubleValue();
     }
 
-    /** The documents of each task that one variant was scored on. */
+    /** Returns the documents of each task that one variant was scored on. */
     static Map<String, List<SampleLog.Outcome>> outcomes(Path folder) throws IOException {
         Map<String, List<SampleLog.Outcome>> outcomes = new TreeMap<>();
         try (DirectoryStream<Path> files = Files.newDirectoryStream(folder, RunFiles.samplesPattern())) {
@@ -64,7 +64,10 @@ final class TaskScores {
         return outcomes;
     }
 
-    /** The share of the documents that one variant has right and the other wrong; none where nothing is right or wrong. */
+    /**
+     * Returns the share of documents that exactly one of two variants has right; none if documents are not right or
+     * wrong.
+     */
     private static OptionalDouble flips(Path first, Path second) throws IOException {
         Map<String, List<SampleLog.Outcome>> expected = outcomes(first);
         int documents = 0;

@@ -9,8 +9,8 @@ import java.util.Arrays;
 import java.util.Map;
 
 /**
- * Block floating point: an exponent for each block. The lowest code of two's complement, which no mantissa has, is the
- * negative zero.
+ * Block floating point: one exponent per block. The lowest two's-complement code, which is no mantissa, is the negative
+ * zero.
  */
 final class BlockFloatEncoding implements Encoding {
     private static final String EXPONENT = "exponent";
@@ -20,7 +20,7 @@ final class BlockFloatEncoding implements Encoding {
     private final int[] exponents;
 
     /**
-     * Takes its parts.
+     * Makes an encoding.
      *
      * @param exponents of blocks, each one that the format has, or {@link BlockFloatFormat#NAN}
      */
@@ -30,17 +30,17 @@ final class BlockFloatEncoding implements Encoding {
         this.exponents = exponents;
     }
 
-    /** A byte, unless all 256 exponents are those of numbers. */
+    /** Returns the type of exponents: a byte, unless all 256 exponents are those of numbers. */
     private static StoredType exponentType(BlockFloatFormat format) {
         return highestBiased(format) < 255 ? StoredType.U8 : StoredType.I32;
     }
 
-    /** Stands for the exponent of a block that is not a number. */
+    /** Returns the stand-in for the exponent of a block that is not a number. */
     private static int biasedNan(BlockFloatFormat format) {
         return Math.max(255, highestBiased(format) + 1);
     }
 
-    /** The highest biased exponent of a number. */
+    /** Returns the highest biased exponent of a number. */
     private static int highestBiased(BlockFloatFormat format) {
         return Math.min(format.highestExponent(), Float.MAX_EXPONENT) + format.exponentBias();
     }

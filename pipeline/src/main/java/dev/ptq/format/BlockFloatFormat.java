@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * MXINT: sign and mantissa integers, and one power of two shared by a block. A block with a NaN or an infinity becomes
+ * MXINT: sign-and-mantissa integers that share one power of two per block. A block with a NaN or an infinity becomes
  * NaN.
  *
  * @param bits of a value, sign included
@@ -21,16 +21,17 @@ import java.util.Optional;
 public record BlockFloatFormat(
         int bits, List<Integer> blockSize, int exponentBits, int exponentBias, ExponentRounding exponentRounding)
         implements RangedFormat {
-    /** How a block's exponent follows from the logarithm of its largest magnitude. */
+    /** The rule that turns the logarithm of a block's largest magnitude into its exponent. */
     public enum ExponentRounding {
         /**
-         * Up, and mantissas are fractions. Bit for bit the {@code block_fp} of LQER (ICML 2024), its emulation artefacts
-         * included: 1e-9 is added to magnitudes, magnitudes up to 1e-8 are left alone, a block whose largest magnitude is
-         * exactly a power of two loses it to the clamp, and a block with a magnitude above 2^127 becomes NaN.
+         * Up, and mantissas are fractions. Bit for bit the {@code block_fp} of LQER (ICML 2024), its emulation
+         * artefacts included: 1e-9 is added to magnitudes, magnitudes up to 1e-8 stay unrounded, a block whose largest
+         * magnitude is exactly a power of two loses it to the clamp, and a block with a magnitude above 2^127 becomes
+         * NaN.
          */
         CEIL,
         /**
-         * Down, and mantissas have one bit before the point; what is beyond the largest is clamped to it. The rule of the
+         * Down, and mantissas have one bit before the point; larger values are clamped to the largest. The rule of the
          * OCP Microscaling Formats (MX) specification 1.0, and of QERA (ICLR 2025).
          */
         FLOOR
@@ -50,12 +51,12 @@ public record BlockFloatFormat(
         }
     }
 
-    /** The format of LQER. */
+    /** Makes the format of LQER. */
     public BlockFloatFormat(int bits, List<Integer> blockSize, int exponentBits, int exponentBias) {
         this(bits, blockSize, exponentBits, exponentBias, ExponentRounding.CEIL);
     }
 
-    /** The exponent range centred as in LQER. */
+    /** Returns the bias that centres the exponent range as in LQER. */
     public static int defaultBias(int exponentBits) {
         return (1 << (exponentBits - 1)) - 1;
     }
@@ -140,7 +141,7 @@ public record BlockFloatFormat(
     public Blocks blocks(Shape shape, Operand operand) {
         List<Integer> size = blockSize;
         if (operand.heldTransposed()) {
-            // a missing entry is the whole dimension, also where it is the other one that is held last
+            // a missing entry is the whole dimension, even if the other dimension is held last
             size = List.of(fromLast(0), fromLast(1));
         }
         return Blocks.over(shape.getShape(), size);
@@ -158,7 +159,7 @@ public record BlockFloatFormat(
         return (1 << (bits - 1)) - 1;
     }
 
-    /** Of a block's step to its exponent: {@code step = 2^(exponent - stepsBelow)}. */
+    /** Returns the distance of a block's step from its exponent: {@code step = 2^(exponent - stepsBelow)}. */
     int stepsBelow() {
         return ceil() ? bits - 1 : bits - 2;
     }
@@ -171,14 +172,14 @@ public record BlockFloatFormat(
         return (1 << exponentBits) - 1 - exponentBias;
     }
 
-    /** The exponent that there is nearest to one. */
+    /** Returns the nearest exponent within range. */
     int clamped(int exponent) {
         return Math.min(Math.max(exponent, lowestExponent()), highestExponent());
     }
 
     /**
-     * The exponent of a block; {@link #NAN} where its values are not numbers. All-zero blocks may have any, and have that
-     * of one.
+     * Returns the exponent of a block; {@link #NAN} if its values are not numbers. All-zero blocks may have any
+     * exponent, and get that of one.
      *
      * @param maximumBits of the block's largest magnitude
      */
@@ -193,7 +194,7 @@ public record BlockFloatFormat(
         return Math.min(clamped(exponent), NAN);
     }
 
-    /** The value of a mantissa, a whole number; rounded once where it is not a normal number. */
+    /** Returns the value of a mantissa, a whole number; rounded once if it is not a normal number. */
     float value(double code, int exponent) {
         return (float) (code * Math.scalb(1.0, exponent - stepsBelow()));
     }

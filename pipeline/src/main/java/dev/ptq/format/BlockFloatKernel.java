@@ -3,14 +3,14 @@ package dev.ptq.format;
 import java.util.Arrays;
 
 /**
- * Rounds one row of blocks to block floating point. The loops over a whole row are written so that the compiler turns
- * them into vector instructions: no branches, no bit patterns, and a scale per column rather than per block.
+ * Rounds one row of blocks to block floating point. The loops over a whole row are written so that the compiler
+ * vectorizes them: no branches, no bit patterns, and a scale per column rather than per block.
  */
 final class BlockFloatKernel implements Blocks.StripKernel {
     private static final float OFFSET = 1e-9f;
     private static final float UNTOUCHED = 1e-8f;
     private static final int UNTOUCHED_BITS = Float.floatToRawIntBits(UNTOUCHED);
-    /** Times this, any number that matters is beyond 1: a comparison without a branch. */
+    /** Multiplied by this, any number that matters exceeds 1: a comparison without a branch. */
     private static final float STEEP = 1e30f;
 
     private final BlockFloatFormat format;
@@ -19,31 +19,31 @@ final class BlockFloatKernel implements Blocks.StripKernel {
     private final int blockColumns;
     private final boolean ceil;
     private final float largestCode;
-    /** Bits of the largest magnitude that is left alone. */
+    /** Bits of the largest magnitude that stays unrounded. */
     private final int untouchedBits;
 
     private final SmallestBlock smallest;
-    /** The row at hand, from index 0: with an offset the compiler gives up. */
+    /** The current row, from index 0: with an offset the compiler does not vectorize. */
     private final float[] line;
-    /** The inverse of the step by biased exponent before it is clamped; NaN where the fast way is not exact. */
+    /** The inverse of the step by biased exponent before clamping; NaN if the fast path is not exact. */
     private final float[] scaleOf = new float[257];
     /** Largest magnitude of each column of the strip. */
     private final float[] columnMaxima;
-    /** Bits of the largest magnitude of each block that was measured. */
+    /** Bits of the largest magnitude of each measured block. */
     private final int[] maxima;
-    /** Of each block; of those measured only where the fast way is closed. */
+    /** Exponent of each block; for measured blocks only set off the fast path. */
     private final int[] exponents;
-    /** The inverse of the step of each column's block; 1 where the block's values are too small to be touched. */
+    /** The inverse of the step of each column's block; 1 if the block's values are too small to be rounded. */
     private final float[] scales;
-    /** Whether every block of the strip can be rounded the fast way. */
+    /** Whether every block of the strip can take the fast path. */
     private boolean fast;
-    /** Whether measuring has left its single row in the line. */
+    /** Whether measuring has left its single row in {@link #line}. */
     private boolean isInLine;
 
     /**
      * Makes a kernel.
      *
-     * @param smallest is told of every block that is measured
+     * @param smallest is told of every measured block
      */
     BlockFloatKernel(BlockFloatFormat format, Blocks layout, SmallestBlock smallest) {
         this.format = format;
@@ -71,7 +71,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
         round(values, at, rows);
     }
 
-    /** Takes the exponent of each block from a row of blocks. */
+    /** Computes the exponent of each block of a row of blocks. */
     void measure(float[] values, int at, int rows) {
         isInLine = rows == 1 && at > 0;
         for (int row = 0; row < rows; row++) {
@@ -85,7 +85,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
         chooseScales();
     }
 
-    /** Takes one exponent for all blocks. */
+    /** Uses one exponent for all blocks. */
     void set(int exponent) {
         float scale = scale(exponent);
         Arrays.fill(exponents, exponent);
@@ -93,7 +93,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
         fast = scale > 0;
     }
 
-    /** Takes the exponents of the blocks of row {@code strip} from those of all blocks. */
+    /** Loads the exponents of the blocks of row {@code strip} from those of all blocks. */
     void load(int strip, int[] from) {
         System.arraycopy(from, strip * layout.across(), exponents, 0, exponents.length);
         fast = true;
@@ -104,14 +104,14 @@ final class BlockFloatKernel implements Blocks.StripKernel {
         }
     }
 
-    /** Puts the exponents of the blocks of row {@code strip}, which were measured, among those of all blocks. */
+    /** Stores the measured exponents of the blocks of row {@code strip} among those of all blocks. */
     void store(int strip, int[] into) {
         for (int block = 0; block < maxima.length; block++) {
             into[strip * layout.across() + block] = format.blockExponent(maxima[block]);
         }
     }
 
-    /** Rounds a row of blocks with the exponents at hand. */
+    /** Rounds a row of blocks with the current exponents. */
     void round(float[] values, int at, int rows) {
         for (int row = 0; row < rows; row++) {
             int start = at + row * columns;
@@ -128,7 +128,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
         isInLine = false;
     }
 
-    /** The inverse of the step; NaN where it or the step is not a normal number. */
+    /** Returns the inverse of the step; NaN if it or the step is not a normal number. */
     private float scale(int exponent) {
         int power = format.stepsBelow() - exponent;
         return Math.abs(power) <= 126 && exponent <= Float.MAX_EXPONENT ? Math.scalb(1f, power) : Float.NaN;
@@ -155,7 +155,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
             int maximum = RowKernels.largestBits(columnMaxima, from, to);
             maxima[block] = maximum;
             sawZeros |= maximum == 0;
-            // zero becomes the largest there is
+            // zero becomes the largest number there is
             seenSmallest = Math.min(seenSmallest, (maximum - 1) & Integer.MAX_VALUE);
             float scale = maximum > untouchedBits ? scaleOf[biased(maximum)] : 1;
             all &= scale > 0;
@@ -171,7 +171,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
     }
 
     private int biased(int maximum) {
-        // of a subnormal number the true exponent is lower, which the entry for 0 leaves to the slow way
+        // a subnormal number has a lower exponent; the entry for 0 sends it to the slow path
         return ceil ? Log2.biasedCeil(maximum) : maximum >>> 23;
     }
 
@@ -196,7 +196,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
         }
     }
 
-    /** For strips where powers of two leave the normal range. */
+    /** Rounds strips in which powers of two leave the normal range. */
     private void roundSlowly(float[] values) {
         for (int column = 0; column < columns; column++) {
             float value = values[column];

@@ -6,12 +6,12 @@ import java.nio.FloatBuffer;
 import java.util.List;
 
 /**
- * How a tensor falls into blocks that share something: {@code batch} matrices of {@code rows} by {@code columns}, each
- * cut into blocks of {@code blockRows} by {@code blockColumns} from its upper left corner; those at the right and lower
- * edges may be smaller.
+ * The division of a tensor into blocks that share something: {@code batch} matrices of {@code rows} by {@code columns},
+ * each cut into blocks of {@code blockRows} by {@code blockColumns} from its upper left corner; those at the right and
+ * lower edges may be smaller.
  */
 record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns) {
-    /** Values that one thread works on at a time, so that they stay in its cache. */
+    /** Values that a thread processes at a time, so that they stay in its cache. */
     private static final int TILE = 1 << 12;
 
     /**
@@ -19,7 +19,7 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
      *
      * @param shape of the tensor; all but the last two dimensions are a batch
      * @param blockSize rows and columns of a block, or columns alone; a missing entry, one of -1, and one larger than
-     *     the dimension mean the whole dimension. Entries before the last two are not looked at
+     *     the dimension mean the whole dimension. Entries before the last two are ignored
      */
     static Blocks over(long[] shape, List<Integer> blockSize) {
         int dimensions = shape.length;
@@ -35,26 +35,26 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         return new Blocks(Math.toIntExact(batch), rows, columns, blockRows, blockColumns);
     }
 
-    /** Rows of the last dimension, each a block: for what is done to every value by itself. */
+    /** Returns one block per row of the last dimension, for element-wise work. */
     static Blocks rows(Shape shape) {
         return over(shape.getShape(), List.of(1, -1));
     }
 
-    /** One block of the whole tensor, its batch included. */
+    /** Returns one block for the whole tensor, its batch included. */
     static Blocks one(Shape shape) {
         Blocks rows = rows(shape);
         int all = Math.multiplyExact(rows.batch, rows.rows);
         return new Blocks(1, all, rows.columns, Math.max(1, all), rows.blockColumns);
     }
 
-    /** As rows, for work that can go on row by row: the rows of a single block, and otherwise these blocks. */
+    /** Returns a layout for row-by-row work: the rows of a single block, and otherwise these blocks. */
     Blocks asRowsIfOne() {
         return count() == 1 ? new Blocks(batch, rows, columns, 1, columns) : this;
     }
 
     /**
-     * The same blocks, numbered the same, with as many short rows made one as fill a tile, where that can be: kernels are
-     * at their best on long rows.
+     * Returns the same blocks, with the same numbers, in rows joined up to the size of a tile where possible: kernels
+     * are fastest on long rows.
      */
     private Blocks inLongRows() {
         if (blockRows != 1 || columns == 0 || columns % blockColumns != 0) {
@@ -72,12 +72,12 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         return Math.max(1, entry == -1 ? dimension : Math.min(entry, dimension));
     }
 
-    /** Blocks side by side in a row of blocks. */
+    /** Returns the number of blocks side by side in a row of blocks. */
     int across() {
         return (columns + blockColumns - 1) / blockColumns;
     }
 
-    /** Rows of blocks, of all matrices. */
+    /** Returns the number of rows of blocks, of all matrices. */
     long strips() {
         return (long) batch * stripsInMatrix();
     }
@@ -86,12 +86,12 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         return (rows + blockRows - 1) / blockRows;
     }
 
-    /** Number of blocks. They are numbered from left to right, then downwards, then by matrix. */
+    /** Returns the number of blocks. They are numbered from left to right, then downwards, then by matrix. */
     long count() {
         return strips() * across();
     }
 
-    /** The number of the block of the value at a place in the tensor. */
+    /** Returns the number of the block that holds the value at an index of the tensor. */
     int blockOf(int index) {
         int line = index / columns;
         int strip = line / rows * stripsInMatrix() + line % rows / blockRows;
@@ -99,7 +99,7 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
     }
 
     /**
-     * What is done to {@code rows} whole rows of {@link #columns}, one row of blocks, held row by row from {@code at}. The
+     * Processes {@code rows} whole rows of {@link #columns}, one row of blocks, held row by row from {@code at}. The
      * first block of row {@code strip} has the number {@code strip * across}.
      */
     @FunctionalInterface
@@ -107,13 +107,13 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         void apply(int strip, float[] values, int at, int rows);
     }
 
-    /** Makes a kernel with scratch memory for one thread, for blocks in a layout that suits the kernel. */
+    /** Makes a kernel with scratch memory for one thread, for blocks in the layout best for the kernel. */
     @FunctionalInterface
     interface KernelMaker {
         StripKernel make(Blocks layout);
     }
 
-    /** What one thread works with. */
+    /** The working memory of one thread. */
     private static final class Worker {
         final float[] tile;
         final StripKernel kernel;

@@ -1,6 +1,6 @@
 package dev.ptq.format;
 
-/** The least and the largest value there were; both finite. */
+/** The smallest and the largest value of a range; both finite. */
 public record Bounds(float low, float high) {
     public Bounds {
         if (!(low <= high && Float.isFinite(low) && Float.isFinite(high))) {

@@ -5,7 +5,7 @@ import dev.ptq.weights.RawTensor;
 import java.nio.FloatBuffer;
 import java.util.Map;
 
-/** Fixed point numbers: nothing is shared. */
+/** Fixed point numbers; blocks share nothing. */
 record FixedPointEncoding(FixedPointFormat format, Shape shape) implements Encoding {
     @Override
     public int bits() {

@@ -7,7 +7,7 @@ import java.util.Map;
 
 /**
  * Fixed point numbers: integers times a given power of two. Bit for bit the {@code integer} of LQER (ICML 2024), which
- * derives no scale from the data.
+ * takes no scale from the data.
  *
  * @param bits of a value, sign included
  * @param fractionBits after the point; may be negative, or more than {@code bits}
@@ -48,7 +48,7 @@ public record FixedPointFormat(int bits, int fractionBits, boolean signed) imple
         return new FixedPointEncoding(this, shape);
     }
 
-    /** Codes in a unit. */
+    /** Returns the number of codes in a unit. */
     float scale() {
         return Math.scalb(1f, fractionBits);
     }
@@ -57,7 +57,7 @@ public record FixedPointFormat(int bits, int fractionBits, boolean signed) imple
         return signed ? -(1 << (bits - 1)) : 0;
     }
 
-    /** As a float32, which makes a power of two of one of more than 24 bits. */
+    /** Returns the highest code as a float32; above 24 bits it is rounded to a power of two. */
     private float highestCode() {
         return (float) (Math.scalb(1.0, signed ? bits - 1 : bits) - 1);
     }

@@ -7,7 +7,7 @@ import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
 import java.util.List;
 
-/** The keys of number formats, beside the name of the format. */
+/** The keys of number formats, besides the name of the format. */
 final class FormatKeys {
     private static final String BITS = "bits of a value, its sign included";
 
@@ -63,11 +63,11 @@ final class FormatKeys {
 
     private static final double LARGEST = Float.MAX_VALUE;
 
-    /** Only where a written format is read. */
+    /** Only for reading a written format. */
     static final Key<Double> LOW =
             Key.decimal(StaticFormat.LOW).from(-LARGEST).to(LARGEST).says("the least value in calibration");
 
-    /** Only where a written format is read, beside {@link #LOW}. */
+    /** Only for reading a written format, along with {@link #LOW}. */
     static final Key<Double> HIGH =
             Key.decimal(StaticFormat.HIGH).from(-LARGEST).to(LARGEST).says("the largest value in calibration");
 
@@ -86,7 +86,7 @@ final class FormatKeys {
             .from(0)
             .to(255)
             .presetIs("2^(`exponent_bits` − 1) − 1")
-            .says("what is taken from a stored exponent");
+            .says("subtracted from a stored exponent");
 
     static final Key<ExponentRounding> EXPONENT_ROUNDING = Key.choice(
                     "exponent_rounding",

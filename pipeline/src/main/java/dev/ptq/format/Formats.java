@@ -16,9 +16,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
 
-/** The number formats by the names they have in configs. */
+/** The number formats by their names in configs. */
 public final class Formats {
-    /** Where a format is used, which decides what an integer scale can be shared by. */
+    /** The use of a format, which decides which values can share an integer scale. */
     public enum Use {
         /** A linear weight. */
         WEIGHT,
@@ -33,9 +33,9 @@ public final class Formats {
     }
 
     /**
-     * What a table may say of integers, and of ranges that are found beforehand.
+     * The options that a table has for integers and static ranges.
      *
-     * @param granularities that there are, the preset first
+     * @param granularities the valid ones, the preset first
      * @param symmetric the preset
      * @param searched whether a range can be searched for
      * @param says whether the table may say {@code dynamic}
@@ -49,7 +49,7 @@ public final class Formats {
             boolean says,
             boolean calibrated,
             boolean bounds) {
-        /** For what {@link #written} gave, which has every key. */
+        /** For the output of {@link #written}, which has every key. */
         static final Rules OF_WRITTEN = new Rules(List.of(Granularity.values()), true, true, true, true, true);
 
         static Rules of(Use use) {
@@ -78,9 +78,9 @@ public final class Formats {
         }
     }
 
-    /** The keys that a format has beside its name, and how they are read. */
+    /** The keys of a format besides its name, and their reader. */
     private record Kind(Keys keys, BiFunction<ConfigTable, Rules, NumberFormat> reader) {
-        /** The keys where {@link #written} gave the table: a range that was found is among them. */
+        /** Returns the keys of a table from {@link #written}, including those of a static range. */
         Keys writtenKeys() {
             return keys.all().contains(FormatKeys.DYNAMIC) ? keys.and(FormatKeys.LOW, FormatKeys.HIGH) : keys;
         }
@@ -141,7 +141,7 @@ public final class Formats {
 
     private static final Key<ConfigTable> INLINE = inline(SECTION);
 
-    /** A format that {@link #written} gave. */
+    /** A format from {@link #written}. */
     private static final Key<ConfigTable> WRITTEN =
             inline(Section.choosing("written format", NAME, KINDS, Kind::writtenKeys));
 
@@ -151,7 +151,7 @@ public final class Formats {
         return Key.table(FORMAT, section).says("a format by itself");
     }
 
-    /** Names and descriptions, in the order of the documentation, with the keys that each has. */
+    /** Returns names and descriptions, in the order of the documentation, with each format's keys. */
     public static Map<String, String> descriptions() {
         Map<String, String> descriptions = new LinkedHashMap<>();
         KINDS.texts().forEach((name, text) -> {
@@ -173,9 +173,9 @@ public final class Formats {
     }
 
     /**
-     * Reads an inline table, as it would stand behind {@code format =} in a file.
+     * Reads an inline table, as it would follow {@code format =} in a file.
      *
-     * @param source what to call it in messages
+     * @param source its name in messages
      * @throws ConfigException with all problems, if there are any
      */
     public static NumberFormat parse(String table, String source, Use use) {
@@ -183,17 +183,17 @@ public final class Formats {
     }
 
     /**
-     * The format as its table in a config, on one line, with every key. No double quotes: it goes into CSV. Where a range
-     * was found beforehand it has the keys {@code low} and {@code high}, which a config may not have.
+     * Returns the format as its table in a config, on one line, with every key, and without double quotes, as it goes
+     * into CSV. A static range adds the keys {@code low} and {@code high}, which a config may not have.
      */
     public static String written(NumberFormat format) {
         return TomlWriter.inline(format.table()).replace('"', '\'');
     }
 
     /**
-     * Reads what {@link #written} gave.
+     * Reads the output of {@link #written}.
      *
-     * @param source what to call the text in messages
+     * @param source the name of the text in messages
      * @throws ConfigException if it is not such a text
      */
     public static NumberFormat parse(String written, String source) {
@@ -207,18 +207,18 @@ public final class Formats {
         return format;
     }
 
-    /** A constant as it is written in a table. */
+    /** Returns the name of a constant in a table. */
     static String label(Enum<?> constant) {
         return constant.name().toLowerCase(Locale.ROOT);
     }
 
-    /** A format that takes no range from the values, and so none from calibration. */
+    /** Returns a format that takes no range from the values, and so none from calibration. */
     private static NumberFormat without(ConfigTable table, String name, NumberFormat format) {
         table.refuse(FormatKeys.DYNAMIC, name + " has no range that could come from calibration; leave it out");
         return format;
     }
 
-    /** The format, or with a range that is found beforehand. */
+    /** Returns the format, with a static range if the table asks for one. */
     private static NumberFormat ranged(ConfigTable table, Rules rules, RangedFormat format) {
         if (!rules.says() || table.read(FormatKeys.DYNAMIC)) {
             return format;

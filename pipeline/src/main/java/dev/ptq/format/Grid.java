@@ -19,23 +19,24 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 
 /**
- * A tensor in a number format: a code for each value, and what the values share. It lies on the Java heap, never changes
- * and needs no closing.
+ * A tensor in a number format: a code for each value, and what the values share. It lies on the Java heap, never
+ * changes and needs no closing.
  *
- * <p>Integers have a scale for each group and, unless symmetric, a zero point: {@code value = scale (code - zeroPoint)}.
- * Of {@code mxint} a code is a signed mantissa, the lowest of two's complement being the negative zero, and each block has
- * an exponent. A code of {@code minifloat} holds sign, exponent and mantissa; one of {@code fixed} is a number of steps.
+ * <p>Integers have a scale for each group and, unless symmetric, a zero point: {@code value = scale (code -
+ * zeroPoint)}. In {@code mxint} a code is a signed mantissa, the lowest of two's complement being the negative zero,
+ * and each block has an exponent. A code of {@code minifloat} holds sign, exponent and mantissa; one of {@code fixed}
+ * is a number of steps.
  *
- * <p>Values that no code stands for, bit for bit, are kept as they are, as exceptions. There are normally none. LQER's
- * {@code mxint} and {@code minifloat} leave magnitudes up to 1e-8 alone, {@code minifloat} and {@code fixed} have no code
- * for NaN, and {@code fixed} has none for the negative zero.
+ * <p>Values that no code represents bit for bit are kept as exceptions. There are normally none. LQER's {@code mxint}
+ * and {@code minifloat} do not round magnitudes up to 1e-8, {@code minifloat} and {@code fixed} have no code for NaN,
+ * and {@code fixed} has none for the negative zero.
  */
 public final class Grid {
     private static final String CODES = "codes";
     private static final String EXCEPTION_INDEX = "exception_index";
     private static final String EXCEPTION_VALUE = "exception_value";
     private static final int TILE = 1 << 14;
-    /** What a Java buffer can show of float32. */
+    /** The most float32 values that a Java buffer can hold. */
     private static final int MOST_VALUES = 1 << 29;
 
     private final GridFormat format;
@@ -64,9 +65,9 @@ public final class Grid {
     }
 
     /**
-     * Takes the codes of a tensor.
+     * Encodes a tensor.
      *
-     * @param fit rounds a copy of the values in place and says what codes stand for
+     * @param fit rounds a copy of the values in place and returns the encoding
      */
     static Grid of(GridFormat format, NDArray values, Operand operand, Function<FloatBuffer, Encoding> fit) {
         FloatBuffer source = NativeFloats.window(values);
@@ -75,7 +76,7 @@ public final class Grid {
         return ofRounded(format, values.getShape(), operand, fit.apply(rounded), rounded);
     }
 
-    /** Takes the codes of values that have been rounded. */
+    /** Encodes values that are already rounded. */
     static Grid ofRounded(GridFormat format, Shape shape, Operand operand, Encoding encoding, FloatBuffer rounded) {
         int[] codes = new int[rounded.capacity()];
         forEachTile(codes.length, (from, to) -> {
@@ -93,12 +94,12 @@ public final class Grid {
         return new Grid(format, shape, operand, encoding, codes, exceptions, values);
     }
 
-    /** Whether both have the same bits, or are NaN: which of these, arithmetic does not say. */
+    /** Returns whether both have the same bits, or are NaN: arithmetic does not determine which NaN. */
     private static boolean isSame(float a, float b) {
         return Float.floatToIntBits(a) == Float.floatToIntBits(b);
     }
 
-    /** What is done with the values at {@code from} (inclusive) to {@code to} (exclusive). */
+    /** Processes the values from {@code from} (inclusive) to {@code to} (exclusive). */
     @FunctionalInterface
     private interface Tile {
         void run(int from, int to);
@@ -115,43 +116,43 @@ public final class Grid {
         return format;
     }
 
-    /** Of the tensor. */
+    /** Returns the shape of the tensor. */
     public Shape shape() {
         return shape;
     }
 
-    /** What the tensor is, which decides how its blocks lie. */
+    /** Returns the role of the tensor, which decides how its blocks lie. */
     public Operand operand() {
         return operand;
     }
 
-    /** The codes, row-major. Those at exceptions mean nothing. */
+    /** Returns the codes, row-major. Those at exceptions have no meaning. */
     public IntBuffer codes() {
         return IntBuffer.wrap(codes).asReadOnlyBuffer();
     }
 
     /**
-     * The scale of each group, row by row, of integers; of other formats none. It is not finite where the group's values
-     * are none.
+     * Returns the scale of each group of integers, row by row; none for other formats. It is not finite if the group's
+     * values are not.
      */
     public float[] scales() {
         return encoding.scales();
     }
 
-    /** The zero point of each group of integers that are not symmetric, otherwise none. */
+    /** Returns the zero point of each group of integers that are not symmetric, otherwise none. */
     public int[] zeroPoints() {
         return encoding.zeroPoints();
     }
 
     /**
-     * The exponent of each block, row by row, of {@code mxint}; of other formats none. It is 128 where the block's values
-     * are NaN.
+     * Returns the exponent of each block of {@code mxint}, row by row; none for other formats. It is 128 if the block's
+     * values are NaN.
      */
     public int[] exponents() {
         return encoding.exponents();
     }
 
-    /** How many values no code stands for. */
+    /** Returns the number of values that no code represents. */
     public int exceptions() {
         return exceptions.length;
     }
@@ -172,11 +173,12 @@ public final class Grid {
     }
 
     /**
-     * Returns another tensor with the scales and exponents of this one. Values beyond the codes become the nearest; where
-     * there are scales or exponents, those that are not finite become NaN. For the tensor that was fitted the values are equal.
+     * Returns another tensor rounded with the scales and exponents of this one. Values beyond the codes become the
+     * nearest; with scales or exponents, values that are not finite become NaN. For the tensor that was fitted the
+     * values are equal.
      *
      * @param other float32
-     * @throws IllegalArgumentException if its shape is another
+     * @throws IllegalArgumentException if its shape differs
      */
     public Grid round(NDArray other) {
         if (!other.getShape().equals(shape)) {
@@ -189,17 +191,17 @@ public final class Grid {
     }
 
     /**
-     * Returns what a file must hold for {@link #read}, by name.
+     * Returns the tensors that a file must hold for {@link #read}, by name.
      *
      * <ul>
      *   <li>{@code codes}, U8: {@link PackedCodes}, exactly the bits of the format to a code; integers from 0, or where
      *       the format has negative ones, in two's complement
      *   <li>{@code scale}, F32 {@code [rows of groups, groups of a row]}, of integers
-     *   <li>{@code zero_point}, likewise, U8 where codes and zero points have at most 8 bits, else I32; of integers that
-     *       are not symmetric
-     *   <li>{@code exponent}, likewise, U8, of {@code mxint}: with the bias of the format, 255 for NaN; I32 and 256 where
+     *   <li>{@code zero_point}, likewise, U8 where codes and zero points have at most 8 bits, else I32; of integers
+     *       that are not symmetric
+     *   <li>{@code exponent}, likewise, U8, of {@code mxint}: with the bias of the format, 255 for NaN; I32 and 256 if
      *       255 is a number's
-     *   <li>{@code exception_index}, I64, ascending places in the tensor, and {@code exception_value}, F32; where there
+     *   <li>{@code exception_index}, I64, ascending places in the tensor, and {@code exception_value}, F32; if there
      *       are any
      * </ul>
      */
@@ -217,7 +219,7 @@ public final class Grid {
     }
 
     /**
-     * Reads a grid back.
+     * Reads a grid.
      *
      * @param parts as {@link #parts} gives them
      * @throws IOException naming the part, if one is missing, left over, or not what the format and shape say
@@ -247,7 +249,7 @@ public final class Grid {
         return new Grid(coded, shape, operand, encoding, codes, exceptions, values);
     }
 
-    /** The number of values; a tensor that is too large is refused, also where another dimension makes it empty. */
+    /** Returns the number of values; rejects a tensor that is too large, even if another dimension makes it empty. */
     private static int size(Shape shape) throws IOException {
         double most = Arrays.stream(shape.getShape()).asDoubleStream().reduce(1, (a, b) -> a * Math.max(1, b));
         if (most >= MOST_VALUES) {

@@ -8,11 +8,11 @@ import java.util.Optional;
 
 /** A format whose values are codes: all but {@link NoFormat}. */
 sealed interface GridFormat extends NumberFormat permits RangedFormat, StaticFormat, MinifloatFormat, FixedPointFormat {
-    /** Rounds a tensor in place, as {@link #round} does, and returns what its codes stand for. */
+    /** Rounds a tensor in place, as {@link #round} does, and returns its encoding. */
     Encoding fit(FloatBuffer values, Shape shape, Operand operand);
 
     /**
-     * Reads what the codes of a stored tensor stand for.
+     * Reads the encoding of a stored tensor.
      *
      * @throws IOException if the parts do not belong to such a tensor
      */

@@ -5,7 +5,7 @@ import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.Torch;
 
-/** A tensor laid out so that the values that share a scale are its last axis, and back; differentiable. */
+/** Lays out a tensor so that its last axis holds the values that share a scale, and back; differentiable. */
 final class Groups {
     private final Shape shape;
     private final Shape matrices;
@@ -28,12 +28,12 @@ final class Groups {
         across = (columns + size - 1) / size;
     }
 
-    /** The shape of something that {@code groups} have one of each, beside {@link #of}. */
+    /** Returns the shape in which values of shape {@code groups}, one per group, match {@link #of}. */
     Shape shared(Shape groups) {
         return whole || across == 1 ? groups : groups.add(1);
     }
 
-    /** Lays out a tensor of the shape itself. */
+    /** Lays out a tensor of the given shape. */
     NDArray of(NDArray values) {
         int last = matrices.dimension() - 1;
         if (whole) {
@@ -62,14 +62,14 @@ final class Groups {
         long missing = across * size - columns;
         NDArray full = rows;
         if (missing > 0) {
-            // the last value again, so that the range of its group stays
+            // repeats the last value, which leaves the range of its group as it is
             NDArray end = rows.get(new NDIndex("..., {}:", columns - 1));
             full = rows.concat(end.broadcast(own.slice(0, last).add(missing)), last);
         }
         return full.reshape(own.slice(0, last).add(across).add(size));
     }
 
-    /** Brings what became of {@link #of} back to the shape, contiguous. */
+    /** Brings a result computed from {@link #of} back to the shape, contiguous. */
     NDArray restored(NDArray grouped) {
         if (whole) {
             return grouped.reshape(shape);

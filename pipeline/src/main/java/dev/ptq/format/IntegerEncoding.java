@@ -13,7 +13,7 @@ import java.util.Map;
 final class IntegerEncoding implements Encoding {
     private static final String SCALE = "scale";
     private static final String ZERO_POINT = "zero_point";
-    /** The farthest zero point that may lie beyond the codes: steps are at least 2^-20 of the range, or half that. */
+    /** The farthest zero point beyond the codes: steps are at least 2^-20 of the range, or half that. */
     private static final int FARTHEST = 1 << 21;
 
     private final IntegerFormat format;
@@ -22,10 +22,10 @@ final class IntegerEncoding implements Encoding {
     private final float[] zeroPoints;
 
     /**
-     * Takes its parts.
+     * Makes an encoding.
      *
-     * @param scales of blocks; not a finite number where the values are none
-     * @param zeroPoints whole numbers, 0 where symmetric; where the scale is not finite they mean nothing
+     * @param scales of blocks; not a finite number if the values are none
+     * @param zeroPoints whole numbers, 0 if symmetric; they have no meaning if the scale is not finite
      */
     IntegerEncoding(IntegerFormat format, Blocks blocks, float[] scales, float[] zeroPoints) {
         this.format = format;
@@ -91,7 +91,7 @@ final class IntegerEncoding implements Encoding {
         return whole;
     }
 
-    /** A zero point for each block, 0 where symmetric. */
+    /** Returns a zero point for each block, 0 if symmetric. */
     float[] allZeroPoints() {
         return zeroPoints.clone();
     }

@@ -19,20 +19,20 @@ import java.util.function.Function;
 /**
  * Affine integers whose scale is taken from the data, {@code value = scale (code - zeroPoint)}.
  *
- * <p>Symmetric: {@code scale = absMax / (2^(bits-1) - 1)}, codes from {@code -2^(bits-1)}, no zero point. Not symmetric:
- * {@code scale = (max - min) / (2^bits - 1)}, codes from 0, {@code zeroPoint = round(-min / scale)}. Where all values
- * are zero they stay zero.
+ * <p>Symmetric: {@code scale = absMax / (2^(bits-1) - 1)}, codes from {@code -2^(bits-1)}, no zero point. Not
+ * symmetric: {@code scale = (max - min) / (2^bits - 1)}, codes from 0, {@code zeroPoint = round(-min / scale)}.
+ * All-zero groups stay zero.
  *
- * <p>For the methods that learn ranges and roundings of weights the parts are open: {@link #scales}, {@link #clipped},
- * {@link #divided}.
+ * <p>Methods that learn ranges and roundings of weights use the parts: {@link #scales}, {@link #clipped}, {@link
+ * #divided}.
  *
  * @param bits of a code
  * @param granularity which values share a scale
  * @param groupSize how many do, for {@link Granularity#GROUP}; 0 otherwise
  * @param symmetric without a zero point
- * @param includeZero whether the range always contains 0 and the zero point lies among the codes; true where symmetric.
- *     Where not, a step is at least 2^-20 of the group's largest magnitude, so that all arithmetic on codes is exact in
- *     float32 and equal values stay what they are
+ * @param includeZero whether the range always contains 0 and the zero point lies among the codes; true if symmetric. If
+ *     false, a step is at least 2^-20 of the group's largest magnitude, so that all arithmetic on codes is exact in
+ *     float32 and equal values stay unchanged
  * @param range how the range is found
  */
 public record IntegerFormat(
@@ -44,10 +44,10 @@ public record IntegerFormat(
     /** A scale is stored in half precision, and so is a zero point that may lie beyond the codes. */
     private static final int SCALE_BITS = 16;
 
-    /** The most bits that a range can be searched for. */
+    /** The most bits for which a range can be searched. */
     static final int MOST_SEARCHED_BITS = 8;
 
-    /** Which values share a scale. */
+    /** The values that share a scale. */
     public enum Granularity {
         /** A whole matrix; every matrix of a batch has its own. */
         TENSOR,
@@ -59,11 +59,11 @@ public record IntegerFormat(
         TOKEN
     }
 
-    /** How the range of values that share a scale is found. */
+    /** The method that finds the range of values that share a scale. */
     public enum Range {
-        /** From the least to the largest. */
+        /** From the smallest to the largest. */
         MINMAX,
-        /** Searched for, see {@link RangeSearch}. */
+        /** By search, see {@link RangeSearch}. */
         MSE
     }
 
@@ -82,7 +82,7 @@ public record IntegerFormat(
         }
     }
 
-    /** A format whose range is that of the values and 0. */
+    /** Makes a format whose range is that of the values and 0. */
     public IntegerFormat(int bits, Granularity granularity, int groupSize, boolean symmetric) {
         this(bits, granularity, groupSize, symmetric, true, Range.MINMAX);
     }
@@ -171,7 +171,7 @@ public record IntegerFormat(
         return symmetric ? (1 << (bits - 1)) - 1 : (1 << bits) - 1;
     }
 
-    /** The step of a group that reaches {@code above} and {@code below} zero; both may be negative. */
+    /** Returns the step of a group that reaches {@code above} and {@code below} zero; both may be negative. */
     float step(float above, float below) {
         float range = symmetric ? Math.max(below, above) : above + below;
         float step = range / highestCode();
@@ -189,7 +189,7 @@ public record IntegerFormat(
         return includeZero ? Math.max(0, -bounds.low()) : -bounds.low();
     }
 
-    /** The zero point that belongs to a {@link #step}. */
+    /** Returns the zero point that belongs to a {@link #step}. */
     float zeroPoint(float below, float step) {
         if (symmetric) {
             return 0;
@@ -199,8 +199,8 @@ public record IntegerFormat(
     }
 
     /**
-     * The scales and zero points of a weight, each of shape {@link #groups}, beside it; without a path for gradients.
-     * Whoever gets it closes both tensors.
+     * The scales and zero points of a weight, each of shape {@link #groups}, attached to the weight's manager; not
+     * differentiable. The receiver closes both tensors.
      */
     public static final class Scales {
         private final NDArray scale;
@@ -215,13 +215,16 @@ public record IntegerFormat(
             return scale;
         }
 
-        /** Whole numbers; all 0 where the format is symmetric. */
+        /** Returns whole numbers; all 0 if the format is symmetric. */
         public NDArray zeroPoint() {
             return zeroPoint;
         }
     }
 
-    /** The shape of what the groups of a weight have one of each: {@code [outFeatures, groups of a row]}, or {@code [1, 1]}. */
+    /**
+     * Returns the shape of values that each group of a weight has one of: {@code [outFeatures, groups of a row]}, or
+     * {@code [1, 1]}.
+     */
     public Shape groups(Shape weight) {
         if (weight.dimension() != 2) {
             throw new IllegalArgumentException("expected a weight [out, in], got " + weight);
@@ -247,9 +250,9 @@ public record IntegerFormat(
     }
 
     /**
-     * Rounds a weight within a range that is a part of its own, {@code lowerFactor · min} to {@code upperFactor · max}
-     * (symmetric: the larger magnitude of both). With factors of 1 the values are those of {@link #fakeQuantize}. Source:
-     * OmniQuant (ICLR 2024), learnable weight clipping.
+     * Rounds a weight within a part of its range, {@code lowerFactor · min} to {@code upperFactor · max} (symmetric:
+     * the larger magnitude of both). With factors of 1 the values are those of {@link #fakeQuantize}. Source: OmniQuant
+     * (ICLR 2024), learnable weight clipping.
      *
      * <p>Differentiable in all three arguments: rounding passes the gradient of the code on, clamping that of values
      * inside, the zero point none, and a range passes its own to the extreme values.
@@ -311,9 +314,9 @@ public record IntegerFormat(
     }
 
     /**
-     * Rounds a weight with a divisor of its own for each value: {@code scale (clamp(round(weight / divisor) +
-     * zeroPoint) - zeroPoint)}. With the scale as divisor the values are those of {@link #fakeQuantize}. Source:
-     * FlexRound (ICML 2023).
+     * Rounds each value of a weight with a separate divisor: {@code scale (clamp(round(weight / divisor) + zeroPoint) -
+     * zeroPoint)}. With the scale as divisor the values are those of {@link #fakeQuantize}. Source: FlexRound (ICML
+     * 2023).
      *
      * <p>Differentiable in weight, scale and divisor: rounding passes the gradient of the code on, clamping that of
      * values inside.
@@ -355,8 +358,8 @@ public record IntegerFormat(
     /**
      * {@inheritDoc}
      *
-     * <p>Here the derivative passes through the scale too, to the extreme values, and is zero for clamped values; the
-     * zero point has none, nor has a range that was searched for.
+     * <p>Here the derivative also passes through the scale, to the extreme values, and is zero for clamped values; the
+     * zero point has none, nor has a searched range.
      */
     @Override
     public NDArray differentiable(NDArray values, Operand operand) {
@@ -411,7 +414,7 @@ public record IntegerFormat(
         }
     }
 
-    /** Computes a result beside the first of its arguments; what else is made on the way is closed. */
+    /** Computes a result in the manager of the first argument; intermediate arrays are closed. */
     private static NDArray withScratch(Function<NDManager, NDArray> computation, NDArray... arguments) {
         NDManager manager = arguments[0].getManager();
         return borrowing(
@@ -423,7 +426,7 @@ public record IntegerFormat(
                 arguments);
     }
 
-    /** Computes something with all that is made on the way, beside the arguments, closed at the end. */
+    /** Computes a result; all arrays made on the way, but not the arguments, are closed at the end. */
     private static <T> T borrowing(Function<NDManager, T> computation, NDArray... arguments) {
         try (NDManager scratch = arguments[0].getManager().newSubManager()) {
             for (NDArray argument : arguments) {

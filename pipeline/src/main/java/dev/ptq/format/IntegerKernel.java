@@ -2,18 +2,20 @@ package dev.ptq.format;
 
 import java.util.Arrays;
 
-/** Rounds one row of blocks to integers, in loops over whole rows that become vector instructions; see {@link RowKernels}. */
+/**
+ * Rounds one row of blocks to integers, in loops over whole rows that the compiler vectorizes; see {@link RowKernels}.
+ */
 final class IntegerKernel implements Blocks.StripKernel {
     private final IntegerFormat format;
     private final Blocks layout;
     private final int columns;
     private final int blockColumns;
     private final float[] line;
-    /** How far each column reaches above and below zero. */
+    /** The reach of each column above and below zero. */
     private final float[] above;
 
     private final float[] below;
-    /** Of each column's block. */
+    /** Scale of each column's block. */
     private final float[] scales;
 
     private final float[] zeroPoints;
@@ -41,7 +43,7 @@ final class IntegerKernel implements Blocks.StripKernel {
         round(values, at, rows);
     }
 
-    /** Takes the scale and zero point of each block from a row of blocks. */
+    /** Computes the scale and zero point of each block of a row of blocks. */
     void measure(float[] values, int at, int rows) {
         isInLine = rows == 1 && at > 0 && format.range() == IntegerFormat.Range.MINMAX;
         if (format.range() == IntegerFormat.Range.MSE) {
@@ -57,12 +59,12 @@ final class IntegerKernel implements Blocks.StripKernel {
         }
     }
 
-    /** Takes one scale and zero point for all blocks. */
+    /** Uses one scale and zero point for all blocks. */
     void set(float scale, float zeroPoint) {
         fill(0, columns, scale, zeroPoint);
     }
 
-    /** Takes the scales and zero points of the blocks of row {@code strip} from those of all blocks. */
+    /** Loads the scales and zero points of the blocks of row {@code strip} from those of all blocks. */
     void load(int strip, float[] fromScales, float[] fromZeroPoints) {
         int block = strip * layout.across();
         for (int from = 0; from < columns; from += blockColumns, block++) {
@@ -70,7 +72,7 @@ final class IntegerKernel implements Blocks.StripKernel {
         }
     }
 
-    /** Puts the scales and zero points of the blocks of row {@code strip} among those of all blocks. */
+    /** Stores the scales and zero points of the blocks of row {@code strip} among those of all blocks. */
     void store(int strip, float[] intoScales, float[] intoZeroPoints) {
         int block = strip * layout.across();
         for (int from = 0; from < columns; from += blockColumns, block++) {
@@ -79,7 +81,7 @@ final class IntegerKernel implements Blocks.StripKernel {
         }
     }
 
-    /** Rounds a row of blocks with the scales and zero points at hand. */
+    /** Rounds a row of blocks with the current scales and zero points. */
     void round(float[] values, int at, int rows) {
         for (int row = 0; row < rows; row++) {
             int start = at + row * columns;
@@ -147,7 +149,7 @@ final class IntegerKernel implements Blocks.StripKernel {
         }
     }
 
-    /** The value of a code, a whole number. */
+    /** Returns the value of a code, a whole number. */
     static float value(float code, float zeroPoint, float scale) {
         return (code - zeroPoint) * scale;
     }

@@ -1,8 +1,8 @@
 package dev.ptq.format;
 
 /**
- * The whole part of a base-2 logarithm as single precision arithmetic gives it: {@code log2} is rounded to float32 first,
- * so a value a few steps beside a power of two counts as that power. LQER's formats depend on it.
+ * The integer part of a base-2 logarithm in single precision: {@code log2} is rounded to float32 first, so a value a
+ * few steps from a power of two counts as that power. LQER's formats depend on it.
  */
 final class Log2 {
     /** For each biased exponent, how many float32 steps above its power of two still have that logarithm. */
@@ -28,7 +28,7 @@ final class Log2 {
 
     private Log2() {}
 
-    /** float32 of {@code log2(2^exponent (1 + mantissa 2^-23))}. */
+    /** Returns float32 of {@code log2(2^exponent (1 + mantissa 2^-23))}. */
     private static float rounded(int exponent, int mantissa) {
         double beyond = mantissa < 1 << 22
                 ? Math.log1p(mantissa * 0x1p-23) / Math.log(2)
@@ -36,18 +36,20 @@ final class Log2 {
         return (float) (exponent + beyond);
     }
 
-    /** The ceiling; {@code bits} are those of a positive, finite float32. */
+    /** Returns the ceiling; {@code bits} are those of a positive, finite float32. */
     static int ceil(int bits) {
         return bits >>> 23 == 0 ? ofSubnormal(bits, true) : biasedCeil(bits) - 127;
     }
 
-    /** The ceiling plus 127 of a normal number, and 255 or 256 for the bits of an infinity or NaN without sign. */
+    /**
+     * Returns the ceiling plus 127 of a normal number, and 255 or 256 for the bits of an infinity or NaN without sign.
+     */
     static int biasedCeil(int bits) {
         int biased = bits >>> 23;
         return biased + ((bits & 0x7fffff) > STEPS_ABOVE[biased] ? 1 : 0);
     }
 
-    /** The floor; {@code bits} are those of a positive, finite float32. */
+    /** Returns the floor; {@code bits} are those of a positive, finite float32. */
     static int floor(int bits) {
         int biased = bits >>> 23;
         if (biased == 0) {

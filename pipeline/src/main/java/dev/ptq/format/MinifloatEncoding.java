@@ -5,7 +5,7 @@ import dev.ptq.weights.RawTensor;
 import java.nio.FloatBuffer;
 import java.util.Map;
 
-/** Minifloats: sign, exponent and mantissa from the highest bit of a code down; nothing is shared. */
+/** Minifloats: sign, exponent and mantissa from the highest bit of a code down; blocks share nothing. */
 record MinifloatEncoding(MinifloatFormat format, Shape shape) implements Encoding {
     @Override
     public int bits() {

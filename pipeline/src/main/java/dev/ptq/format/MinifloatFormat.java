@@ -7,7 +7,7 @@ import java.util.Map;
 
 /**
  * Small floating point numbers with subnormals and without infinities. Bit for bit the {@code minifloat} of LQER (ICML
- * 2024): the mantissa is clamped, not carried into the next binade, and magnitudes up to 1e-8 are left alone.
+ * 2024): the mantissa is clamped, not carried into the next binade, and magnitudes up to 1e-8 stay unrounded.
  *
  * @param bits sign, exponent and mantissa together
  * @param exponentBits of these
@@ -83,7 +83,7 @@ public record MinifloatFormat(int bits, int exponentBits, int exponentBias) impl
         return Math.min(Math.max((float) Math.rint(scaled), 0), codes - 1);
     }
 
-    /** How many mantissas there are to an exponent. */
+    /** Returns how many mantissas an exponent has. */
     int mantissas() {
         return 1 << (bits - exponentBits - 1);
     }
@@ -93,10 +93,10 @@ public record MinifloatFormat(int bits, int exponentBits, int exponentBias) impl
     }
 
     /**
-     * The magnitude of a mantissa, a whole number from 0.
+     * Returns the magnitude of a mantissa, a whole number from 0.
      *
      * @param scale of its exponent
-     * @param subnormal whether that is the lowest exponent there is
+     * @param subnormal whether that is the lowest exponent
      */
     float value(float scale, boolean subnormal, float mantissa) {
         float codes = mantissas();

@@ -6,7 +6,7 @@ import java.nio.FloatBuffer;
 import java.util.Map;
 import java.util.Optional;
 
-/** Values left in float32. */
+/** No format: values stay in float32. */
 public record NoFormat() implements NumberFormat {
     /** The name in configs. */
     static final String NAME = "none";

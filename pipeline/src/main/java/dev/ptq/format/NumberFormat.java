@@ -7,50 +7,56 @@ import java.nio.FloatBuffer;
 import java.util.Map;
 import java.util.Optional;
 
-/** A number format that weights and activations are rounded to: to its grid and back, in float32. */
+/** A number format for weights and activations: values are rounded to its grid and back, in float32. */
 public sealed interface NumberFormat permits NoFormat, GridFormat {
     /**
      * Rounds every value to the format, in place.
      *
      * @param values a tensor's values, row-major
      * @param shape the tensor's shape; all but the last two dimensions are a batch of independent matrices
-     * @param operand what the tensor is
+     * @param operand the role of the tensor
      */
     void round(FloatBuffer values, Shape shape, Operand operand);
 
     /**
-     * Returns what {@link #fakeQuantize} makes of a tensor as codes and scales; empty for the one format without them,
-     * {@link NoFormat}. Takes longer than rounding alone.
+     * Returns the output of {@link #fakeQuantize} as codes and scales; empty for the one format without them, {@link
+     * NoFormat}. Takes longer than rounding alone.
      *
      * @param values float32
      */
     Optional<Grid> fit(NDArray values, Operand operand);
 
-    /** The format as its table in a config, with every key: strings, whole numbers, decimals, booleans and lists. */
+    /**
+     * Returns the format as its table in a config, with every key: strings, whole numbers, decimals, booleans and
+     * lists.
+     */
     Map<String, Object> table();
 
-    /** Storage in bits of a tensor of this shape, everything shared by its values included. */
+    /** Returns the storage in bits of a tensor of this shape, including all shared values. */
     double storageBits(Shape shape, Operand operand);
 
-    /** Whether values are left as they are. */
+    /** Returns whether values stay as they are. */
     default boolean isNone() {
         return false;
     }
 
     /**
-     * Whether squares of this many rows and columns, from the upper left corner of a matrix, can be rounded each by
-     * itself, and squares of zeros stay zero.
+     * Returns whether squares of this many rows and columns, from the upper left corner of a matrix, can be rounded
+     * independently, and squares of zeros stay zero.
      */
     default boolean roundsSquares(int side) {
         return false;
     }
 
-    /** The same format with nothing that was found beforehand: for values of another place. */
+    /** Returns the same format without a static range, for values of another place. */
     default NumberFormat dynamic() {
         return this;
     }
 
-    /** Returns the values rounded, as a new tensor beside {@code values}; without a format, {@code values} itself. */
+    /**
+     * Returns the values rounded, as a new tensor in the manager of {@code values}; without a format, {@code values}
+     * itself.
+     */
     default NDArray fakeQuantize(NDArray values, Operand operand) {
         if (isNone()) {
             return values;
@@ -75,8 +81,8 @@ public sealed interface NumberFormat permits NoFormat, GridFormat {
     }
 
     /**
-     * Returns the same values as {@link #fakeQuantize} in a form that automatic differentiation passes through. Rounding
-     * and clamping have derivative one here (straight-through), as in LQER's code.
+     * Returns the same values as {@link #fakeQuantize} in a differentiable form. Rounding and clamping have derivative
+     * one here (straight-through), as in LQER's code.
      */
     default NDArray differentiable(NDArray values, Operand operand) {
         return StraightThrough.of(values, constant -> fakeQuantize(constant, operand));

@@ -1,8 +1,8 @@
 package dev.ptq.format;
 
 /**
- * What a tensor is in the product it enters, as far as a number format must know: how its array lies, and which way its
- * channels or tokens run.
+ * The role of a tensor in the product it enters, as far as a number format must know: how its array lies, and which way
+ * its channels or tokens run.
  */
 public enum Operand {
     /** A linear weight, {@code [outFeatures, inFeatures]}; a channel is a row. */
@@ -12,8 +12,8 @@ public enum Operand {
     /** An input of a linear layer, a query, attention probabilities: {@code [..., tokens, features]}. */
     ACTIVATION(false, false),
     /**
-     * Keys, held as {@code [..., tokens, headDim]} while the product takes their transpose: a block size means the
-     * transpose, a token is a row of what is held.
+     * Keys, held as {@code [..., tokens, headDim]} while the product takes their transpose: a block size applies to the
+     * transpose, a token is a row of the array.
      */
     KEY(true, false),
     /** Values, {@code [..., tokens, headDim]}. */

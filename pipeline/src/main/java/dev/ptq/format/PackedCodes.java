@@ -4,15 +4,15 @@ import dev.ptq.tensor.Parallel;
 import java.nio.ByteBuffer;
 
 /**
- * Codes of a few bits side by side, the first in the lowest bits of a byte. Every row starts at a byte; bits after its last
- * code are 0 and not looked at.
+ * Codes of a few bits packed side by side, the first in the lowest bits of a byte. Every row starts at a byte; bits
+ * after its last code are 0 and ignored.
  *
  * @param rows of codes
  * @param columns codes of a row
  * @param bits of a code, 1 to 31
  */
 record PackedCodes(int rows, int columns, int bits) {
-    /** The codes of a tensor, a row for each line of its last dimension. */
+    /** Returns the layout for a tensor's codes, one row per line of its last dimension. */
     static PackedCodes of(long[] shape, int bits) {
         int columns = shape.length == 0 ? 1 : Math.toIntExact(shape[shape.length - 1]);
         long rows = 1;
@@ -26,7 +26,7 @@ record PackedCodes(int rows, int columns, int bits) {
         return Math.toIntExact(((long) columns * bits + 7) / 8);
     }
 
-    /** The shape of the bytes of a tensor: its own, with bytes for the codes of the last dimension. */
+    /** Returns the shape of a tensor's bytes: its own, with the last dimension counted in bytes. */
     long[] shape(long[] tensor) {
         long[] shape = tensor.length == 0 ? new long[1] : tensor.clone();
         shape[shape.length - 1] = rowBytes();
@@ -58,7 +58,7 @@ record PackedCodes(int rows, int columns, int bits) {
     }
 
     /**
-     * Returns the codes again.
+     * Returns the unpacked codes.
      *
      * @param signed whether they are in two's complement
      */

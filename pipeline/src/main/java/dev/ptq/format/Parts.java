@@ -11,7 +11,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** The parts of a stored grid, by name: each is checked before it is used, and none may be left over. */
+/** The parts of a stored grid, by name: each is checked before use, and none may be left over. */
 final class Parts {
     private final Map<String, RawTensor> parts;
     private final Set<String> used = new LinkedHashSet<>();
@@ -34,7 +34,7 @@ final class Parts {
         return part.bytes();
     }
 
-    /** Returns how many values a part with one dimension has, but no more than {@code most}. */
+    /** Returns the number of values in a part with one dimension, at most {@code most}. */
     int length(String name, int most) throws IOException {
         List<Long> shape = part(name).shape();
         if (shape.size() != 1 || shape.get(0) > most) {
@@ -56,7 +56,7 @@ final class Parts {
         return new IOException(name + ": expected " + expected + ", got " + found);
     }
 
-    /** Refuses parts that nobody asked for. */
+    /** Rejects parts that nobody asked for. */
     void finish() throws IOException {
         Set<String> unknown = new LinkedHashSet<>(parts.keySet());
         unknown.removeAll(used);

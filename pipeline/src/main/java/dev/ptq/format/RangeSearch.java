@@ -3,14 +3,14 @@ package dev.ptq.format;
 import java.util.Arrays;
 
 /**
- * Searches for the range of a group of values with the smallest sum of {@code |w - ŵ|^2.4}.
+ * Searches for the range of a group of values that minimizes the sum of {@code |w - ŵ|^2.4}.
  *
- * <p>Symmetric: the range of all values made smaller by up to 79 hundredths. Not symmetric: 1 to 100 hundredths of the
- * range of all values and 0, each with every zero point among the codes; of equal ones the smallest range, then the
+ * <p>Symmetric: the range of all values, reduced by up to 79 hundredths. Not symmetric: 1 to 100 hundredths of the
+ * range of all values and 0, each with every zero point among the codes; ties go to the smallest range, then the
  * smallest zero point. Source: the released code of FlexRound (ICML 2023) and LRQ (NAACL 2025).
  *
- * <p>An error is that of rounding, which all zero points of a range share, and that of clamping, which is found from the
- * sorted values' ends and given up as soon as it is larger than the best. Scores are exact to about 1e-7.
+ * <p>An error is the sum of the rounding error, which all zero points of a range share, and the clamping error, which
+ * is summed from the ends of the sorted values until it exceeds the best. Scores are exact to about 1e-7.
  */
 final class RangeSearch {
     private static final double EXPONENT = 2.4;
@@ -40,12 +40,12 @@ final class RangeSearch {
         this.highest = format.highestCode();
     }
 
-    /** The step found. */
+    /** Returns the step found. */
     float scale() {
         return scale;
     }
 
-    /** The zero point that belongs to it. */
+    /** Returns the zero point that belongs to it. */
     float zeroPoint() {
         return zeroPoint;
     }
@@ -58,7 +58,7 @@ final class RangeSearch {
         count = size;
         System.arraycopy(values, 0, sorted, 0, size);
         Arrays.sort(sorted, 0, size);
-        // NaN is sorted above all
+        // NaN sorts above all
         float above = size == 0 ? 0 : Math.max(0, sorted[size - 1]);
         float below = size == 0 ? 0 : Math.max(0, -sorted[0]);
         scale = format.step(above, below);
@@ -91,7 +91,7 @@ final class RangeSearch {
     }
 
     private void shift(float range) {
-        // from the largest, which is near the best, so that the others are soon seen to be worse
+        // from the largest, which is near the best, so that the others are soon ruled out
         for (int i = PARTS; i > 0; i--) {
             float reach = range / PARTS * i;
             float step = reach / highest;
@@ -109,7 +109,7 @@ final class RangeSearch {
                 double score = leastAt < 0 ? Double.POSITIVE_INFINITY : (least + rounding(step)) * unit;
                 if (score <= best) {
                     best = score;
-                    // as the source has them: from the ends of the range
+                    // as in the source: from the ends of the range
                     float below = leastAt * step;
                     scale = format.step(Math.max(0, reach - below), below);
                     zeroPoint = format.zeroPoint(below, scale);
@@ -118,7 +118,7 @@ final class RangeSearch {
         }
     }
 
-    /** The sum of {@code |v - round(v)|^2.4} over all {@code v = w / step}. */
+    /** Returns the sum of {@code |v - round(v)|^2.4} over all {@code v = w / step}. */
     private double rounding(float step) {
         double sum = 0;
         for (int i = 0; i < count; i++) {
@@ -134,7 +134,7 @@ final class RangeSearch {
         return from + (position - index) * (POWERS[index + 1] - from);
     }
 
-    /** What clamping codes to {@code lowest..most} adds to that; infinite as soon as it is not below the bound. */
+    /** Returns the error that clamping codes to {@code lowest..most} adds; infinite once it is not below the bound. */
     private double clamping(float step, float lowest, float most, double bound) {
         double sum = 0;
         for (int i = count - 1; i >= 0 && sum < bound; i--) {

@@ -5,19 +5,19 @@ import ai.djl.ndarray.types.Shape;
 import java.io.IOException;
 import java.util.Optional;
 
-/** A format whose scales follow from the range of the values that share one. */
+/** A format whose scales follow from the ranges of the values that share them. */
 public sealed interface RangedFormat extends GridFormat permits IntegerFormat, BlockFloatFormat {
-    /** The setting in a config with which all values of a tensor share a scale; empty where they do. */
+    /** Returns the config setting that makes all values of a tensor share a scale; empty if they already do. */
     Optional<String> settingForOneRange();
 
-    /** The blocks of a tensor that share a scale. */
+    /** Returns the blocks of a tensor that share a scale. */
     Blocks blocks(Shape shape, Operand operand);
 
-    /** What codes stand for where all values are one block and their range is known. */
+    /** Returns the encoding if all values are one block of known range. */
     Encoding within(Blocks one, Bounds bounds);
 
     /**
-     * Reads what the codes of a stored tensor stand for.
+     * Reads the encoding of a stored tensor.
      *
      * @throws IOException if the parts do not belong to these blocks
      */
@@ -28,7 +28,7 @@ public sealed interface RangedFormat extends GridFormat permits IntegerFormat, B
         return read(blocks(shape, operand), parts);
     }
 
-    /** As {@link #differentiable} where the range is known. Rounding and clamping have derivative one here. */
+    /** As {@link #differentiable}, with a known range. Rounding and clamping have derivative one here. */
     default NDArray differentiableWithin(Bounds bounds, NDArray values, Operand operand) {
         StaticFormat format = new StaticFormat(this, Optional.of(bounds));
         return StraightThrough.of(values, constant -> format.fakeQuantize(constant, operand));

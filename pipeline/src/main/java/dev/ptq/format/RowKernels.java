@@ -1,8 +1,8 @@
 package dev.ptq.format;
 
 /**
- * What kernels share that work on whole rows. Their loops have no branches and no bit patterns, start at index 0 and take
- * a scale per column rather than per block: so written, the compiler turns them into vector instructions.
+ * Helpers for kernels that work on whole rows. Their loops have no branches and no bit patterns, start at index 0 and
+ * take a scale per column rather than per block, so that the compiler vectorizes them.
  */
 final class RowKernels {
     /** Adding and subtracting it rounds magnitudes up to 2^22 to whole numbers, half to even. */
@@ -10,7 +10,10 @@ final class RowKernels {
 
     private RowKernels() {}
 
-    /** The row of {@code count} values that starts at {@code at}, from index 0: itself if it does, else a copy in {@code line}. */
+    /**
+     * Returns the row of {@code count} values at {@code at}, from index 0: {@code values} itself if possible, else a
+     * copy in {@code line}.
+     */
     static float[] row(float[] values, int at, float[] line, int count) {
         if (at == 0) {
             return values;
@@ -19,14 +22,14 @@ final class RowKernels {
         return line;
     }
 
-    /** Puts what became of {@link #row} back in its place. */
+    /** Puts a changed {@link #row} back in its place. */
     static void store(float[] row, float[] values, int at, int count) {
         if (row != values) {
             System.arraycopy(row, 0, values, at, count);
         }
     }
 
-    /** Makes values that are not finite NaN and leaves the others: scales found beforehand would hide them. */
+    /** Replaces values that are not finite by NaN and keeps the others: static scales would hide them. */
     static void spoil(float[] values, int from, int count) {
         for (int i = from; i < from + count; i++) {
             values[i] += values[i] * 0;
@@ -34,9 +37,9 @@ final class RowKernels {
     }
 
     /**
-     * The bits of the largest of several magnitudes, all without sign: bits compare as these do, NaN above all. Four maxima
-     * side by side, since one alone waits for itself. A NaN that has a sign is overlooked: {@code Math.abs} takes it away
-     * when it is compiled and leaves it while it is interpreted, and to take it away here costs a fifth of all rounding.
+     * Returns the bits of the largest of several magnitudes, all without sign: bits compare as these do, NaN above all.
+     * Four maxima side by side avoid waiting on a single one. A NaN with a sign is overlooked: {@code Math.abs} removes
+     * the sign in compiled code but not in interpreted code, and removing it here costs a fifth of all rounding.
      */
     static int largestBits(float[] magnitudes, int from, int to) {
         int a = 0;
@@ -56,7 +59,7 @@ final class RowKernels {
         return Math.max(Math.max(a, b), Math.max(c, d));
     }
 
-    /** The largest of several values with either sign, NaN above all. */
+    /** Returns the largest of several values of either sign, NaN above all. */
     static float largest(float[] values, int from, int to) {
         float a = Float.NEGATIVE_INFINITY;
         float b = a;

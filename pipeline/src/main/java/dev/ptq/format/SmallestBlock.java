@@ -4,8 +4,8 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * The smallest of the largest magnitudes of blocks. LQER gives an all-zero block this one as its own: where even that is
- * beyond the range of exponents, so is zero, and no value is a number.
+ * The smallest of the blocks' largest magnitudes. LQER uses it for all-zero blocks: if even that is beyond the range of
+ * exponents, so is zero, and no value is a number.
  */
 final class SmallestBlock {
     private final BlockFloatFormat format;
@@ -17,7 +17,7 @@ final class SmallestBlock {
     }
 
     /**
-     * Takes note of some blocks, on any thread.
+     * Records some blocks, on any thread.
      *
      * @param least bits of the smallest largest magnitude that is not zero, less one
      * @param sawZeros whether one of the blocks is all zeros
@@ -31,7 +31,7 @@ final class SmallestBlock {
         }
     }
 
-    /** Whether no value is a number. */
+    /** Returns whether no value is a number. */
     boolean spoilsAll() {
         int least = smallest.get() + 1;
         return format.ceil()

@@ -9,18 +9,18 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A format with one range for all values that was found beforehand, and so with one scale. Values beyond the range become
- * its ends; an infinite one becomes NaN, so that it is noticed.
+ * A format with a static range for all values, and so with one scale. Values beyond the range become its ends; an
+ * infinite one becomes NaN, so that it is noticed.
  *
- * @param format what the range becomes; of a whole tensor, from the least to the largest value
- * @param bounds the range; absent until it is taken from statistics, and nothing can be rounded so long
+ * @param format used with the range; for a whole tensor, from the smallest to the largest value
+ * @param bounds the range; absent until it is taken from statistics, and until then nothing can be rounded
  */
 public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) implements GridFormat {
-    /** The keys of the range in a table that is not of a config. */
+    /** The keys of the range in a table outside configs. */
     static final String LOW = "low";
 
     static final String HIGH = "high";
-    /** The key that says in a config that there is a range. */
+    /** The config key that says whether the range is dynamic. */
     static final String DYNAMIC = "dynamic";
 
     public StaticFormat {
@@ -31,7 +31,7 @@ public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) impleme
         }
     }
 
-    /** The same format with this range. */
+    /** Returns the same format with this range. */
     public StaticFormat withBounds(float low, float high) {
         return new StaticFormat(format, Optional.of(new Bounds(low, high)));
     }
@@ -70,7 +70,7 @@ public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) impleme
     /**
      * {@inheritDoc}
      *
-     * <p>Of integers, the derivative of clamped values is zero here.
+     * <p>For integers, the derivative of clamped values is zero here.
      */
     @Override
     public NDArray differentiable(NDArray values, Operand operand) {

@@ -5,11 +5,11 @@ import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDManager;
 import java.util.function.UnaryOperator;
 
-/** Rounding that automatic differentiation passes through as if it were not there, as in LQER's code. */
+/** Rounding that automatic differentiation ignores (straight-through), as in LQER's code. */
 final class StraightThrough {
     private StraightThrough() {}
 
-    /** Returns the rounded values, beside {@code values}, with a derivative of one in each. */
+    /** Returns the rounded values, in the manager of {@code values}, with derivative one. */
     static NDArray of(NDArray values, UnaryOperator<NDArray> rounding) {
         try (NDManager scratch = values.getManager().newSubManager()) {
             NDArray constant = values.stopGradient();

@@ -1,4 +1,11 @@
-/** Number formats: rounding to them and back, and what a value costs in them. */
+/**
+ * Number formats: rounding to them and back, and the storage that a value takes in them.
+ *
+ * <ul>
+ *   <li>With {@code granularity = "tensor"}, an activation has one scale per sequence, so results do not depend on
+ *       the batch.
+ * </ul>
+ */
 @NullMarked
 package dev.ptq.format;
 

@@ -19,18 +19,18 @@ import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The content of a file, kept under its digest. */
+/** The content of a file, stored under its digest. */
 final class Blob {
     private static final Logger log = LoggerFactory.getLogger(Blob.class);
     private static final int BUFFER = 1 << 16;
-    /** A connection that brought as much is no failure, however it ended. */
+    /** A connection that brought this many bytes counts as no failure, however it ended. */
     private static final long PROGRESS = 1 << 20;
 
     private final Path file;
     private final Path partial;
     private final HubClient.Remote remote;
 
-    /** How an answer ended: how many bytes of the file are there, and what was wrong. */
+    /** The end of an answer: how many bytes of the file are there, and the error. */
     private record Ended(long size, String trouble) {}
 
     Blob(Path folder, HubClient.Remote remote) {
@@ -62,7 +62,7 @@ final class Blob {
     }
 
     /**
-     * Fetches the content, going on with what is there of it.
+     * Fetches the content, resuming a partial download.
      *
      * @param note is given the bytes that came, or were lost
      */
@@ -148,7 +148,7 @@ final class Blob {
         }
     }
 
-    /** By the length of the one that is expected: SHA-256, or what git calls a blob. */
+    /** Returns the digest of the kind expected, judged by its length: SHA-256, or a git blob's. */
     private String digest() throws IOException {
         MessageDigest digest;
         try {

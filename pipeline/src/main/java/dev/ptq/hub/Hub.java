@@ -19,10 +19,10 @@ import java.util.function.LongConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Fetches files of the hub into its cache: all that opens a connection begins here, and only if the user asks. */
+/** Fetches files of the hub into its cache. All connections start here, and only at the user's request. */
 public final class Hub {
     private static final Logger log = LoggerFactory.getLogger(Hub.class);
-    /** Left free for others. */
+    /** Disk space left for others. */
     private static final long SPARE_BYTES = 256L << 20;
 
     private final HubSettings settings;
@@ -31,7 +31,7 @@ public final class Hub {
     private final Progress.Reporter reporter;
 
     /**
-     * Gets ready to fetch; asks for nothing yet.
+     * Prepares to fetch; opens no connection yet.
      *
      * @throws ConfigException if the environment forbids it
      */
@@ -45,13 +45,13 @@ public final class Hub {
         this.reporter = reporter;
     }
 
-    /** The cache that files are fetched into. */
+    /** Returns the cache for fetched files. */
     public HubCache cache() {
         return cache;
     }
 
     /**
-     * Asks for the files of a repository.
+     * Lists the files of a repository.
      *
      * @throws ConfigException saying what to do, if there is none of that name or it is closed to this user
      */
@@ -60,8 +60,8 @@ public final class Hub {
     }
 
     /**
-     * Fetches files that are not in the cache. One process at a time does so for a repository; each file gets its name
-     * when it is whole and its digest is right, and what a killed process left is gone on with.
+     * Fetches files that are not in the cache. Only one process at a time fetches for a repository; a file gets its
+     * name once it is complete and its digest is right, and partial downloads of a killed process are resumed.
      */
     public HubSnapshot fetch(HubListing listing, List<String> names) throws IOException {
         if (!listing.names().containsAll(names)) {
@@ -83,7 +83,7 @@ public final class Hub {
             }
         }
         download(listing, folder.resolve("blobs"), files);
-        // with the names of all files, what is in the cache only in part can be told from what is whole
+        // with the names of all files, a partial snapshot can be told from a complete one
         write(snapshot.listing(), String.join("\n", listing.names()));
         Files.createDirectories(snapshot.folder());
         for (Map.Entry<String, HubClient.Remote> file : files.entrySet()) {
@@ -136,7 +136,7 @@ public final class Hub {
         }
     }
 
-    /** Puts a file under its name: a link where the system has them, as other programs do it, else a copy. */
+    /** Puts a file under its name: as a link where the system has them, as other programs do, else as a copy. */
     private static void link(Path snapshot, String name, Path blob) throws IOException {
         Path file = snapshot.resolve(name);
         Path folder = Objects.requireNonNull(file.getParent());

@@ -6,21 +6,21 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 
-/** The files that were fetched from the hub, by this program or by Hugging Face's own, which share their folder. */
+/** The cache of files from the hub, in the folder it shares with Hugging Face's own programs. */
 public final class HubCache {
     private final HubSettings settings;
 
-    /** The cache that settings name; it need not be there. */
+    /** Makes the cache that the settings name; it need not exist. */
     public HubCache(HubSettings settings) {
         this.settings = settings;
     }
 
-    /** The cache of this process's environment. */
+    /** Returns the cache of this process's environment. */
     public static HubCache ofProcess() {
         return new HubCache(HubSettings.ofProcess());
     }
 
-    /** The snapshot of a repository that was fetched last, or of the commit that it names. */
+    /** Returns a repository's snapshot: the last one fetched, or that of the commit it names. */
     public Optional<HubSnapshot> find(HubRepo repo) throws IOException {
         Path folder = folder(repo);
         Path ref = folder.resolve("refs").resolve(repo.revision());
@@ -55,7 +55,7 @@ public final class HubCache {
                 folder.resolve(".ptq").resolve(commit));
     }
 
-    /** Where lock files are. */
+    /** Returns the folder of lock files. */
     Path locks(HubRepo repo) {
         return settings.cache().resolve(".locks").resolve(repo.folder());
     }

@@ -13,8 +13,8 @@ import java.time.Duration;
 import java.util.Optional;
 
 /**
- * Asks the hub. What fails for a moment is asked again; the token is sent to the hub alone, never to where it redirects
- * to, and neither it nor the query of an address, which may be a signature, is in any message.
+ * Sends requests to the hub. Transient failures are retried; the token is sent to the hub alone, never to where it
+ * redirects, and no message contains the token or the query of an address, which may be a signature.
  */
 final class HubClient {
     private static final int MOST_REDIRECTS = 5;
@@ -30,7 +30,7 @@ final class HubClient {
             .build();
 
     /**
-     * What the hub says of a file.
+     * The hub's description of a file.
      *
      * @param digest SHA-256 of a large file, the hash of its git blob of a small one
      */
@@ -41,7 +41,7 @@ final class HubClient {
         this.endpoint = settings.endpoint();
     }
 
-    /** The files of a repository. */
+    /** Returns the files of a repository. */
     HubListing list(HubRepo repo) throws IOException {
         URI uri = URI.create(endpoint + "/" + repo.api());
         HttpResponse<InputStream> answer = ask(repo, "GET", uri, 0, true, settings.retries());
@@ -64,7 +64,7 @@ final class HubClient {
                 endpoint + "/" + listing.repo().page() + "/resolve/" + listing.commit() + "/" + encoded(name));
     }
 
-    /** Size and digest of a file, from the headers before any redirect to where large files are. */
+    /** Returns size and digest of a file, from the headers before any redirect to the storage of large files. */
     Remote look(HubRepo repo, URI uri) throws IOException {
         HttpResponse<InputStream> answer = ask(repo, "HEAD", uri, 0, false, settings.retries());
         answer.body().close();
@@ -85,12 +85,12 @@ final class HubClient {
         return new Remote(digest, Long.parseLong(size));
     }
 
-    /** The bytes of a file, from an offset on if the server can, else from the start. */
+    /** Returns the bytes of a file, from an offset on if the server can, else from the start. */
     HttpResponse<InputStream> open(HubRepo repo, URI uri, long from, Retries retries) throws IOException {
         return ask(repo, "GET", uri, from, true, retries);
     }
 
-    /** An answer that is no failure; it is the caller's to close. */
+    /** Returns an answer that is no failure; the caller closes it. */
     private HttpResponse<InputStream> ask(
             HubRepo repo, String method, URI uri, long from, boolean away, Retries retries) throws IOException {
         while (true) {
@@ -119,7 +119,7 @@ final class HubClient {
         }
     }
 
-    /** The answer at the end of redirects; with {@code away} false, the last one of the hub itself. */
+    /** Returns the answer at the end of redirects; with {@code away} false, the last one of the hub itself. */
     private HttpResponse<InputStream> redirected(String method, URI first, long from, boolean away) throws IOException {
         URI uri = first;
         for (int redirects = 0; ; redirects++) {
@@ -225,7 +225,7 @@ final class HubClient {
         }
     }
 
-    /** An address without what may be secret in it. */
+    /** Returns an address without possible secrets. */
     static String shown(URI uri) {
         return uri.getScheme() + "://" + uri.getRawAuthority() + uri.getRawPath();
     }

@@ -38,7 +38,7 @@ public record HubListing(HubRepo repo, String commit, List<String> names) {
         return new HubListing(repo, commit, names);
     }
 
-    /** Whether a name stays below the folder that it is resolved against, on any system. */
+    /** Returns whether a name stays below the folder that it is resolved against, on any system. */
     static boolean isSafe(String name) {
         if (name.isEmpty()
                 || name.length() > LONGEST

@@ -11,7 +11,7 @@ import java.util.regex.Pattern;
  * @param revision a branch, a tag or a commit
  */
 public record HubRepo(Kind kind, String name, String revision) {
-    /** What it holds. */
+    /** The type of repository. */
     public enum Kind {
         MODEL("model", "models", ""),
         DATASET("data set", "datasets", "datasets/");
@@ -26,13 +26,13 @@ public record HubRepo(Kind kind, String name, String revision) {
             this.prefix = prefix;
         }
 
-        /** The word in messages. */
+        /** Returns the word in messages. */
         public String noun() {
             return noun;
         }
     }
 
-    /** The revision where none is named. */
+    /** The default revision. */
     public static final String MAIN = "main";
 
     private static final Pattern WRITTEN =
@@ -43,7 +43,7 @@ public record HubRepo(Kind kind, String name, String revision) {
     /** Reads {@code owner/name} or {@code owner/name@revision}; empty if it is neither. */
     public static Optional<HubRepo> parse(Kind kind, String written) {
         Matcher matcher = WRITTEN.matcher(written);
-        // what the hub forbids too; a name with dashes would share its folder with another
+        // the hub forbids these too; a name with dashes would share its folder with another
         if (!matcher.matches()
                 || written.contains("..")
                 || matcher.group("name").contains("--")) {
@@ -56,27 +56,27 @@ public record HubRepo(Kind kind, String name, String revision) {
         return Optional.of(new HubRepo(kind, matcher.group("name"), revision == null ? MAIN : revision));
     }
 
-    /** As it is written. */
+    /** Returns the repository as it is written. */
     public String label() {
         return revision.equals(MAIN) ? name : name + "@" + revision;
     }
 
-    /** The command that fetches it, but for what of a data set is wanted. */
+    /** Returns the command that fetches it, without the options for parts of a data set. */
     public String command() {
         return "ptq fetch " + label() + (kind == Kind.DATASET ? " --dataset" : "");
     }
 
-    /** The name of its folder in the cache. */
+    /** Returns the name of its folder in the cache. */
     String folder() {
         return kind.plural + "--" + name.replace("/", "--");
     }
 
-    /** Below the endpoint. */
+    /** Returns its page, below the endpoint. */
     String page() {
         return kind.prefix + name;
     }
 
-    /** Where the hub lists its files, below the endpoint. */
+    /** Returns the address of its file list, below the endpoint. */
     String api() {
         return "api/" + kind.plural + "/" + name + "/revision/" + revision.replace("/", "%2F");
     }

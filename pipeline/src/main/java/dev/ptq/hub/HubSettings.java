@@ -15,10 +15,10 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Where the hub and its cache are, from the environment variables that Hugging Face's own programs obey; a Java property
- * of the same name goes before.
+ * The locations of the hub and its cache, from the environment variables of Hugging Face's own programs; a Java
+ * property of the same name takes precedence.
  *
- * <p>No record: the text of one would show the token.
+ * <p>Not a record: its text would show the token.
  */
 public final class HubSettings {
     private static final Set<String> YES = Set.of("1", "on", "yes", "true");
@@ -28,14 +28,14 @@ public final class HubSettings {
     private final Duration firstWait;
     private final Duration stall;
 
-    /** Reads variables when asked; waits so long before a second try, and for bytes that do not come. */
+    /** Reads variables when asked; {@code firstWait} precedes a second try, {@code stall} limits the wait for bytes. */
     HubSettings(Function<String, @Nullable String> variables, Duration firstWait, Duration stall) {
         this.variables = variables;
         this.firstWait = firstWait;
         this.stall = stall;
     }
 
-    /** The settings of this process. */
+    /** Returns the settings of this process. */
     public static HubSettings ofProcess() {
         return new HubSettings(
                 name -> System.getProperty(name, System.getenv(name)), Duration.ofMillis(500), Duration.ofSeconds(60));
@@ -45,7 +45,7 @@ public final class HubSettings {
         return Optional.ofNullable(variables.apply(name)).map(String::strip).filter(value -> !value.isEmpty());
     }
 
-    /** The hub's address, without a slash at its end. */
+    /** Returns the hub's address, without a slash at its end. */
     URI endpoint() {
         String address =
                 variable("HF_ENDPOINT").orElse("https://huggingface.co").replaceFirst("/+$", "");
@@ -66,7 +66,7 @@ public final class HubSettings {
         throw new ConfigException("HF_ENDPOINT: expected an address such as https://huggingface.co, got another text");
     }
 
-    /** The folder of the cache. */
+    /** Returns the folder of the cache. */
     Path cache() {
         return path("HF_HUB_CACHE").or(() -> path("HUGGINGFACE_HUB_CACHE")).orElseGet(() -> home().resolve("hub"));
     }
@@ -88,14 +88,14 @@ public final class HubSettings {
         });
     }
 
-    /** Whether the environment forbids connections. */
+    /** Returns whether the environment forbids connections. */
     boolean offline() {
         return variable("HF_HUB_OFFLINE")
                 .filter(value -> YES.contains(value.toLowerCase(Locale.ROOT)))
                 .isPresent();
     }
 
-    /** What proves who asks. */
+    /** Returns the access token for private or gated repositories. */
     Optional<String> token() throws IOException {
         Optional<String> token = variable("HF_TOKEN");
         if (token.isEmpty()) {
@@ -110,7 +110,7 @@ public final class HubSettings {
         return token;
     }
 
-    /** Whether others can read what is sent there. */
+    /** Returns whether others can read what is sent there. */
     static boolean isOpen(URI uri) {
         return !"https".equals(uri.getScheme()) && !THIS_MACHINE.contains(String.valueOf(uri.getHost()));
     }

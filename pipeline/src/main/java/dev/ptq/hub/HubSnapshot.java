@@ -7,20 +7,20 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * What is there of a repository at one commit.
+ * The local files of a repository at one commit.
  *
- * @param folder has its files, those that were fetched
- * @param listing has the names of all of its files, where this program fetched it
+ * @param folder of the files that were fetched
+ * @param listing has the names of all of its files, if this program fetched it
  */
 public record HubSnapshot(Path folder, String commit, Path listing) {
     private static final int DEEPEST = 10;
 
-    /** Whether the names of all files are known, also of those that are not there. */
+    /** Returns whether the names of all files are known, including those not fetched. */
     public boolean isListed() {
         return Files.isRegularFile(listing);
     }
 
-    /** The names of all files if they are known, else of those that are there. */
+    /** Returns the names of all files if they are known, else of the fetched ones. */
     public List<String> names() throws IOException {
         if (isListed()) {
             return Files.readAllLines(listing);
@@ -32,7 +32,7 @@ public record HubSnapshot(Path folder, String commit, Path listing) {
         }
     }
 
-    /** Whether a file is there. */
+    /** Returns whether a file is there. */
     public boolean has(String name) {
         return Files.isRegularFile(folder.resolve(name));
     }

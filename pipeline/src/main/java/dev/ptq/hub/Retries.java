@@ -8,9 +8,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What fails for a moment is tried again after waits that grow, but only so often in a row. One of these goes with what
- * is wanted, such as the bytes of a file, through all that can fail on the way to it: a connection that breaks is seen
- * before the answer or in the middle of it by chance, and both are the same failure.
+ * Retries transient failures after growing waits, up to a number of times in a row. One instance belongs to one goal,
+ * such as the bytes of a file, and covers everything that can fail on the way: whether a broken connection shows before
+ * the answer or in the middle of it is chance, and both are the same failure.
  */
 final class Retries {
     private static final Logger log = LoggerFactory.getLogger(Retries.class);
@@ -24,7 +24,7 @@ final class Retries {
         this.firstWait = firstWait;
     }
 
-    /** What failed before counts no more: enough came since to go on. */
+    /** Forgets earlier failures: enough data has come since. */
     void progress() {
         failed = 0;
     }
@@ -32,8 +32,8 @@ final class Retries {
     /**
      * Returns when it is time to try again.
      *
-     * @param asked how long the server wants to be left alone, if it says so
-     * @throws IOException saying what failed, if it is not to be tried again
+     * @param asked how long the server asks to be left alone, if it says so
+     * @throws IOException saying what failed, if there is to be no other try
      */
     void failed(URI uri, String trouble, Optional<Duration> asked) throws IOException {
         failed++;

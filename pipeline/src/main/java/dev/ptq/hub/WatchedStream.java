@@ -11,7 +11,7 @@ import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** An answer that is given up when nothing more comes of it: the HTTP client waits for the rest of one for ever. */
+/** A response body that is given up when no more bytes come: the HTTP client would wait forever. */
 final class WatchedStream extends FilterInputStream {
     private static final Logger log = LoggerFactory.getLogger(WatchedStream.class);
     private static final ScheduledExecutorService WATCH = Executors.newSingleThreadScheduledExecutor(task -> {

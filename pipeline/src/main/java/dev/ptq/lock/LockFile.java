@@ -15,24 +15,24 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The right to make one thing, held by at most one thread of all processes, and given back when its process dies.
+ * A lock held by at most one thread of all processes, and released when its process dies.
  *
  * <p>The system locks files for processes, not threads, so a semaphore per file comes first. Lock files are empty, and
- * only who holds the lock may delete one: who waited for it sees that, and takes the lock of the file that is there now.
+ * only the holder may delete one: a thread that waited for it notices, and locks the file that is there now.
  */
 public record LockFile(Path folder, String name) {
-    /** How the names of lock files end. */
+    /** The ending of lock file names. */
     public static final String ENDING = ".lock";
 
     private static final Logger log = LoggerFactory.getLogger(LockFile.class);
     private static final Map<Path, Semaphore> THREADS = new ConcurrentHashMap<>();
 
-    /** What is done under a lock. */
+    /** Work to be done under a lock. */
     public interface Work<T> {
         T run() throws IOException;
     }
 
-    /** Works under the lock, after waiting for it if need be. */
+    /** Does the work under the lock, waiting for it if necessary. */
     public <T> T hold(Work<T> work) throws IOException {
         Path file = file();
         Semaphore threads = threads(file);
@@ -47,7 +47,7 @@ public record LockFile(Path folder, String name) {
         }
     }
 
-    /** Works under the lock if nobody holds it now, else does nothing and returns nothing. */
+    /** Does the work under the lock if nobody holds it now; otherwise does nothing and returns empty. */
     public <T> Optional<T> ifFree(Work<T> work) throws IOException {
         Path file = file();
         Semaphore threads = threads(file);
@@ -61,12 +61,12 @@ public record LockFile(Path folder, String name) {
         }
     }
 
-    /** Whether nobody holds the lock now. Leaves no lock file where there was none. */
+    /** Returns whether nobody holds the lock now. Leaves no lock file where there was none. */
     public boolean isFree() throws IOException {
         return !Files.exists(file()) || ifFree(() -> true).isPresent();
     }
 
-    /** Deletes the lock file; only for work under the lock. */
+    /** Deletes the lock file; call it only under the lock. */
     public void delete() throws IOException {
         Files.deleteIfExists(file());
     }
@@ -90,7 +90,7 @@ public record LockFile(Path folder, String name) {
         }
     }
 
-    /** What tells a file from one that has its name later; its path where the system has no such thing. */
+    /** Tells a file from a later one of the same name; the path where the system has no such identity. */
     private static Optional<Object> identity(Path file) throws IOException {
         try {
             Object key = Files.readAttributes(file, BasicFileAttributes.class).fileKey();

@@ -5,14 +5,14 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** The formats of attention products in {@code [q_config]}: {@code matmul} is llama's, {@code bmm} is OPT's. */
+/** The formats of attention products in {@code [q_config]}: {@code matmul} for llama, {@code bmm} for OPT. */
 final class AttentionProducts {
     /** The operands of a product. */
     private record Operands(Quantizer left, Quantizer right) {}
 
     private AttentionProducts() {}
 
-    /** Whether a key of a block is a product, not a linear. */
+    /** Returns whether a key of a block names a product rather than a linear. */
     static boolean isProduct(String key) {
         return key.startsWith("matmul") || key.startsWith("bmm");
     }
@@ -20,7 +20,7 @@ final class AttentionProducts {
     /**
      * Writes {@code [quantization.attention]}.
      *
-     * @param family the key that the model's family has, {@code "matmul"} or {@code "bmm"}
+     * @param family key of the model's family, {@code "matmul"} or {@code "bmm"}
      */
     static void write(LqerTable config, String family, ExperimentText.Section section) {
         String other = family.equals("bmm") ? "matmul" : "bmm";
@@ -49,7 +49,7 @@ final class AttentionProducts {
 
     private static void commentOnOther(
             LqerTable config, String other, Optional<Operands> taken, ExperimentText.Section section) {
-        // what it says of its quantizers is no matter here
+        // comments on its quantizers go nowhere
         ExperimentText.Section aside = new ExperimentText().apart("");
         Optional<Operands> unused = config.table(other).map(table -> read(table, aside));
         String family = other.equals("bmm") ? "OPT" : "llama";

@@ -12,7 +12,7 @@ import java.util.Set;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 
-/** The low-rank corrections of a file, {@code [approximate]}, as steps of {@code [[approximation]]}. */
+/** Turns the low-rank corrections of a file, {@code [approximate]}, into steps of {@code [[approximation]]}. */
 final class Corrections {
     private static final Map<String, String> METHODS =
             Map.of("lqer-act", "l2qer", "lqer-svd", "lqer", "act", "l2qer", "svd", "lqer");
@@ -27,10 +27,10 @@ final class Corrections {
             "lqer_act", OPTIONS,
             "lqer_sgd", OPTIONS);
 
-    /** What steps differ in. */
+    /** The settings in which steps differ. */
     private record Kind(int rank, Quantizer factor) {}
 
-    /** The weight's format that an entry assumes, to be compared with the one that the model runs with. */
+    /** The weight format that an entry assumes, for comparison with the one the model runs with. */
     private record Assumption(LqerTable entry, Quantizer weight) {}
 
     private final String method;
@@ -99,17 +99,17 @@ final class Corrections {
                 .orElse(Quantizer.NONE);
     }
 
-    /** Whether statistics of activations are needed. */
+    /** Returns whether activation statistics are needed. */
     boolean needStatistics() {
         return method.equals("l2qer") && !patterns.isEmpty();
     }
 
-    /** The formats that weights have where the factors are made. */
+    /** The weight formats assumed when the factors are made. */
     List<Quantizer> weights() {
         return assumptions.stream().map(Assumption::weight).toList();
     }
 
-    /** Warns where the factors would be made for weights of another format than any that the model runs with. */
+    /** Warns where factors would be made for a weight format that the model does not run with. */
     void compareWeights(List<Quantizer> formats, ExperimentText.Section section) {
         for (Assumption assumption : assumptions) {
             NumberFormat assumed = assumption.weight().format();
@@ -125,7 +125,7 @@ final class Corrections {
         }
     }
 
-    /** Warns where {@code [l_config]} or a table in it has another rank. */
+    /** Warns where {@code [l_config]} or a table in it gives a different rank. */
     void compareRanks(LqerTable table, ExperimentText.Section section) {
         Set<Integer> ranks = new TreeSet<>();
         patterns.keySet().forEach(kind -> ranks.add(kind.rank()));

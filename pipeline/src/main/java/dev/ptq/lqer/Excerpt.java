@@ -1,10 +1,10 @@
 package dev.ptq.lqer;
 
-/** Cuts texts that are too long for a line. */
+/** Shortens texts that are too long for a line. */
 final class Excerpt {
     private Excerpt() {}
 
-    /** The text, or its first characters and an ellipsis. */
+    /** Returns the text, or its first characters and an ellipsis. */
     static String of(String text, int longest) {
         return text.codePointCount(0, text.length()) <= longest
                 ? text

@@ -7,34 +7,34 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** An experiment file while it is written: sections in order, each with its keys and comments. */
+/** Builds the text of an experiment file: sections in order, each with its keys and comments. */
 final class ExperimentText {
     private final List<Section> sections = new ArrayList<>();
     private final Problems warnings = new Problems();
 
-    /** Adds an empty section below the others. */
+    /** Adds an empty section at the end. */
     Section section(String header) {
         Section section = apart(header);
         add(section);
         return section;
     }
 
-    /** A section that has no place yet. */
+    /** Returns a section that is not placed yet. */
     Section apart(String header) {
         return new Section(header, warnings);
     }
 
-    /** Gives a section its place, below the others. */
+    /** Places a section at the end. */
     void add(Section section) {
         sections.add(section);
     }
 
-    /** What the user should look at, each with its place in the LQER file. */
+    /** Points for the user to check, each with its place in the LQER file. */
     List<String> warnings() {
         return warnings.messages();
     }
 
-    /** The file. */
+    /** Returns the file's text. */
     String toml() {
         return sections.stream()
                 .filter(section -> !section.lines.isEmpty())
@@ -42,7 +42,7 @@ final class ExperimentText {
                 .collect(Collectors.joining("\n"));
     }
 
-    /** A section while it is written. One that gets no key is shown without its header. */
+    /** A section under construction. A section without keys is shown without its header. */
     static final class Section {
         private final String header;
         private final Problems warnings;
@@ -68,7 +68,7 @@ final class ExperimentText {
             }
         }
 
-        /** Comments on a key of the LQER file, if it is there: what it was, and what is done about it. */
+        /** Comments on a key of the LQER file, if it is there: its value, and what becomes of it. */
         void comment(LqerTable table, String key, String comment) {
             table.read(key);
             if (table.keys().contains(key)) {
@@ -76,19 +76,19 @@ final class ExperimentText {
             }
         }
 
-        /** Comments on all those keys that are there. */
+        /** Comments on each of these keys that is there. */
         void comment(LqerTable table, Map<String, String> comments) {
             table.keys().stream()
                     .filter(comments::containsKey)
                     .forEach(key -> comment(table, key, String.valueOf(comments.get(key))));
         }
 
-        /** Comments on every key of a table with the same words. */
+        /** Puts the same comment on every key of a table. */
         void commentAll(LqerTable table, String comment) {
             table.keys().forEach(key -> comment(table, key, comment));
         }
 
-        /** Comments on a key, and on the terminal too. */
+        /** Comments on a key, and warns on the terminal too. */
         void warn(LqerTable table, String key, String comment) {
             table.read(key);
             boolean isValue = table.keys().contains(key) && !table.hasTable(key);

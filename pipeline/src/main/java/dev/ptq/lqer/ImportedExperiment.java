@@ -9,10 +9,10 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * An experiment file of LQER as one of ours.
+ * An LQER experiment file translated into one of ours.
  *
- * @param toml the experiment file; what LQER's has and it cannot say is in comments
- * @param warnings what the user should look at, each with its place in LQER's file
+ * @param toml the experiment file; settings without a counterpart here are comments
+ * @param warnings points for the user to check, each with its place in LQER's file
  */
 public record ImportedExperiment(String toml, List<String> warnings) {
     public ImportedExperiment {
@@ -22,9 +22,9 @@ public record ImportedExperiment(String toml, List<String> warnings) {
     /**
      * Translates a file.
      *
-     * @param overrides {@code --a:b:c=value}, as LQER's scripts take them
+     * @param overrides {@code --a:b:c=value}, in the syntax of LQER's scripts
      * @param model the path to write instead of LQER's name
-     * @throws ConfigException if it is no experiment file of LQER, with all problems
+     * @throws ConfigException with all problems, if it is not an experiment file of LQER
      * @throws IOException if it cannot be read
      */
     public static ImportedExperiment read(Path file, List<String> overrides, Optional<String> model)

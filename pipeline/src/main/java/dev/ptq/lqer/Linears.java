@@ -12,8 +12,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * The formats of linears in {@code [q_config]}: of all in {@code linear}, or of each kind in {@code model_layer}, and of
- * single blocks in {@code model_layer_N}.
+ * The formats of linears in {@code [q_config]}: for all in {@code linear}, or for each kind in {@code model_layer}, and
+ * for single blocks in {@code model_layer_N}.
  */
 final class Linears {
     /** The tables of one linear layer. */
@@ -37,7 +37,7 @@ final class Linears {
         this.section = section;
     }
 
-    /** Reads the tables of a file, with comments in the section. */
+    /** Reads the tables of a file; comments go into the section. */
     static Linears read(LqerTable root, ExperimentText.Section section) {
         Linears linears = new Linears(section);
         root.table("q_config").ifPresent(linears::read);
@@ -72,7 +72,7 @@ final class Linears {
         readPatterns(linear);
     }
 
-    /** Patterns are none of LQER's keys here, but what they would mean is plain. */
+    /** LQER has no patterns here, but their meaning is plain. */
     private void readPatterns(LqerTable linear) {
         for (PatternEntry each : PatternEntry.of(linear, key -> isPattern(linear, key))) {
             Operands operands = operands(each.entry(), Optional.of(base));
@@ -109,7 +109,7 @@ final class Linears {
         }
     }
 
-    /** The linears of a block by their names in it, such as {@code self_attn.q_proj}. */
+    /** Collects the linears of a block by their names in it, such as {@code self_attn.q_proj}. */
     private void readKinds(LqerTable layer, String prefix, Map<String, Operands> kinds) {
         for (String key : layer.keys()) {
             if (!layer.hasTable(key) || AttentionProducts.isProduct(key)) {
@@ -127,7 +127,7 @@ final class Linears {
         }
     }
 
-    /** Notes the linears whose formats differ from those they had before, those with equal formats together. */
+    /** Adds overrides for linears whose formats changed; equal formats share one. */
     private void override(Map<String, Operands> kinds, Function<String, Operands> before, String prefix) {
         Map<Operands, List<String>> changed = new LinkedHashMap<>();
         kinds.forEach((kind, operands) -> {
@@ -170,7 +170,7 @@ final class Linears {
         return otherwise.orElse(Quantizer.NONE);
     }
 
-    /** Takes the weights' format from where the factors are made, if there is no other. */
+    /** Takes the weight format from the factors' settings, if there is no other. */
     void assumeWeights(LqerTable root, List<Quantizer> weights) {
         if (!found && weights.isEmpty()) {
             section.warn(root, "q_config", "has no linear; nothing is rounded");
@@ -180,12 +180,12 @@ final class Linears {
         }
     }
 
-    /** Whether some layers have a low-rank path. */
+    /** Returns whether some layers have a low-rank path. */
     boolean corrected() {
         return !corrected.isEmpty() || uncorrected.isEmpty();
     }
 
-    /** Warns of layers that have none while others have. */
+    /** Warns of layers without a low-rank path where others have one. */
     void warnOfUncorrected() {
         for (LqerTable linear : corrected.isEmpty() ? List.<LqerTable>of() : uncorrected) {
             section.warn(
@@ -193,12 +193,12 @@ final class Linears {
         }
     }
 
-    /** Formats of the products with the factors, by our keys, where they are not as inputs. */
+    /** Formats of the products with the factors, by our keys, where they differ from the inputs' format. */
     Map<String, Quantizer> products() {
         return products;
     }
 
-    /** The formats of weights, the one that most have first. */
+    /** The weight formats, the most common one first. */
     List<Quantizer> weights() {
         List<Quantizer> weights = new ArrayList<>();
         weights.add(base.weight());

@@ -16,7 +16,7 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** The values of an LQER file: TOML in which a text behind {@code :ast:} is a literal of Python. */
+/** Reads LQER files: TOML in which a text behind {@code :ast:} is a Python literal. */
 final class LqerFile {
     private static final String LITERAL = ":ast:";
     private static final Pattern OVERRIDE = Pattern.compile("(?s)--?(?<key>[^=:-][^=]*)=(?<value>.*)");
@@ -30,8 +30,8 @@ final class LqerFile {
     /**
      * Reads a file.
      *
-     * @param overrides {@code --a:b:c=value}, as LQER's scripts take them
-     * @param problems to note what is wrong in
+     * @param overrides {@code --a:b:c=value}, in the syntax of LQER's scripts
+     * @param problems collects the errors found
      * @throws ConfigException if it is not TOML
      */
     static LqerTable read(Path file, List<String> overrides, Problems problems) throws IOException {

@@ -14,11 +14,11 @@ import java.util.OptionalInt;
 import java.util.Set;
 
 /**
- * A table of an LQER file, read key by key. A value of another type than is asked for is noted as a problem and counts
- * as left out, as {@code "NA"} does; a key that nobody read is no problem, but can be listed.
+ * A table of an LQER file, read key by key. A value of the wrong type is noted as a problem and treated as left out,
+ * like {@code "NA"}; unread keys are no problem, but can be listed.
  */
 final class LqerTable {
-    /** None, in a format that has none. */
+    /** Stands for None, which the format lacks. */
     static final String NONE = "NA";
 
     private static final int LONGEST_SHOWN = 100;
@@ -40,45 +40,45 @@ final class LqerTable {
         this.problems = problems;
     }
 
-    /** Every key, in the order of the file. */
+    /** All keys, in the order of the file. */
     List<String> keys() {
         return List.copyOf(node.value().keySet());
     }
 
-    /** Where the table is, as a dotted key. */
+    /** The table's dotted key. */
     String path() {
         return TomlWriter.key(path);
     }
 
-    /** Where the key is, as a dotted key. */
+    /** The key's full dotted name. */
     String path(String key) {
         return TomlWriter.key(at(key));
     }
 
-    /** Where the key is written; where the table is, if the key is left out. */
+    /** The key's position; the table's, if the key is left out. */
     Position position(String key) {
         Node value = node.value().get(key);
         return value == null ? node.position() : value.position();
     }
 
-    /** Whether the key has a value. */
+    /** Returns whether the key has a value. */
     boolean has(String key) {
         Node value = node.value().get(key);
         return value != null && !value.value().equals(NONE);
     }
 
-    /** Whether the key's value is a table. */
+    /** Returns whether the key's value is a table. */
     boolean hasTable(String key) {
         return node.value().get(key) instanceof Node.Table;
     }
 
-    /** The text under the key, if it is one. The key does not count as read. */
+    /** The text under the key, if it is one. Does not mark the key as read. */
     Optional<String> peek(String key) {
         Node value = node.value().get(key);
         return value != null && has(key) && value.value() instanceof String text ? Optional.of(text) : Optional.empty();
     }
 
-    /** The value as TOML on one line, a long one cut. */
+    /** The value as one line of TOML, cut if it is long. */
     String shown(String key) {
         Node value = node.value().get(key);
         return Excerpt.of(value == null ? "" : TomlWriter.inline(plain(value)), LONGEST_SHOWN);
@@ -128,7 +128,7 @@ final class LqerTable {
         return OptionalInt.empty();
     }
 
-    /** The whole numbers under the key; one alone may stand without its list. */
+    /** The whole numbers under the key; a single one needs no list. */
     Optional<List<Integer>> wholes(String key) {
         Node value = ask(key);
         List<Node> items = value instanceof Node.Items list ? list.value() : List.of(value);
@@ -143,7 +143,7 @@ final class LqerTable {
         return Optional.of(numbers);
     }
 
-    /** Yes or no, which may be 1 or 0. */
+    /** A boolean, also written as 1 or 0. */
     Optional<Boolean> flag(String key) {
         Object value = ask(key).value();
         if (value instanceof Boolean flag) {
@@ -155,18 +155,18 @@ final class LqerTable {
         return reject(key, "true or false");
     }
 
-    /** Counts the key as read, and with it all that a table under it holds. */
+    /** Marks the key as read, along with everything in a table under it. */
     void read(String key) {
         read.add(key);
         wholly.add(key);
     }
 
-    /** The keys that were not read, in the order of the file. */
+    /** The keys not read, in the order of the file. */
     List<String> unread() {
         return keys().stream().filter(key -> !read.contains(key)).toList();
     }
 
-    /** The tables that were read key by key. */
+    /** The tables read key by key. */
     List<LqerTable> children() {
         return children.entrySet().stream()
                 .filter(child -> !wholly.contains(child.getKey()))

@@ -12,19 +12,19 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /**
- * What a table says of the weights whose names match a pattern.
+ * A table's entry for the weights whose names match a pattern.
  *
  * @param pattern full-match regular expression, the key
- * @param entry the table under the key, or the one beside it that it names, such as {@code "default"}
+ * @param entry the table under the key, or the sibling that it names, such as {@code "default"}
  */
 record PatternEntry(String pattern, LqerTable entry) {
-    /** Flags, names and numbers of groups, quotes: they would reach into an expression beside it. */
+    /** Flags, group names and numbers, quotes: they would affect a joined expression. */
     private static final Pattern NOT_JOINABLE = Pattern.compile("\\(\\?(?![:=!])(?!<[=!])|\\\\[1-9kQ]");
 
     /**
-     * The patterns of a table, in its order.
+     * The patterns of a table, in order.
      *
-     * @param isPattern which keys are patterns, unless they are the names of entries
+     * @param isPattern tells patterns from other keys, unless they are the names of entries
      */
     static List<PatternEntry> of(LqerTable table, Predicate<String> isPattern) {
         List<String> tables = table.keys().stream().filter(table::hasTable).toList();
@@ -60,7 +60,7 @@ record PatternEntry(String pattern, LqerTable entry) {
         }
     }
 
-    /** As few expressions as match the same names. */
+    /** Joins the patterns into as few expressions as possible. */
     static List<String> joined(List<String> patterns) {
         boolean joinable = patterns.stream()
                 .noneMatch(pattern -> NOT_JOINABLE.matcher(pattern).find());

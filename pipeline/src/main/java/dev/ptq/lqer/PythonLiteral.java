@@ -14,8 +14,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Reads literals of Python: dicts, lists, tuples, strings, numbers, True, False and None. Nothing else is understood, so
- * nothing can be made to run. A tuple is read as a list, {@code None} as the text {@link LqerTable#NONE}.
+ * Parses Python literals: dicts, lists, tuples, strings, numbers, True, False and None. Nothing else is accepted, so
+ * nothing can be executed. A tuple becomes a list, {@code None} the text {@link LqerTable#NONE}.
  */
 final class PythonLiteral {
     private static final int DEEPEST = 100;
@@ -23,7 +23,7 @@ final class PythonLiteral {
 
     private static final String DIGITS = "[0-9](?:_?[0-9])*";
     private static final Pattern DECIMAL = Pattern.compile(
-            "(?:D\\.(?:D)?|\\.D|D(?=[eE]))(?:[eE][+-]?D)?".replace("D", DIGITS)); // a point, an exponent or both
+            "(?:D\\.(?:D)?|\\.D|D(?=[eE]))(?:[eE][+-]?D)?".replace("D", DIGITS)); // with a point, an exponent or both
     private static final Pattern WHOLE =
             Pattern.compile("0[xX](?<hex>(?:_?[0-9a-fA-F])+)|0[oO](?<octal>(?:_?[0-7])+)|0[bB](?<binary>(?:_?[01])+)"
                     + "|(?<decimal>[1-9](?:_?[0-9])*|0(?:_?0)*)");
@@ -50,7 +50,7 @@ final class PythonLiteral {
     /**
      * Reads one literal.
      *
-     * @param position of the text, which everything in it gets
+     * @param position of the text, given to everything in it
      * @param key whose value the text is, for messages
      * @throws ConfigException if the text is anything else
      */
@@ -58,7 +58,7 @@ final class PythonLiteral {
         return new PythonLiteral(text, position, key).whole();
     }
 
-    /** Without brackets, commas make a tuple too. */
+    /** Commas outside brackets make a tuple too. */
     private Node whole() {
         List<Node> values = items(END);
         if (values.isEmpty()) {
@@ -103,7 +103,7 @@ final class PythonLiteral {
         return value;
     }
 
-    /** What stands between commas, up to the closing bracket, which is passed over. */
+    /** Reads the items between commas and consumes the closing bracket. */
     private List<Node> items(int close) {
         List<Node> items = new ArrayList<>();
         boolean comma = false;
@@ -229,7 +229,7 @@ final class PythonLiteral {
         return value.toString();
     }
 
-    /** What follows a backslash; where it means nothing, Python keeps the backslash, as regular expressions need it. */
+    /** Reads an escape sequence. As in Python, an unknown one keeps its backslash, which regular expressions need. */
     private void escape(StringBuilder value) {
         int kind = at < text.length() ? SHORT_ESCAPES.indexOf(text.charAt(at)) : END;
         if (kind >= 0) {
@@ -259,7 +259,7 @@ final class PythonLiteral {
         }
     }
 
-    /** The next character that is not white space, or {@link #END}. */
+    /** Returns the next character that is not white space, or {@link #END}. */
     private int next() {
         while (at < text.length() && Character.isWhitespace(text.charAt(at))) {
             at++;

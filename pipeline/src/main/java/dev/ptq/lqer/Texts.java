@@ -3,7 +3,9 @@ package dev.ptq.lqer;
 import java.util.Map;
 import java.util.OptionalInt;
 
-/** The texts of a file: {@code [profile]} is our {@code [calibration]}, the other one is for perplexity. */
+/**
+ * Translates the texts of a file: {@code [profile]} is our {@code [calibration]}, the other table is for perplexity.
+ */
 final class Texts {
     private static final String PLACE = "ptq places everything itself, on the CPU";
     private static final Map<String, String> WITHOUT_COUNTERPART = Map.of(
@@ -32,7 +34,7 @@ final class Texts {
         lengths(profile, section);
     }
 
-    /** LQER goes through as many whole batches as there are in the samples. */
+    /** LQER uses as many whole batches as the samples fill. */
     private static int wholeBatches(
             LqerTable profile, int samples, OptionalInt batchSize, ExperimentText.Section section) {
         int batch = batchSize.orElse(4);
@@ -58,14 +60,14 @@ final class Texts {
         section.set("batch_size", table.whole("batch_size", 1).orElse(4));
     }
 
-    /** Comments on the precision that LQER computes in. */
+    /** Comments on LQER's compute precision. */
     static void precision(LqerTable table, ExperimentText.Section section) {
         if (!table.text("dtype").orElse("float32").equals("float32")) {
             section.comment(table, "dtype", "ptq computes in float32");
         }
     }
 
-    /** The names of LQER's code become those of the hub; other names there and files stay. */
+    /** Translates LQER's dataset names into hub names; other hub names and files stay as they are. */
     private static void dataset(LqerTable table, String split, ExperimentText.Section section) {
         String name = table.text("dataset").orElse("");
         if (name.endsWith(".txt") || name.endsWith(".jsonl")) {
@@ -97,7 +99,7 @@ final class Texts {
         }
     }
 
-    /** What a name becomes where only letters, digits, - and _ may stand. */
+    /** Turns a name into one of letters, digits, - and _ only. */
     private static String fileName(String name) {
         String last = name.substring(name.lastIndexOf('/') + 1).replaceFirst("\\.(txt|jsonl)$", "");
         String plain = last.replaceAll("[^A-Za-z0-9_-]+", "-").replaceFirst("^[_-]+", "");

@@ -5,7 +5,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
-/** Writes the sections of an experiment file from those of an LQER file. */
+/** Translates the sections of an LQER file into those of an experiment file. */
 final class Translation {
     private static final Pattern OPT = Pattern.compile("(?i)(.*[/_-])?opt([_-].*)?");
 
@@ -52,7 +52,7 @@ final class Translation {
         section.set("path", model.or(() -> name).orElse(""));
     }
 
-    /** Calibration, corrections and formats, which depend on each other. */
+    /** Writes calibration, corrections and formats, which depend on each other. */
     private void writeNumbers() {
         ExperimentText.Section calibration = text.section("[calibration]");
         ExperimentText.Section approximation = text.section("");

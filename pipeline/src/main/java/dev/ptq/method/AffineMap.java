@@ -13,15 +13,15 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An invertible matrix on a mapping, one for each head in attention, and perhaps a shift: what flows, as a row, is {@code
- * (x - shift) M⁻¹}, and a balance layer's weight becomes {@code W Mᵀ}. {@code M} is the learned matrix times a mask that lets
- * in one more diagonal on both sides as epochs pass, each value beside the main diagonal weakened by a stability factor.
- * Rows stay strictly diagonally dominant, so that {@code M} has an inverse. Source: AffineQuant (ICLR 2024).
+ * An invertible matrix on a mapping, one per head in attention, and optionally a shift: an activation row becomes
+ * {@code (x - shift) M⁻¹}, and a balance layer's weight {@code W Mᵀ}. {@code M} is the learned matrix times a mask that
+ * opens one more diagonal on both sides as epochs pass and scales the values off the main diagonal by a stability
+ * factor. Rows stay strictly diagonally dominant, so {@code M} is invertible. Source: AffineQuant (ICLR 2024).
  */
 final class AffineMap implements EquivalentTransform {
     private static final String WEIGHT = ".weight";
     private static final String BIAS = ".bias";
-    /** Where a row's other values grew too large, they are shrunk to this share of the one on the diagonal. */
+    /** Where a row's other values grow too large, their sum is shrunk to this share of the diagonal. */
     private static final float DOMINATED = 0.99f;
 
     private final SmoothingMapping mapping;
@@ -39,8 +39,8 @@ final class AffineMap implements EquivalentTransform {
      * @param manager that owns parameters and mask
      * @param diagonal {@code [matrices, size]}, or {@code [size]} behind a norm
      * @param shift {@code [channels]}
-     * @param stability factor of what is beside the diagonal
-     * @param floor that training keeps the diagonal above
+     * @param stability factor of the values off the diagonal
+     * @param floor lower bound of the diagonal in training
      */
     AffineMap(
             NDManager manager,
@@ -74,7 +74,7 @@ final class AffineMap implements EquivalentTransform {
         return Stream.of(matrix, shift).filter(Objects::nonNull).toList();
     }
 
-    /** What is not open yet has no gradient and stays zero, so a mask that is all open gives the same matrix. */
+    /** Masked values have no gradient and stay zero, so a fully open mask gives the same matrix. */
     @Override
     public void startEpoch(int epoch, int epochs) {
         open(epochs < 2 ? 1 : (size - 1) * epoch / (epochs - 1) + 1);
@@ -100,7 +100,7 @@ final class AffineMap implements EquivalentTransform {
         }
     }
 
-    /** Returns whether it had to change a row so that its diagonal value dominates. */
+    /** Makes the diagonal value dominate its row; returns whether the row was changed. */
     private boolean dominate(float[] row, int diagonal) {
         float before = row[diagonal];
         row[diagonal] = Math.max(before, floor);
@@ -172,7 +172,7 @@ final class AffineMap implements EquivalentTransform {
         });
     }
 
-    /** Multiplies each head's rows of a weight or bias, if there is one, by its key head's matrix from the left. */
+    /** Multiplies each head's rows of a weight or bias, if present, by its key head's matrix from the left. */
     private void turnRows(Map<String, NDArray> tensors, String name, NDArray matrices, int group) {
         tensors.computeIfPresent(name, (key, weight) -> {
             NDArray perHead = weight.reshape(heads.kvHeads(), group, size, -1);
@@ -182,7 +182,7 @@ final class AffineMap implements EquivalentTransform {
         });
     }
 
-    /** {@code W Mᵀ} with the columns of each query head taken by its key head's matrix. */
+    /** {@code W Mᵀ}, with each query head's columns multiplied by its key head's matrix. */
     private NDArray turnedColumns(NDArray weight, NDArray matrices) {
         long out = weight.getShape().get(0);
         return weight.reshape(out, heads.kvHeads(), heads.group(), size)

@@ -10,12 +10,12 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * AffineQuant: OmniQuant with invertible matrices for factors where these fold into weights, and on request behind norms,
- * where they do not. Source: AffineQuant (ICLR 2024).
+ * AffineQuant: OmniQuant with invertible matrices in place of factors where they fold into weights, and optionally
+ * behind norms, where they do not fold. Source: AffineQuant (ICLR 2024).
  *
  * @param normMatrix whether there are full matrices behind norms; their inverses are then applied at run time
  * @param queryKeyMatrix whether there are matrices between queries and keys
- * @param stabilityFactor of what is beside a matrix's diagonal
+ * @param stabilityFactor factor of a matrix's values off the diagonal
  */
 record AffineQuant(
         Transformation transformation,
@@ -31,8 +31,7 @@ record AffineQuant(
     private static final Key<Boolean> NORM_MATRIX = Key.flag("norm_matrix")
             .preset(false)
             .says(
-                    "whether there are matrices behind norms. They do not fold into these, so that their inverses stay in the"
-                            + " block");
+                    "whether there are matrices behind norms. Norms cannot absorb them, so their inverses stay in the block");
 
     private static final Key<Boolean> QUERY_KEY_MATRIX =
             Key.flag("q_k_matrix").preset(true).says("whether there are matrices between queries and keys");
@@ -42,7 +41,7 @@ record AffineQuant(
             .to(1.0)
             .preset(0.1)
             .says(
-                    "weight of what is beside a matrix's diagonal. Diagonals open one after the other as epochs pass, and rows"
+                    "factor of a matrix's values off the diagonal. Diagonals open one after another as epochs pass, and rows"
                             + " stay strictly diagonally dominant");
 
     /** The keys of a step. */

@@ -32,9 +32,9 @@ import java.util.Optional;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
-/** One block, in full precision, while the methods of an experiment work on it one after the other. */
+/** The state of one block, in full precision, while the experiment's methods process it in turn. */
 public final class BlockContext {
-    /** In the metadata of learned parameters: raised when their names mean something else. */
+    /** Version key in the metadata of learned parameters: raised when the meaning of their names changes. */
     private static final String VERSION = "version";
 
     private static final String CURRENT = "2";
@@ -45,9 +45,9 @@ public final class BlockContext {
     private final Optional<BlockSamples> samples;
     private final Map<String, NDArray> loaded;
     private final BlockPatch patch = new BlockPatch();
-    /** Weights as they will run, by path of the linear, where a method decided that. */
+    /** Weights as they will run, by path of the linear, where a method decided them. */
     private final Map<String, NDArray> rounded = new HashMap<>();
-    /** Weights before a part was taken out of them, by path of the linear. */
+    /** Weights before a low-rank part was split off, by path of the linear. */
     private final Map<String, NDArray> whole = new HashMap<>();
 
     private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
@@ -62,23 +62,23 @@ public final class BlockContext {
     private @Nullable Runnable stepListener;
 
     /**
-     * What is the same for all blocks.
+     * Settings shared by all blocks.
      *
      * @param wanted statistics that some step needs
      */
     public record Setting(ModelConfig shape, ModelFormats formats, WantedStatistics wanted) {
-        /** Without ranges that were found beforehand. */
+        /** A setting without static ranges. */
         public Setting(ModelConfig shape, QuantizationSettings quantization, WantedStatistics wanted) {
             this(shape, ModelFormats.of(quantization, shape), wanted);
         }
     }
 
     /**
-     * What was done to a layer.
+     * Report on a layer.
      *
      * @param errorBefore relative error of the quantized weight, {@code ||W - Wq|| / ||W||}, Frobenius
      * @param errorAfter the same with the correction added
-     * @param capturedEnergy share of the weighted squared error that the factors hold, before they are rounded
+     * @param capturedEnergy share of the weighted squared error that the factors capture, before they are rounded
      */
     public record LayerReport(
             String method,
@@ -90,14 +90,14 @@ public final class BlockContext {
             double seconds) {}
 
     /**
-     * What training did to a block. Losses are means over all samples.
+     * Report on the training of a block. Losses are means over all samples.
      *
      * @param nearestLoss with the weights rounded to nearest
      * @param initialLoss at the start of training
-     * @param finalLoss with the parameters that are kept
-     * @param bestStep after which these were found; 0 for the start
+     * @param finalLoss with the parameters kept
+     * @param bestStep the step after which these were found; 0 for the start
      * @param steps taken
-     * @param times where they went
+     * @param times breakdown of the training time
      */
     public record BlockReport(
             String method,
@@ -111,7 +111,7 @@ public final class BlockContext {
             TrainingSeconds times) {}
 
     /**
-     * Where the time of a training went.
+     * Breakdown of a training's time.
      *
      * @param rounding transforms and rounding of weights, forward
      * @param forward the block's forward pass and the loss
@@ -121,7 +121,7 @@ public final class BlockContext {
      */
     public record TrainingSeconds(
             double rounding, double forward, double backward, double optimizer, double evaluations) {
-        /** The time of all parts. */
+        /** Returns the total time. */
         public double all() {
             return rounding + forward + backward + optimizer + evaluations;
         }
@@ -130,7 +130,7 @@ public final class BlockContext {
     /**
      * Starts on a block.
      *
-     * @param samples that the block is trained on, and statistics retaken with; absent where no step asks for them
+     * @param samples to train the block and retake statistics with; absent where no step asks for them
      */
     public BlockContext(
             Setting setting, Block block, ActivationStatistics statistics, Optional<BlockSamples> samples, long seed) {
@@ -143,7 +143,7 @@ public final class BlockContext {
         this.seed = seed;
     }
 
-    /** Has a listener called after each step of training. */
+    /** Sets a listener to be called after each training step. */
     public void onStep(Runnable listener) {
         stepListener = listener;
     }
@@ -154,7 +154,7 @@ public final class BlockContext {
         }
     }
 
-    /** The block in full precision, with what earlier methods did to it short of rounding. */
+    /** The block in full precision, with the changes of earlier methods short of rounding. */
     public Block block() {
         return block;
     }
@@ -163,7 +163,7 @@ public final class BlockContext {
         return setting.shape();
     }
 
-    /** The mappings of these kinds, in the order of the computation. */
+    /** The mappings of these kinds, in computation order. */
     List<SmoothingMapping> mappings(Set<SmoothingMapping.Kind> kinds) {
         return LanguageModel.mappings(setting.shape()).stream()
                 .filter(mapping -> kinds.contains(mapping.kind()))
@@ -178,7 +178,7 @@ public final class BlockContext {
         return samples.orElseThrow(() -> new IllegalStateException("no samples for a method that needs them"));
     }
 
-    /** Statistics of the model in full precision, of the block as it is now: taken again after its weights were changed. */
+    /** Statistics of the model in full precision, for the block as it is now: retaken after its weights changed. */
     ActivationStatistics statistics() {
         if (statisticsStale) {
             statistics = samples().statistics(block, samples().full(), setting.wanted());
@@ -187,7 +187,7 @@ public final class BlockContext {
         return statistics;
     }
 
-    /** What a step needs to know of the input of a linear. */
+    /** The statistics a step needs on a linear's input. */
     ActivationStatistics statistics(Method step, LinearSpec linear) {
         return switch (step.needs().inputs()) {
             case FULL_PRECISION -> statistics();
@@ -196,7 +196,7 @@ public final class BlockContext {
         };
     }
 
-    /** Statistics on the quantized path, taken once for each step, or for each step and hook point. */
+    /** Statistics on the quantized path, taken once per step, or per step and hook point. */
     private final class QuantizedInputs {
         private final Map<List<Object>, ActivationStatistics> taken = new HashMap<>();
 
@@ -204,7 +204,7 @@ public final class BlockContext {
             return taken.computeIfAbsent(List.of(step), key -> take(block, step));
         }
 
-        /** With the linears of the hook points before as they will run. */
+        /** With the linears of earlier hook points as they will run. */
         ActivationStatistics behind(Method step, HookPoint hookPoint) {
             return taken.computeIfAbsent(List.of(step, hookPoint), key -> {
                 try (Block partly = runningBefore(hookPoint)) {
@@ -237,28 +237,28 @@ public final class BlockContext {
         }
     }
 
-    /** Statistics of the block as it is now, if a transformation made those of calibration void. */
+    /** Statistics of the block as it is now, if a transformation invalidated those of calibration. */
     public Optional<ActivationStatistics> retakenStatistics() {
         return wasTransformed ? Optional.of(statistics()) : Optional.empty();
     }
 
-    /** A seed of the experiment's and the layer's own. */
+    /** A seed derived from the experiment's seed and the layer. */
     long seed(LinearSpec linear) {
         return seed * 0x9E3779B97F4A7C15L + linear.module().hashCode();
     }
 
-    /** A seed of the experiment's and the block's own. */
+    /** A seed derived from the experiment's seed and the block. */
     long seed() {
         return seed * 0x9E3779B97F4A7C15L + block.index();
     }
 
-    /** The weight of a linear as it will run: what a method made of it, or else rounded to nearest. */
+    /** The weight of a linear as it will run: as a method left it, or else rounded to nearest. */
     NDArray quantizedWeight(Linear linear) {
         NDArray known = rounded.get(linear.spec().path());
         return known != null ? known : roundedToNearest(linear.spec(), linear.weight());
     }
 
-    /** Values that take the place of a weight, in its format. */
+    /** Rounds values that replace a weight to its format. */
     NDArray roundedToNearest(LinearSpec linear, NDArray values) {
         return weightFormat(linear).fakeQuantize(values, Operand.WEIGHT);
     }
@@ -267,7 +267,7 @@ public final class BlockContext {
         return formats().of(linear).weight();
     }
 
-    /** Takes over the block's tensors after an equivalent transformation. */
+    /** Adopts the block's tensors after an equivalent transformation. */
     void transform(Map<String, NDArray> transformed) {
         Map<String, NDArray> before = block.tensors();
         transformed.forEach((name, tensor) -> {
@@ -280,14 +280,14 @@ public final class BlockContext {
         block = block.with(transformed);
     }
 
-    /** Takes over a weight that a method rounded. */
+    /** Adopts a weight that a method rounded. */
     void round(Linear linear, Grid grid) {
         NDArray values = grid.values(owner);
         rounded.put(linear.spec().path(), values);
         patch.round(linear.spec().path(), grid, relativeError(linear, values));
     }
 
-    /** Takes a low-rank part out of a weight: what is left takes its place, and the path runs beside it from now on. */
+    /** Splits a low-rank part off a weight: the rest replaces the weight, and the path runs beside it from now on. */
     void split(Linear linear, LowRank path) {
         String name = linear.spec().path() + ".weight";
         whole.put(linear.spec().path(), linear.weight());
@@ -301,12 +301,12 @@ public final class BlockContext {
         patch.correct(linear.spec().path(), path);
     }
 
-    /** Takes over a path beside a rounded weight. */
+    /** Adopts a path beside a rounded weight. */
     void correct(Linear linear, LowRank path) {
         patch.correct(linear.spec().path(), path);
     }
 
-    /** {@code ||W - Wq|| / ||W||}, Frobenius, with {@code W} as transformed and before anything was taken out of it. */
+    /** {@code ||W - Wq|| / ||W||}, Frobenius, with {@code W} as transformed and before anything was split off. */
     private double relativeError(Linear linear, NDArray values) {
         NDArray weight = whole.getOrDefault(linear.spec().path(), linear.weight());
         try (NDArray error = linear.weight().sub(values)) {
@@ -318,7 +318,7 @@ public final class BlockContext {
     /**
      * Ends the work on the block: weights that were changed but not rounded are rounded to nearest.
      *
-     * @return all that was left in it; its tensors live as long as the block
+     * @return everything the methods left in it; its tensors live as long as the block
      */
     public BlockPatch finish() {
         for (Linear linear : block.linears()) {
@@ -340,7 +340,7 @@ public final class BlockContext {
         return patch;
     }
 
-    /** Keeps learned parameters, for the results and for later runs. */
+    /** Keeps learned parameters for the results and for later runs. */
     void keep(String method, List<Parameter> learned) {
         for (Parameter parameter : learned) {
             parameter.tensor().setRequiresGradient(false);
@@ -349,14 +349,16 @@ public final class BlockContext {
         }
     }
 
-    /** Writes what was learned, if anything was: resuming reads it, and {@code parameters} of another run's step. */
+    /**
+     * Writes the learned parameters, if any: for resuming, and for the {@code parameters} key of another run's step.
+     */
     public void writeParameters(Path file) throws IOException {
         if (!parameters.isEmpty()) {
             SafetensorsWriter.write(file, parameters, Map.of(VERSION, CURRENT));
         }
     }
 
-    /** Gives parameters the values that an earlier run kept. */
+    /** Sets parameters to the values that an earlier run kept. */
     void restore(Training.Start start, String method, List<Parameter> learned) throws IOException {
         Path path = Path.of(start.path()).resolve(blockFile(block.index()));
         try (Safetensors file = Safetensors.open(path)) {
@@ -386,7 +388,7 @@ public final class BlockContext {
         }
     }
 
-    /** The name of a block's file in a folder with one for each. */
+    /** The name of a block's file in a folder with one file per block. */
     public static String blockFile(int block) {
         return "block-" + block + ".safetensors";
     }
@@ -399,12 +401,12 @@ public final class BlockContext {
         layers.add(report);
     }
 
-    /** What was learned, {@code <method>.<name>}. */
+    /** The learned parameters, {@code <method>.<name>}. */
     public Map<String, NDArray> parameters() {
         return parameters;
     }
 
-    /** Takes those of the error in the method's metric and of the error itself. */
+    /** Keeps the singular values of the error, in the method's metric and unscaled. */
     void keepSingularValues(LinearSpec linear, NDArray scaled, NDArray unscaled) {
         for (NDArray values : List.of(scaled, unscaled)) {
             values.attach(owner);
@@ -413,17 +415,20 @@ public final class BlockContext {
         singularValues.put(linear.module() + ".error", unscaled);
     }
 
-    /** All of weight errors, {@code <module>.scaled_error} and {@code <module>.error}, where a method keeps them. */
+    /**
+     * All singular values of weight errors, {@code <module>.scaled_error} and {@code <module>.error}, where a method
+     * keeps them.
+     */
     public Map<String, NDArray> singularValues() {
         return singularValues;
     }
 
-    /** A row for each layer that was worked on. */
+    /** One row per layer worked on. */
     public List<LayerReport> layerReports() {
         return layers;
     }
 
-    /** A row for each training. */
+    /** One row per training. */
     public List<BlockReport> blockReports() {
         return blocks;
     }

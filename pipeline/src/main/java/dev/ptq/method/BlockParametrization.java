@@ -16,8 +16,8 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /**
- * A block's tensors as a function of parameters: equivalent transforms, then each weight rounded. What training sees and
- * what is kept at the end are the same function.
+ * A block's tensors as a function of parameters: equivalent transforms, then rounding of each weight. Training and the
+ * final weights use the same function.
  */
 final class BlockParametrization {
     private final List<? extends EquivalentTransform> transforms;
@@ -25,7 +25,7 @@ final class BlockParametrization {
     private final Map<String, NumberFormat> biases = new LinkedHashMap<>();
 
     /**
-     * Takes its parts.
+     * Combines the given parts.
      *
      * @param rounding of each linear's weight
      */
@@ -67,7 +67,7 @@ final class BlockParametrization {
                 .grid(linear.weight());
     }
 
-    /** All that is learned. */
+    /** All learned parameters. */
     List<Parameter> parameters() {
         List<Parameter> parameters = new ArrayList<>();
         parts().forEach(part -> parameters.addAll(part.parameters()));

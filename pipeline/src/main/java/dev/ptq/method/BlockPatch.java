@@ -27,22 +27,22 @@ import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * All that methods leave in a block, by paths in the block: weights on their grids, other changed tensors, matrices that
- * run behind norms, low-rank paths, and ranges of inputs. Weights reach a model through {@link PatchedWeights}, all else
- * through {@link #applyTo}.
+ * The changes that methods leave in a block, by paths in the block: weights on their grids, other changed tensors,
+ * matrices that run behind norms, low-rank paths, and input ranges. Weights reach a model through {@link
+ * PatchedWeights}, all else through {@link #applyTo}.
  *
- * <p>In files, a block has its own for {@code PATH.codes}, {@code PATH.scale} and the other parts of a {@link Grid} of the
- * linear at PATH, and for tensors under their paths; factors are {@code MODULE.A} and {@code MODULE.B} in one file for all
- * blocks. Formats, errors and ranges are in the metadata.
+ * <p>Each block has a file with {@code PATH.codes}, {@code PATH.scale} and the other parts of a {@link Grid} of the
+ * linear at PATH, and with tensors under their paths; factors are {@code MODULE.A} and {@code MODULE.B} in one file for
+ * all blocks. Formats, errors and ranges are in the metadata.
  */
 public final class BlockPatch {
-    /** In the metadata of a block's file: raised when what is in it means something else. */
+    /** Version key in the metadata of a block's file: raised when the meaning of its contents changes. */
     private static final String VERSION = "version";
 
     private static final String CURRENT = "2";
     private static final String GRIDS = "grids";
     private static final String RANGES = "activation_ranges";
-    /** In the metadata of the factors' file. */
+    /** Key in the metadata of the factors' file. */
     private static final String PATHS = "paths";
 
     private static final String A = ".A";
@@ -60,10 +60,10 @@ public final class BlockPatch {
      */
     record Rounded(Grid grid, double error) {}
 
-    /** What the metadata say of a grid. */
+    /** A grid's metadata. */
     private record StoredGrid(String format, double error) {}
 
-    /** What the metadata say of a path. */
+    /** A path's metadata. */
     private record StoredPath(String factor, Optional<String> productA, Optional<String> productB) {
         static StoredPath of(LowRankFormats formats) {
             return new StoredPath(
@@ -81,12 +81,12 @@ public final class BlockPatch {
         }
     }
 
-    /** Keeps a tensor that differs from the model's, or a matrix, by a name of {@link Block#tensors}. */
+    /** Keeps a tensor that differs from the model's, or a matrix, under a name of {@link Block#tensors}. */
     void change(String name, NDArray tensor) {
         tensors.put(name, tensor);
     }
 
-    /** Keeps the weight of the linear at a path on its grid. */
+    /** Keeps the weight of the linear at a path, on its grid. */
     void round(String path, Grid grid, double error) {
         grids.put(path, new Rounded(grid, error));
     }
@@ -96,17 +96,17 @@ public final class BlockPatch {
         paths.put(path, lowRank);
     }
 
-    /** Keeps the range of what flows into the linear at a path. */
+    /** Keeps the input range of the linear at a path. */
     public void range(String path, Bounds range) {
         ranges.put(path, range);
     }
 
-    /** Whether tensors, grids or ranges are kept; else the block has no file. */
+    /** Returns whether tensors, grids or ranges are kept; otherwise the block has no file. */
     public boolean changesWeights() {
         return !(tensors.isEmpty() && grids.isEmpty() && ranges.isEmpty());
     }
 
-    /** The ranges of inputs that methods changed, by path of the linear that takes them. */
+    /** The input ranges that methods changed, by path of the linear. */
     public Map<String, Bounds> ranges() {
         return ranges;
     }
@@ -116,22 +116,22 @@ public final class BlockPatch {
         return Optional.ofNullable(paths.get(path));
     }
 
-    /** The grid of the weight of the linear at a path, if a method put it on one. */
+    /** The weight grid of the linear at a path, if a method made one. */
     Optional<Grid> grid(String path) {
         return Optional.ofNullable(grids.get(path)).map(Rounded::grid);
     }
 
-    /** The relative error of a weight that is kept on its grid. */
+    /** The relative error of a weight kept on its grid. */
     public Optional<Double> roundingError(String path) {
         return Optional.ofNullable(grids.get(path)).map(Rounded::error);
     }
 
-    /** A changed tensor by a name of {@link Block#tensors}. */
+    /** A changed tensor, by a name of {@link Block#tensors}. */
     Optional<NDArray> tensor(String name) {
         return Optional.ofNullable(tensors.get(name));
     }
 
-    /** Storage of the matrices that run with the block, which stay in float32, in bits. */
+    /** Storage in bits of the matrices that run with the block, which stay in float32. */
     public double matrixBits() {
         return tensors.entrySet().stream()
                 .filter(entry -> Block.isMatrix(entry.getKey()))
@@ -148,7 +148,10 @@ public final class BlockPatch {
         });
     }
 
-    /** Gives a block whose weights come from {@link PatchedWeights} the rest: it then owns none of the tensors. */
+    /**
+     * Applies everything but the weights to a block that gets them from {@link PatchedWeights}; it then owns none of
+     * the tensors.
+     */
     public void applyTo(Block block) {
         block.replace(tensors);
         for (Linear linear : block.linears()) {
@@ -156,7 +159,7 @@ public final class BlockPatch {
         }
     }
 
-    /** Writes all but the factors; a file that is complete has its name. */
+    /** Writes all but the factors; the file gets its name once it is complete. */
     public void writeWeights(Path file) throws IOException {
         Map<String, RawTensor> parts = new LinkedHashMap<>();
         Map<String, StoredGrid> stored = new LinkedHashMap<>();
@@ -178,12 +181,12 @@ public final class BlockPatch {
                         json.writeValueAsString(ranges)));
     }
 
-    /** The factors of the paths, {@code MODULE.A} and {@code MODULE.B}, and what their file says of them. */
+    /** The factors of the paths, {@code MODULE.A} and {@code MODULE.B}, and the metadata of their file. */
     public static final class Factors {
         private final Map<String, NDArray> tensors = new LinkedHashMap<>();
         private final Map<String, StoredPath> formats = new LinkedHashMap<>();
 
-        /** Adds those of a block. */
+        /** Adds the factors of a block. */
         public void add(BlockPatch patch, Iterable<LinearSpec> linears) {
             for (LinearSpec linear : linears) {
                 patch.lowRank(linear.path()).ifPresent(path -> {
@@ -194,7 +197,7 @@ public final class BlockPatch {
             }
         }
 
-        /** Adds those that a file has, attached to {@code manager}. */
+        /** Adds the factors in a file, attached to {@code manager}. */
         public void add(NDManager manager, Path file) throws IOException {
             try (Safetensors saved = Safetensors.open(file)) {
                 for (String name : saved.entries().keySet()) {
@@ -214,13 +217,13 @@ public final class BlockPatch {
     }
 
     /**
-     * Reads what methods left in a block.
+     * Reads a patch.
      *
      * @param manager that owns its tensors
      * @param weights the block's file; absent where methods changed no tensor
      * @param factors the file with its factors, and perhaps those of other blocks
      * @param linears of the block
-     * @throws IOException naming the file and what in it is missing or wrong
+     * @throws IOException naming the file and the part that is missing or wrong
      */
     public static BlockPatch read(NDManager manager, Path weights, Path factors, List<LinearSpec> linears)
             throws IOException {

@@ -11,8 +11,8 @@ import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One positive factor for each channel of a mapping, and perhaps a shift: what flows is {@code (x - shift) / scale}, and
- * the balance layers' weights make up for it. Source: SmoothQuant (ICML 2023), OmniQuant (ICLR 2024).
+ * One positive factor per channel of a mapping, and optionally a shift: the activation becomes {@code (x - shift) /
+ * scale}, and the balance layers' weights compensate. Source: SmoothQuant (ICML 2023), OmniQuant (ICLR 2024).
  */
 final class ChannelScaling implements EquivalentTransform {
     private static final String WEIGHT = ".weight";
@@ -27,10 +27,10 @@ final class ChannelScaling implements EquivalentTransform {
     /**
      * Starts from given values.
      *
-     * @param scale {@code [channels]} of the smooth layer; between queries and keys {@code [kvHeads, headDim]}, or {@code
-     *     [kvHeads, headDim / 2]} for one factor per pair that a rotation turns
+     * @param scale {@code [channels]} of the smooth layer; between queries and keys {@code [kvHeads, headDim]}, or
+     *     {@code [kvHeads, headDim / 2]} for one factor per rotary pair
      * @param shift {@code [channels]}
-     * @param floor that training keeps factors above
+     * @param floor lower bound of the factors in training
      */
     ChannelScaling(
             SmoothingMapping mapping,
@@ -52,7 +52,7 @@ final class ChannelScaling implements EquivalentTransform {
         return Stream.of(scale, shift).filter(Objects::nonNull).toList();
     }
 
-    /** Factors stay positive: at zero the transform has no inverse. */
+    /** Keeps factors positive: at zero the transform has no inverse. */
     @Override
     public void project() {
         FloatBuffer values = NativeFloats.writableWindow(scale.tensor());
@@ -95,7 +95,7 @@ final class ChannelScaling implements EquivalentTransform {
         }
     }
 
-    /** The smooth layer's bias, which a shift creates where there is none: {@code (bias - shift) / scale}. */
+    /** Makes the smooth layer's bias {@code (bias - shift) / scale}; a shift creates a missing one. */
     private void unshift(Map<String, NDArray> tensors, NDArray factor, @Nullable NDArray offset) {
         String name = mapping.smoothLayer() + BIAS;
         NDArray bias = tensors.get(name);
@@ -106,7 +106,10 @@ final class ChannelScaling implements EquivalentTransform {
         }
     }
 
-    /** A balance layer's weight times the factors, by column, and its bias with what the shift would have given. */
+    /**
+     * Multiplies a balance layer's weight by the factors, column by column, and adds the shift's contribution to its
+     * bias.
+     */
     private static void takeUp(
             Map<String, NDArray> tensors, String balanceLayer, NDArray factor, @Nullable NDArray offset) {
         NDArray weight = Objects.requireNonNull(tensors.get(balanceLayer + WEIGHT), balanceLayer);

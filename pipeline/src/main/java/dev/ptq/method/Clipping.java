@@ -8,18 +8,17 @@ import dev.ptq.format.NumberFormat;
 import dev.ptq.model.Linear;
 
 /**
- * How learnable weight clipping starts and moves.
+ * Settings of learnable weight clipping.
  *
  * @param learned whether ranges are learned at all
- * @param init whose sigmoid is the share of the range at the start
- * @param rate of learning
+ * @param init its sigmoid is the share of the range at the start
+ * @param rate learning rate
  */
 record Clipping(boolean learned, double init, double rate) {
     private static final Key<Boolean> LEARNED = Key.flag("lwc")
             .preset(true)
-            .says(
-                    "learnable weight clipping: whether the ranges of weights are learned. With `false` its other keys are"
-                            + " unknown");
+            .says("whether the ranges of weights are learned (learnable weight clipping). With `false`, its other keys"
+                    + " are unknown");
 
     private static final Key<Double> INIT = Key.decimal("clip_init")
             .from(-20.0)
@@ -38,7 +37,7 @@ record Clipping(boolean learned, double init, double rate) {
     /** The keys of a step. */
     static final Keys KEYS = Keys.of(LEARNED, INIT, RATE);
 
-    /** The keys of a step's table for other texts. */
+    /** The keys in a step's table for adaptation. */
     static final Keys ADAPTED_KEYS = Keys.of(ADAPTED_RATE);
 
     static Clipping read(ConfigTable table) {
@@ -46,7 +45,7 @@ record Clipping(boolean learned, double init, double rate) {
         return new Clipping(learned, learned ? table.read(INIT) : 0, learned ? table.read(RATE) : 0);
     }
 
-    /** The same with the rate that a table may have. */
+    /** The same with the learning rate of an adaptation table, if given. */
     Clipping adapted(ConfigTable table) {
         return learned ? new Clipping(true, init, table.read(ADAPTED_RATE, rate)) : this;
     }

@@ -20,39 +20,36 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
-/**
- * The steps of an experiment together, in the order of the file: which of them go together and in which order, and what
- * they need in all.
- */
+/** All steps of an experiment, in file order: checks which go together and in which order, and tells what they need. */
 public record Composition(List<Method> steps) {
     public Composition {
         steps = List.copyOf(steps);
     }
 
-    /** Whether there are no steps: weights are rounded to nearest. */
+    /** Returns whether there are no steps, so that weights are rounded to nearest. */
     public boolean isEmpty() {
         return steps.isEmpty();
     }
 
-    /** Whether samples must reach blocks through the finished blocks before them. */
+    /** Returns whether samples must reach blocks through the finished blocks before them. */
     public boolean quantizedPath() {
         return steps.stream().anyMatch(step -> step.needs().quantizedPath());
     }
 
-    /** Whether something is trained. */
+    /** Returns whether any step trains. */
     public boolean trains() {
         return trainings().findAny().isPresent();
     }
 
-    /** How the steps that learn do. */
+    /** The training settings of the steps that learn. */
     public Stream<Training> trainings() {
         return steps.stream().flatMap(step -> step.needs().training().stream());
     }
 
     /**
-     * The statistics that calibration takes, in one pass of the model in full precision.
+     * The statistics that calibration takes, in one pass of the full-precision model.
      *
-     * @param more that others ask for
+     * @param more statistics wanted by others
      * @param linears of the whole model
      */
     public WantedStatistics calibrationStatistics(Set<Statistic> more, List<LinearSpec> linears) {
@@ -72,10 +69,10 @@ public record Composition(List<Method> steps) {
     }
 
     /**
-     * Whether the calibration samples themselves go through the model beside the methods: some step learns, or takes
-     * statistics that calibration cannot have.
+     * Returns whether the calibration samples themselves must go through the model along with the methods: some step
+     * learns, or takes statistics that calibration cannot provide.
      *
-     * @param ranges whether inputs have ranges that are found beforehand
+     * @param ranges whether input ranges are static
      */
     public boolean needsSamples(boolean ranges) {
         boolean changed = false;
@@ -90,7 +87,7 @@ public record Composition(List<Method> steps) {
     }
 
     /**
-     * Reports what does not go together.
+     * Reports steps that do not go together.
      *
      * @param tables of the steps
      */
@@ -137,7 +134,7 @@ public record Composition(List<Method> steps) {
                 .collect(Collectors.joining(", "));
     }
 
-    /** A mapping is transformed once: a second step would start from something else than its method says. */
+    /** A mapping is transformed once: a second step would not start where its method assumes. */
     private void checkMappings(List<ConfigTable> tables) {
         Map<SmoothingMapping.Kind, Method> transformed = new EnumMap<>(SmoothingMapping.Kind.class);
         for (int i = 0; i < steps.size(); i++) {
@@ -154,7 +151,7 @@ public record Composition(List<Method> steps) {
         }
     }
 
-    /** What was taken out of a weight would not be transformed with it. */
+    /** A part split off a weight would not be transformed with it. */
     private void checkSplits(List<ConfigTable> tables) {
         Optional<Method> split =
                 steps.stream().filter(step -> step.phase() == Phase.SPLIT).findFirst();
@@ -173,7 +170,7 @@ public record Composition(List<Method> steps) {
     }
 
     /**
-     * Reports what calibration does not give.
+     * Reports what calibration does not provide.
      *
      * @param samples of {@code [calibration]}; absent where there is no such section
      */
@@ -221,7 +218,7 @@ public record Composition(List<Method> steps) {
         }
     }
 
-    /** Reports steps that change the values whose ranges are found before anything is trained. */
+    /** Reports steps that change values whose ranges are found before any training. */
     public void checkRanges(List<ConfigTable> tables) {
         Optional<Method> transforming = Optional.empty();
         for (int i = 0; i < steps.size(); i++) {
@@ -249,7 +246,7 @@ public record Composition(List<Method> steps) {
         }
     }
 
-    /** Reads test-time adaptation, of a step that has the last block to itself. */
+    /** Reads test-time adaptation; its step must be the only one. */
     public Optional<TestTimeAdaptation> adaptation(List<ConfigTable> tables) {
         Optional<TestTimeAdaptation> adaptation = Optional.empty();
         for (int i = 0; i < steps.size(); i++) {

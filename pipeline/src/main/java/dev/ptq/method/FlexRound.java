@@ -14,19 +14,19 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * FlexRound and LRQ: each weight is divided by a learned number of its own before it is rounded; in LRQ these numbers
- * form a matrix of low rank. Source: FlexRound (ICML 2023), LRQ (NAACL 2025).
+ * FlexRound and LRQ: each weight is divided by its own learned number before it is rounded; in LRQ these numbers form a
+ * low-rank matrix. Source: FlexRound (ICML 2023), LRQ (NAACL 2025).
  *
  * @param lowRank whether this is LRQ
  * @param rank of its matrix; absent: a share of the smaller side
  * @param rankRatio that share
- * @param releasedFallback whether weights of some shapes are given a full matrix all the same, as in released code
- * @param rate of learning
+ * @param releasedFallback whether weights of some shapes get a full matrix all the same, as in released code
+ * @param rate learning rate
  */
 record FlexRound(
         boolean lowRank, OptionalInt rank, double rankRatio, boolean releasedFallback, double rate, Training training)
         implements LearnedMethod {
-    /** The shapes at which released code changes its mind. */
+    /** Side lengths at which the released code switches to a full matrix. */
     private static final int SMALL = 4096;
 
     private static final int LARGE = 8192;

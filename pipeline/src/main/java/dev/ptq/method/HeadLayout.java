@@ -5,11 +5,11 @@ import ai.djl.ndarray.types.Shape;
 import dev.ptq.model.ModelConfig;
 
 /**
- * How attention's channels fall into heads.
+ * The division of attention's channels into heads.
  *
- * @param heads of queries
- * @param kvHeads of keys and values; each serves {@code heads / kvHeads} neighbouring queries
- * @param rotary whether positions turn the pairs {@code (i, i + headDim / 2)} of a head's channels
+ * @param heads number of query heads
+ * @param kvHeads number of key and value heads; each serves {@code heads / kvHeads} neighbouring query heads
+ * @param rotary whether positions rotate the pairs {@code (i, i + headDim / 2)} of a head's channels
  */
 record HeadLayout(int heads, int kvHeads, int headDim, boolean rotary) {
     static HeadLayout of(ModelConfig config) {
@@ -21,19 +21,19 @@ record HeadLayout(int heads, int kvHeads, int headDim, boolean rotary) {
                 config.positions().rope().isPresent());
     }
 
-    /** Query heads that share a key head. */
+    /** Number of query heads that share a key head. */
     int group() {
         return heads / kvHeads;
     }
 
-    /** Repeats what belongs to key heads, {@code [kvHeads, headDim]}, for the queries: {@code [heads · headDim]}. */
+    /** Repeats values of key heads, {@code [kvHeads, headDim]}, for the queries: {@code [heads · headDim]}. */
     NDArray perQueryChannel(NDArray perKey) {
         return perKey.reshape(kvHeads, 1, headDim)
                 .broadcast(new Shape(kvHeads, group(), headDim))
                 .reshape((long) heads * headDim);
     }
 
-    /** The largest of each key head's query heads, channel by channel. */
+    /** The maximum over the query heads of each key head, channel by channel. */
     float[] largestOfGroup(float[] perQuery) {
         float[] largest = new float[kvHeads * headDim];
         for (int i = 0; i < perQuery.length; i++) {

@@ -13,8 +13,8 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Rounding with a learned range: {@code sigmoid(upper) · max} to {@code sigmoid(lower) · min} of each group of weights.
- * Source: OmniQuant (ICLR 2024), learnable weight clipping.
+ * Rounding with a learned range: from {@code sigmoid(lower) · min} to {@code sigmoid(upper) · max} of each group of
+ * weights. Source: OmniQuant (ICLR 2024), learnable weight clipping.
  */
 final class LearnedClipping implements WeightRounding {
     private final IntegerFormat format;
@@ -22,7 +22,7 @@ final class LearnedClipping implements WeightRounding {
     private final Parameter lower;
 
     /**
-     * Starts with all ranges at {@code sigmoid(init)} of their width.
+     * Starts with every range at {@code sigmoid(init)} of its width.
      *
      * @param manager that owns the parameters, {@code [outFeatures, groups]}
      */

@@ -25,9 +25,9 @@ import java.util.SplittableRandom;
  * </ul>
  */
 final class LearnedDivision implements WeightRounding {
-    /** What of the log divisor is not the same for a whole row. */
+    /** The part of the log divisor that varies within a row. */
     private sealed interface Columns {
-        /** Returns the log divisor, given the part of each row. */
+        /** Returns the log divisor, given each row's part. */
         NDArray logDivisor(NDArray row);
 
         List<Parameter> parameters();
@@ -97,7 +97,7 @@ final class LearnedDivision implements WeightRounding {
                         new Parameter(name + ".right", uniform(manager, rank, in, seed), rate));
     }
 
-    /** Uniform in {@code ±1/√columns}, as a linear layer's weight usually starts. */
+    /** Uniform in {@code ±1/√columns}, the usual start of a linear layer's weight. */
     private static NDArray uniform(NDManager manager, int rows, int columns, long seed) {
         SplittableRandom random = new SplittableRandom(seed);
         float[] values = new float[rows * columns];
@@ -136,7 +136,9 @@ final class LearnedDivision implements WeightRounding {
         return columns.logDivisor(row.tensor()).exp().mul(perColumn(scale, inFeatures));
     }
 
-    /** Repeats a scale per group, {@code [outFeatures, groups]}, for the columns of each group, where there are several. */
+    /**
+     * Repeats a scale per group, {@code [outFeatures, groups]}, over the columns of each group, if there are several.
+     */
     private NDArray perColumn(NDArray scale, long columns) {
         long groups = scale.getShape().get(1);
         if (groups == 1) {

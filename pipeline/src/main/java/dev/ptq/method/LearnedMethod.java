@@ -15,26 +15,26 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A method that trains a transformation, and the rounding of weights, block by block. What differs from one to the next
- * is what it makes of its settings.
+ * A method that trains a transformation and the rounding of weights, block by block. Methods differ in what they make
+ * of their settings.
  */
 interface LearnedMethod extends Method {
     Training training();
 
     Transformation transformation();
 
-    /** Whether the rounding of weights is learned, which takes an integer format. */
+    /** Returns whether it learns the rounding of weights, which takes an integer format. */
     boolean learnsRounding();
 
-    /** Whether it learns the ranges of weights, which leaves nothing to search for. */
+    /** Returns whether it learns the ranges of weights, which leaves nothing to search for. */
     default boolean learnsRanges() {
         return false;
     }
 
-    /** Returns how the weight of a linear is rounded while the block at hand is trained. */
+    /** Returns the rounding of a linear's weight while its block is trained. */
     WeightRounding rounding(BlockContext context, Linear linear);
 
-    /** Returns what the block at hand is transformed by. */
+    /** Returns the transforms of the current block. */
     default List<EquivalentTransform> transforms(BlockContext context) {
         return transformation().scalings(context);
     }

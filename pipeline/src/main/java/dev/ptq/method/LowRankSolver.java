@@ -17,28 +17,28 @@ import java.util.function.UnaryOperator;
 
 /**
  * Best low-rank approximation in a weighted Frobenius norm: the factors that minimize {@code ||S (E - A B)||}. From
- * {@code S E = U Σ Vᵀ} they are {@code A = S⁻¹ U_r}, {@code B = Σ_r V_rᵀ}. Source: LQER (ICML 2024). As
- * {@code S E V_r = U_r Σ_r}, also {@code A = E V_r Σ_r⁻¹}, for which {@code SᵀS} is enough, be it singular. Source of the
- * metrics that are given so: QERA (ICLR 2025).
+ * {@code S E = U Σ Vᵀ} they are {@code A = S⁻¹ U_r}, {@code B = Σ_r V_rᵀ}. Source: LQER (ICML 2024). As {@code S E V_r
+ * = U_r Σ_r}, also {@code A = E V_r Σ_r⁻¹}, which takes only {@code SᵀS}, even a singular one. Source of the metrics
+ * given by their square: QERA (ICLR 2025).
  *
  * @param kind how the leading singular vectors are found
  * @param iterations of the subspace, for {@link Kind#RANDOMIZED}
  * @param oversample columns carried beyond the rank, for {@link Kind#RANDOMIZED}
  */
 public record LowRankSolver(Kind kind, int iterations, int oversample) {
-    /** Below this size of the smaller side the full decomposition costs next to nothing. */
+    /** If the smaller side is at most this, a full decomposition costs next to nothing. */
     private static final int SMALL = 512;
-    /** Eigenvectors beyond the rank that are refined with it. */
+    /** Eigenvectors refined beyond the rank. */
     private static final int MARGIN = 16;
 
-    /** How the leading singular vectors are found. */
+    /** Algorithm for the leading singular vectors. */
     public enum Kind {
         /**
-         * To float32 accuracy. A small matrix is decomposed in full; of a larger one the Gram matrix of its smaller side
-         * is, whose leading eigenvectors are then refined on the matrix itself.
+         * To float32 accuracy. A small matrix is decomposed in full; for a larger one it is the Gram matrix of the
+         * smaller side, whose leading eigenvectors are then refined on the matrix itself.
          */
         EXACT,
-        /** By subspace iteration from a random start: several times faster, and a little less than the best. */
+        /** By subspace iteration from a random start: several times faster, and slightly worse than the best. */
         RANDOMIZED
     }
 
@@ -102,12 +102,12 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
             return b;
         }
 
-        /** All of {@code S E}, the largest first, where they were found on the way to the factors. */
+        /** All singular values of {@code S E}, the largest first, if the solver found them all. */
         public Optional<NDArray> singularValues() {
             return singularValues;
         }
 
-        /** From 0 to 1; 1 too where there is no error. */
+        /** From 0 to 1; also 1 where there is no error. */
         public double capturedEnergy() {
             return capturedEnergy;
         }
@@ -150,8 +150,8 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     }
 
     /**
-     * Solves for one layer in a metric that is given by its square. Where the rank is beyond that of {@code S E}, the
-     * factors end in zeros.
+     * Solves for one layer in a metric given by its square. Where the rank exceeds that of {@code S E}, the factors end
+     * in zeros.
      *
      * @param error quantization error {@code (W - Wq)ᵀ}, {@code [inFeatures, outFeatures]}, float32
      * @param square the diagonal of {@code SᵀS}, {@code [inFeatures]}, or all of it, {@code [inFeatures, inFeatures]},
@@ -189,7 +189,9 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         }
     }
 
-    /** All singular values of {@code S E} as {@link #solveSquared} finds them, attached to the manager of the error. */
+    /**
+     * All singular values of {@code S E}, found as in {@link #solveSquared} and attached to the manager of the error.
+     */
     public static NDArray singularValuesSquared(NDArray error, NDArray square) {
         NDManager outer = error.getManager();
         try (NDManager scratch = outer.newSubManager()) {
@@ -202,7 +204,9 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         }
     }
 
-    /** A few channels that are large set the squares of the first and of the other singular values far apart. */
+    /**
+     * Doubles, because a few large channels set the squares of the first and of the other singular values far apart.
+     */
     private static WeightedError inDouble(NDArray error, NDArray square) {
         return WeightedError.narrow(error.toType(DataType.FLOAT64, false), square);
     }
@@ -218,8 +222,8 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     }
 
     /**
-     * All singular values of a matrix, the largest first, attached to its manager. Of a matrix that is large on both
-     * sides they are the roots of the Gram matrix's eigenvalues: below a thousandth of the largest they are noise.
+     * All singular values of a matrix, the largest first, attached to its manager. If the matrix is large on both
+     * sides, they are the roots of the Gram matrix's eigenvalues: below a thousandth of the largest they are noise.
      */
     public static NDArray singularValues(NDArray matrix) {
         NDManager outer = matrix.getManager();
@@ -239,7 +243,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     /**
      * {@code [rows, r]}, {@code [r]} and {@code [r, columns]}.
      *
-     * @param all singular values, where they are known
+     * @param all singular values, if known
      */
     private record Leading(NDArray u, NDArray sigma, NDArray vt, Optional<NDArray> all) {}
 
@@ -247,7 +251,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         return new Leading(transpose(leading.vt()), leading.sigma(), transpose(leading.u()), leading.all());
     }
 
-    /** Leading singular triples of a matrix that is at least as high as wide. */
+    /** Leading singular triples of a matrix with at least as many rows as columns. */
     private Leading leading(NDArray matrix, int rank, long seed) {
         int columns = (int) matrix.getShape().get(1);
         Optional<NDArray> all = Optional.empty();
@@ -272,7 +276,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         return cut(new NDList(parts.get(0), parts.get(1), vt), rank, all);
     }
 
-    /** A small matrix is decomposed in double, so that rounding the factors starts from their true values. */
+    /** Decomposes a small matrix in double, so that the factors are rounded from accurate values. */
     private static Leading inDouble(NDArray matrix, int rank) {
         NDList parts = new NDList();
         for (NDArray part : Torch.svd(matrix.toType(DataType.FLOAT64, false))) {
@@ -294,12 +298,14 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         return Torch.linear(turned, turned);
     }
 
-    /** Eigenvalues of a Gram matrix, ascending, as singular values; rounding leaves some of the least below zero. */
+    /**
+     * Eigenvalues of a Gram matrix, ascending, as singular values; round-off leaves some of the smallest below zero.
+     */
     private static NDArray roots(NDArray eigenvalues) {
         return eigenvalues.maximum(eigenvalues.zerosLike()).sqrt().flip(0);
     }
 
-    /** {@code count} orthonormal columns after {@link #iterations} steps from a random start. */
+    /** Returns {@code count} orthonormal columns after {@link #iterations} steps from a random start. */
     private NDArray subspace(NDManager manager, int rows, int count, long seed, UnaryOperator<NDArray> step) {
         SplittableRandom random = new SplittableRandom(seed);
         float[] start = new float[rows * count];

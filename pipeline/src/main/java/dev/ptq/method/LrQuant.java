@@ -6,7 +6,7 @@ import dev.ptq.config.Keys;
 import java.util.Optional;
 
 /**
- * LRQuant: OmniQuant with another start of the factors, shifts everywhere, and a loss that also looks at the direction of
+ * LRQuant: OmniQuant with different initial factors, shifts everywhere, and a loss that also compares the direction of
  * the outputs. Source: LRQuant (ACL 2024).
  */
 record LrQuant(Transformation transformation, Clipping clipping, Training training) implements LearnedMethod.OfRanges {
@@ -31,7 +31,7 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
     static final Keys KEYS =
             DEFAULTS.keys().and(COSINE_WEIGHT).and(Clipping.KEYS).and(Training.EPOCH_KEYS);
 
-    /** The keys of a step's table for other texts. */
+    /** The keys in a step's table for adaptation. */
     static final Keys ADAPTED_KEYS = Keys.of(ADAPTED_EPOCHS, ADAPTED_BATCH_SIZE)
             .and(Transformation.ADAPTED_KEYS)
             .and(Clipping.ADAPTED_KEYS);
@@ -45,7 +45,7 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
                 Training.readEpochs(table, Training.Loss.SQUARED_AND_COSINE, weight));
     }
 
-    /** The same for other texts; what the table leaves out is as it is here, but epochs. */
+    /** The settings for adaptation; what the table leaves out is as it is here, except epochs. */
     LrQuant adapted(ConfigTable table) {
         int epochs = table.read(ADAPTED_EPOCHS);
         int batchSize = table.read(ADAPTED_BATCH_SIZE, training.batchSize());
@@ -55,7 +55,7 @@ record LrQuant(Transformation transformation, Clipping clipping, Training traini
                 training.with(epochs, batchSize, Optional.empty()));
     }
 
-    /** The same from parameters of an earlier run. */
+    /** The same, starting from an earlier run's parameters. */
     LrQuant from(Training.Start start) {
         return new LrQuant(
                 transformation, clipping, training.with(training.epochs(), training.batchSize(), Optional.of(start)));

@@ -9,7 +9,7 @@ import dev.ptq.model.SmoothingMapping;
 import java.util.List;
 import java.util.Set;
 
-/** The key {@code mappings} of methods that transform. */
+/** Reads and checks the key {@code mappings} of methods that transform. */
 final class MappingKeys {
     private static final Choices<SmoothingMapping.Kind> KINDS =
             Choices.of(SmoothingMapping.Kind.values(), SmoothingMapping.Kind::label, kind -> "");
@@ -24,12 +24,12 @@ final class MappingKeys {
                 .says("the [mappings](#methods-that-change-weights) that are transformed");
     }
 
-    /** Reads the key; the mappings come in the order of a block. */
+    /** Reads the key; the mappings come in block order. */
     static List<SmoothingMapping.Kind> read(ConfigTable table, Key<List<SmoothingMapping.Kind>> key) {
         return table.read(key).stream().distinct().sorted().toList();
     }
 
-    /** Reports mappings that the model's blocks lack. */
+    /** Reports mappings missing from the model's blocks. */
     static void check(List<SmoothingMapping.Kind> mappings, ModelConfig shape, ConfigTable table) {
         List<SmoothingMapping.Kind> there = LanguageModel.mappings(shape).stream()
                 .map(SmoothingMapping::kind)

@@ -10,35 +10,35 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * A step of {@code [[approximation]]}: a record that is its own settings. It is listed in {@link Methods}; how steps go
- * together is for {@link Composition} to say.
+ * A step of {@code [[approximation]]}: a record of its own settings. Methods are listed in {@link Methods}; {@link
+ * Composition} decides which steps go together.
  */
 public interface Method {
-    /** The word in configs. */
+    /** The name in configs. */
     String name();
 
-    /** When it acts. */
+    /** The phase in which it acts. */
     Phase phase();
 
-    /** What it must be given. */
+    /** Its requirements for working on a block. */
     Needs needs();
 
-    /** Whether it works on a linear; the inputs of others need no statistics. */
+    /** Returns whether it works on a linear; the inputs of others need no statistics. */
     default boolean matches(LinearSpec linear) {
         return true;
     }
 
-    /** The mappings whose channels it rescales, which changes weights on both sides and what flows between. */
+    /** The mappings whose channels it rescales, which changes weights on both sides and the activations between. */
     default Set<SmoothingMapping.Kind> transforms() {
         return Set.of();
     }
 
-    /** Reads the table that asks for the last block to be trained on before a text is scored, of a method that can be. */
+    /** Reads the table for training the last block further on each text before scoring, if the method supports it. */
     default Optional<TestTimeAdaptation> adaptation(ConfigTable step) {
         return Optional.empty();
     }
 
-    /** Reports to {@code table} what does not fit a model of this shape, or these formats. */
+    /** Reports to {@code table} what does not fit this model shape, or these formats. */
     void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table);
 
     /** Works on one block. */

@@ -8,9 +8,9 @@ import dev.ptq.config.Section;
 import java.util.Map;
 import java.util.function.Function;
 
-/** The quantization methods by the names they have in configs. */
+/** The quantization methods by their names in configs. */
 public final class Methods {
-    /** The keys that a method has beside its name, and how they are read. */
+    /** A method's keys besides its name, and the reader for them. */
     private record Entry(Keys keys, Function<ConfigTable, Method> reader) {
         static Entry of(LowRankCorrection.Metric metric) {
             return new Entry(LowRankCorrection.keys(metric), table -> LowRankCorrection.read(table, metric));
@@ -59,7 +59,7 @@ public final class Methods {
             .and(
                     "lrquant",
                     new Entry(LrQuant.KEYS.and(TestTimeAdaptation.TABLE), LrQuant::read),
-                    "as omniquant, with a loss that looks at directions too (LRQuant, ACL 2024); trains on calibration");
+                    "as omniquant, with a loss that also compares directions (LRQuant, ACL 2024); trains on calibration");
 
     private static final Key<Entry> METHOD =
             Key.choice("method", ENTRIES).says("the method; it decides the other keys");
@@ -74,7 +74,7 @@ public final class Methods {
         return ENTRIES.texts();
     }
 
-    /** Reads one {@code [[approximation]]} table; its {@code method} key says which other keys it has. */
+    /** Reads one {@code [[approximation]]} table; its {@code method} key determines the other keys. */
     public static Method read(ConfigTable table) {
         return table.read(METHOD).reader().apply(table);
     }

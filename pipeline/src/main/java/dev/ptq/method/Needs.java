@@ -5,7 +5,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * What a method must be given before it can work on a block.
+ * The inputs a method needs before it can work on a block.
  *
  * @param statistics of the inputs of the linears it works on
  * @param inputs that these are taken from
@@ -16,17 +16,17 @@ public record Needs(Set<Statistic> statistics, Inputs inputs, Optional<Training>
         statistics = Set.copyOf(statistics);
     }
 
-    /** Statistics of the model in full precision. */
+    /** Needs statistics of the full-precision model only. */
     public static Needs of(Set<Statistic> statistics) {
         return new Needs(statistics, Inputs.FULL_PRECISION, Optional.empty());
     }
 
-    /** Whether the calibration samples must reach the block through the finished blocks before it. */
+    /** Returns whether the calibration samples must reach the block through the finished blocks before it. */
     public boolean quantizedPath() {
         return training.isPresent() || (inputs != Inputs.FULL_PRECISION && !statistics.isEmpty());
     }
 
-    /** Whether calibration gives it something. */
+    /** Returns whether it needs calibration. */
     public boolean calibration() {
         return training.isPresent() || !statistics.isEmpty();
     }

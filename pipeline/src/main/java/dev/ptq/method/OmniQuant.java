@@ -5,7 +5,7 @@ import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
 
 /**
- * OmniQuant: learned ranges of weights, and learned factors and shifts of channels. Source: OmniQuant (ICLR 2024).
+ * OmniQuant: learned weight ranges, and learned channel factors and shifts. Source: OmniQuant (ICLR 2024).
  *
  * @param transformation empty where only ranges are learned
  */
@@ -16,9 +16,8 @@ record OmniQuant(Transformation transformation, Clipping clipping, Training trai
 
     private static final Key<Boolean> TRANSFORMED = Key.flag("let")
             .preset(true)
-            .says(
-                    "learnable equivalent transformation: whether channels are transformed. With `false` its other keys are"
-                            + " unknown");
+            .says("whether channels are transformed (learnable equivalent transformation). With `false`, its other keys"
+                    + " are unknown");
 
     /** The keys of a step. */
     static final Keys KEYS =

@@ -4,7 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.DataType;
 import dev.ptq.tensor.NativeFloats;
 
-/** A tensor that training moves. Not a record, since it holds a tensor. */
+/** A tensor that training updates. Not a record, since it holds a tensor. */
 final class Parameter {
     private final String name;
     private NDArray tensor;
@@ -35,7 +35,7 @@ final class Parameter {
         return rate;
     }
 
-    /** Puts the same values in another type, float64 for checks against differences. */
+    /** Converts the values to another type; float64 is for checks against differences. */
     void convert(DataType type) {
         NDArray converted = tensor.toType(type, true);
         tensor.close();
@@ -49,7 +49,7 @@ final class Parameter {
         return values;
     }
 
-    /** Puts values in. */
+    /** Sets the values. */
     void set(float[] values) {
         NativeFloats.writableWindow(tensor).put(values);
     }

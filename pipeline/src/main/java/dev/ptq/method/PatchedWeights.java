@@ -22,16 +22,16 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The weights of a model as methods left them: those in the patches of its blocks, all else as another source has it. One
- * patch is in memory at a time. Tensors that the model had none of, such as new biases, have no name here; they come with
- * {@link BlockPatch#applyTo}.
+ * The weights of a model as methods left them: changed ones from the patches of its blocks, the rest from another
+ * source. One patch is in memory at a time. Tensors that the model lacked, such as new biases, have no name here; they
+ * come with {@link BlockPatch#applyTo}.
  */
 public final class PatchedWeights implements WeightSource {
     private static final String WEIGHT = ".weight";
 
     private final WeightSource base;
     private final Reader reader;
-    /** Of each block, by what the names of its tensors start with. */
+    /** Blocks by the prefix of their tensors' names. */
     private final Map<String, Integer> blocks = new LinkedHashMap<>();
 
     private @Nullable Loaded loaded;
@@ -43,13 +43,13 @@ public final class PatchedWeights implements WeightSource {
         BlockPatch read(int block, NDManager manager) throws IOException;
     }
 
-    /** The patch that was read last. */
+    /** The patch last read. */
     private record Loaded(int block, BlockPatch patch, NDManager manager) {}
 
     /**
      * Patches another source.
      *
-     * @param base has what methods left alone; it stays open when this is closed
+     * @param base supplies what methods left alone; it stays open when this is closed
      * @param linears of the whole model
      */
     public PatchedWeights(WeightSource base, List<LinearSpec> linears, Reader reader) {
@@ -104,7 +104,7 @@ public final class PatchedWeights implements WeightSource {
         return loaded.patch();
     }
 
-    /** Returns a block's patch for good: its tensors are attached to {@code manager}. */
+    /** Hands over a block's patch: its tensors are attached to {@code manager}. */
     public BlockPatch take(int block, NDManager manager) throws IOException {
         BlockPatch patch = patch(block);
         patch.attach(manager);
@@ -124,7 +124,7 @@ public final class PatchedWeights implements WeightSource {
         forget();
     }
 
-    /** A tensor of the patch that is in memory. */
+    /** A tensor of the patch in memory. */
     private record InMemory(String name, NDArray tensor) implements Weight {
         @Override
         public List<Long> shape() {

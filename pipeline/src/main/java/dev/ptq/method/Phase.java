@@ -1,13 +1,13 @@
 package dev.ptq.method;
 
-/** When a step acts on a block. Steps run in the order of the file, and that must be the order of these phases. */
+/** The phase in which a step acts on a block. Steps run in file order, which must be the order of these phases. */
 public enum Phase {
-    /** Changes tensors so that they round better, and leaves the function of the block. */
+    /** Changes tensors so that they round better, and preserves the function of the block. */
     TRANSFORM,
-    /** Takes a low-rank part out of weights; what is left of them is rounded afterwards. */
+    /** Splits a low-rank part off weights; the rest is rounded later. */
     SPLIT,
     /** Decides how weights are rounded. */
     ROUND,
-    /** Corrects what rounding left. */
+    /** Corrects the error that rounding left. */
     CORRECT
 }

@@ -13,9 +13,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Between queries and keys with rotary positions, all that commutes with every rotation: a turn and a factor for each
- * pair of channels and key head. A key's pair is multiplied by {@code [[a, -b], [b, a]]}, a query's by the same over
- * {@code a² + b²}.
+ * All transforms between rotary queries and keys that commute with every rotation: a turn and a factor per channel pair
+ * and key head. A key's pair is multiplied by {@code [[a, -b], [b, a]]}, a query's by the same over {@code a² + b²}.
  */
 final class RotaryTurn implements EquivalentTransform {
     private final SmoothingMapping mapping;
@@ -25,10 +24,10 @@ final class RotaryTurn implements EquivalentTransform {
     private final Parameter across;
 
     /**
-     * Starts at no change.
+     * Starts at the identity.
      *
      * @param manager that owns the parameters, {@code [kvHeads, headDim / 2]}
-     * @param floor that training keeps {@code a} above
+     * @param floor lower bound of {@code a} in training
      */
     RotaryTurn(NDManager manager, SmoothingMapping mapping, HeadLayout heads, double floor, double rate) {
         this.mapping = mapping;

@@ -11,7 +11,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * How the factors of a mapping's channels are derived from the largest magnitude {@code a} of each channel's activation,
+ * Initial factors of a mapping's channels, derived from the largest magnitudes {@code a} of each channel's activation
  * and {@code w} of the weights that take it.
  *
  * @param rule of the derivation
@@ -26,7 +26,7 @@ record ScaleStart(Rule rule, double alpha) {
 
     private static final float SMALLEST = 1e-5f;
 
-    /** Of the derivation. */
+    /** Rule of the derivation. */
     enum Rule {
         /** {@code a^alpha / w^(1 - alpha)}: SmoothQuant's. */
         BALANCED,
@@ -69,7 +69,7 @@ record ScaleStart(Rule rule, double alpha) {
         return (float) Math.max(scale, SMALLEST);
     }
 
-    /** A statistic of what the mapping's balance layers take, one value for each of their columns. */
+    /** A statistic of the balance layers' input, one value per column. */
     static float[] statistic(BlockContext context, SmoothingMapping mapping, Statistic statistic) {
         HookPoint hookPoint = mapping.kind().hookPoint().orElseThrow();
         LinearSpec balanceLayer = context.block().linears().stream()
@@ -80,7 +80,7 @@ record ScaleStart(Rule rule, double alpha) {
         return context.statistics().of(balanceLayer, statistic);
     }
 
-    /** Ones, where no activation is taken. */
+    /** Ones, for mappings without an activation. */
     static float[] ones(int count) {
         float[] ones = new float[count];
         Arrays.fill(ones, 1);

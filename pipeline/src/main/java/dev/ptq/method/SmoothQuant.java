@@ -18,11 +18,11 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * SmoothQuant: moves outliers of activations into the weights that take them, by the factors {@code max|x|^alpha /
+ * SmoothQuant: moves activation outliers into the weights that take them, by the factors {@code max|x|^alpha /
  * max|w|^(1 - alpha)}. Source: SmoothQuant (ICML 2023).
  *
  * @param alpha how much of the difficulty goes to the weights
- * @param mappings that are smoothed
+ * @param mappings to be smoothed
  */
 record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implements Method {
     private static final Key<List<SmoothingMapping.Kind>> MAPPINGS = MappingKeys.key(

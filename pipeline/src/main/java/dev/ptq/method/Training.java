@@ -17,19 +17,19 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * How the parameters of a block are trained. The optimizer is Adam without weight decay.
+ * Training settings of a block's parameters. The optimizer is Adam without weight decay.
  *
  * @param epochs over all samples; 0 where {@code iterations} counts
  * @param iterations with a batch drawn for each; 0 where {@code epochs} counts
- * @param batchSize samples of a step
+ * @param batchSize samples per step
  * @param shuffle whether each epoch takes the samples in another order
  * @param cosine whether learning rates fall to zero along a cosine
- * @param loss that is made small
+ * @param loss to be minimized
  * @param cosineWeight of the negative log cosine in {@link Loss#SQUARED_AND_COSINE}
- * @param augmented whether the squared error to what the full-precision block makes of the quantized inputs is added
- * @param quantizedActivations whether what flows through the block is rounded while it is trained
- * @param onNonFinite what is done when the loss is no number
- * @param start parameters of an earlier run that this one starts from
+ * @param augmented whether the squared error to the full-precision block's outputs on quantized inputs is added
+ * @param quantizedActivations whether activations in the block are rounded during training
+ * @param onNonFinite reaction to a loss that is not finite
+ * @param start parameters of an earlier run to start from
  */
 public record Training(
         int epochs,
@@ -46,17 +46,17 @@ public record Training(
     private static final String EXPECTED =
             "expected a folder of learned parameters, approximate/parameters of a run, got ";
 
-    /** Between the quantized block's outputs and those of the full-precision path. */
+    /** Loss between the quantized block's outputs and those of the full-precision path. */
     public enum Loss {
         /** Mean squared error. */
         SQUARED,
         /** The same summed over the tokens of a sequence. */
         SQUARED_SUM_OF_TOKENS,
-        /** Mean squared error, and the negative logarithm of the mean cosine. */
+        /** Mean squared error plus the negative logarithm of the mean cosine. */
         SQUARED_AND_COSINE
     }
 
-    /** What is done when the loss is no number. */
+    /** Reaction to a loss that is not finite. */
     public enum OnNonFinite {
         /** The run ends. */
         STOP,
@@ -65,13 +65,13 @@ public record Training(
     }
 
     /**
-     * A folder of parameters, a file for each block.
+     * A folder of parameters, one file per block.
      *
      * @param sha256 of their contents
      */
     public record Start(String path, String sha256) {}
 
-    /** The default of keys that other texts may have otherwise. */
+    /** The default of keys whose value may differ for adaptation. */
     static final String AS_THE_STEP = "as the step";
 
     private static final Key<Integer> EPOCHS = Key.integer("epochs")
@@ -89,7 +89,7 @@ public record Training(
 
     private static final Key<Boolean> AUGMENTED = Key.flag("augmented_loss")
             .preset(false)
-            .says("adds the squared error to what the block in full precision makes of the quantized inputs");
+            .says("adds the squared distance to the full-precision block's output on the quantized inputs");
 
     private static final Key<Integer> ITERATIONS = Key.integer("iterations")
             .from(0)
@@ -110,7 +110,7 @@ public record Training(
                                     OnNonFinite.KEEP_BEST,
                                     "the training of that block ends, and the block has the best parameters so far"))
             .preset(OnNonFinite.STOP)
-            .says("what a loss that is NaN or infinite leads to");
+            .says("what happens when a loss is NaN or infinite");
 
     private static final Key<Optional<String>> PARAMETERS = Key.text("parameters")
             .optional("")
@@ -188,7 +188,7 @@ public record Training(
         return Optional.empty();
     }
 
-    /** The same for other epochs and batches, from another start. */
+    /** The same with other epochs, batches and start. */
     Training with(int otherEpochs, int otherBatchSize, Optional<Start> otherStart) {
         return new Training(
                 otherEpochs,
@@ -204,12 +204,12 @@ public record Training(
                 otherStart);
     }
 
-    /** Steps of one epoch. */
+    /** Steps per epoch. */
     int stepsPerEpoch(int samples) {
         return Math.max(1, samples / batchSize);
     }
 
-    /** Steps of a block. */
+    /** Steps per block. */
     public int steps(int samples) {
         return epochs > 0 ? epochs * stepsPerEpoch(samples) : iterations;
     }

@@ -19,14 +19,14 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How learnable equivalent transformations start and move.
+ * Settings of learnable equivalent transformations.
  *
- * @param mappings that are transformed; empty where nothing is
+ * @param mappings to be transformed; may be empty
  * @param start of the factors
  * @param shift whether channels are shifted too
- * @param queryKey what is allowed between queries and keys
- * @param floor that factors stay above
- * @param rate of learning
+ * @param queryKey freedom of the factors between queries and keys
+ * @param floor lower bound of the factors
+ * @param rate learning rate
  */
 record Transformation(
         List<SmoothingMapping.Kind> mappings,
@@ -35,7 +35,7 @@ record Transformation(
         QueryKey queryKey,
         double floor,
         double rate) {
-    /** Whether channels are shifted, and from where. */
+    /** Whether channels are shifted, and from which start. */
     enum Shift {
         /** From the middle of the range where norms have biases, as in OPT, and activations are rounded; else not at all. */
         AUTO,
@@ -47,11 +47,11 @@ record Transformation(
         MID_RANGE
     }
 
-    /** What is allowed between queries and keys. */
+    /** Freedom of the factors between queries and keys. */
     enum QueryKey {
-        /** What leaves their product as it is: with rotary positions both channels of a pair go together. */
+        /** Preserves their product: with rotary positions both channels of a pair share a factor. */
         EXACT,
-        /** Each channel by itself, as in released code. With rotary positions this changes the block's function. */
+        /** One factor per channel, as in released code. With rotary positions this changes the block's function. */
         FREE
     }
 
@@ -101,16 +101,15 @@ record Transformation(
     private static final Key<Double> RATE = Key.decimal("let_learning_rate")
             .from(0.0)
             .to(10.0)
-            .says(
-                    "learning rate of factors, shifts and matrices. It stays constant; the optimizer is Adam without decay");
+            .says("learning rate of factors, shifts and matrices, constant; the optimizer is Adam without decay");
 
     private static final Key<Double> ADAPTED_RATE = RATE.presetIs(Training.AS_THE_STEP);
 
-    /** The keys of a step's table for other texts. */
+    /** The keys in a step's table for adaptation. */
     static final Keys ADAPTED_KEYS = Keys.of(ADAPTED_RATE);
 
     /**
-     * What methods have in common that learn a transformation, and where they differ.
+     * Defaults of a method that learns a transformation.
      *
      * @param rule of the factors at the start; its alpha is a key where it has one
      * @param shift the default
@@ -124,7 +123,7 @@ record Transformation(
         }
     }
 
-    /** Reads the keys of a method that learns one. */
+    /** Reads the keys of a step that learns a transformation. */
     static Transformation read(ConfigTable table, Defaults defaults) {
         ScaleStart.Rule rule = defaults.rule();
         List<SmoothingMapping.Kind> mappings = MappingKeys.read(table, MAPPINGS);
@@ -133,7 +132,7 @@ record Transformation(
         }
         boolean fromStatistics = mappings.stream().anyMatch(kind -> kind != SmoothingMapping.Kind.QUERY_KEY);
         double alpha = fromStatistics && rule == ScaleStart.Rule.BALANCED ? table.read(ScaleStart.ALPHA) : 0;
-        // a key that would do nothing is not read, and so refused
+        // a key without effect is not read, and so refused
         return new Transformation(
                 mappings,
                 new ScaleStart(rule, alpha),
@@ -149,7 +148,7 @@ record Transformation(
         return kind.afterNorm() || kind == SmoothingMapping.Kind.VALUE_OUT;
     }
 
-    /** The same with the rate that a table may have. */
+    /** The same with the learning rate of an adaptation table, if given. */
     Transformation adapted(ConfigTable table) {
         return new Transformation(mappings, start, shift, queryKey, floor, table.read(ADAPTED_RATE, rate));
     }
@@ -167,21 +166,21 @@ record Transformation(
         return Set.copyOf(mappings);
     }
 
-    /** A factor per channel on every mapping. */
+    /** One factor per channel on every mapping. */
     List<EquivalentTransform> scalings(BlockContext context) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         context.mappings(kinds()).forEach(mapping -> transforms.add(scaling(context, mapping)));
         return transforms;
     }
 
-    /** A factor per channel on one mapping. */
+    /** One factor per channel on one mapping. */
     EquivalentTransform scaling(BlockContext context, SmoothingMapping mapping) {
         HeadLayout heads = HeadLayout.of(context.shape());
         return new ChannelScaling(
                 mapping, heads, startScale(context, mapping), startShift(context, mapping), floor, rate);
     }
 
-    /** The factors at the start, in the shape that {@link ChannelScaling} takes. */
+    /** The initial factors, in the shape that {@link ChannelScaling} takes. */
     NDArray startScale(BlockContext context, SmoothingMapping mapping) {
         HeadLayout heads = HeadLayout.of(context.shape());
         NDManager manager = context.block().manager();
@@ -195,7 +194,7 @@ record Transformation(
         return NativeFloats.of(manager, own, own.length);
     }
 
-    /** The shift at the start, {@code [channels]}, where the mapping takes one. */
+    /** The initial shift, {@code [channels]}, if the mapping takes one. */
     @Nullable
     NDArray startShift(BlockContext context, SmoothingMapping mapping) {
         Shift wanted = shift == Shift.AUTO ? usual(context) : shift;
@@ -214,7 +213,7 @@ record Transformation(
         return NativeFloats.of(context.block().manager(), values, values.length);
     }
 
-    /** A key head's shift is where the first of its query heads has it: the others see the same values. */
+    /** Takes a key head's shift from the first of its query heads: the others see the same values. */
     private static float[] firstOfGroup(float[] perQuery, HeadLayout heads) {
         float[] first = new float[heads.kvHeads() * heads.headDim()];
         for (int i = 0; i < first.length; i++) {

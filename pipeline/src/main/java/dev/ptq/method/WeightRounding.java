@@ -7,20 +7,20 @@ import dev.ptq.format.Operand;
 import java.util.List;
 import java.util.Optional;
 
-/** How the weight of one linear is put on the grid of its format. */
+/** The rounding of one linear's weight to its format's grid. */
 interface WeightRounding extends Learned {
     /** Returns the rounded weight, {@code [outFeatures, inFeatures]}; differentiable in weight and parameters. */
     NDArray round(NDArray weight);
 
     /**
-     * Returns the grid whose values are those of {@link #round}, bit for bit but for the sign of zeros rounded to nearest;
-     * empty where the weight stays in float32.
+     * Returns the grid with exactly the values of {@link #round}, but for the sign of zeros rounded to nearest; empty
+     * where the weight stays in float32.
      *
      * @param weight float32, as are the parameters
      */
     Optional<Grid> grid(NDArray weight);
 
-    /** To the nearest value. */
+    /** Rounds to nearest. */
     static WeightRounding nearest(NumberFormat format) {
         return new WeightRounding() {
             @Override

@@ -9,17 +9,17 @@ import dev.ptq.tensor.Torch;
 import java.util.Optional;
 
 /**
- * An error {@code E} and {@code P = SᵀS E}, in a metric {@code S} of which only {@code SᵀS} is known. The right singular
- * vectors of {@code S E} are the eigenvectors of the Gram matrix {@code EᵀP}, so no root of {@code SᵀS} is taken. Arrays
- * are attached to the manager of the error.
+ * An error {@code E} and {@code P = SᵀS E}, in a metric {@code S} of which only {@code SᵀS} is known. The right
+ * singular vectors of {@code S E} are the eigenvectors of the Gram matrix {@code EᵀP}, so no root of {@code SᵀS} is
+ * taken. Arrays are attached to the manager of the error.
  */
 final class WeightedError {
-    /** Rows of {@code SᵀS} that are there in double at a time. */
+    /** Rows of {@code SᵀS} held in double at a time. */
     private static final int PANEL = 1024;
 
     private final NDArray error;
     private final NDArray weighted;
-    /** With orthonormal columns: the error is {@code E} times its transpose. Absent: the error is {@code E}. */
+    /** Has orthonormal columns: the error is {@code E} times its transpose. Absent: the error is {@code E}. */
     private final Optional<NDArray> rows;
 
     private WeightedError(NDArray error, NDArray square, Optional<NDArray> rows) {
@@ -55,7 +55,7 @@ final class WeightedError {
         return new WeightedError(error, square, Optional.empty());
     }
 
-    /** As above, with a Gram matrix that is no larger than the error's smaller side. */
+    /** The same, with a Gram matrix no larger than the error's smaller side. */
     static WeightedError narrow(NDArray error, NDArray square) {
         if (error.size(0) >= error.size(1)) {
             return of(error, square);
@@ -78,7 +78,7 @@ final class WeightedError {
         return error.transpose(1, 0).matMul(weighted);
     }
 
-    /** The Gram matrix times columns. */
+    /** Multiplies the Gram matrix by columns. */
     NDArray gramTimes(NDArray columns) {
         return error.transpose(1, 0).matMul(weighted.matMul(columns));
     }
@@ -94,7 +94,7 @@ final class WeightedError {
 
     /**
      * {@code A = E V Σ⁻¹}, {@code [inFeatures, rank]}, {@code B = Σ Vᵀ}, {@code [rank, outFeatures]}, float32, and
-     * {@code Σ²}, the largest first, float64. What is zero but for rounding is zero in all of them.
+     * {@code Σ²}, the largest first, float64. Values that are zero up to round-off are zero in all of them.
      *
      * @param eigen eigenvalues and eigenvectors in the order of {@link #eigenWithin}, at least {@code rank}
      */

@@ -9,31 +9,31 @@ import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
-/** A model family: what its tensors are called and shaped, and what a block computes. */
+/** A model family: the names and shapes of its tensors, and the computation of a block. */
 interface Architecture {
     ModelConfig config();
 
-    /** The tensors under the names that this family has for them, from those of a checkpoint. */
+    /** The checkpoint's tensors under the family's names. */
     default WeightSource weights(WeightSource checkpoint) throws IOException {
         return checkpoint;
     }
 
-    /** The linears of a block in the order of the computation. */
+    /** The linears of a block, in computation order. */
     List<LinearSpec> linears(int block);
 
-    /** Where channels can be rescaled, in the order of the computation; the same in every block. */
+    /** The places where channels can be rescaled, in computation order; the same in every block. */
     List<SmoothingMapping> mappings();
 
-    /** What the names of a block's tensors start with in the checkpoint, such as {@code model.layers.0.}. */
+    /** The prefix of a block's tensor names in the checkpoint, such as {@code model.layers.0.}. */
     String prefix(int block);
 
-    /** The other tensors of a block: path in the block to shape, in an order that is always the same. */
+    /** The other tensors of a block: path in the block to shape, always in the same order. */
     Map<String, List<Long>> norms();
 
     /** The tensors outside the blocks: name in the checkpoint to shape. */
     Map<String, List<Long>> outerTensors();
 
-    /** Those of {@link #outerTensors} that {@link #finish} takes. */
+    /** The names in {@link #outerTensors} that {@link #finish} uses. */
     List<String> finishingTensors();
 
     /** The tensor that turns hidden states into logits, {@code [vocabSize, embeddingSize]}. */
@@ -47,17 +47,17 @@ interface Architecture {
      */
     NDArray embed(WeightSource weights, NDManager manager, int[][] chunks, int[][] positions) throws IOException;
 
-    /** Returns what a block makes of {@code hidden}, {@code [batch, tokens, hiddenSize]}, which stays as it is. */
+    /** Returns the block's output for {@code hidden}, {@code [batch, tokens, hiddenSize]}, which is not modified. */
     NDArray forward(ForwardPass pass, NDArray hidden);
 
     /**
-     * Returns what the head takes, {@code [..., embeddingSize]}, from the last block's output.
+     * Returns the head's input, {@code [..., embeddingSize]}, from the last block's output.
      *
      * @param outer gives a tensor of {@link #finishingTensors}
      */
     NDArray finish(NDArray hidden, Function<String, NDArray> outer);
 
-    /** Joins equally long rows. */
+    /** Joins rows of equal length. */
     static int[] flat(int[][] chunks) {
         int tokens = chunks[0].length;
         int[] ids = new int[chunks.length * tokens];

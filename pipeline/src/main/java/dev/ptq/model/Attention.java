@@ -12,12 +12,12 @@ import java.util.function.Supplier;
 /** Causal attention over given queries, keys and values, with both products quantized. */
 final class Attention {
     /**
-     * Attention scores held at a time, in values: they grow with the square of the length, and half a dozen passes over
+     * Number of attention scores held at a time: they grow with the square of the length, and half a dozen passes over
      * them are faster in the processor's cache.
      */
     private static final long SCORES = 1L << 19;
 
-    /** Queries at a time, where the format allows it: what comes after them needs no scores. */
+    /** Queries at a time, where the format allows it: the keys after them need no scores. */
     private static final int QUERIES = 64;
 
     private Attention() {}
@@ -30,7 +30,7 @@ final class Attention {
                 .transpose(0, 2, 1, 3);
     }
 
-    /** Additive mask, {@code [tokens, tokens]}: minus infinity where a later token would be seen. */
+    /** Additive mask, {@code [tokens, tokens]}: minus infinity at later tokens. */
     static NDArray causalMask(NDManager manager, int tokens) {
         float[] mask = new float[tokens * tokens];
         for (int row = 0; row < tokens; row++) {
@@ -41,7 +41,7 @@ final class Attention {
         return NativeFloats.of(manager, mask, tokens, tokens);
     }
 
-    /** As below, with the mask that fits the format of the probabilities. */
+    /** Attends with the mask that fits the format of the probabilities. */
     static NDArray attend(
             NDArray query,
             NDArray key,
@@ -53,7 +53,9 @@ final class Attention {
         return attend(query, key, value, scoreDivisor, squares ? constants.window() : constants.causal(), formats);
     }
 
-    /** As {@link #attend}, by fused operators, which do not hold the scores; probabilities cannot be rounded. */
+    /**
+     * Attends like {@link #attend} by fused operators, which do not hold the scores; probabilities cannot be rounded.
+     */
     static NDArray fused(
             NDArray query,
             NDArray key,
@@ -67,7 +69,7 @@ final class Attention {
         return join(Torch.branchedAttention(toBeDivided(q, scoreDivisor), k, v, constants.window(), constants.mask()));
     }
 
-    /** As {@link #attend}, of operators that gradients pass; fused where probabilities are not rounded. */
+    /** Attends like {@link #attend} by differentiable operators; fused where probabilities are not rounded. */
     static NDArray differentiable(
             NDArray query,
             NDArray key,
@@ -97,7 +99,7 @@ final class Attention {
         return join(probabilities.matMul(values).reshape(batch, heads, tokens, headDim));
     }
 
-    /** Queries for the fused operators, which divide by {@code √headDim} whatever the scores' divisor is. */
+    /** Scales queries for the fused operators, which divide by {@code √headDim} whatever the score divisor. */
     private static NDArray toBeDivided(NDArray query, float scoreDivisor) {
         float divided = (float) Math.sqrt((double) query.getShape().get(3));
         return divided == scoreDivisor
@@ -119,8 +121,8 @@ final class Attention {
      * @param value likewise
      * @param scoreDivisor of the scores, after the product; 1 for none. A division, not a product with the inverse: the
      *     last bit decides ties when probabilities are rounded
-     * @param mask added to the scores: where probabilities are rounded in squares, as {@link Torch#window} gives it; else
-     *     {@code [tokens, tokens]}
+     * @param mask added to the scores: where probabilities are rounded in squares, as {@link Torch#window} gives it;
+     *     else {@code [tokens, tokens]}
      * @return {@code [batch, tokens, heads · headDim]}
      */
     static NDArray attend(
@@ -141,7 +143,7 @@ final class Attention {
 
         // columns of the mask before those of the first query
         long before = mask.getShape().get(1) - mask.getShape().get(0);
-        // the products of some queries with the keys before them
+        // products of a few queries with the keys before them
         long rows = formats.probability().roundsSquares(QUERIES) ? Math.min(QUERIES, tokens) : tokens;
         long step = Math.max(1, Math.min(all, SCORES / (group * rows * tokens)));
         NDArray mixed = NativeFloats.create(q.getManager(), new Shape(all, group, tokens, headDim));

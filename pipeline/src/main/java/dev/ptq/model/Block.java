@@ -12,7 +12,7 @@ public final class Block implements AutoCloseable {
     private static final String WEIGHT = ".weight";
     private static final String BIAS = ".bias";
 
-    /** What the name of a matrix ends with that a norm's output is multiplied by. */
+    /** Name ending of a matrix that multiplies a norm's output. */
     private static final String MATRIX = ".matrix";
 
     private final int index;
@@ -27,17 +27,17 @@ public final class Block implements AutoCloseable {
         this.manager = manager;
     }
 
-    /** Which block of the model this is, from 0. */
+    /** The block's index in the model, from 0. */
     public int index() {
         return index;
     }
 
-    /** Owns the block's tensors, and is closed with it. */
+    /** The manager that owns the block's tensors and is closed with it. */
     public NDManager manager() {
         return manager;
     }
 
-    /** The linears in the order of the computation. */
+    /** The linears, in computation order. */
     public Collection<Linear> linears() {
         return linears.values();
     }
@@ -65,7 +65,7 @@ public final class Block implements AutoCloseable {
         return present(norms.get(path), path);
     }
 
-    /** As {@link #norm}, of what not every block has. */
+    /** Like {@link #norm}, for tensors that not every block has. */
     @Nullable
     NDArray optionalNorm(String path) {
         return norms.get(path);
@@ -80,7 +80,7 @@ public final class Block implements AutoCloseable {
         attention = formats;
     }
 
-    /** Whether what flows through the block is rounded. */
+    /** Returns whether activations in the block are rounded. */
     boolean roundsActivations() {
         return !attention.isNone() || linears.values().stream().anyMatch(Linear::roundsActivations);
     }
@@ -103,15 +103,15 @@ public final class Block implements AutoCloseable {
         return tensors;
     }
 
-    /** Whether a name of {@link #tensors} is that of a matrix which runs with the block. */
+    /** Returns whether a name of {@link #tensors} is that of a matrix that runs with the block. */
     public static boolean isMatrix(String name) {
         return name.endsWith(MATRIX);
     }
 
     /**
-     * Takes other tensors, by the names of {@link #tensors}; those that are not named stay. Beside those there may be
-     * biases of linears that had none, a bias of an RMSNorm, {@code input_layernorm.bias}, and a matrix {@code
-     * input_layernorm.matrix}, {@code [hiddenSize, hiddenSize]}, that a norm's output, a row per token, is multiplied by.
+     * Replaces tensors, by the names of {@link #tensors}; the others stay. New names may be biases of linears that had
+     * none, a bias of an RMSNorm, {@code input_layernorm.bias}, and a matrix {@code input_layernorm.matrix}, {@code
+     * [hiddenSize, hiddenSize]}, that multiplies a norm's output, one row per token.
      */
     public void replace(Map<String, NDArray> tensors) {
         linears.forEach((path, linear) -> linear.replace(
@@ -131,8 +131,8 @@ public final class Block implements AutoCloseable {
     }
 
     /**
-     * Returns a block of the same layers, with the same formats of what flows through it, and other tensors. These stay
-     * their owner's; closing the new block leaves them, and this one, as they are.
+     * Returns a block of the same layers and activation formats, with other tensors. These remain their owner's;
+     * closing the new block leaves them, and this one, as they are.
      *
      * @param tensors as for {@link #replace}
      */
@@ -146,7 +146,7 @@ public final class Block implements AutoCloseable {
         return other;
     }
 
-    /** Returns a norm's output with the matrix applied that a transform put behind it, if one did. */
+    /** Returns a norm's output, multiplied by the matrix that a transform put behind it, if any. */
     NDArray behindNorm(String norm, NDArray normed) {
         NDArray matrix = matrices.get(norm);
         return matrix == null ? normed : normed.matMul(matrix);

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Takes hidden states through the model block by block: each block is loaded, changed as asked, applied to every batch,
- * and released, so memory follows one block and the hidden states. A resident runner keeps the changed blocks for the
+ * and released, so memory holds one block and the hidden states. A resident runner keeps the changed blocks for the
  * next hidden states.
  */
 public final class BlockRunner implements AutoCloseable {
@@ -19,12 +19,12 @@ public final class BlockRunner implements AutoCloseable {
     private final BlockPass pass;
     private @Nullable Boolean activations;
 
-    /** What is done to a block in full precision before it is applied. */
+    /** A change to a block in full precision before it is applied. */
     @FunctionalInterface
     public interface BlockChange {
         void apply(Block block) throws IOException;
 
-        /** Leaves it in full precision. */
+        /** Leaves the block in full precision. */
         static BlockChange none() {
             return block -> {};
         }
@@ -54,10 +54,10 @@ public final class BlockRunner implements AutoCloseable {
     }
 
     /**
-     * As above, going on from where an earlier process was killed.
+     * Runs all blocks, resuming where an earlier process was killed.
      *
-     * @param name of the pass among those that {@code unfinished} keeps
-     * @param carried what {@code observer} gathers
+     * @param name of the pass in {@code unfinished}
+     * @param carried state that {@code observer} gathers
      */
     public void run(
             HiddenStates states,
@@ -84,8 +84,8 @@ public final class BlockRunner implements AutoCloseable {
     }
 
     /**
-     * Returns whether anything that flows through a block is rounded. Of a runner that is not resident all blocks are made
-     * for this, once.
+     * Returns whether any activation in a block is rounded. A runner that is not resident makes every block once to
+     * find out.
      */
     public boolean roundsActivations() throws IOException {
         if (activations == null) {

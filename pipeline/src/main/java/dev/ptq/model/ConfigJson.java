@@ -9,7 +9,7 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** The keys of a model folder's {@code config.json}, as the families read them: every error names file and key. */
+/** Reads the keys of a model folder's {@code config.json} for the families: every error names file and key. */
 record ConfigJson(Path file, JsonNode json) {
     static ConfigJson read(Path folder) throws IOException {
         Path file = folder.resolve("config.json");
@@ -23,7 +23,7 @@ record ConfigJson(Path file, JsonNode json) {
         }
     }
 
-    /** The family that {@code model_type} names. */
+    /** The family named by {@code model_type}. */
     Family family() throws IOException {
         JsonNode type = json.path("model_type");
         for (Family family : Families.ALL) {

@@ -8,7 +8,7 @@ import dev.ptq.tensor.Torch;
 import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
-/** Operators that gradients pass: nothing is overwritten, and no scalar is left to the engine's own arithmetic. */
+/** Differentiable operators: nothing is overwritten, and no scalar is left to the engine's own arithmetic. */
 final class DifferentiableOperators extends Operators {
     static final DifferentiableOperators PLAIN = new DifferentiableOperators(UnaryOperator.identity());
 

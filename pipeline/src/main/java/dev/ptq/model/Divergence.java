@@ -1,6 +1,6 @@
 package dev.ptq.model;
 
-/** How the predictions of two models differ, at each position of {@link TargetPositions}. */
+/** The divergence between the predictions of two models, at each position of {@link TargetPositions}. */
 public final class Divergence {
     private final double[] divergences;
     private final boolean[] agreements;
@@ -10,7 +10,7 @@ public final class Divergence {
         this.agreements = agreements;
     }
 
-    /** How many positions there are. */
+    /** Number of positions. */
     public int count() {
         return divergences.length;
     }
@@ -20,7 +20,7 @@ public final class Divergence {
         return divergences[position];
     }
 
-    /** Whether both find the same token the likeliest. */
+    /** Returns whether both models find the same token the likeliest. */
     public boolean agrees(int position) {
         return agreements[position];
     }

@@ -2,13 +2,13 @@ package dev.ptq.model;
 
 import java.util.List;
 
-/** The model families there are. */
+/** The registry of model families. */
 final class Families {
     static final List<Family> ALL = List.of(Llama.FAMILY, Opt.FAMILY);
 
     private Families() {}
 
-    /** What a model of this shape computes. */
+    /** The architecture for a model of this shape. */
     static Architecture architecture(ModelConfig config) {
         return ALL.stream()
                 .filter(family -> family.modelType().equals(config.family()))

@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.util.function.Function;
 
 /**
- * A model family: how its {@code config.json} reads, and what its blocks compute. Listed in {@link Families}.
+ * A model family: the reader of its {@code config.json} and its architecture. Listed in {@link Families}.
  *
  * @param modelType the {@code model_type} of {@code config.json}
  */

@@ -10,12 +10,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 
-/** One batch on its way through one block: all that a family's forward pass needs beside the hidden states. */
+/** One batch passing through one block: everything a family's forward pass needs besides the hidden states. */
 record ForwardPass(Block block, SequenceConstants constants, ActivationObserver observer, Operators operators) {
     /**
-     * Applies linears that share an input; it is rounded once per format.
+     * Applies linears that share an input, which is rounded once per format.
      *
-     * @param input contiguous, and the caller's to lose: where all linears have one format it is rounded in place
+     * @param input contiguous, and given up by the caller: where all linears have one format it is rounded in place
      * @param paths of linears at {@code hookPoint}
      * @return their outputs in the same order
      */
@@ -35,12 +35,12 @@ record ForwardPass(Block block, SequenceConstants constants, ActivationObserver 
         return outputs;
     }
 
-    /** Applies the one linear of a hook point, as {@link #project(HookPoint, NDArray, String...)} does. */
+    /** Applies the only linear of a hook point, like {@link #project(HookPoint, NDArray, String...)}. */
     NDArray projectOne(HookPoint hookPoint, NDArray input, String path) {
         return project(hookPoint, input, path).get(0);
     }
 
-    /** Attends as the block's formats say, see {@link Operators#attention}. */
+    /** Attends with the block's formats, see {@link Operators#attention}. */
     NDArray attention(NDArray query, NDArray key, NDArray value, float scoreDivisor) {
         return operators.attention(query, key, value, scoreDivisor, constants, block.attention());
     }

@@ -6,7 +6,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** The residual stream of many chunks on their way through the model: batches of {@code [batch, tokens, hiddenSize]}. */
+/**
+ * The residual stream of many chunks as they pass through the model: batches of {@code [batch, tokens, hiddenSize]}.
+ */
 public final class HiddenStates implements AutoCloseable {
     private final NDManager manager;
     private final List<NDArray> batches = new ArrayList<>();
@@ -24,14 +26,14 @@ public final class HiddenStates implements AutoCloseable {
         add(batch, Optional.empty());
     }
 
-    /** Adds a batch whose sequences are trees, if there are any. */
+    /** Adds a batch, with the trees its sequences form, if any. */
     void add(NDArray batch, Optional<TokenTrees> layout) {
         batch.attach(manager);
         batches.add(batch);
         trees.add(layout);
     }
 
-    /** The trees that a batch is of; absent where it is of plain sequences. */
+    /** The trees of a batch; absent for plain sequences. */
     Optional<TokenTrees> trees(int index) {
         return trees.get(index);
     }
@@ -46,7 +48,7 @@ public final class HiddenStates implements AutoCloseable {
         return batches.get(index);
     }
 
-    /** Puts {@code next} in the place of a batch, which is closed. */
+    /** Replaces a batch by {@code next} and closes it. */
     void replace(int index, NDArray next) {
         next.attach(manager);
         batches.set(index, next).close();

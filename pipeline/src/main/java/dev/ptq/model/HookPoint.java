@@ -1,6 +1,6 @@
 package dev.ptq.model;
 
-/** A place whose activation enters linear layers; linears that share an input share its hook point. */
+/** A point where an activation enters linear layers; linears that share an input share its hook point. */
 public enum HookPoint {
     /** The input of the query, key and value projections. */
     ATTENTION_IN("attn_in"),

@@ -6,7 +6,7 @@ import dev.ptq.format.Operand;
 import dev.ptq.tensor.Torch;
 import org.jspecify.annotations.Nullable;
 
-/** Operators that take the memory of what they are given to keep. */
+/** Operators that reuse the memory of arguments they own. */
 final class InPlaceOperators extends Operators {
     static final InPlaceOperators INSTANCE = new InPlaceOperators();
 

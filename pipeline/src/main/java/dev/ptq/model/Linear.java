@@ -31,23 +31,23 @@ public final class Linear {
         return spec;
     }
 
-    /** The weight as it is now, {@code [outFeatures, inFeatures]}. */
+    /** The current weight, {@code [outFeatures, inFeatures]}. */
     public NDArray weight() {
         return weight;
     }
 
-    /** The bias as it is now, {@code [outFeatures]}. */
+    /** The current bias, {@code [outFeatures]}. */
     public @Nullable NDArray bias() {
         return bias;
     }
 
-    /** Takes other tensors of the same shapes. */
+    /** Replaces both tensors by others of the same shapes. */
     void replace(NDArray newWeight, @Nullable NDArray newBias) {
         weight = newWeight;
         bias = newBias;
     }
 
-    /** Takes another weight of the same shape. */
+    /** Replaces the weight by another of the same shape. */
     public void replaceWeight(NDArray newWeight) {
         weight = newWeight;
     }
@@ -61,12 +61,12 @@ public final class Linear {
         return copy;
     }
 
-    /** The format that inputs are rounded to. */
+    /** The input format. */
     NumberFormat activation() {
         return activation;
     }
 
-    /** Whether what flows through the layer is rounded. */
+    /** Returns whether activations in the layer are rounded. */
     boolean roundsActivations() {
         return !activation.isNone() || !output.isNone() || (lowRank != null && lowRank.roundsActivations(activation));
     }
@@ -79,18 +79,18 @@ public final class Linear {
         roundOperands(formats);
     }
 
-    /** Sets the formats of what flows through the layer, and leaves the bias. */
+    /** Sets the formats of inputs and outputs, and leaves the bias. */
     public void roundOperands(LinearFormats formats) {
         activation = formats.activation();
         output = formats.output();
     }
 
-    /** Sets the path whose output is added. */
+    /** Sets the low-rank path, whose output is added. */
     public void correct(LowRank path) {
         lowRank = path;
     }
 
-    /** Applies the layer to an input that has been rounded already, {@code [..., inFeatures]}; its output is rounded here. */
+    /** Applies the layer to an input that is already rounded, {@code [..., inFeatures]}; the output is rounded here. */
     NDArray forward(NDArray input, Operators operators) {
         NDArray result = operators.linear(input, weight, bias);
         if (lowRank != null) {

@@ -6,7 +6,7 @@ import dev.ptq.format.NumberFormat;
 /**
  * The formats of one linear layer's operands.
  *
- * @param output of what the layer gives, bias and low-rank path included, before anything else happens to it
+ * @param output of the layer's result, bias and low-rank path included, before anything else happens to it
  */
 public record LinearFormats(NumberFormat weight, NumberFormat activation, NumberFormat bias, NumberFormat output) {
     /** Formats of the operands alone. */
@@ -14,7 +14,7 @@ public record LinearFormats(NumberFormat weight, NumberFormat activation, Number
         this(weight, activation, bias, new NoFormat());
     }
 
-    /** The same with another format of inputs. */
+    /** The same with another input format. */
     LinearFormats withActivation(NumberFormat other) {
         return new LinearFormats(weight, other, bias, output);
     }

@@ -35,7 +35,7 @@ public final class LowRank {
         return b;
     }
 
-    /** Of factors and products. */
+    /** The formats of factors and products. */
     public LowRankFormats formats() {
         return formats;
     }
@@ -46,7 +46,7 @@ public final class LowRank {
                 + formats.factor().storageBits(b.getShape(), Operand.FACTOR);
     }
 
-    /** Whether what flows through the path is rounded, beside a layer whose inputs have this format. */
+    /** Returns whether activations in the path are rounded, beside a layer whose inputs have this format. */
     boolean roundsActivations(NumberFormat activation) {
         return !(productA(activation).isNone() && productB(activation).isNone());
     }

@@ -6,8 +6,8 @@ import java.util.Optional;
 /**
  * The formats of a low-rank path.
  *
- * @param factor that both factors are rounded to
- * @param productA of {@code x A}; absent: that of the layer's inputs, with a range of its own
+ * @param factor format of both factors
+ * @param productA of {@code x A}; absent: the layer's input format, with its own range
  * @param productB of {@code (x A) B}; absent: likewise
  */
 public record LowRankFormats(NumberFormat factor, Optional<NumberFormat> productA, Optional<NumberFormat> productB) {}

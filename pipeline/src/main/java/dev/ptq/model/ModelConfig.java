@@ -20,7 +20,7 @@ public record ModelConfig(
         MlpShape mlp,
         NormShape norms) {
     /**
-     * The tokens, and the tables that they are looked up in.
+     * The vocabulary and its tables.
      *
      * @param size number of tokens
      * @param width of the embedding: {@code hiddenSize}, except in models that project it
@@ -29,15 +29,15 @@ public record ModelConfig(
     public record Vocabulary(int size, int width, boolean tied) {}
 
     /**
-     * How a model knows where a token is.
+     * Position encoding.
      *
-     * @param count of the positions it was made for
+     * @param count of positions the model was made for
      * @param rope rotary position embedding; absent where positions are learned
      */
     public record Positions(int count, Optional<Rope> rope) {}
 
     /**
-     * Attention.
+     * The shape of attention.
      *
      * @param heads of queries
      * @param kvHeads key and value heads; a divisor of {@code heads}
@@ -45,19 +45,19 @@ public record ModelConfig(
      * @param bias whether its linears have biases
      */
     public record AttentionShape(int heads, int kvHeads, int headDim, boolean bias) {
-        /** Features of all queries of a token. */
+        /** Width of a token's queries, all heads together. */
         public int queryWidth() {
             return heads * headDim;
         }
 
-        /** Features of all keys, or of all values, of a token. */
+        /** Width of a token's keys, or values, all heads together. */
         public int keyWidth() {
             return kvHeads * headDim;
         }
     }
 
     /**
-     * The MLP.
+     * The shape of the MLP.
      *
      * @param width of its middle
      * @param bias whether its linears have biases
@@ -67,7 +67,7 @@ public record ModelConfig(
     /**
      * The norms.
      *
-     * @param bias whether they have biases beside their weights
+     * @param bias whether they have biases besides their weights
      * @param epsilon added to the variance
      * @param first whether they stand before attention and MLP, else after the residual sum
      * @param last whether one follows the last block
@@ -77,8 +77,7 @@ public record ModelConfig(
     /**
      * Reads {@code config.json} in a model folder.
      *
-     * @throws IOException naming the file and the key, if one is missing, has a wrong type or asks for what is not
-     *     supported
+     * @throws IOException naming the file and the key, if one is missing, has a wrong type or an unsupported value
      */
     public static ModelConfig read(Path folder) throws IOException {
         ConfigJson json = ConfigJson.read(folder);

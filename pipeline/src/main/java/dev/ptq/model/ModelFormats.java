@@ -7,10 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Objects;
 
-/**
- * The formats of one model: of each of its linears, with the ranges of inputs that were found beforehand, and of
- * attention.
- */
+/** The formats of one model: for each of its linears, with its static input ranges, and for attention. */
 public final class ModelFormats {
     private final Map<String, LinearFormats> linears = new LinkedHashMap<>();
     private final AttentionFormats attention;
@@ -27,7 +24,7 @@ public final class ModelFormats {
     /**
      * Looks up the formats of every linear of a model.
      *
-     * @param ranges of inputs, by the name of the weight that takes them, for the formats that ask for one
+     * @param ranges of inputs, by the weight's name, for the formats that need one
      */
     public static ModelFormats of(QuantizationSettings settings, ModelConfig model, Map<String, Bounds> ranges) {
         ModelFormats formats = new ModelFormats(settings.attention());
@@ -48,20 +45,20 @@ public final class ModelFormats {
         return Objects.requireNonNull(linears.get(linear.weightName()), linear.weightName());
     }
 
-    /** The formats of all linear weights, by their names. */
+    /** The formats of all linear weights, by name. */
     public Map<String, NumberFormat> weights() {
         Map<String, NumberFormat> weights = new LinkedHashMap<>();
         linears.forEach((name, formats) -> weights.put(name, formats.weight()));
         return weights;
     }
 
-    /** Rounds a block's biases and sets the formats of what flows through it; weights are as their source has them. */
+    /** Rounds a block's biases and sets its activation formats; weights are as their source has them. */
     public void applyTo(Block block) {
         block.linears().forEach(linear -> linear.quantize(of(linear.spec())));
         block.quantizeAttention(attention);
     }
 
-    /** As {@link #applyTo}, of what comes before the inputs at a hook point alone. */
+    /** Like {@link #applyTo}, but only for what precedes the inputs at a hook point. */
     public void applyBefore(HookPoint hookPoint, Block block) {
         block.linears().stream()
                 .filter(linear -> linear.spec().hookPoint().compareTo(hookPoint) < 0)
@@ -71,7 +68,7 @@ public final class ModelFormats {
         }
     }
 
-    /** Sets the formats of what flows through a block, and leaves its biases. */
+    /** Sets a block's activation formats, and leaves its biases. */
     public void roundOperands(Block block) {
         block.linears().forEach(linear -> linear.roundOperands(of(linear.spec())));
         block.quantizeAttention(attention);

@@ -7,24 +7,26 @@ import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /**
- * How a forward pass computes. The pass of a family is written once and gets its operators as an argument: those that work
- * in place, the fastest there are, or those that gradients pass. An argument called {@code own} belongs to the caller
- * alone and is lost to it: the result may take its memory. All others stay as they are.
+ * The arithmetic of a forward pass. A family's pass is written once and takes its operators as an argument: in-place
+ * ones, the fastest, or differentiable ones. An argument called {@code own} belongs to the caller alone and is given
+ * up: the result may take its memory. All other arguments are left as they are.
  */
 public abstract sealed class Operators permits InPlaceOperators, DifferentiableOperators {
     Operators() {}
 
-    /** Those that run a model. */
+    /** Operators to run a model. */
     public static Operators inPlace() {
         return InPlaceOperators.INSTANCE;
     }
 
-    /** Those that training runs a block with: nothing is overwritten, and every operator has its derivative. */
+    /** Operators to train a block: nothing is overwritten, and every operator has its derivative. */
     public static Operators differentiable() {
         return DifferentiableOperators.PLAIN;
     }
 
-    /** The same with something done to the outputs of attention and MLP before they enter the residual stream. */
+    /**
+     * The same, with {@code dropout} applied to the outputs of attention and MLP before they enter the residual stream.
+     */
     static Operators differentiable(UnaryOperator<NDArray> dropout) {
         return new DifferentiableOperators(dropout);
     }
@@ -35,7 +37,7 @@ public abstract sealed class Operators permits InPlaceOperators, DifferentiableO
     /** Returns {@code own · factor}. */
     abstract NDArray scale(NDArray own, float factor);
 
-    /** Returns the values as something that {@link #round} may take as its own. */
+    /** Returns the values in a form that {@link #round} may take as its own. */
     abstract NDArray own(NDArray values);
 
     /** Returns {@code x Wᵀ + b}. */
@@ -47,7 +49,7 @@ public abstract sealed class Operators permits InPlaceOperators, DifferentiableO
     /** Returns values rounded to a format. */
     abstract NDArray rounded(NumberFormat format, NDArray values, Operand operand);
 
-    /** Attends, see {@link Attention#attend}, by the kernel that fits the formats. */
+    /** Attends like {@link Attention#attend}, by the kernel that fits the formats. */
     abstract NDArray attention(
             NDArray query,
             NDArray key,

@@ -22,7 +22,7 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /**
- * OPT: learned positions with an offset of 2, LayerNorm before or, as in the 350m model, after attention and MLP, ReLU,
+ * OPT: learned positions with an offset of 2, ReLU, LayerNorm before attention and MLP (after them in the 350m model),
  * and an embedding that may be narrower than the residual stream.
  */
 record Opt(ModelConfig config) implements Architecture {
@@ -69,7 +69,7 @@ record Opt(ModelConfig config) implements Architecture {
                 new NormShape(true, 1e-5, normFirst, normFirst && !json.flag("_remove_final_layer_norm", false)));
     }
 
-    /** The first releases lack the outer "model." of all names but the head's. */
+    /** The first releases lack the outer "model." in all names but the head's. */
     @Override
     public WeightSource weights(WeightSource checkpoint) throws IOException {
         if (!checkpoint.names().contains("decoder.embed_tokens.weight")) {
@@ -111,7 +111,7 @@ record Opt(ModelConfig config) implements Architecture {
     @Override
     public List<SmoothingMapping> mappings() {
         List<SmoothingMapping> mappings = new ArrayList<>();
-        // a norm that comes after its sum feeds the residual stream too
+        // a norm after the sum feeds the residual stream too
         boolean normFirst = config.norms().first();
         if (normFirst) {
             mappings.add(new SmoothingMapping(
@@ -212,7 +212,7 @@ record Opt(ModelConfig config) implements Architecture {
         return normFirst ? output : norm(pass, output, MLP_NORM);
     }
 
-    /** Here the query is scaled before it is rounded, unlike llama's scores. */
+    /** Scales the query before it is rounded, where llama scales the scores. */
     private NDArray attention(ForwardPass pass, NDArray input) {
         AttentionShape shape = config.attention();
         List<NDArray> projected = pass.project(HookPoint.ATTENTION_IN, input, QUERY, KEY, VALUE);

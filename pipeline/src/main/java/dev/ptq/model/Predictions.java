@@ -1,9 +1,9 @@
 package dev.ptq.model;
 
 /**
- * What a model says of {@link TargetPositions}.
+ * A model's predictions at {@link TargetPositions}.
  *
- * <p>Arrays have one value for each place.
+ * <p>Arrays have one value per place.
  */
 public final class Predictions {
     private final double[] losses;
@@ -19,7 +19,7 @@ public final class Predictions {
         return losses[place];
     }
 
-    /** Whether no token is likelier, and no lower id as likely. */
+    /** Returns whether no token is likelier, and no lower id equally likely. */
     public boolean isGreedy(int place) {
         return likeliest[place];
     }

@@ -15,7 +15,7 @@ import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
 /**
- * The emulated number formats, {@code [quantization]}: of every linear, of single ones by name, and of attention.
+ * The emulated number formats, {@code [quantization]}: for all linears, for single ones by name, and for attention.
  *
  * @param linear formats of a linear that no override names
  * @param overrides later ones win
@@ -133,7 +133,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return new QuantizationSettings(new LinearFormats(weight, activation, bias, output), attention, overrides);
     }
 
-    /** An operand of its own goes before the side of the products that it is on. */
+    /** An operand's own format takes precedence over that of its side of the product. */
     private static AttentionFormats readAttention(ConfigTable table) {
         NumberFormat left = format(table, LEFT, Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
         NumberFormat right = format(table, RIGHT, Formats.Use.ACTIVATION).orElseGet(NoFormat::new);
@@ -171,7 +171,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return override;
     }
 
-    /** Left out, a bias is rounded as activations are where these are block floating point. */
+    /** The default bias format: the activation format if that is block floating point, else none. */
     private static NumberFormat biasBeside(NumberFormat activation) {
         return activation.dynamic() instanceof BlockFloatFormat blocks ? blocks : new NoFormat();
     }
@@ -209,7 +209,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return new LinearFormats(weight, activation, bias, output);
     }
 
-    /** Only what decides the quantized weights. */
+    /** Keeps only what decides the quantized weights. */
     public QuantizationSettings weightsOnly() {
         NumberFormat none = new NoFormat();
         List<FormatOverride> kept = overrides.stream()
@@ -220,7 +220,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return new QuantizationSettings(new LinearFormats(linear.weight(), none, none), AttentionFormats.none(), kept);
     }
 
-    /** Whether inputs of some linears have a range that is found beforehand. */
+    /** Returns whether inputs of some linears have a static range. */
     public boolean hasStaticActivations() {
         return linear.activation() instanceof StaticFormat
                 || overrides.stream()
@@ -228,7 +228,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
                         .anyMatch(StaticFormat.class::isInstance);
     }
 
-    /** Whether nothing is rounded. */
+    /** Returns whether nothing is rounded. */
     public boolean isNone() {
         return equals(none());
     }

@@ -22,10 +22,10 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Where long work keeps what is done, so that a later process goes on from there. Every file is replaced as a whole; one
- * that cannot be read counts as none.
+ * The stored progress of long work, from which a later process resumes. Every file is replaced as a whole; unreadable
+ * ones are ignored.
  *
- * @param folder that only work with the same outcome uses; absent where nothing is kept
+ * @param folder used only by work with the same outcome; absent where nothing is kept
  * @param between saves of the hidden states of one pass, at the ends of blocks
  */
 public record ResumeState(Optional<Path> folder, Duration between) {
@@ -34,19 +34,19 @@ public record ResumeState(Optional<Path> folder, Duration between) {
     private static final String BATCH = "batch.";
     private static final String CARRIED = "carried.";
 
-    /** What a pass gathers beside the hidden states. */
+    /** State that a pass gathers besides the hidden states. */
     public interface Carried {
-        /** What was gathered by the blocks that are done. */
+        /** The state gathered from finished blocks. */
         Map<String, float[]> save() throws IOException;
 
         /**
-         * Takes it back.
+         * Restores it.
          *
-         * @throws IOException if that cannot be: the pass then starts anew
+         * @throws IOException if that fails: the pass then starts over
          */
         void restore(Map<String, float[]> saved) throws IOException;
 
-        /** Nothing. */
+        /** No state. */
         static Carried nothing() {
             return new Carried() {
                 @Override
@@ -70,7 +70,7 @@ public record ResumeState(Optional<Path> folder, Duration between) {
         return new Pass(folder.map(path -> path.resolve(name + ".safetensors")), carried);
     }
 
-    /** A pass that can be left and gone on with between two blocks. */
+    /** A pass that can be interrupted and resumed between two blocks. */
     final class Pass {
         private final Optional<Path> file;
         private final Carried carried;
@@ -81,7 +81,7 @@ public record ResumeState(Optional<Path> folder, Duration between) {
             this.carried = carried;
         }
 
-        /** Puts the hidden states where an earlier process left them, and returns the first block still to do. */
+        /** Restores the hidden states of an earlier process, and returns the first block still to do. */
         int resume(HiddenStates states) {
             if (file.isEmpty() || !Files.exists(file.get())) {
                 return 0;
@@ -133,7 +133,7 @@ public record ResumeState(Optional<Path> folder, Duration between) {
         }
     }
 
-    /** Numbers that were kept under a name. */
+    /** The numbers kept under a name. */
     public Optional<double[]> numbers(String name) {
         if (folder.isEmpty() || !Files.exists(folder.get().resolve(name + ".txt"))) {
             return Optional.empty();
@@ -149,7 +149,7 @@ public record ResumeState(Optional<Path> folder, Duration between) {
         }
     }
 
-    /** Keeps numbers, to the last bit, and no longer the pass of that name that they came from. */
+    /** Keeps numbers, to the last bit, and drops the pass of that name that they came from. */
     public void keep(String name, double[] numbers) throws IOException {
         if (folder.isPresent()) {
             Path file = folder.get().resolve(name + ".txt");

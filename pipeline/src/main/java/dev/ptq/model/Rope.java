@@ -1,13 +1,13 @@
 package dev.ptq.model;
 
 /**
- * Rotary position embedding: the frequencies and how a longer context stretches them.
+ * Rotary position embedding: the frequencies and their scaling to longer contexts.
  *
  * @param theta base of the frequencies
- * @param scaling how they are stretched
+ * @param scaling of the frequencies
  */
 public record Rope(double theta, Scaling scaling) {
-    /** How frequencies are stretched. */
+    /** Scaling of frequencies for longer contexts. */
     public sealed interface Scaling permits Unscaled, Linear, Llama3 {
         /** Returns the frequency to use for {@code frequency}, in radians per position. */
         double scaled(double frequency);
@@ -21,7 +21,7 @@ public record Rope(double theta, Scaling scaling) {
         }
     }
 
-    /** All positions divided by one factor. */
+    /** Divides all positions by one factor. */
     public record Linear(double factor) implements Scaling {
         @Override
         public double scaled(double frequency) {
@@ -30,7 +30,7 @@ public record Rope(double theta, Scaling scaling) {
     }
 
     /**
-     * Llama 3.1: long wavelengths are divided by the factor, short ones are kept, those between are blended.
+     * Llama 3.1: long wavelengths are divided by the factor, short ones are kept, those in between are blended.
      *
      * @param factor of the long wavelengths
      * @param lowFrequencyFactor wavelengths above {@code originalContext / lowFrequencyFactor} are long
@@ -52,7 +52,7 @@ public record Rope(double theta, Scaling scaling) {
         }
     }
 
-    /** Angles {@code [positions, headDim / 2]} in radians; the arithmetic is that of float32, as in the usual programs. */
+    /** Angles {@code [positions, headDim / 2]} in radians, computed in float32, as common programs do. */
     float[] angles(int[] positions, int headDim) {
         int half = headDim / 2;
         float[] angles = new float[positions.length * half];

@@ -16,18 +16,18 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * The weights of a model rounded to nearest: those of linears to their formats, whenever they are read, all else as it is.
- * Nothing is stored.
+ * The weights of a model rounded to nearest: those of linears are rounded to their formats on every read, all others
+ * are left as they are. Nothing is stored.
  */
 public final class RoundedWeights implements WeightSource {
     private final WeightSource base;
     private final Map<String, NumberFormat> formats;
 
     /**
-     * Rounds what another source has.
+     * Rounds the weights of another source.
      *
      * @param base in full precision; it stays open when this is closed
-     * @param formats of linear weights, by their names
+     * @param formats of linear weights, by name
      */
     public RoundedWeights(WeightSource base, Map<String, NumberFormat> formats) {
         this.base = base;
@@ -46,7 +46,7 @@ public final class RoundedWeights implements WeightSource {
         return format == null || format.isNone() ? exact : new Rounded(exact, format);
     }
 
-    /** A weight that is rounded whole when any of it is read: what shares a scale may be anywhere in it. */
+    /** A weight that is rounded whole whenever part of it is read: values that share a scale may be anywhere in it. */
     private record Rounded(Weight exact, NumberFormat format) implements Weight {
         @Override
         public List<Long> shape() {

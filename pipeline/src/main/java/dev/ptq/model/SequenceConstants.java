@@ -9,7 +9,7 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
-/** What depends only on which token follows which: the masks of attention, and the rotations by position. */
+/** Constants that depend only on which token follows which: the attention masks, and the rotations by position. */
 final class SequenceConstants implements AutoCloseable {
     private final NDManager manager;
     private final int tokens;
@@ -60,17 +60,20 @@ final class SequenceConstants implements AutoCloseable {
         return tokens;
     }
 
-    /** The masks of queries that see all before them, as {@link Torch#window} gives them. */
+    /** The masks of queries that see everything before them, as {@link Torch#window} gives them. */
     NDArray window() {
         return window;
     }
 
-    /** The mask of the last queries, those of the branches of trees, {@code [batch, 1, rows, tokens]}; else no rows. */
+    /**
+     * The mask of the last queries, in the branches of trees, {@code [batch, 1, rows, tokens]}; without trees it has no
+     * rows.
+     */
     NDArray mask() {
         return mask;
     }
 
-    /** Of plain sequences, the mask of all queries at once, {@code [tokens, tokens]}. */
+    /** The mask of all queries at once, for plain sequences, {@code [tokens, tokens]}. */
     NDArray causal() {
         if (causal == null) {
             causal = Attention.causalMask(manager, tokens);
@@ -78,12 +81,12 @@ final class SequenceConstants implements AutoCloseable {
         return causal;
     }
 
-    /** {@code [tokens, headDim / 2]}; of trees {@code [batch, 1, tokens, headDim / 2]}. */
+    /** {@code [tokens, headDim / 2]}; for trees {@code [batch, 1, tokens, headDim / 2]}. */
     NDArray cos() {
         return cos;
     }
 
-    /** As {@link #cos}. */
+    /** See {@link #cos}. */
     NDArray sin() {
         return sin;
     }

@@ -5,14 +5,14 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A place in a block where what flows from one layer to the next can be rescaled, channel by channel, without changing
- * what the block computes, because both sides are linear there.
+ * A smoothing mapping: a place in a block where channels between one layer and the next can be rescaled without
+ * changing the block's function, because both sides are linear there.
  *
  * @param smoothLayer short name of the layer that the channels come from, a norm or a linear
  * @param balanceLayers short names of the linears that take them; the first is the one whose weights start scales
  */
 public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balanceLayers) {
-    /** Where in a block. */
+    /** Position in a block. */
     public enum Kind {
         /** From the norm to the query, key and value projections. */
         ATTENTION_IN("attn_in", HookPoint.ATTENTION_IN),
@@ -22,7 +22,7 @@ public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balan
         QUERY_KEY("q_k", null),
         /** From the norm to the MLP's first linears. */
         MLP_IN("mlp_in", HookPoint.MLP_IN),
-        /** From the MLP's first linear, where what lies between is linear or keeps positive factors, to its last. */
+        /** From the MLP's first linear to its last, if everything between is linear or commutes with positive factors. */
         MLP_MID("mlp_mid", HookPoint.MLP_MID);
 
         private final String label;
@@ -38,12 +38,12 @@ public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balan
             return label;
         }
 
-        /** Whose activation the balance layers take; none between queries and keys. */
+        /** The activation that the balance layers take; none between queries and keys. */
         public Optional<HookPoint> hookPoint() {
             return hookPoint;
         }
 
-        /** Whether the smooth layer is a norm. */
+        /** Returns whether the smooth layer is a norm. */
         public boolean afterNorm() {
             return this == ATTENTION_IN || this == MLP_IN;
         }

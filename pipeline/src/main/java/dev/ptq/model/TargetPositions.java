@@ -4,8 +4,8 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * Predictions that are asked for: at a position of a sequence, the probability of a token. TargetPositions of one position share
- * what the head computes for it.
+ * The requested predictions: at a position of a sequence, the probability of a token. Places at one position share the
+ * head's computation for it.
  */
 public final class TargetPositions {
     private final int[] sequences;
@@ -17,8 +17,8 @@ public final class TargetPositions {
     /**
      * Makes places.
      *
-     * @param sequences which of the sequences, ascending
-     * @param positions the token before the one that is predicted; ascending within a sequence
+     * @param sequences index of each place's sequence, ascending
+     * @param positions the token before the predicted one; ascending within a sequence
      * @param tokens ids
      */
     public TargetPositions(int[] sequences, int[] positions, int[] tokens) {
@@ -39,7 +39,7 @@ public final class TargetPositions {
                 .toArray();
     }
 
-    /** Each token of the sequences but their first. */
+    /** Every token of the sequences except the first of each. */
     public static TargetPositions ofNextTokens(int[][] sequences) {
         int count =
                 Arrays.stream(sequences).mapToInt(tokens -> tokens.length - 1).sum();
@@ -57,12 +57,12 @@ public final class TargetPositions {
         return new TargetPositions(which, positions, tokens);
     }
 
-    /** How many there are. */
+    /** Number of places. */
     public int count() {
         return sequences.length;
     }
 
-    /** How many positions of sequences they take. */
+    /** Number of distinct sequence positions. */
     int rows() {
         return Math.max(0, rows.length - 1);
     }

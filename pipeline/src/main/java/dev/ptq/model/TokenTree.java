@@ -3,8 +3,8 @@ package dev.ptq.model;
 import java.util.Arrays;
 
 /**
- * Sequences that begin alike, with what they share once: a token's context is the path from the first token to it, and
- * its position is the length of that path. Tokens come after those they follow.
+ * Sequences with common beginnings, each stored once: a token's context is the path from the first token to it, and its
+ * position is the length of that path. Tokens come after those they follow.
  */
 public final class TokenTree {
     private static final int FIRST = -1;
@@ -16,7 +16,7 @@ public final class TokenTree {
     private int trunk;
 
     /**
-     * Adds a sequence, all but its first tokens beneath a path that is there.
+     * Adds a sequence whose first tokens are an existing path.
      *
      * @param path places of those tokens
      * @return the places of all of the sequence's tokens
@@ -49,7 +49,7 @@ public final class TokenTree {
         return size;
     }
 
-    /** How many of the first tokens are one sequence, each after the one before. */
+    /** Length of the trunk: the first tokens that form one sequence, each after the one before. */
     public int trunk() {
         return trunk;
     }
@@ -62,7 +62,7 @@ public final class TokenTree {
         return positions[place];
     }
 
-    /** The place of the token before, or -1. */
+    /** The preceding token's place, or -1. */
     int parent(int place) {
         return parents[place];
     }

@@ -6,18 +6,18 @@ import dev.ptq.tensor.NativeFloats;
 import java.util.Arrays;
 import java.util.List;
 
-/** A batch of trees, padded at their ends to one length. Padding sees itself alone, and nothing sees it. */
+/** A batch of trees, padded at the end to one length. Padding sees only itself, and nothing sees it. */
 record TokenTrees(List<TokenTree> trees) {
     TokenTrees {
         trees = List.copyOf(trees);
     }
 
-    /** Tokens of each, padding included. */
+    /** Tokens per tree, padding included. */
     int tokens() {
         return trees.stream().mapToInt(TokenTree::size).max().orElse(0);
     }
 
-    /** How many of the first tokens are one sequence in every tree. */
+    /** Length of the trunk common to all trees: the first tokens that form one sequence in every tree. */
     int trunk() {
         return trees.stream().mapToInt(TokenTree::trunk).min().orElse(0);
     }
@@ -44,7 +44,7 @@ record TokenTrees(List<TokenTree> trees) {
         return values;
     }
 
-    /** Values of {@link #mask}. */
+    /** Number of values in {@link #mask}. */
     long maskSize() {
         return (long) trees.size() * (tokens() - trunk()) * tokens();
     }

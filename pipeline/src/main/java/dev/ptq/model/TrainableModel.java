@@ -18,8 +18,8 @@ import java.util.SplittableRandom;
 import java.util.function.UnaryOperator;
 
 /**
- * A llama whose tensors are all parameters in memory that gradients flow to: for the recipe that trains one from
- * nothing. Its forward pass is that of {@link LanguageModel}, a block at a time; the head is the embedding.
+ * A llama whose tensors are all trainable parameters in memory, for the recipe that trains one from scratch. Its
+ * forward pass is that of {@link LanguageModel}, a block at a time; the head is the embedding.
  */
 public final class TrainableModel implements AutoCloseable {
     private final Llama architecture;
@@ -29,8 +29,8 @@ public final class TrainableModel implements AutoCloseable {
     private final SequenceConstants constants;
 
     /**
-     * Makes a model with random weights: matrices from N(0, 0.02²), those that write to the residual stream narrower by
-     * the root of their number (Radford et al., 2019), norms one.
+     * Makes a model with random weights: matrices from N(0, 0.02²), narrower by the root of their number for those that
+     * write to the residual stream (Radford et al., 2019), norms one.
      *
      * @param config of a llama with a tied head and without biases
      * @param tokens in every sequence
@@ -83,7 +83,7 @@ public final class TrainableModel implements AutoCloseable {
         return NativeFloats.of(manager, values, dimensions);
     }
 
-    /** The tensors by their name in a checkpoint. */
+    /** The tensors by their names in a checkpoint. */
     public Map<String, NDArray> parameters() {
         return parameters;
     }
@@ -96,9 +96,9 @@ public final class TrainableModel implements AutoCloseable {
     /**
      * Returns the mean negative log-likelihood, in nats, of each sequence's tokens but the first, given those before.
      *
-     * @param scratch owns everything on the way to the loss; gradients are taken before it is closed
+     * @param scratch owns all intermediate results; gradients are taken before it is closed
      * @param sequences of token ids, one longer than the model's sequences
-     * @param dropout share of values that are left out of each branch of the residual stream, and of the embedding
+     * @param dropout share of values dropped from each branch of the residual stream, and from the embedding
      */
     public NDArray loss(NDManager scratch, int[][] sequences, double dropout) {
         // results go where the first operand lives: for one step that is the scratch

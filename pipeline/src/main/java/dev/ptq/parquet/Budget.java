@@ -1,8 +1,8 @@
 package dev.ptq.parquet;
 
-/** Memory that rows may take: a few bytes of a file can stand for any number of them. */
+/** A limit on the memory that rows may take: a few bytes of a file can stand for any number of rows. */
 final class Budget {
-    /** A row, a list or a value, without what it holds. */
+    /** Bytes of a row, a list or a value, without its contents. */
     static final int NODE = 64;
 
     private final long most;

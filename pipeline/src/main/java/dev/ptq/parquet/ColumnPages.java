@@ -31,7 +31,7 @@ import shaded.parquet.org.apache.thrift.TException;
 
 /** The pages of one column in one row group, read and decompressed one at a time. */
 final class ColumnPages implements PageReader {
-    /** Writers make pages of a mebibyte; only a page with huge values has more. */
+    /** Writers make pages of about a mebibyte; only huge values make larger ones. */
     private static final int LARGEST_PAGE = 256 << 20;
 
     private static final int LARGEST_HEADER = 16 << 20;
@@ -43,7 +43,7 @@ final class ColumnPages implements PageReader {
     private long seen;
     private @Nullable PageHeader next;
 
-    /** Pages in {@code in}, of {@code bytes} bytes together, that hold {@code values} values, absent ones too. */
+    /** Reads pages from {@code in}, {@code bytes} bytes in all, with {@code values} values including absent ones. */
     ColumnPages(InputStream in, @Nullable CompressionCodec codec, long values, long bytes) {
         this.in = in;
         this.codec = codec;
@@ -100,7 +100,7 @@ final class ColumnPages implements PageReader {
                 encoding(header.getEncoding()));
     }
 
-    /** In this form the levels are not compressed. */
+    /** Reads a version 2 page, whose levels are not compressed. */
     private DataPage second(PageHeader page, byte[] body) {
         DataPageHeaderV2 header = page.getData_page_header_v2();
         int repetition = header.getRepetition_levels_byte_length();
@@ -201,7 +201,7 @@ final class ColumnPages implements PageReader {
         return Encoding.valueOf(encoding.name());
     }
 
-    /** The library wants some, and never looks at them when it reads. */
+    /** The library requires some, but ignores them when reading. */
     private static Statistics<?> noStatistics() {
         return Statistics.createStats(new PrimitiveType(
                 org.apache.parquet.schema.Type.Repetition.REQUIRED, PrimitiveType.PrimitiveTypeName.BOOLEAN, "none"));

@@ -28,8 +28,8 @@ import shaded.parquet.org.apache.thrift.transport.TIOStreamTransport;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Reads Parquet files. The library decodes pages and puts records together; finding the pages is here, as what the
- * library has for that needs Hadoop, and so that no size that a file claims is believed.
+ * Reads Parquet files. The library decodes pages and assembles records; finding the pages is done here, because the
+ * library's own way needs Hadoop, and so that no size claimed by a file is trusted.
  */
 public final class ParquetFile {
     private static final int MAGIC_BYTES = 4;
@@ -65,19 +65,19 @@ public final class ParquetFile {
      * fields arrays, a map an array of its entries, absent values null; dates and times stay the numbers that the file
      * has for them.
      *
-     * @throws IOException naming the file, if it is damaged, has no such column, uses what cannot be read, or has rows
+     * @throws IOException naming the file, if it is damaged, has no such column, uses unsupported features, or has rows
      *     that take more than half of the Java machine's memory
      */
     public static List<ObjectNode> read(Path file, Optional<String> column) throws IOException {
         return read(file, column, Runtime.getRuntime().maxMemory() / 2);
     }
 
-    /** As above, with a limit on the memory that rows take, in bytes. */
+    /** The same with a limit on the memory that rows take, in bytes. */
     static List<ObjectNode> read(Path file, Optional<String> column, long mostBytes) throws IOException {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             return new ParquetFile(channel).rows(column, new Budget(mostBytes));
         } catch (TException | RuntimeException | StackOverflowError | OutOfMemoryError e) {
-            // whatever the library runs into, in a file that anyone may have made
+            // catches anything the library runs into, since anyone may have made the file
             throw new IOException(file + ": cannot be read as Parquet: " + reason(e), e);
         }
     }
@@ -106,7 +106,7 @@ public final class ParquetFile {
         return new MessageType(all.getName(), all.getType(column));
     }
 
-    /** Where the chunk of each column is, by path. */
+    /** The column chunks of a row group, by path. */
     private Map<List<String>, ColumnMetaData> pages(RowGroup group) {
         Map<List<String>, ColumnMetaData> chunks = new HashMap<>();
         for (ColumnChunk chunk : group.getColumns()) {
@@ -163,7 +163,7 @@ public final class ParquetFile {
         return FileRange.buffered(channel, from, to);
     }
 
-    /** Reads structures; a text or list in them cannot have more bytes or values than there are bytes. */
+    /** Reads structures; no text or list in them may claim more bytes or values than there are bytes. */
     static TProtocol protocol(InputStream in, long bytes) throws TException {
         return new TCompactProtocol(new TIOStreamTransport(in), bytes, bytes);
     }
@@ -178,7 +178,7 @@ public final class ParquetFile {
         }
     }
 
-    /** What the first cause says, which knows best. */
+    /** The message of the root cause, the most specific one. */
     private static String reason(Throwable thrown) {
         String reason = String.valueOf(thrown.getMessage());
         for (Throwable cause = thrown.getCause(); cause != null; cause = cause.getCause()) {

@@ -24,7 +24,7 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.JsonNodeFactory;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Makes an object of each record. */
+/** Builds an object from each record. */
 final class RowBuilder extends RecordMaterializer<ObjectNode> {
     private static final JsonNodeFactory NODES = JsonNodeFactory.instance;
 
@@ -47,7 +47,7 @@ final class RowBuilder extends RecordMaterializer<ObjectNode> {
         return root;
     }
 
-    /** Gives each value of a type to {@code parent}. */
+    /** Makes a converter that passes each value of a type to {@code parent}. */
     private Converter converter(Type type, Consumer<JsonNode> parent) {
         if (type.isPrimitive()) {
             return new Value(type, parent);
@@ -59,7 +59,7 @@ final class RowBuilder extends RecordMaterializer<ObjectNode> {
         return list ? new Items(group, parent) : new Struct(group, parent);
     }
 
-    /** A group of fields; one that is absent is null, or empty if it can be there several times. */
+    /** A group of fields; an absent one is null, or empty if it is repeated. */
     private final class Struct extends GroupConverter {
         private final Consumer<JsonNode> parent;
         private final List<String> names = new ArrayList<>();
@@ -111,7 +111,9 @@ final class RowBuilder extends RecordMaterializer<ObjectNode> {
         }
     }
 
-    /** A list: a repeated group around each element, which may be null; in old files the elements themselves. */
+    /**
+     * A list: a repeated group around each element, which may be null; in old files the repeated elements themselves.
+     */
     private final class Items extends GroupConverter {
         private final Consumer<JsonNode> parent;
         private final Converter repeated;

@@ -76,7 +76,7 @@ final class Schema {
         };
     }
 
-    /** What values mean, as far as {@link RowBuilder} has a use for it. Old files say it in another place. */
+    /** The logical type of values, as far as {@link RowBuilder} uses it. Old files store it in another field. */
     private static Optional<LogicalTypeAnnotation> meaning(SchemaElement element) {
         if (element.isSetLogicalType()) {
             LogicalType type = element.getLogicalType();

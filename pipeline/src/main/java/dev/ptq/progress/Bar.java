@@ -6,7 +6,7 @@ import java.util.Locale;
 import me.tongfei.progressbar.ProgressBar;
 import me.tongfei.progressbar.ProgressBarBuilder;
 
-/** A bar on stderr with the rate and the time left. */
+/** A progress bar on stderr with the rate and the time left. */
 final class Bar implements Progress {
     private final ProgressBar bar;
 

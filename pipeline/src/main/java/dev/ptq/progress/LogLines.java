@@ -7,7 +7,7 @@ import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** A log line for each tenth of the work, though not within two seconds of the one before, and one at the end. */
+/** Logs a line for each tenth of the work, at least two seconds apart, and one at the end. */
 final class LogLines implements Progress {
     private static final Logger log = LoggerFactory.getLogger(Progress.class);
     private static final double SECONDS_BETWEEN = 2;

@@ -1,6 +1,6 @@
 package dev.ptq.progress;
 
-/** How far a long computation is. Closed when it ends, done or not. */
+/** The progress of a long computation. Closed when it ends, done or not. */
 public interface Progress extends AutoCloseable {
     /** Reports the number of units done so far, counted from the start. */
     void step(long done);
@@ -32,12 +32,12 @@ public interface Progress extends AutoCloseable {
             return Bar::new;
         }
 
-        /** Now and then a line in the log. */
+        /** Occasional lines in the log. */
         static Reporter lines() {
             return LogLines::new;
         }
 
-        /** Silence. */
+        /** No output. */
         static Reporter none() {
             return (what, total, unit) -> new Silence();
         }

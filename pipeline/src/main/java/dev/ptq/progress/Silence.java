@@ -1,6 +1,6 @@
 package dev.ptq.progress;
 
-/** Says nothing. */
+/** Progress without output. */
 record Silence() implements Progress {
     @Override
     public void step(long done) {}

@@ -7,17 +7,17 @@ import java.util.regex.Pattern;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVPrinter;
 
-/** Tables as comma-separated values, with every digit. */
+/** Tables as comma-separated values, with all digits. */
 public final class CsvText {
-    /** Text that starts so is a formula to a spreadsheet. */
+    /** First characters that make a text a formula in a spreadsheet. */
     private static final String FORMULAS = "=+-@\t\r\n";
 
-    /** Characters that are commands to a terminal. */
+    /** Control characters that a terminal would obey. */
     private static final Pattern COMMANDS = Pattern.compile("[\\p{Cntrl}\u0080-\u009f&&[^\t\r\n]]");
 
     private CsvText() {}
 
-    /** The table below a line of its columns' names. Text that a spreadsheet would execute gets an apostrophe. */
+    /** The table below a line of its column names. Text that a spreadsheet would execute gets an apostrophe. */
     public static String of(ResultTable table) {
         StringBuilder text = new StringBuilder();
         CSVFormat format = CSVFormat.DEFAULT.builder().setRecordSeparator('\n').get();

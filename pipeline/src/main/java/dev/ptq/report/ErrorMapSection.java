@@ -14,13 +14,15 @@ import java.util.TreeSet;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
-/** The relative weight error of every linear, before and after its correction: blocks beside kinds, a table for each run. */
+/**
+ * The relative weight error of every linear, before and after its correction: blocks against kinds, one table per run.
+ */
 final class ErrorMapSection {
     private static final int SHADES = 9;
     private static final int MOST_BLOCKS = 80;
     private static final int MOST_KINDS = 16;
 
-    /** Cells of the whole section. */
+    /** Limit of cells in the whole section. */
     private static final int MOST_CELLS = 12_000;
 
     private final List<Maps> runs = new ArrayList<>();
@@ -106,7 +108,7 @@ final class ErrorMapSection {
         return html.close();
     }
 
-    /** All linears that there are, so that tables side by side have the same cells. */
+    /** Gives every linear a cell, so that tables side by side have the same cells. */
     private static void table(
             Html html,
             String caption,

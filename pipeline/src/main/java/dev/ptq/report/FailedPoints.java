@@ -13,7 +13,7 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** {@code sweep.json}: what became of the points of a sweep. Only those that failed are read; runs speak for themselves. */
+/** Reads {@code sweep.json} for the points of a sweep that failed; finished runs are read from their own folders. */
 final class FailedPoints {
     private static final String FAILED = PointState.FAILED.toString();
 
@@ -62,7 +62,7 @@ final class FailedPoints {
         return changes;
     }
 
-    /** A value as a config can have it; none if it cannot. */
+    /** Converts a value to one that a config can have; none if that is impossible. */
     private static Optional<Object> plain(JsonNode node) {
         if (node.isObject()) {
             Map<String, Object> table = new LinkedHashMap<>();

@@ -4,32 +4,31 @@ import java.util.ArrayDeque;
 import java.util.Deque;
 
 /**
- * HTML as it is written, which is XML too: text is escaped, elements are closed in their order. Attributes are names and
- * values in turn.
+ * Builds HTML that is also XML: text is escaped, elements are closed in order. Attributes are names and values in turn.
  */
 final class Html {
     private final StringBuilder page = new StringBuilder();
     private final Deque<String> open = new ArrayDeque<>();
 
-    /** Starts an element that others go into. */
+    /** Starts an element with children. */
     Html open(String element, String... attributes) {
         start(element, attributes).append('>');
         open.push(element);
         return this;
     }
 
-    /** Ends the element that was opened last. */
+    /** Ends the innermost open element. */
     Html close() {
         page.append("</").append(open.pop()).append(">\n");
         return this;
     }
 
-    /** An element with nothing but text in it. */
+    /** An element that contains only text. */
     Html element(String element, String text, String... attributes) {
         return open(element, attributes).text(text).close();
     }
 
-    /** An element with nothing in it. */
+    /** An empty element. */
     Html empty(String element, String... attributes) {
         start(element, attributes).append("/>");
         return this;
@@ -40,13 +39,13 @@ final class Html {
         return this;
     }
 
-    /** A name that may be broken after its parts: {@code approximation.l2qer.rank}. */
+    /** A name that may break after its parts: {@code approximation.l2qer.rank}. */
     Html name(String name) {
         page.append(escaped(name).replaceAll("[/._](?=[^/._])", "$0<wbr/>"));
         return this;
     }
 
-    /** What is HTML already, none of it from a file of results. */
+    /** Adds finished HTML, none of it from a file of results. */
     Html raw(String html) {
         page.append(html);
         return this;
@@ -64,7 +63,7 @@ final class Html {
         return page;
     }
 
-    /** Text that is nothing but text, in an element and in an attribute; what neither may have becomes a blank. */
+    /** Escapes text for elements and attributes; characters allowed in neither become a blank. */
     static String escaped(String text) {
         StringBuilder escaped = new StringBuilder();
         text.codePoints().forEach(c -> {
@@ -85,7 +84,7 @@ final class Html {
         return !surrogate && !Character.isISOControl(c) && (c & 0xFFFE) != 0xFFFE;
     }
 
-    /** Text of so many characters at most. */
+    /** Cuts text to at most this many characters. */
     static String cut(String text, int most) {
         return text.length() <= most ? text : text.substring(0, most - 1) + "…";
     }

@@ -18,7 +18,7 @@ import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
 
-/** {@code layers.csv} of a stage: a number for each linear. */
+/** Reads {@code layers.csv} of a stage: a number for each linear. */
 final class LayerTable {
     private static final String MODULE = QuantizedColumn.MODULE.label();
     private static final int MOST_BYTES = 4 << 20;
@@ -28,8 +28,8 @@ final class LayerTable {
     /**
      * Reads one column, in the order of the file; linears outside of blocks are left out.
      *
-     * @param stage the folder of the file in the run's
-     * @return nothing if there is no such file
+     * @param stage the file's folder in the run
+     * @return empty if there is no such file
      */
     static Map<LinearName, Double> column(Path run, String stage, TableColumn column) throws IOException {
         Path folder = run.resolve(stage);

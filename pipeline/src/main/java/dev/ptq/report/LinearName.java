@@ -5,9 +5,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Where a linear of a model is: in {@code model.layers.3.mlp.up_proj}, block 3, kind {@code mlp.up_proj}.
+ * The place of a linear in a model: for {@code model.layers.3.mlp.up_proj}, block 3, kind {@code mlp.up_proj}.
  *
- * @param kind what it is called in every block
+ * @param kind its name within every block
  */
 record LinearName(int block, String kind) {
     private static final Pattern MODULE =

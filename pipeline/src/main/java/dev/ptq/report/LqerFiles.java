@@ -19,9 +19,9 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import tools.jackson.databind.JsonNode;
 
-/** What LQER's own code leaves of a run, under the names that our metrics have. */
+/** Reads results of LQER's own code, under the names of our metrics. */
 final class LqerFiles {
-    /** The folders in a run's that LQER writes each kind of file to. */
+    /** The folders in a run to which LQER writes each kind of file. */
     private static final Set<String> STAGES = Set.of("evaluate_perplexity", "evaluate_harness_downstream");
 
     private static final Pattern PERPLEXITY = Pattern.compile("(?<text>wikitext2)\\.json");
@@ -29,7 +29,7 @@ final class LqerFiles {
     private static final Pattern HARNESS = Pattern.compile("(?<name>.*harness_results.*)\\.json");
     private static final String FIRST_HARNESS = "harness_results";
 
-    /** What is measured, and under what conditions, in the file's words and in ours; in alphabetical order. */
+    /** Metrics and their conditions, LQER's names to ours; in alphabetical order. */
     private static final Map<String, Function<String, MetricName>> PERPLEXITY_KEYS = new TreeMap<>(Map.of(
             "loss", text -> new OfText(text, Metric.LOSS),
             "num_samples", text -> new Condition(text, TextCondition.CHUNKS),
@@ -43,13 +43,13 @@ final class LqerFiles {
                 || HARNESS.matcher(fileName).matches();
     }
 
-    /** The folder of the run that a file in the layout of LQER belongs to. */
+    /** The run folder of a file in LQER's layout. */
     static Path runFolder(Path file) {
         Path folder = file.resolveSibling("");
         return STAGES.contains(String.valueOf(folder.getFileName())) ? folder.resolveSibling("") : folder;
     }
 
-    /** What follows the run's name: a second evaluation, {@code harness_results_0.json}, is another row. */
+    /** Suffix of the run's name: a second evaluation, {@code harness_results_0.json}, is another row. */
     static String suffix(String fileName) {
         Matcher harness = HARNESS.matcher(fileName);
         return !harness.matches() || harness.group("name").equals(FIRST_HARNESS) ? "" : "/" + harness.group("name");
@@ -109,7 +109,7 @@ final class LqerFiles {
         return node == null ? Map.of() : JsonObject.members(node);
     }
 
-    /** A number; what is not known is written as text, {@code "N/A"}. */
+    /** A number; unknown ones are written as text, {@code "N/A"}. */
     private static Optional<Number> number(Map<String, JsonNode> content, String key) {
         JsonNode node = content.get(key);
         return node != null && node.isNumber() ? Optional.of(node.numberValue()) : Optional.empty();

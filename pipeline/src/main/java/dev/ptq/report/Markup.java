@@ -3,9 +3,9 @@ package dev.ptq.report;
 import java.util.Map;
 import java.util.regex.Pattern;
 
-/** Any text as text of a language, in which it commands nothing. */
+/** Escapes text for markup languages. */
 final class Markup {
-    /** Underscores within a word are none to Markdown. */
+    /** Underscores within a word have no meaning in Markdown. */
     private static final Pattern MARKDOWN = Pattern.compile("[\\\\`*\\[\\]<>|~&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])");
 
     private static final Map<Character, String> LATEX = Map.ofEntries(
@@ -22,7 +22,7 @@ final class Markup {
             Map.entry('<', "\\textless{}"),
             Map.entry('>', "\\textgreater{}"),
             Map.entry('|', "\\textbar{}"),
-            // after the end of a line, these would be options of it
+            // after the end of a row, these would be read as its options
             Map.entry('[', "{[}"),
             Map.entry('*', "{*}"));
 
@@ -38,7 +38,7 @@ final class Markup {
         return escaped.toString();
     }
 
-    /** A number, perhaps with an exponent, in math mode. */
+    /** A number, possibly with an exponent, in math mode. */
     static String latexNumber(String number) {
         return number.replace("inf", "\\infty")
                 .replace("nan", "\\mathrm{nan}")

@@ -5,7 +5,7 @@ import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.MetricName;
 import java.util.Optional;
 
-/** What tables make of metrics, by their names. */
+/** The role of metrics in tables, by name. */
 final class Measures {
     private Measures() {}
 
@@ -13,7 +13,9 @@ final class Measures {
         return MetricName.parse(name).direction();
     }
 
-    /** Whether it is what a run is for, not a detail or a condition of it; the loss says what the perplexity does. */
+    /**
+     * Returns whether the metric is a result, not a detail or a condition; the loss repeats what the perplexity says.
+     */
     static boolean isResult(String name) {
         Optional<Metric> metric = MetricName.parse(name).measure();
         return metric.isPresent()
@@ -24,7 +26,7 @@ final class Measures {
                 };
     }
 
-    /** Whether it is an end of an interval. */
+    /** Returns whether the metric is the end of an interval. */
     static boolean isBound(String name) {
         return MetricName.parse(name) instanceof MetricName.Bound;
     }

@@ -28,8 +28,8 @@ public final class MetricsTable {
     }
 
     /**
-     * Renders metrics: a row for each text with all variants side by side, then what separates the variants with
-     * intervals, text by text, then what does not belong to a text.
+     * Renders metrics: a row for each text with all variants side by side, then the differences between variants with
+     * intervals, text by text, then the metrics that belong to no text.
      */
     public static String render(Map<MetricName, Object> metrics) {
         return new MetricsTable(metrics).render();
@@ -66,14 +66,14 @@ public final class MetricsTable {
         return text.toString();
     }
 
-    /** Adds a table that has rows below its header, after an empty line. */
+    /** Adds a table after an empty line, if it has rows below its header. */
     private static void append(StringBuilder text, List<String[]> rows) {
         if (rows.size() > 1) {
             text.append(System.lineSeparator()).append(TextTable.render(rows, Set.of(0)));
         }
     }
 
-    /** What a variant is called; what was adapted to the text itself is never shown without a mark. */
+    /** The title of a variant; a result adapted to the text itself always carries a mark. */
     private static String title(Variant variant) {
         return switch (variant) {
             case FULL_PRECISION -> "full precision";
@@ -104,7 +104,7 @@ public final class MetricsTable {
         return rows;
     }
 
-    /** What is to be said of figures with a mark. */
+    /** Notes on marked figures. */
     private List<String> notes() {
         return texts.stream()
                 .map(text -> word(new MetricName.Condition(Variant.ADAPTED, text, TextCondition.NOTE)))
@@ -137,7 +137,7 @@ public final class MetricsTable {
                 .toList();
     }
 
-    /** A header, and for each text that has any a line of its own and the differences between its variants. */
+    /** A header, then for each text with differences a line with its name and the differences between its variants. */
     private List<String[]> differences() {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {"difference in", "loss", "95 % interval", "perplexity", ""});
@@ -161,7 +161,7 @@ public final class MetricsTable {
         return rows;
     }
 
-    /** How the predictions of each variant differ from those in full precision, where that was asked for. */
+    /** The divergence of each variant's predictions from full precision, where it was asked for. */
     private List<String[]> divergences() {
         List<Metric> shown = metrics(Metric.Basis.REFERENCE).stream()
                 .filter(metric -> texts.stream()
@@ -184,7 +184,7 @@ public final class MetricsTable {
         return rows;
     }
 
-    /** A row for each metric of each task or group that was asked for by name. */
+    /** A row for each metric of each requested task or group. */
     private List<String[]> tasks() {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {

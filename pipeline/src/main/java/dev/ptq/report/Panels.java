@@ -7,16 +7,16 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 
-/** Parts of a page of which the reader picks one at a time. Without a script all are there, one below the other. */
+/** Parts of a page that the reader picks one at a time. Without scripts all are shown, one below the other. */
 final class Panels {
     private final List<String> questions;
     private final List<Set<String>> answers = new ArrayList<>();
     private final List<Panel> panels = new ArrayList<>();
 
-    /** A panel and what is to be picked to see it. */
+    /** A panel and the answers that show it. */
     private record Panel(List<String> answers, Html html) {}
 
-    /** Panels that are picked by the answers to these questions, each of one word. */
+    /** Panels picked by answers to these questions, each of one word. */
     Panels(String... questions) {
         this.questions = List.of(questions);
         this.questions.forEach(question -> answers.add(new LinkedHashSet<>()));

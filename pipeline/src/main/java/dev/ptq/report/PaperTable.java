@@ -8,24 +8,24 @@ import java.util.List;
 import java.util.stream.IntStream;
 
 /**
- * A table as papers show it, in Markdown or LaTeX: measures rounded, a mean and its spread in one cell.
+ * A table in the style of papers, in Markdown or LaTeX: measures are rounded, a mean and its spread share a cell.
  *
- * <p>The best of a column may be bold: the lowest perplexity or loss, the highest accuracy or share recovered, and what
- * shows the same digits. Columns that no direction is known of, or that show one number only, have none.
+ * <p>The best values of a column may be bold: the lowest perplexity or loss, the highest accuracy or share recovered,
+ * and all that show the same digits. Columns without a known direction, or with one number only, have none.
  */
 public final class PaperTable {
     private final List<PaperColumn> columns = new ArrayList<>();
     private final int rows;
 
     /**
-     * What is shown of a value.
+     * The displayed form of a value.
      *
-     * @param text empty where nothing is known
-     * @param spread of the mean before it; empty where there is none
+     * @param text empty if unknown
+     * @param spread of the mean before it; empty if there is none
      */
     private record Cell(String text, String spread, boolean bold) {}
 
-    /** A column of numbers, with which some may be missing, or of text. */
+    /** A column of numbers, some of which may be missing, or of text. */
     private record PaperColumn(String name, boolean numbers, List<Cell> cells) {}
 
     private PaperTable(ResultTable table, boolean boldBest) {
@@ -84,7 +84,7 @@ public final class PaperTable {
                 .toList();
     }
 
-    /** What the best value is shown as; nothing where all are shown alike. */
+    /** The displayed form of the best value; empty where all look alike. */
     private static String best(Direction better, List<Object> values, List<String> texts) {
         List<Integer> known = IntStream.range(0, values.size())
                 .filter(i -> values.get(i) instanceof Number number && !Double.isNaN(number.doubleValue()))
@@ -105,7 +105,7 @@ public final class PaperTable {
         return texts.get(best);
     }
 
-    /** The table as GitHub and others read it. */
+    /** The table in Markdown as on GitHub. */
     public String markdown() {
         StringBuilder text = new StringBuilder();
         List<List<String>> lines = new ArrayList<>();
@@ -133,7 +133,7 @@ public final class PaperTable {
         return cell.bold() ? "**" + text + "**" : text;
     }
 
-    /** Fills up to the longest with blanks, the second, which is the rule below the header, with dashes. */
+    /** Pads lines to the longest with blanks; the second, the rule below the header, with dashes. */
     private static List<String> padded(List<String> lines, boolean right) {
         int width = lines.stream().mapToInt(PaperTable::width).max().orElse(0);
         List<String> padded = new ArrayList<>();

@@ -21,17 +21,17 @@ import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.DoubleStream;
 
-/** Perplexity against what it costs, a chart for each text. */
+/** Perplexity against costs, one chart per text. */
 final class PerplexitySections {
     private static final int MOST_TEXTS = 12;
     private static final int MOST_MARKS = 12;
 
-    /** Series of runs; the rest is one more. */
+    /** Series of runs; all others form one more. */
     private static final int MOST_FAMILIES = 13;
 
     private static final String OTHERS = "others";
 
-    /** From this ratio on, equal distances are equal ratios: a broken model would flatten all others. */
+    /** From this ratio on the axis is logarithmic: one broken model would flatten all others. */
     private static final double WIDE = 8;
 
     private final List<ResultRow> rows;
@@ -79,7 +79,7 @@ final class PerplexitySections {
         return section(id, title, rows, html, text -> new PerplexitySections(rows, text).overRank(families, styles));
     }
 
-    /** Each text's part is empty where no run has both values. */
+    /** Builds the section; a text's part is empty where no run has both values. */
     private static ReportSection section(
             String id, String title, List<ResultRow> rows, Html html, Function<String, String> part) {
         List<String> texts = texts(rows);
@@ -117,7 +117,7 @@ final class PerplexitySections {
         return number(row, new MetricName.OfText(variant, text, Metric.PERPLEXITY));
     }
 
-    /** A metric that any axis can show. */
+    /** A positive metric, which any axis can show. */
     private static OptionalDouble number(ResultRow row, MetricName name) {
         OptionalDouble value = row.finite(name);
         return value.isPresent() && value.getAsDouble() > 0 ? value : OptionalDouble.empty();
@@ -158,7 +158,7 @@ final class PerplexitySections {
         return html.close().toString();
     }
 
-    /** What no other is better than in one and at least as good as in the other, by rising cost. */
+    /** The Pareto front, by rising cost. */
     private static List<Place> front(List<Place> places) {
         List<Place> front = new ArrayList<>();
         double best = Double.POSITIVE_INFINITY;
@@ -213,7 +213,7 @@ final class PerplexitySections {
         return html.open("div", "class", "chart").raw(styles.embed(chart)).close();
     }
 
-    /** A line at the perplexity of full precision, if the runs agree in it. */
+    /** Adds a line at the full-precision perplexity, if the runs agree in it. */
     private void addFullPrecision(List<Place> places) {
         double[] values = places.stream()
                 .flatMapToDouble(place -> perplexity(place.row(), Variant.FULL_PRECISION).stream())

@@ -13,7 +13,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
 
-/** What made the runs, where, when and from what, and how long it took. */
+/** The provenance of the runs: program, machine, date, sources and time taken. */
 final class ProvenanceSection {
     private static final int MOST_FACTS = 60;
     private static final int MOST_STAGES = 60;
@@ -40,7 +40,7 @@ final class ProvenanceSection {
         return new ReportSection(id, title, html);
     }
 
-    /** Of a run; the row says if it is damaged. */
+    /** The manifest of a run; the row says if it is damaged. */
     private static Optional<Manifest> manifest(ResultRow row) {
         Path file = row.folder().resolve(Manifest.FILE);
         if (row.config().isEmpty() || !Files.exists(file, LinkOption.NOFOLLOW_LINKS)) {
@@ -110,7 +110,7 @@ final class ProvenanceSection {
         return String.format(Locale.ROOT, "%.2f", bytes / (double) (1 << 30));
     }
 
-    /** Seeds and digests, maps in maps, by the names on the way to them. */
+    /** Flattens seeds and digests, nested maps, to dotted names. */
     private static void flatten(String name, Object value, Map<String, String> facts) {
         if (value instanceof Map<?, ?> map && name.length() < LONGEST) {
             map.forEach((key, inner) -> flatten(name.isEmpty() ? String.valueOf(key) : name + " " + key, inner, facts));
@@ -167,7 +167,7 @@ final class ProvenanceSection {
         html.close().close().close().close();
     }
 
-    /** A table with a column for the run and one for each name, open for rows. */
+    /** Opens a table with a column for the run and one per name, ready for rows. */
     private static void header(Html html, String kind, String caption, List<String> names) {
         html.open("div", "class", "scroll").open("table", "class", kind);
         if (!caption.isEmpty()) {

@@ -13,11 +13,11 @@ import java.util.List;
 import java.util.Objects;
 
 /**
- * All runs in one page that needs nothing but itself: tables and charts, for a browser and for paper. What the page may
- * do is said in its head: run its one script, use its one style sheet, load nothing.
+ * Shows all runs in one self-contained page: tables and charts, for a browser and for paper. The head states what the
+ * page may do: run its one script, use its one style sheet, load nothing.
  */
 public final class ReportPage {
-    /** More runs than these make a page that nobody reads. */
+    /** A page with more runs than these is unreadable. */
     static final int MOST_RUNS = 500;
 
     private ReportPage() {}
@@ -25,8 +25,8 @@ public final class ReportPage {
     /**
      * Writes the page.
      *
-     * @param title what the results are called
-     * @param program what wrote it
+     * @param title of the results
+     * @param program that wrote it
      */
     public static String html(Results results, String title, String program) {
         List<ResultRow> rows =

@@ -1,12 +1,12 @@
 package dev.ptq.report;
 
 /**
- * A part of the page.
+ * A section of the page.
  *
- * @param id what links name
+ * @param id target of links
  */
 record ReportSection(String id, String title, Html html) {
-    /** A part that has nothing to show, and why. */
+    /** A section with nothing to show, and the reason. */
     static ReportSection empty(String id, String title, String reason) {
         Html html = new Html();
         html.element("p", reason, "class", "note");

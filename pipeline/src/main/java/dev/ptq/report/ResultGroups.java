@@ -16,13 +16,13 @@ import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Stream;
 
-/** Runs that agree in some keys, taken together: for means over runs that differ in their seed alone. */
+/** Groups of runs that agree in some keys: for means over runs that differ only in their seed. */
 public final class ResultGroups {
     static final String COUNT = "n";
 
     private final List<String> keys;
 
-    /** By the values of the keys, in order. */
+    /** Runs by the values of the keys, in order. */
     private final Map<List<Object>, List<ResultRow>> groups = new LinkedHashMap<>();
 
     private final List<String> notes = new ArrayList<>();
@@ -77,7 +77,7 @@ public final class ResultGroups {
                 .toList();
     }
 
-    /** Nothing, then numbers by size, then the rest in natural order. */
+    /** Orders missing values first, then numbers by size, then the rest in natural order. */
     private static int compare(List<Object> a, List<Object> b) {
         Comparator<Object> order = Comparator.<Object>comparingInt(
                         value -> value.equals("") ? 0 : value instanceof Number ? 1 : 2)
@@ -105,15 +105,15 @@ public final class ResultGroups {
         return FlatConfig.differences(group.stream().map(ResultRow::config).toList());
     }
 
-    /** What the groups are taken over, and which runs are in none. */
+    /** Notes on the settings that groups average over, and on runs in none. */
     public List<String> notes() {
         return List.copyOf(notes);
     }
 
     /**
-     * A row for each group: its keys, the number of its runs, and of each measure the mean and the standard deviation,
-     * with n-1, over the runs that have it. Where these are not all, {@code NAME/n} says how many they are. Words and
-     * the ends of intervals have no mean.
+     * A row for each group: its keys, the number of its runs, and for each measure the mean and the standard deviation,
+     * with n-1, over the runs that have it. If some lack it, {@code NAME/n} counts those that have it. Words and the
+     * ends of intervals have no mean.
      */
     public ResultTable table() {
         List<Column> columns = new ArrayList<>();
@@ -170,7 +170,7 @@ public final class ResultGroups {
                 .toArray();
     }
 
-    /** The first value and the mean distance from it, so that the mean of equal values is that value. */
+    /** Averages distances from the first value, so that the mean of equal values is exactly that value. */
     private static double mean(double[] values) {
         double sum = 0;
         for (double value : values) {

@@ -13,15 +13,15 @@ import java.util.OptionalDouble;
 import java.util.OptionalLong;
 
 /**
- * A run and what came of it.
+ * A run and its results.
  *
  * @param run its path below the folder that was searched, with slashes
- * @param folder where it was found; that of the sweep for a point that left none
- * @param config as resolved; what is changed by a sweep for a point that left none; else {@link FlatConfig#none}
+ * @param folder where it was found; for a point that left none, that of the sweep
+ * @param config as resolved; for a point that left none, the changes of the sweep; else {@link FlatConfig#none}
  * @param metrics names to numbers, words and booleans; a number has the digits of its file
- * @param seconds of all its stages, also of those that were there before
- * @param state {@link #DONE}, {@link #DAMAGED}, or what the sweep says of its point
- * @param error why it has no results, or not all; empty where it has
+ * @param seconds of all its stages, reused ones included
+ * @param state {@link #DONE}, {@link #DAMAGED}, or the point's state in the sweep
+ * @param error why results are missing, wholly or in part; empty if complete
  */
 public record ResultRow(
         String run,
@@ -32,10 +32,10 @@ public record ResultRow(
         OptionalLong peakMemoryBytes,
         String state,
         String error) {
-    /** The state of a run that has its results. */
+    /** The state of a run with results. */
     public static final String DONE = PointState.DONE.toString();
 
-    /** The state of a run whose files cannot all be read. */
+    /** The state of a run with unreadable files. */
     public static final String DAMAGED = "damaged";
 
     static final String BITS_PER_WEIGHT = Metric.BITS_PER_WEIGHT.label();
@@ -47,7 +47,7 @@ public record ResultRow(
         error = error.replaceAll("\\p{Cntrl}+", " ").strip();
     }
 
-    /** A run without a config, a time or a memory of its own. */
+    /** A run without config, time or memory. */
     static ResultRow of(String run, Path folder, Map<String, Object> metrics, String state, String error) {
         return new ResultRow(
                 run, folder, FlatConfig.none(), metrics, OptionalDouble.empty(), OptionalLong.empty(), state, error);
@@ -59,19 +59,19 @@ public record ResultRow(
                 run, folder, settings, Map.of(), OptionalDouble.empty(), OptionalLong.empty(), state, error);
     }
 
-    /** A metric that is a number, and neither NaN nor infinite. */
+    /** A metric if it is a finite number. */
     OptionalDouble finite(MetricName metric) {
         return metrics.get(metric.key()) instanceof Number value && Double.isFinite(value.doubleValue())
                 ? OptionalDouble.of(value.doubleValue())
                 : OptionalDouble.empty();
     }
 
-    /** The texts that it has a perplexity of. */
+    /** The texts with a perplexity. */
     List<String> texts() {
         return MetricName.texts(metrics.keySet().stream().map(MetricName::parse).toList());
     }
 
-    /** The metrics, then what they cost: bits per weight, seconds, memory. */
+    /** The metrics, then the costs: bits per weight, seconds, memory. */
     public Map<String, Object> measures() {
         Map<String, Object> measures = new LinkedHashMap<>(metrics);
         Object bits = measures.remove(BITS_PER_WEIGHT);

@@ -21,17 +21,17 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/** Goes through folders and makes rows of what it finds. */
+/** Searches folders and turns the runs it finds into rows. */
 final class ResultSearch {
     private final List<ResultRow> rows = new ArrayList<>();
     private final List<String> warnings = new ArrayList<>();
 
-    /** Folders that one search after another has been in, so that overlapping ones give each run once. */
+    /** Folders already visited by an earlier search, so that overlapping searches give each run once. */
     private final Set<Path> seen = new HashSet<>();
 
-    /** A folder that is searched, without links, and what the names of its runs begin with. */
+    /** A folder to search, with links resolved, and the prefix of its runs' names. */
     private record Root(Path path, String prefix) {
-        /** What a folder is called; nothing is left of the root itself. */
+        /** The name of a folder; that of the root itself is the prefix alone. */
         String name(Path folder) {
             String below = path.relativize(folder)
                     .toString()
@@ -44,7 +44,7 @@ final class ResultSearch {
             return name.isEmpty() ? String.valueOf(folder.getFileName()) : name;
         }
 
-        /** LQER writes below a run's folder, which need not be among those searched. */
+        /** The run folder of an LQER file; the file's own folder if that lies outside the search. */
         Path lqerRun(Path file) {
             Path folder = LqerFiles.runFolder(file);
             return folder.startsWith(path) ? folder : file.resolveSibling("");
@@ -110,13 +110,13 @@ final class ResultSearch {
         addFailures(root, sweeps);
     }
 
-    /** Caches are hidden; a run that is being made, or replaced, says so. */
+    /** Caches are hidden; a run being made or replaced is marked by its name. */
     private static boolean isPassedOver(Path directory) {
         String name = String.valueOf(directory.getFileName());
         return name.startsWith(".") || name.endsWith(".partial") || name.endsWith(".partial~");
     }
 
-    /** Both kinds of files of one run are one row. */
+    /** Adds one row per run, from both kinds of its files. */
     private void addLqer(Root root, List<Path> files) {
         Map<String, List<Path>> runs = files.stream()
                 .sorted()
@@ -147,7 +147,7 @@ final class ResultSearch {
         });
     }
 
-    /** A point that failed once and was run later has its own row. */
+    /** Skips points that failed once and were run later: they have their own rows. */
     private void addFailures(Root root, List<Path> files) {
         Set<String> known = rows.stream().map(ResultRow::run).collect(Collectors.toSet());
         for (Path file : files) {

@@ -19,38 +19,37 @@ import java.util.stream.Stream;
 /**
  * Rows of cells below named columns.
  *
- * @param rows as many cells in each as there are columns: numbers, {@code Boolean}, lists or text; empty text where
- *     nothing is known
+ * @param rows one cell per column in each: numbers, {@code Boolean}, lists or text; empty text if unknown
  */
 public record ResultTable(List<Column> columns, List<List<Object>> rows) {
-    /** What is in a column. */
+    /** The kind of a column. */
     public enum Kind {
-        /** What a row is about: the run, or what the runs of a group have in common. */
+        /** The subject of a row: the run, or the keys that a group shares. */
         ID,
         /** A key of the config. */
         SETTING,
-        /** A metric, or what a run costs. */
+        /** A metric, or a cost of a run. */
         MEASURE,
         /** The mean of a measure, {@code NAME/mean}. */
         MEAN,
         /** The standard deviation of a measure, {@code NAME/std}. */
         SPREAD,
-        /** How many runs, {@code n}, or how many have a measure, {@code NAME/n}. */
+        /** The number of runs, {@code n}, or of those with a measure, {@code NAME/n}. */
         COUNT,
-        /** How a run ended. */
+        /** The outcome of a run. */
         REMARK
     }
 
     /** A column. */
     public record Column(String name, Kind kind) {
-        /** What is measured: of a mean, a spread or a count, the name without its last part. */
+        /** The measure; for a mean, a spread or a count, the name without its last part. */
         String measure() {
             boolean part = kind == Kind.MEAN || kind == Kind.SPREAD || kind == Kind.COUNT;
             return part ? name.substring(0, Math.max(0, name.lastIndexOf('/'))) : name;
         }
     }
 
-    /** A sweep of ten thousand points has some hundred columns. */
+    /** Enough for a sweep of ten thousand points with some hundred columns. */
     private static final int MOST_CELLS = 20_000_000;
 
     private static final String RUN = "run";
@@ -62,7 +61,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         rows = rows.stream().map(List::copyOf).toList();
     }
 
-    /** A row for each run: the settings that tell the runs apart, the measures, how it ended. */
+    /** A row for each run: the settings that tell the runs apart, the measures, the outcome. */
     public static ResultTable of(List<ResultRow> rows) {
         Set<String> differences = FlatConfig.differences(configs(rows));
         return of(rows, settings(rows).stream().filter(differences::contains).toList());
@@ -102,7 +101,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         return new ResultTable(columns, cells);
     }
 
-    /** Files that anyone may have written could ask for more than fits into memory. */
+    /** Limits the size: files that anyone may have written could ask for more than fits into memory. */
     private static void requireSize(int rows, int columns) {
         if ((long) rows * columns > MOST_CELLS) {
             throw new ConfigException("expected at most " + MOST_CELLS + " cells in a table, got " + rows
@@ -118,7 +117,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .toList();
     }
 
-    /** Every key of the configs; those of whole ones decide the order. */
+    /** Every key of the configs; complete configs decide the order. */
     static List<String> settings(List<ResultRow> rows) {
         return merged(configs(rows).stream()
                 .sorted(Comparator.comparing(config -> !config.isWhole()))
@@ -126,7 +125,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .toList());
     }
 
-    /** All names of several lists; one that not all have follows what it follows in its own list. */
+    /** Merges lists of names; a name missing from some lists keeps its predecessor from its own. */
     static List<String> merged(List<? extends Collection<String>> lists) {
         List<String> merged = new ArrayList<>();
         Set<String> known = new LinkedHashSet<>();
@@ -177,7 +176,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .asMatchPredicate();
     }
 
-    /** The columns that a paper shows: of the measures only results, of what went wrong only that something did. */
+    /** The columns for a paper: only results among the measures, and the error only if there is any. */
     public ResultTable forPaper() {
         return columns(indexes(column -> switch (column.kind()) {
             case ID, SETTING -> true;
@@ -187,7 +186,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         }));
     }
 
-    /** A row for each cell that is not empty: what its row is about, its column, its value. */
+    /** A row for each cell that is not empty: the subject of its row, its column, its value. */
     public ResultTable longForm() {
         List<Integer> ids = indexes(column -> column.kind() == Kind.ID);
         List<Column> longColumns =
@@ -209,7 +208,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         return new ResultTable(longColumns, cells);
     }
 
-    /** The columns that say what a row is about. */
+    /** The columns that identify a row's subject. */
     public List<String> ids() {
         return columns.stream()
                 .filter(column -> column.kind() == Kind.ID)
@@ -217,7 +216,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .toList();
     }
 
-    /** The cells of a column, from the top. */
+    /** The cells of a column, from top to bottom. */
     List<Object> cells(int column) {
         return rows.stream().map(row -> row.get(column)).toList();
     }

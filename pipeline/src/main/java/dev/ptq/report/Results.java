@@ -8,7 +8,7 @@ import java.util.List;
  * The runs in folders of results.
  *
  * @param rows in natural order of their names
- * @param warnings what could not be read, one line each
+ * @param warnings about unreadable files, one line each
  */
 public record Results(List<ResultRow> rows, List<String> warnings) {
     public Results {
@@ -17,11 +17,11 @@ public record Results(List<ResultRow> rows, List<String> warnings) {
     }
 
     /**
-     * Finds all runs in these folders and below them: directories of this program, results that LQER's own code left,
-     * and points of sweeps that failed. Links are not followed; the cache and what is unfinished are passed over.
+     * Finds all runs in these folders and below them: directories of this program, results of LQER's own code, and
+     * points of sweeps that failed. Links are not followed; the cache and unfinished work are skipped.
      *
-     * @param folders several of them begin the names of their runs
-     * @throws IOException if one of them does not exist; what is wrong further down becomes a warning
+     * @param folders if there are several, they begin the names of their runs
+     * @throws IOException if one of them does not exist; problems further down become warnings
      */
     public static Results read(List<Path> folders) throws IOException {
         ResultSearch search = new ResultSearch();

@@ -7,9 +7,9 @@ import java.math.RoundingMode;
 import java.util.List;
 
 /**
- * How the numbers of a column are shown to people: all with as many decimals, from two to four, as keep different
- * numbers apart and leave the smallest two digits; without decimals from a thousand on; halves to the even digit. What
- * is too large or too small for that has an exponent, {@code 1.23e-7}. Whole numbers are left alone.
+ * Rounds the numbers of a column for display: all get the same number of decimals, from two to four, enough to keep
+ * different numbers apart and to leave the smallest two digits; no decimals from a thousand on; halves go to the even
+ * digit. Numbers too large or too small for that get an exponent, {@code 1.23e-7}. Whole numbers are left alone.
  */
 final class Rounding {
     private static final int MOST = 4;
@@ -23,7 +23,7 @@ final class Rounding {
         this.decimals = decimals;
     }
 
-    /** For the numbers of a column. */
+    /** Returns the rounding for the numbers of a column. */
     static Rounding of(List<Number> column) {
         boolean whole = column.stream()
                 .allMatch(value -> value instanceof Integer || value instanceof Long || value instanceof BigInteger);
@@ -52,7 +52,7 @@ final class Rounding {
         return value.setScale(decimals, RoundingMode.HALF_EVEN);
     }
 
-    /** The number as it is shown. */
+    /** The number as displayed. */
     String text(Number number) {
         double value = number.doubleValue();
         if (whole) {

@@ -9,13 +9,13 @@ import java.util.Set;
 import java.util.function.Predicate;
 import java.util.regex.Pattern;
 
-/** What runs have in common beside what an axis shows, in the words of their settings. */
+/** Names families of runs by their settings, apart from the one that an axis shows. */
 final class RunFamilies {
     private static final String STEPS = "approximation";
     private static final Pattern RANK = Pattern.compile("approximation\\..+\\.rank");
     private static final Pattern KIND = Pattern.compile("approximation|quantization\\.weight\\.format");
 
-    /** Settings that tell the runs apart, in the order of their configs. */
+    /** Settings in which the runs differ, in the order of their configs. */
     private final List<String> differing;
 
     private RunFamilies(List<String> differing) {
@@ -29,7 +29,7 @@ final class RunFamilies {
                 .toList());
     }
 
-    /** The rank of a run's correction; none where it has no correction, or several. */
+    /** The rank of a run's correction; empty with no correction, or several. */
     static Optional<Double> rank(ResultRow row) {
         List<Double> ranks = new ArrayList<>();
         row.config().values().forEach((key, value) -> {
@@ -45,7 +45,7 @@ final class RunFamilies {
         return name(row, KIND.asMatchPredicate());
     }
 
-    /** All settings that differ, but for the rank. */
+    /** All settings that differ, except the rank. */
     String allButRank(ResultRow row) {
         return name(row, RANK.asMatchPredicate().negate());
     }
@@ -67,7 +67,7 @@ final class RunFamilies {
         return parts.isEmpty() ? "runs" : Html.cut(String.join(", ", parts), 60);
     }
 
-    /** As many last parts of a key as tell it from the others. */
+    /** The shortest ending of a key that tells it from the others. */
     private String name(String key) {
         int dot = key.lastIndexOf('.');
         while (dot > 0 && isAmbiguous(key.substring(dot))) {

@@ -21,7 +21,7 @@ import java.util.OptionalLong;
 import java.util.stream.Stream;
 import tools.jackson.databind.JsonNode;
 
-/** The directory of a run as a row, as far as its files can be read. */
+/** Turns the directory of a run into a row, as far as its files can be read. */
 final class RunFolder {
     private static final String METRICS = RunFiles.METRICS;
     private static final String CONFIG = RunFiles.RESOLVED;
@@ -38,7 +38,7 @@ final class RunFolder {
         this.folder = folder;
     }
 
-    /** Whether it has two of the three files that make a run; the third may be lost. */
+    /** Returns whether it has two of the three files that make a run; the third may be lost. */
     static boolean isRun(Path folder) {
         return Stream.of(Manifest.FILE, METRICS, CONFIG)
                         .filter(file -> Files.exists(folder.resolve(file), LinkOption.NOFOLLOW_LINKS))
@@ -101,7 +101,7 @@ final class RunFolder {
                 CONFIG);
     }
 
-    /** Stages are timed to the millisecond. */
+    /** The total time; stages are timed to the millisecond. */
     private static OptionalDouble seconds(Manifest manifest) {
         double sum = manifest.stages().values().stream()
                 .filter(Objects::nonNull)

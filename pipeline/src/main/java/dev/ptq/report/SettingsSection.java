@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Predicate;
 
-/** What tells the configs of the runs apart, and what they share. */
+/** The settings in which the runs differ, and those they share. */
 final class SettingsSection {
     private static final int MOST_KEYS = 300;
     private static final int MOST_VALUES = 60;
@@ -59,7 +59,7 @@ final class SettingsSection {
                 .toList();
     }
 
-    /** A row for each value; the runs without the key are none of them. */
+    /** A row for each value; runs without the key are left out. */
     private static void different(Html html, String key, List<ResultRow> rows) {
         byValue(key, rows).entrySet().stream()
                 .sorted(Map.Entry.comparingByKey(NaturalOrder.INSTANCE))

@@ -31,14 +31,14 @@ record Spectra(Map<String, TreeMap<Integer, Pair>> byKind) {
     /** A singular value, its place in the order, from 1, and its share of the Frobenius norm. */
     record Value(int place, double share) {}
 
-    /** Of one linear: of its error as it is, and in the metric of the method. */
+    /** The spectra of one linear's error: unweighted, and in the metric of the method. */
     record Pair(List<Value> error, List<Value> scaled) {}
 
     /**
      * Reads the file of a run.
      *
-     * @return nothing if the run has none
-     * @throws IOException if it is not one that can be trusted
+     * @return empty if the run has none
+     * @throws IOException if it cannot be trusted
      */
     static Optional<Spectra> read(Path run) throws IOException {
         Path folder = run.resolve(RunFiles.APPROXIMATE);
@@ -101,7 +101,7 @@ record Spectra(Map<String, TreeMap<Integer, Pair>> byKind) {
         List<Value> values = new ArrayList<>();
         int last = 0;
         for (int i = 0; i < MOST_POINTS; i++) {
-            // as far apart as a logarithmic axis shows them
+            // spaced for a logarithmic axis
             int place = (int) Math.rint(Math.pow(all.length, i / (MOST_POINTS - 1.0)));
             if (place > last && place <= all.length && all[place - 1] > 0) {
                 values.add(new Value(place, all[place - 1] / Math.sqrt(squares)));

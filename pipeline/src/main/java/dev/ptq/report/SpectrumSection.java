@@ -20,23 +20,23 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 
 /**
- * How fast the singular values of weight errors fall, as they are and in the metric of the method: small charts of the
- * blocks, of one run and one kind of linear at a time. Runs that differ in their rank only have the same errors and are
+ * The decay of the singular values of weight errors, unweighted and in the metric of the method: small charts of the
+ * blocks, for one run and one kind of linear at a time. Runs that differ only in rank have the same errors and are
  * shown once.
  */
 final class SpectrumSection {
-    /** Charts of the whole section. */
+    /** Limit of charts in the whole section. */
     private static final int MOST_CHARTS = 300;
 
     private static final int MOST_KINDS = 16;
     private static final int MOST_BLOCKS = 12;
 
-    /** A value that is a smaller part of the norm is not drawn. */
+    /** Values that are a smaller part of the norm are not drawn. */
     private static final double SMALLEST = 1e-3;
 
     private final ChartStyles styles;
 
-    /** Runs by what they show. */
+    /** Runs by their spectra. */
     private final Map<Spectra, List<String>> groups = new LinkedHashMap<>();
 
     private final List<String> notes = new ArrayList<>();
@@ -140,7 +140,7 @@ final class SpectrumSection {
         });
     }
 
-    /** The first, the last, and some between them. */
+    /** The first, the last, and a few in between. */
     private static List<Integer> some(List<Integer> blocks) {
         if (blocks.size() <= MOST_BLOCKS) {
             return blocks;
@@ -152,7 +152,7 @@ final class SpectrumSection {
         return some;
     }
 
-    /** One that all charts of the kind share. */
+    /** The axis shared by all charts of a kind. */
     private Axis axis(String kind) {
         double[] shares = groups.keySet().stream()
                 .flatMap(spectra -> spectra.byKind().getOrDefault(kind, new TreeMap<>()).values().stream())

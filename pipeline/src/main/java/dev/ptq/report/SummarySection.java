@@ -7,7 +7,7 @@ import dev.ptq.report.ResultTable.Kind;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** A row for each run, which the reader may sort. */
+/** A row for each run, sortable by the reader. */
 final class SummarySection {
     private static final int MOST_COLUMNS = 60;
     private static final int LONGEST_CELL = 200;
@@ -69,7 +69,7 @@ final class SummarySection {
         return new ReportSection("runs", "Runs", html);
     }
 
-    /** Results and what they cost; reasons of failures have a place of their own. */
+    /** Returns whether a column is a result or a cost; reasons of failures are shown elsewhere. */
     private static boolean isShown(Column column) {
         return switch (column.kind()) {
             case ID, SETTING -> true;

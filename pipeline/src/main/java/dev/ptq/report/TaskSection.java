@@ -13,7 +13,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
-/** What runs score in tasks, {@code TASK/METRIC}: a chart for each, a bar for each run. */
+/** Task scores of the runs, {@code TASK/METRIC}: one chart per metric, one bar per run. */
 final class TaskSection {
     private static final int MOST_CHARTS = 24;
     private static final int MOST_BARS = 40;
@@ -70,7 +70,7 @@ final class TaskSection {
         return new ReportSection(id, title, html);
     }
 
-    /** What a task is scored by has a direction; tables of the run itself only, not of its baselines. */
+    /** A metric that is a score: it has a direction, and belongs to the run itself, not to its baselines. */
     private static Optional<MetricName.OfTask> score(String metric) {
         return MetricName.parse(metric) instanceof MetricName.OfTask own
                         && own.variant() == Variant.QUANTIZED

@@ -3,15 +3,15 @@ package dev.ptq.report;
 import java.util.List;
 import java.util.Set;
 
-/** Rows of cells as lines of text with aligned columns. */
+/** Renders rows of cells as lines of text with aligned columns. */
 public final class TextTable {
     private TextTable() {}
 
     /**
-     * Renders rows, the first of which decides the number of cells. A row of one cell stands for itself; all others
-     * have that number.
+     * Renders rows, the first of which decides the number of cells. A row of one cell stands alone; all others have
+     * that number.
      *
-     * @param left the columns that are flush left, such as those of names; numbers are flush right
+     * @param left the columns that are flush left, such as names; numbers are flush right
      */
     public static String render(List<String[]> rows, Set<Integer> left) {
         int columns = rows.get(0).length;

@@ -6,11 +6,11 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.UUID;
 
-/** Files that are whole whenever somebody looks, also after their process was killed. */
+/** Writes files that are complete at any time, even after their process was killed. */
 public final class AtomicFile {
     private AtomicFile() {}
 
-    /** Writes a text to a file in a directory that exists; what it held before is there until all of this is. */
+    /** Writes a text to a file in an existing directory; the old contents stay until the new ones are complete. */
     public static void replace(Path file, String text) throws IOException {
         Path partial = file.resolveSibling(file.getFileName() + ".partial-" + UUID.randomUUID());
         try {

@@ -8,11 +8,11 @@ import java.util.Optional;
  * One directory in the cache.
  *
  * @param name of the directory
- * @param entry the name of the entry that it is, or was to become
- * @param done what is noted of a finished stage
+ * @param entry name of the entry that it is or was to become
+ * @param done record of a finished stage
  * @param made when a finished stage was made; when anything else was last written to
  * @param bytes of all its files
- * @param unshared bytes that are freed when it is deleted: no run has links to these files
+ * @param unshared bytes that deleting it frees: no run has links to these files
  * @param runs the tags that use it, sorted
  */
 public record CacheEntry(
@@ -24,19 +24,19 @@ public record CacheEntry(
         long bytes,
         long unshared,
         List<String> runs) {
-    /** What a directory in the cache is. */
+    /** The kind of a directory in the cache. */
     public enum Kind {
         /** A finished stage. */
         FINISHED,
-        /** An entry without a record that can be read: the stage will be made again. */
+        /** An entry without a readable record: the stage will be made again. */
         DAMAGED,
-        /** Work from which a stage will go on. */
+        /** Work from which a stage will resume. */
         UNFINISHED,
         /** The artifacts of a stage that is being made, or was when its process was killed. */
         PARTIAL
     }
 
-    /** The stage; for what is not finished, with a dash for every slash. */
+    /** The stage; if unfinished, with a dash for every slash. */
     public String stage() {
         return done.map(StageRecord::name).orElseGet(() -> entry.substring(0, entry.lastIndexOf('-')));
     }

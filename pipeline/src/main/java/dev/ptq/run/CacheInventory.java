@@ -14,13 +14,13 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
-/** What the cache of a results folder holds. Nothing is locked and nothing written. */
+/** Lists the cache of a results folder. Locks nothing and writes nothing. */
 public final class CacheInventory {
     private static final Pattern ENTRY = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]*-[0-9a-f]{16}");
 
     private CacheInventory() {}
 
-    /** The entries and what was left of others, by stage, the oldest first. Other files and folders are passed over. */
+    /** The entries and the remains of others, by stage, the oldest first. Other files and folders are skipped. */
     public static List<CacheEntry> of(Path results) throws IOException {
         Path folder = Runs.cacheFolder(results);
         List<CacheEntry> found = new ArrayList<>();

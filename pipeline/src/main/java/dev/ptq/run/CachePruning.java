@@ -12,28 +12,28 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Deletes from the cache what no run uses, and what killed processes left. Runs keep their artifacts in any case: they
- * are links of their own. What another process is making or using stays.
+ * Deletes unused cache entries and the remains of killed processes. Runs always keep their artifacts, which are
+ * separate links. Whatever another process is making or using stays.
  *
- * @param all also what runs use
- * @param madeBefore what is younger stays
- * @param dryRun only tells what would be deleted
+ * @param all deletes entries in use by runs too
+ * @param madeBefore keeps entries younger than this
+ * @param dryRun only reports what would be deleted
  */
 public record CachePruning(Path results, boolean all, Instant madeBefore, boolean dryRun) {
     /**
-     * What was done.
+     * The outcome.
      *
      * @param deleted or to be deleted, in a dry run
      * @param busy would have been deleted but for another process
-     * @param locks how many lock files were deleted that nobody holds
+     * @param locks number of lock files deleted because nobody holds them
      */
     public record Result(List<CacheEntry> deleted, List<CacheEntry> busy, int locks) {
-        /** What that freed: bytes that runs have links to are none. */
+        /** The bytes freed; those that runs have links to do not count. */
         public long freedBytes() {
             return deleted.stream().mapToLong(CacheEntry::unshared).sum();
         }
 
-        /** What the cache held of runs that use it, and they still hold. */
+        /** The bytes deleted from the cache that runs still hold. */
         public long sharedBytes() {
             return deleted.stream().mapToLong(CacheEntry::bytes).sum() - freedBytes();
         }
@@ -66,7 +66,7 @@ public record CachePruning(Path results, boolean all, Instant madeBefore, boolea
                             || !Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
                         return false;
                     }
-                    // a process that dies on the way leaves no half of an entry under its name
+                    // so a process that dies on the way leaves no half of an entry under its name
                     Path doomed = StageCache.partialOf(folder.resolve(entry.entry()));
                     Files.move(directory, doomed, StandardCopyOption.ATOMIC_MOVE);
                     Trees.delete(doomed);

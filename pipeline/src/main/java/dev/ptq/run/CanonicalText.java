@@ -10,7 +10,7 @@ import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Settings as one line of text that differs whenever they differ.
+ * Writes settings as one line of text; different settings give different texts.
  *
  * <p>Example: {@code IntegerFormat(bits=4, order=Order.NATURAL, layers=["q", "k"], clip=?(0.9), seed=?())}. Types are
  * named without their package, so moving a record to another package keeps its text.
@@ -23,7 +23,7 @@ final class CanonicalText {
     /**
      * Returns the text of a record.
      *
-     * @param path what the record is called in the message of an error
+     * @param path name of the record in error messages
      * @throws IllegalArgumentException if a component, however deep, is null or has a type without canonical text
      */
     static String of(Record value, String path) {

@@ -12,14 +12,14 @@ import java.time.Instant;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a directory takes on the disk.
+ * Disk usage of a directory.
  *
  * @param bytes of all files
- * @param unshared bytes of the files that no other directory has links to: what deleting this one frees
+ * @param unshared bytes of the files to which no other directory has links: deleting this one frees them
  * @param modified when something in it was last written
  */
 record DiskUsage(long bytes, long unshared, Instant modified) {
-    /** Measures a directory; files that are deleted meanwhile count for nothing. */
+    /** Measures a directory; files deleted meanwhile do not count. */
     static DiskUsage of(Path directory) throws IOException {
         Sum sum = new Sum();
         Files.walkFileTree(directory, sum);
@@ -69,7 +69,7 @@ record DiskUsage(long bytes, long unshared, Instant modified) {
             throw reason;
         }
 
-        /** One where the system does not tell. */
+        /** The number of links; one where the system does not tell. */
         private static int links(Path file) throws IOException {
             try {
                 return file.getFileSystem().supportedFileAttributeViews().contains("unix")

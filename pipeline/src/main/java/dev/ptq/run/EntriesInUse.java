@@ -11,16 +11,16 @@ import java.util.Collection;
 import java.util.List;
 
 /**
- * The note of a run in progress of which entries of the cache it uses, so that they are not deleted under its feet.
+ * A note of the cache entries that a run in progress uses, which protects them from deletion.
  *
- * <p>It is written under the lock of the run, before any entry is looked for. Who holds the lock of an entry and finds
- * no note may delete the entry: a run that notes it later will miss it and make it again. A note without a lock was left
- * by a killed process.
+ * <p>It is written under the lock of the run, before any entry is looked up. A process that holds an entry's lock and
+ * finds no note may delete the entry: a run that notes it later will miss it and make it again. A note without a lock
+ * was left by a killed process.
  *
  * @param lock of the run
  */
 record EntriesInUse(LockFile lock) {
-    /** How the names of the notes end. */
+    /** The ending of note file names. */
     static final String ENDING = ".uses";
 
     void write(Collection<String> entries) throws IOException {
@@ -35,7 +35,7 @@ record EntriesInUse(LockFile lock) {
         return lock.folder().resolve(lock.name() + ENDING);
     }
 
-    /** Whether a run in progress uses an entry. */
+    /** Returns whether a run in progress uses an entry. */
     static boolean contain(Path folder, String entry) throws IOException {
         for (EntriesInUse note : all(folder)) {
             if (note.names(entry) && !note.lock().isFree()) {

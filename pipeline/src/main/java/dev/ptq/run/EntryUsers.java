@@ -17,7 +17,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Finds the finished runs in a results folder, by their manifests, and what they use of the cache. */
+/** Finds the finished runs in a results folder, by their manifests, and the cache entries they use. */
 final class EntryUsers extends SimpleFileVisitor<Path> {
     private static final Logger log = LoggerFactory.getLogger(EntryUsers.class);
 
@@ -28,7 +28,7 @@ final class EntryUsers extends SimpleFileVisitor<Path> {
         this.results = results;
     }
 
-    /** The tags of the runs that use an entry, sorted, by the name of the entry. */
+    /** The tags of the runs that use each entry, sorted, by entry name. */
     static Map<String, List<String>> in(Path results) throws IOException {
         EntryUsers visitor = new EntryUsers(results);
         Files.walkFileTree(results, visitor);
@@ -42,7 +42,7 @@ final class EntryUsers extends SimpleFileVisitor<Path> {
             return FileVisitResult.CONTINUE;
         }
         String name = directory.getFileName().toString();
-        // the cache, and runs that are not complete
+        // the cache, and incomplete runs
         if (name.startsWith(".") || name.endsWith(".partial") || name.endsWith(".partial~")) {
             return FileVisitResult.SKIP_SUBTREE;
         }

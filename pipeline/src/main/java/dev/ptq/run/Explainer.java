@@ -14,7 +14,7 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
-/** Compares the stages of a plan with what the cache holds. */
+/** Compares the stages of a plan with the cache. */
 final class Explainer {
     private final Path folder;
     private final Plan plan;
@@ -22,7 +22,7 @@ final class Explainer {
     private final List<StageRecord> finished;
     private final Map<String, Stage> stages;
 
-    /** Fingerprints of the entries that stages were compared with so far. */
+    /** Fingerprints of the entries that earlier stages were compared with. */
     private final Map<String, String> above = new HashMap<>();
 
     Explainer(Path results, Plan plan) throws IOException {
@@ -50,7 +50,7 @@ final class Explainer {
         return new Explanation(stage.name(), made, begun, nearest(stage));
     }
 
-    /** Of entries with as many differences, the youngest. */
+    /** The entry with the fewest differences; among equals the youngest. */
     private Optional<Explanation.Nearest> nearest(Stage stage) {
         Comparator<Map.Entry<StageRecord, List<Explanation.Difference>>> order =
                 Comparator.comparing(entry -> entry.getValue().size());
@@ -81,7 +81,7 @@ final class Explainer {
         return found;
     }
 
-    /** What differs but the inputs. */
+    /** All differences except inputs. */
     private static List<Explanation.Difference> own(Stage stage, StageRecord done) {
         List<Explanation.Difference> found = new ArrayList<>();
         if (stage.version() != done.version()) {

@@ -9,37 +9,37 @@ import java.util.function.UnaryOperator;
 import java.util.stream.Collectors;
 
 /**
- * Why a stage of a plan will be run, or will not.
+ * Explains why a stage of a plan will be run, or will not.
  *
- * @param made what is noted of it, if it is in the cache
- * @param begun whether there is unfinished work to go on from
+ * @param made its record, if it is in the cache
+ * @param begun whether there is unfinished work to resume
  * @param nearest the entry of the same stage with the fewest differences, if it is not in the cache
  */
 public record Explanation(String stage, Optional<StageRecord> made, boolean begun, Optional<Nearest> nearest) {
     /**
-     * An entry of the same stage that cannot be used.
+     * An unusable entry of the same stage.
      *
      * @param name of its directory in the cache
      */
     public record Nearest(String name, List<Difference> differences) {}
 
     /**
-     * One reason why it cannot.
+     * One reason why it is unusable.
      *
      * @param key of the setting, or what else differs
      * @param text the rest of the sentence that starts with the key
      */
     public record Difference(String key, String text) {}
 
-    /** Explains each stage of a plan, in order. Nothing is locked and nothing written. */
+    /** Explains each stage of a plan, in order. Locks nothing and writes nothing. */
     public static List<Explanation> of(Path results, Plan plan) throws IOException {
         return new Explainer(results, plan).explanations();
     }
 
     /**
-     * One line.
+     * Returns the explanation in one line.
      *
-     * @param meaning says more about a key, or nothing
+     * @param meaning explains a key further, or returns nothing
      */
     public String line(UnaryOperator<String> meaning) {
         if (made.isPresent()) {

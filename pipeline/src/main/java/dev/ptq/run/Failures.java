@@ -5,11 +5,11 @@ import java.io.IOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.Path;
 
-/** Failures of the system that do not say where, such as "No space left on device". */
+/** Adds a place to system errors that name none, such as "No space left on device". */
 final class Failures {
     private Failures() {}
 
-    /** Works, and adds what is being made to a failure that names no file. */
+    /** Does the work; an error that names no file gets the place being made. */
     static <T> T at(Path place, LockFile.Work<T> work) throws IOException {
         try {
             return work.run();

@@ -15,7 +15,7 @@ final class Fingerprint {
 
     private Fingerprint() {}
 
-    /** Identifies what a stage writes, given the fingerprints of its inputs in the stage's order. */
+    /** Identifies a stage's output, given the fingerprints of its inputs in the stage's order. */
     static String of(Stage stage, List<String> inputs) {
         return sha256(new OfStage(stage.name(), stage.version(), stage.settings(), inputs), stage.name());
     }

@@ -3,13 +3,13 @@ package dev.ptq.run;
 import java.io.IOException;
 import java.nio.file.Path;
 
-/** Adds what the engine knows nothing of to a run directory, after the stages and before its final name. */
+/** Adds files that the engine knows nothing of to a run directory, after the stages and before the final rename. */
 @FunctionalInterface
 public interface Finish {
     /**
      * Writes files such as {@code metrics.json}.
      *
-     * <p>The artifacts of the stages may only be read: they share their bytes with the cache.
+     * <p>Stage artifacts are read-only: they share their bytes with the cache.
      *
      * @param directory holds the artifacts of each stage under its name
      * @param manifest will be written by the engine

@@ -13,7 +13,7 @@ import tools.jackson.databind.PropertyNamingStrategies;
 import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Records to JSON files and back: indented, snake_case keys in the order of the components, empty optionals left out. */
+/** Reads and writes records as JSON: indented, snake_case keys in component order, empty optionals left out. */
 public final class Json {
     private static final JsonMapper MAPPER = JsonMapper.builder()
             .disable(MapperFeature.SORT_PROPERTIES_ALPHABETICALLY)
@@ -25,12 +25,12 @@ public final class Json {
 
     private Json() {}
 
-    /** Writes a new file; one that is already there is an error. */
+    /** Writes a new file; fails if it exists. */
     static void write(Path file, Record value) throws IOException {
         Files.writeString(file, MAPPER.writeValueAsString(value) + "\n", StandardOpenOption.CREATE_NEW);
     }
 
-    /** Writes a file, or writes it anew, see {@link AtomicFile}. */
+    /** Writes or replaces a file, see {@link AtomicFile}. */
     public static void replace(Path file, Record value) throws IOException {
         AtomicFile.replace(file, MAPPER.writeValueAsString(value) + "\n");
     }
@@ -39,7 +39,7 @@ public final class Json {
         return parse(SmallFile.read(file), file.toString(), type);
     }
 
-    /** What was read from a file, called {@code source} in messages. */
+    /** Parses the contents of a file, called {@code source} in messages. */
     static <T extends Record> T parse(byte[] json, String source, Class<T> type) throws IOException {
         try {
             return Optional.ofNullable(MAPPER.readValue(json, type))

@@ -9,7 +9,7 @@ import java.util.Objects;
 import java.util.OptionalLong;
 
 /**
- * What {@code manifest.json} says about a run: what made it, where, when and from what.
+ * The contents of {@code manifest.json}: what made a run, where, when and from what.
  *
  * @param fingerprint of the plan
  * @param ended when the last stage was done
@@ -24,14 +24,14 @@ public record Manifest(
         Instant ended,
         OptionalLong peakMemoryBytes,
         Map<String, StageEntry> stages) {
-    /** The name of the file in a run directory. */
+    /** The manifest's file name in a run directory. */
     public static final String FILE = "manifest.json";
 
     /**
      * One stage of the run.
      *
      * @param seconds it took when it was made
-     * @param reused whether it was there before the run
+     * @param reused whether it existed before the run
      * @param made when it was made
      */
     public record StageEntry(String fingerprint, int version, double seconds, boolean reused, Instant made) {
@@ -46,12 +46,12 @@ public record Manifest(
         return Json.read(directory.resolve(FILE), Manifest.class);
     }
 
-    /** How long the run took, stages that it reused left out. */
+    /** The duration of the run, reused stages left out. */
     public double seconds() {
         return Duration.between(started, ended).toMillis() / 1000.0;
     }
 
-    /** What was read from a manifest by someone else; {@link IOException} if it is none. */
+    /** Parses a manifest read elsewhere; throws {@link IOException} if it is none. */
     public static Manifest parse(byte[] json) throws IOException {
         return Json.parse(json, FILE, Manifest.class);
     }

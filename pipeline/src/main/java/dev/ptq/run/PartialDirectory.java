@@ -7,7 +7,7 @@ import java.nio.file.LinkOption;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 
-/** A directory in the making: it gets its final name when all is written, and is deleted when that never happens. */
+/** A directory under construction: it gets its final name once everything is written, and is deleted otherwise. */
 final class PartialDirectory implements Closeable {
     private final Path path;
     private final Path replaced;
@@ -17,7 +17,7 @@ final class PartialDirectory implements Closeable {
         this.replaced = path.resolveSibling(path.getFileName() + "~");
     }
 
-    /** Makes an empty directory; what an earlier process left there is deleted. */
+    /** Makes an empty directory; the remains of an earlier process are deleted. */
     static PartialDirectory create(Path path) throws IOException {
         PartialDirectory partial = new PartialDirectory(path);
         partial.close();
@@ -29,7 +29,7 @@ final class PartialDirectory implements Closeable {
         return path;
     }
 
-    /** Gives the directory its final name. One already there is moved aside first, so the name never shows a mixture. */
+    /** Gives the directory its final name. An existing one is moved aside first, so the name never shows a mixture. */
     void publish(Path name) throws IOException {
         if (Files.exists(name, LinkOption.NOFOLLOW_LINKS)) {
             Files.move(name, replaced, StandardCopyOption.ATOMIC_MOVE);

@@ -11,7 +11,9 @@ import java.util.regex.Pattern;
 
 /** The stages of one run in the order they are executed, and the fingerprint of each. */
 public final class Plan {
-    /** No dots, so that a stage's directory cannot be mistaken for a file of the run such as {@code manifest.json}. */
+    /**
+     * Has no dots, so that a stage's directory cannot be mistaken for a file of the run such as {@code manifest.json}.
+     */
     private static final Pattern STAGE_NAME = Pattern.compile("[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*");
 
     private final Map<String, Stage> stages = new LinkedHashMap<>();
@@ -61,13 +63,13 @@ public final class Plan {
         return Objects.requireNonNull(fingerprints.get(stage), stage);
     }
 
-    /** The fingerprint of the whole: equal plans give equal runs. */
+    /** The fingerprint of the whole plan: equal plans give equal runs. */
     public String fingerprint() {
         return fingerprint;
     }
 
     /**
-     * Names a stage and all that depend on it, however indirectly.
+     * Returns the names of a stage and of all stages that depend on it, directly or not.
      *
      * @param start the name of a stage, or the word before the slash for all parts of that name
      * @throws IllegalArgumentException if no stage has that name

@@ -5,11 +5,11 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * What only the caller can say about how a run is made. It is noted in the manifest and decides nothing.
+ * Facts about the making of a run that only the caller knows. Kept in the manifest, without effect on results.
  *
  * @param version of the program
  * @param commit of the program's source
- * @param threads that numerics use
+ * @param threads used by numerics
  * @param sources seeds, and digests of data and model: strings, numbers and nested maps of these
  */
 public record Provenance(String version, String commit, int threads, Map<String, Object> sources) {

@@ -20,8 +20,8 @@ import org.slf4j.LoggerFactory;
 /**
  * The runs in a results folder, one directory per tag, over a cache of finished stages in {@code .cache}.
  *
- * <p>A directory without {@code .partial} in its name is complete, whenever a process was killed. Several threads and
- * processes may use one folder; what two of them need is made by one while the other waits.
+ * <p>A directory without {@code .partial} in its name is complete, even if a process was killed. Threads and processes
+ * may share a folder; if two need the same stage, one makes it while the other waits.
  */
 public final class Runs {
     private static final Logger log = LoggerFactory.getLogger(Runs.class);
@@ -40,12 +40,12 @@ public final class Runs {
         this.cache = new StageCache(cacheFolder);
     }
 
-    /** Where the finished stages of a results folder are. */
+    /** The folder of finished stages in a results folder. */
     static Path cacheFolder(Path results) {
         return results.resolve(CACHE);
     }
 
-    /** What is wrong with a tag, if anything: it is a relative path that stays within the results folder. */
+    /** The problem with a tag, if any: it must be a relative path that stays within the results folder. */
     public static Optional<String> tagProblem(String tag) {
         for (String part : tag.split("/", -1)) {
             if (!TAG_PART.matcher(part).matches()) {
@@ -57,7 +57,7 @@ public final class Runs {
         return Optional.empty();
     }
 
-    /** The finished stages of a plan by name, in order: those that would not be executed. */
+    /** The finished stages of a plan by name, in order: they would not be executed. */
     public Map<String, StageRecord> cached(Plan plan) {
         Map<String, StageRecord> found = new LinkedHashMap<>();
         plan.fingerprints()
@@ -67,7 +67,7 @@ public final class Runs {
     }
 
     /**
-     * The run under a tag, if it is complete and of that plan: {@link #run} would execute nothing.
+     * The run under a tag, if it is complete and made by that plan: {@link #run} would execute nothing.
      *
      * @param fingerprint of the plan
      */
@@ -83,7 +83,9 @@ public final class Runs {
                 : Optional.empty();
     }
 
-    /** Why a plan cannot be run under a tag, if something else has that name; to be asked before {@link #run}. */
+    /**
+     * The reason why a plan cannot run under a tag, if something else has that name; to be asked before {@link #run}.
+     */
     public Optional<String> conflict(String tag, Plan plan) {
         requireTag(tag);
         Path directory = results.resolve(tag);
@@ -120,7 +122,7 @@ public final class Runs {
     }
 
     /**
-     * Executes the stages that were not made before and gathers all artifacts under the tag.
+     * Executes the stages missing from the cache and gathers all artifacts under the tag.
      *
      * @param force a stage as in {@link Plan#from}: it and its dependents are made again, and so is the run
      * @param finish adds files to the run directory; not called if the run is already complete

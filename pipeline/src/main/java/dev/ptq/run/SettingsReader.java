@@ -7,7 +7,7 @@ import java.util.StringJoiner;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Takes apart what {@link CanonicalText} wrote. */
+/** Parses the output of {@link CanonicalText}. */
 final class SettingsReader {
     private static final Pattern WORD = Pattern.compile("[A-Za-z0-9_.$+-]+");
     private static final Pattern DIGEST = Pattern.compile("\"[0-9a-f]{64}\"");
@@ -102,7 +102,7 @@ final class SettingsReader {
         return new SettingsTree(type, text.substring(start, at), shown.toString(), parts);
     }
 
-    /** As keys are written in configs. */
+    /** Converts a name to the form of config keys. */
     private static String snakeCase(String name) {
         return name.replaceAll("(?<=[a-z0-9])(?=[A-Z])", "_").toLowerCase(Locale.ROOT);
     }

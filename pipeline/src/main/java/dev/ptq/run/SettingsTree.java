@@ -8,11 +8,11 @@ import java.util.Objects;
 import java.util.Set;
 
 /**
- * Canonical text taken apart, to tell where two texts differ.
+ * Parsed canonical text, for finding differences between two texts.
  *
  * @param type of a record, {@code []} of a list with records in it, and nothing of a plain value
  * @param text canonical
- * @param shown the same for people, shorter
+ * @param shown shorter form for people
  * @param parts of a record by component, of a list by index
  */
 record SettingsTree(String type, String text, String shown, Map<String, SettingsTree> parts) {
@@ -23,7 +23,7 @@ record SettingsTree(String type, String text, String shown, Map<String, Settings
     }
 
     /**
-     * Where two settings differ.
+     * The differences between two settings.
      *
      * @param was the other's settings
      * @return {@code 256, was 128} by dotted key, in order
@@ -54,7 +54,7 @@ record SettingsTree(String type, String text, String shown, Map<String, Settings
     }
 
     private static String shortened(SettingsTree tree) {
-        String line = tree.shown.replaceAll("\\p{Cc}", " "); // canonical text has none, a damaged record may
+        String line = tree.shown.replaceAll("\\p{Cc}", " "); // canonical text has none, but a damaged record may
         return line.length() <= LONGEST ? line : line.substring(0, LONGEST) + "…";
     }
 }

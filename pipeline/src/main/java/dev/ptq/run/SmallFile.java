@@ -9,15 +9,15 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 
-/** Files that anyone may have written: read only if they are plain files, not links, and small. */
+/** Reads files that anyone may have written: only plain files, no links, and only small ones. */
 public final class SmallFile {
-    /** More than any file of its kind that this program writes. */
+    /** A limit above every file of its kind that this program writes. */
     public static final int MOST_BYTES = 16 << 20;
 
     private SmallFile() {}
 
     /**
-     * Reads a file as a whole.
+     * Reads a whole file.
      *
      * @throws IOException naming the file with its path if it is absent, no plain file, or larger than {@link
      *     #MOST_BYTES}
@@ -26,7 +26,7 @@ public final class SmallFile {
         return read(file, file.toString(), MOST_BYTES);
     }
 
-    /** Like {@link #read(Path)}, for a file that messages call {@code name}, of at most {@code mostBytes}. */
+    /** Like {@link #read(Path)}, for a file called {@code name} in messages, of at most {@code mostBytes}. */
     public static byte[] read(Path file, String name, int mostBytes) throws IOException {
         try {
             BasicFileAttributes attributes =

@@ -7,7 +7,7 @@ import java.util.Map;
 
 /** One step of an experiment: reads the artifacts of earlier stages and writes its own. */
 public interface Stage {
-    /** The word in logs and the directory in the run: {@code calibrate}, or {@code evaluate/full_precision} for a part. */
+    /** The name in logs and directory in the run: {@code calibrate}, or {@code evaluate/full_precision} for a part. */
     String name();
 
     /** Names of the earlier stages whose artifacts it reads, in a fixed order. */
@@ -16,16 +16,16 @@ public interface Stage {
     /** Everything that decides the output besides the inputs. */
     Record settings();
 
-    /** Grows when the same settings start to give another output. */
+    /** Increased when the same settings start to give another output. */
     int version();
 
     /**
      * Writes the artifacts: plain files and directories, none of them called {@code done.json} at the top.
      *
-     * @param inputs the finished directory of each stage in {@link #inputs}, only to be read
+     * @param inputs the finished directory of each stage in {@link #inputs}, read-only
      * @param output an empty directory
-     * @param unfinished a directory that stays as it is when the process is killed: what it holds was put there by an
-     *     attempt with equal settings and inputs, and this one may go on from it; deleted when the stage is done
+     * @param unfinished a directory that survives if the process is killed: it holds the work of an attempt with equal
+     *     settings and inputs, from which this one may resume; deleted when the stage is done
      */
     void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException;
 }

@@ -23,7 +23,7 @@ import org.slf4j.LoggerFactory;
  * Finished stages by fingerprint, shared by all runs and processes that use one results folder.
  *
  * <p>An entry is a directory with the artifacts of a stage and {@code done.json}. It is made under another name and
- * renamed when complete, so an entry that exists is whole, whenever a process was killed.
+ * renamed when complete, so an existing entry is whole, even if a process was killed.
  */
 final class StageCache {
     private static final Logger log = LoggerFactory.getLogger(StageCache.class);
@@ -33,9 +33,9 @@ final class StageCache {
 
     private final Path folder;
 
-    /** An entry and how it came about. */
+    /** An entry, and whether it was reused. */
     record Entry(Path directory, StageRecord done, boolean reused) {
-        /** Shows the artifacts in a run directory. */
+        /** Links the artifacts into a run directory. */
         void linkTo(Path copy) throws IOException {
             Trees.link(directory, copy);
             Files.delete(copy.resolve(DONE));
@@ -46,7 +46,7 @@ final class StageCache {
         this.folder = folder;
     }
 
-    /** The record of a finished stage; an entry that cannot be trusted is none. */
+    /** The record of a finished stage; empty if the entry cannot be trusted. */
     Optional<StageRecord> find(String stage, String fingerprint) {
         Path entry = folder.resolve(entryName(stage, fingerprint));
         if (!Files.isDirectory(entry, LinkOption.NOFOLLOW_LINKS)) {
@@ -65,7 +65,7 @@ final class StageCache {
         return Optional.empty();
     }
 
-    /** The record in an entry's directory, if it can be read and belongs there. */
+    /** The record in an entry's directory, if it is readable and belongs there. */
     static Optional<StageRecord> done(Path entry) {
         try {
             StageRecord done = Json.read(entry.resolve(DONE), StageRecord.class);
@@ -79,10 +79,10 @@ final class StageCache {
     }
 
     /**
-     * Returns the entry of a stage, made now if it must be.
+     * Returns the entry of a stage, making it if necessary.
      *
      * @param inputs the entries of the stage's inputs
-     * @param again whether to make it even if it is there
+     * @param again whether to make it even if it exists
      */
     Entry obtain(Stage stage, String fingerprint, Map<String, Entry> inputs, boolean again) throws IOException {
         String name = entryName(stage.name(), fingerprint);
@@ -105,7 +105,7 @@ final class StageCache {
         try (PartialDirectory partial = PartialDirectory.create(partialOf(directory))) {
             Path unfinished = directory.resolveSibling(directory.getFileName() + UNFINISHED);
             if (replacing) {
-                // asked for again, or not to be trusted: neither is what an attempt left
+                // forced, or not to be trusted: an earlier attempt is not reused for either
                 Trees.delete(unfinished);
             }
             Files.createDirectories(unfinished);
@@ -159,10 +159,10 @@ final class StageCache {
     }
 
     /**
-     * Deletes what killed processes left behind.
+     * Deletes the remains of killed processes.
      *
-     * <p>Who makes an entry holds its lock, and the system takes the lock from the dead. That is safer than to look for
-     * the process: its number may belong to another by now, or be unknown in this container.
+     * <p>The maker of an entry holds its lock, which the system releases when the process dies. That is safer than
+     * looking for the process: its number may belong to another by now, or be unknown in this container.
      */
     void sweep() throws IOException {
         try (DirectoryStream<Path> partials = Files.newDirectoryStream(folder, "*" + PARTIAL + "*")) {
@@ -176,7 +176,7 @@ final class StageCache {
         }
     }
 
-    /** A name for the directory of an entry that is not whole: it belongs to this process, until that dies. */
+    /** A directory name for an incomplete entry, which belongs to this process until it dies. */
     static Path partialOf(Path directory) {
         return directory.resolveSibling(
                 directory.getFileName() + PARTIAL + ProcessHandle.current().pid() + "-" + UUID.randomUUID());

@@ -4,7 +4,7 @@ import java.time.Instant;
 import java.util.Map;
 
 /**
- * What {@code done.json} says about a finished stage.
+ * The contents of {@code done.json}: the record of a finished stage.
  *
  * @param fingerprint of the stage
  * @param inputs fingerprint of each input by its name

@@ -6,12 +6,12 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 
 /**
- * A results folder for one use, with nothing in its cache.
+ * A temporary results folder with an empty cache.
  *
  * @param keep whether it stays when it is closed
  */
 public record TemporaryResults(Path folder, boolean keep) implements Closeable {
-    /** Makes an empty folder where the system keeps temporary files. */
+    /** Makes an empty folder among the system's temporary files. */
     public static TemporaryResults create(boolean keep) throws IOException {
         return new TemporaryResults(Files.createTempDirectory("ptq-results-"), keep);
     }

@@ -10,7 +10,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** Directories with all that is in them. Symbolic links are never followed. */
+/** Operations on whole directory trees. Symbolic links are never followed. */
 final class Trees {
     private Trees() {}
 
@@ -23,7 +23,7 @@ final class Trees {
         }
     }
 
-    /** Deletes a directory, or whatever else has that name; nothing to do if nothing has. */
+    /** Deletes a directory, or whatever else has that name; does nothing if there is none. */
     static void delete(Path directory) throws IOException {
         if (Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
             for (Path path :
@@ -44,7 +44,7 @@ final class Trees {
         }
     }
 
-    /** Makes a second directory with the same files, shared by hard links where the file system has them. */
+    /** Makes a second directory with the same files, shared by hard links if the file system has them. */
     static void link(Path directory, Path copy) throws IOException {
         requirePlain(directory);
         Files.createDirectories(copy);

@@ -24,18 +24,18 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
-/** The ranges of activations that are found beforehand, {@code dynamic = false}. */
+/** The static activation ranges, {@code dynamic = false}. */
 final class ActivationRanges {
-    /** What they are made of. */
+    /** The statistics that ranges are made of. */
     static final Set<Statistic> STATISTICS = Set.of(Statistic.MIN, Statistic.MAX);
 
     private ActivationRanges() {}
 
     /**
-     * Looks up the formats of a model, with ranges for those that ask for one.
+     * Looks up the formats of a model, with ranges for those that need one.
      *
-     * @param artifacts of the stages that ranges come from: of calibration, of the model in full precision, and of the
-     *     approximate stage, where its steps changed what flows
+     * @param artifacts of the stages that provide ranges: calibration for the full-precision model, and the approximate
+     *     stage where its steps changed activations
      */
     static ModelFormats in(QuantizationSettings settings, ModelConfig model, Map<String, Path> artifacts)
             throws IOException {
@@ -61,7 +61,7 @@ final class ActivationRanges {
         return ModelFormats.of(settings, model, ranges);
     }
 
-    /** Those of calibration, if it is among the inputs of a stage. */
+    /** The statistics of calibration, if it is among the inputs of a stage. */
     static ActivationStatistics statistics(Map<String, Path> inputs) throws IOException {
         Path calibrated = inputs.get(RunFiles.CALIBRATE);
         return calibrated == null
@@ -69,7 +69,7 @@ final class ActivationRanges {
                 : ActivationStatistics.read(calibrated.resolve(RunFiles.STATISTICS));
     }
 
-    /** Takes the ranges of what flows into a block's linears again, where a transformation changed it. */
+    /** Retakes the input ranges of a block's linears, if a transformation changed them. */
     static void retake(BlockContext context, BlockPatch patch) throws IOException {
         Optional<ActivationStatistics> retaken = context.retakenStatistics();
         if (retaken.isPresent()) {
@@ -83,9 +83,9 @@ final class ActivationRanges {
     }
 
     /**
-     * The ranges of the inputs of linears, by the names of their weights.
+     * The ranges of the inputs of linears, by weight name.
      *
-     * @param source that a message names
+     * @param source named in messages
      */
     static Map<String, Bounds> of(ActivationStatistics statistics, Collection<LinearSpec> linears, Path source)
             throws IOException {

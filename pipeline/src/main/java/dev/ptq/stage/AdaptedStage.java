@@ -23,8 +23,8 @@ import java.util.Optional;
 import java.util.stream.Stream;
 
 /**
- * Adapts the last block to one text and takes the perplexity on that text: what {@link EvaluateStage} writes, {@code
- * layers.csv}, and the block's {@code parameters}. Every text starts from the calibrated parameters.
+ * Adapts the last block to one text and measures the perplexity on that text: the files of {@link EvaluateStage},
+ * {@code layers.csv}, and the block's {@code parameters}. Every text starts from the calibrated parameters.
  */
 final class AdaptedStage implements Stage {
     private final Workspace workspace;
@@ -61,7 +61,7 @@ final class AdaptedStage implements Stage {
         return settings;
     }
 
-    /** One more for each change of the adaptation itself. */
+    /** Raised with each change of the adaptation itself. */
     @Override
     public int version() {
         return scoring.version();
@@ -94,7 +94,7 @@ final class AdaptedStage implements Stage {
         files.moveParameters(output);
     }
 
-    /** Trains the last block on, behind the blocks before it as they run. */
+    /** Trains the last block further, behind the earlier blocks as they run. */
     private BlockResults adapt(Map<String, Path> inputs, QuantizedModel quantized, Path parameters, BlockFiles files)
             throws IOException {
         Experiment experiment = workspace.experiment();
@@ -128,7 +128,7 @@ final class AdaptedStage implements Stage {
                 settings.adaptation().from(parameters).apply(context);
                 TrainingLog.report(context);
                 BlockResults results = BlockResults.of(context);
-                // with ranges found beforehand nothing is transformed
+                // no transform happens with static ranges
                 results.save(files, context, context.finish());
                 return results;
             }

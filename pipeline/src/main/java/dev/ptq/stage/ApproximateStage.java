@@ -26,9 +26,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors}, {@code layers.csv}, {@code
- * singular_values.safetensors} where a method keeps any, and for each block that a method changed or trained a file in
- * {@code weights} and in {@code parameters}.
+ * Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors}, {@code layers.csv},
+ * {@code singular_values.safetensors} where a method keeps any, and one file in {@code weights} and in {@code
+ * parameters} for each block that a method changed or trained.
  */
 final class ApproximateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(ApproximateStage.class);
@@ -43,7 +43,7 @@ final class ApproximateStage implements Stage {
             long seed,
             Optional<Samples> samples) {}
 
-    /** The samples that blocks are trained on. */
+    /** The training samples of blocks. */
     private record Samples(
             Workspace.TokenizerContent tokenizer, Text.Content text, int numSamples, int seqLen, int batchSize) {}
 
@@ -162,7 +162,7 @@ final class ApproximateStage implements Stage {
         return Optional.of(new BlockSamples(model, workspace.calibrationSamples(calibration), calibration.batchSize()));
     }
 
-    /** Has all steps work on a block and saves what they leave. */
+    /** Applies all steps to a block and saves the results. */
     private BlockResults work(BlockContext context, BlockFiles files) throws IOException {
         for (Method step : settings.steps()) {
             step.apply(context);
@@ -177,7 +177,10 @@ final class ApproximateStage implements Stage {
         return results;
     }
 
-    /** Takes the samples to the next block: on the quantized path, where a step asks for it, exactly as it will run. */
+    /**
+     * Takes the samples to the next block: if a step asks for the quantized path, through the block exactly as it will
+     * run.
+     */
     private void leave(LanguageModel model, BlockSamples samples, BlockFiles files, ModelFormats formats)
             throws IOException {
         if (!workspace.experiment().steps().quantizedPath()) {

@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Where the work on one block is kept until all are done. */
+/** The files of one block's work, kept until all blocks are done. */
 final class BlockFiles {
     private final int index;
     private final Path done;
@@ -21,17 +21,17 @@ final class BlockFiles {
         parameters = folder.resolve("parameters-" + index + ".safetensors");
     }
 
-    /** Which block of the model. */
+    /** The block's index in the model. */
     int index() {
         return index;
     }
 
-    /** Says that the block is done. */
+    /** Marks the block as done. */
     Path done() {
         return done;
     }
 
-    /** The changed tensors; there if methods changed any. */
+    /** The changed tensors; exists if methods changed any. */
     Path weights() {
         return weights;
     }
@@ -41,12 +41,12 @@ final class BlockFiles {
         return factors;
     }
 
-    /** What was learned; there if anything was. */
+    /** The learned parameters; exists if there are any. */
     Path parameters() {
         return parameters;
     }
 
-    /** Moves what an artifact has for each block to its place. */
+    /** Moves the artifact's files for this block to their places. */
     void moveTo(Path output) throws IOException {
         move(weights, output.resolve(RunFiles.WEIGHTS));
         moveParameters(output);

@@ -23,7 +23,7 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.json.JsonMapper;
 
-/** What methods report of one block, or of all so far: rows of {@code layers.csv}, and singular values. */
+/** The methods' reports on one block, or on all so far: rows of {@code layers.csv}, and singular values. */
 final class BlockResults {
     private static final Logger log = LoggerFactory.getLogger(BlockResults.class);
     private static final String ROWS = "layers";
@@ -55,7 +55,7 @@ final class BlockResults {
         Tables.write(file, TableColumn.header(ApproximatedColumn.values()), rows);
     }
 
-    /** Writes all files of a block, the one that says it is done last. */
+    /** Writes all files of a block, the marker that it is done last. */
     void save(BlockFiles files, BlockContext context, BlockPatch patch) throws IOException {
         if (patch.changesWeights()) {
             patch.writeWeights(files.weights());
@@ -76,7 +76,7 @@ final class BlockResults {
                         String.valueOf(!context.parameters().isEmpty())));
     }
 
-    /** Takes over a block that an earlier process was done with; returns whether there is one that can be read. */
+    /** Takes over a block that an earlier process finished; returns whether there is a readable one. */
     boolean restore(BlockFiles files, NDManager kept) {
         if (!Files.exists(files.done())) {
             return false;

@@ -10,13 +10,13 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 
-/** {@code chunks.csv}: the loss of each chunk of a text, and of how many tokens it is the mean. */
+/** {@code chunks.csv}: the loss of each chunk of a text, and the number of tokens it averages. */
 public final class ChunkTable {
     private static final List<String> HEADER = TableColumn.header(ChunkColumn.values());
 
     private ChunkTable() {}
 
-    /** Writes a row for each chunk; the loss of one without a scored token is left empty. */
+    /** Writes a row for each chunk; the loss of a chunk without a scored token is left empty. */
     public static void write(Path directory, List<Perplexity.ChunkLoss> chunks) throws IOException {
         List<List<Object>> rows = new ArrayList<>();
         for (Perplexity.ChunkLoss chunk : chunks) {
@@ -25,7 +25,7 @@ public final class ChunkTable {
         Tables.write(file(directory), HEADER, rows);
     }
 
-    /** Where the table of a text is in its folder. */
+    /** The table's path in the folder of a text. */
     public static Path file(Path directory) {
         return directory.resolve(RunFiles.CHUNKS);
     }

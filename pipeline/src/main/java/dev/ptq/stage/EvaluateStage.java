@@ -28,7 +28,7 @@ import java.util.OptionalInt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Takes the perplexity of one variant of the model on one text: {@code scores.json}, {@code chunks.csv}. */
+/** Measures the perplexity of one variant of the model on one text: {@code scores.json}, {@code chunks.csv}. */
 final class EvaluateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(EvaluateStage.class);
 
@@ -138,7 +138,7 @@ final class EvaluateStage implements Stage {
         Tables.write(output.resolve(RunFiles.DIVERGENCES), TableColumn.header(DivergenceColumn.values()), rows);
     }
 
-    /** Scores the text with the blocks that a runner makes. */
+    /** Scores the text with the blocks of a runner. */
     Perplexity.Result evaluate(BlockRunner runner, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
         try (BlockRunner exact = new BlockRunner(model, BlockRunner.BlockChange.none(), workspace.resident())) {

@@ -15,9 +15,9 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * What is measured, {@code [evaluation]}.
+ * The evaluations of an experiment, {@code [evaluation]}.
  *
- * @param baselines other variants of the model that are measured too
+ * @param baselines other variants of the model to be measured too
  */
 public record EvaluationSettings(
         List<Variant> baselines, List<PerplexitySettings> perplexities, Optional<TasksSettings> tasks) {
@@ -42,7 +42,7 @@ public record EvaluationSettings(
     /** The keys of {@code [evaluation]}. */
     static final Section SECTION = Section.of("evaluation", BASELINES, PERPLEXITY, TASKS);
 
-    /** Nothing is measured. */
+    /** No evaluations. */
     static EvaluationSettings none() {
         return new EvaluationSettings(List.of(), List.of(), Optional.empty());
     }

@@ -20,15 +20,15 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * An experiment file as values, checked as far as it can be without opening a checkpoint.
+ * The values of an experiment file, checked as far as possible without opening a checkpoint.
  *
- * @param seed of everything random
+ * @param seed for everything random
  * @param model where the model is
  * @param memory whether the model stays in memory
  * @param shape of the model
  * @param calibration text for statistics; present where a step needs one
  * @param steps {@code [[approximation]]}, in order
- * @param adaptation of the last block to each text, beside what is measured without it
+ * @param adaptation of the last block to each text, measured besides the run without it
  * @param resolved every key with the value in force, defaults included
  */
 public record Experiment(
@@ -45,7 +45,7 @@ public record Experiment(
 
     /** Whether the blocks of a model stay in memory between passes. */
     public enum Memory {
-        /** Where the model takes at most a quarter of the machine's memory. */
+        /** If the model takes at most a quarter of the machine's memory. */
         AUTO,
         /** Always. */
         RESIDENT,
@@ -67,36 +67,39 @@ public record Experiment(
      * Reads an experiment file for one point of a sweep.
      *
      * @param overrides {@code key.path=value}
-     * @param assignments what the point sets; they come after the overrides
+     * @param assignments of the point; they come after the overrides
      * @throws dev.ptq.config.ConfigException with all problems, if there are any
      */
     public static Experiment read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
         return new ExperimentFile(ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION)).read();
     }
 
-    /** What calibration must collect. */
+    /** The statistics that calibration must collect. */
     public WantedStatistics statistics() {
         return steps.calibrationStatistics(
                 quantization.hasStaticActivations() ? ActivationRanges.STATISTICS : Set.of(),
                 LanguageModel.linears(shape));
     }
 
-    /** Whether the calibration samples themselves go through the model beside the methods, not statistics alone. */
+    /**
+     * Returns whether the calibration samples themselves go through the model along with the methods, not just
+     * statistics.
+     */
     public boolean needsSamples() {
         return steps.needsSamples(quantization.hasStaticActivations());
     }
 
-    /** The positions that the model was made for. */
+    /** The number of positions that the model was made for. */
     public int maxPositions() {
         return shape.positions().count();
     }
 
-    /** Whether any step asks for calibration text. */
+    /** Returns whether any step needs calibration text. */
     public boolean usesCalibration() {
         return needsSamples() || !statistics().isEmpty();
     }
 
-    /** The variants that are measured, on tasks too, the experiment itself last. */
+    /** The variants to be measured, on tasks too, the experiment itself last. */
     public List<Variant> variants() {
         List<Variant> variants = new ArrayList<>();
         for (Variant baseline : Variant.values()) {
@@ -109,7 +112,7 @@ public record Experiment(
         return variants;
     }
 
-    /** Those that are measured on texts. */
+    /** The variants to be measured on texts. */
     public List<Variant> textVariants() {
         List<Variant> variants = new ArrayList<>(variants());
         if (adaptation.isPresent()) {

@@ -21,8 +21,8 @@ import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
- * The sections of an experiment file, read once each and in order, and what they ask of one another. Reading notes
- * problems and goes on, so that all of them are found at once.
+ * Reads the sections of an experiment file, once each and in order, and checks them against one another. Problems are
+ * noted and reading goes on, so that all of them are found at once.
  */
 final class ExperimentFile {
     private final ConfigTable root;
@@ -117,7 +117,7 @@ final class ExperimentFile {
         }
     }
 
-    /** What depends on the model. */
+    /** Checks everything that depends on the model. */
     private void checkAgainst(ModelConfig model) {
         steps.checkModel(model, LanguageModel.linears(model), quantization, stepTables);
         steps.check(stepTables);

@@ -13,9 +13,9 @@ import java.util.Optional;
 
 /** The keys of an experiment file. */
 public final class ExperimentKeys {
-    static final Key<Long> SEED = Key.longInteger("seed").from(0L).preset(0L).says("seed of everything random");
+    static final Key<Long> SEED = Key.longInteger("seed").from(0L).preset(0L).says("seed for everything random");
 
-    /** Where the model is, in {@link #MODEL}. */
+    /** The model's place, in {@link #MODEL}. */
     public static final Key<String> PATH = Key.text("path")
             .says(
                     "`\"reference\"`, the model that comes with the program (a folder of that name is `\"./reference\"`); or a"
@@ -29,7 +29,7 @@ public final class ExperimentKeys {
                             .and("resident", Memory.RESIDENT, "always in memory")
                             .and("streamed", Memory.STREAMED, "read again in every pass"))
             .preset(Memory.AUTO)
-            .says("where the blocks are between passes; results are the same");
+            .says("where blocks are kept between passes; results are the same");
 
     /** {@code [model]}. */
     public static final Key<ConfigTable> MODEL =

@@ -32,9 +32,9 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Makes the weights that evaluation reads, {@code weights.json}, and measures what the formats do to them and what they
- * cost: {@code layers.csv}, {@code metrics.json}. What methods rounded is stored by the approximate stage; what is rounded
- * to nearest is rounded whenever it is read, so that a large model does not cost its size again.
+ * Makes the weights that evaluation reads, {@code weights.json}, and measures the effect and the cost of the formats:
+ * {@code layers.csv}, {@code metrics.json}. Weights rounded by methods are stored by the approximate stage; those
+ * rounded to nearest are rounded on every read, so that a large model does not need its size again.
  */
 final class QuantizeStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(QuantizeStage.class);
@@ -73,7 +73,7 @@ final class QuantizeStage implements Stage {
         return 3;
     }
 
-    /** What is summed up over all linears. */
+    /** Sums over all linears. */
     private static final class Sums {
         private final List<List<Object>> rows = new ArrayList<>();
         private final Map<String, WeightIndex.Entry> index = new LinkedHashMap<>();

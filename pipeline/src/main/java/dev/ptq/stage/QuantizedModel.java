@@ -17,8 +17,8 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A model as it runs: weights rounded to nearest as they are read, or as methods left them, and the formats of what flows
- * through it. The model in full precision that it is made of stays open.
+ * A model as it runs: weights rounded to nearest as they are read, or as methods left them, and the activation formats.
+ * The full-precision model it is based on stays open.
  */
 final class QuantizedModel implements AutoCloseable {
     private final LanguageModel model;
@@ -32,11 +32,11 @@ final class QuantizedModel implements AutoCloseable {
     }
 
     /**
-     * Rounds to nearest what methods left alone.
+     * Rounds to nearest the weights that methods left alone.
      *
      * @param weights the formats of linear weights, by name
-     * @param formats of what flows through the model, and of biases
-     * @param patches what methods left; absent where there are none
+     * @param formats of activations and biases
+     * @param patches of the methods; absent if there are none
      */
     static QuantizedModel of(
             LanguageModel exact,
@@ -60,7 +60,7 @@ final class QuantizedModel implements AutoCloseable {
                 linears(model, block));
     }
 
-    /** Reads the patch of one block from where the work on it is kept. */
+    /** Reads the patch of one block from its working files. */
     static PatchedWeights.Reader patch(BlockFiles files, ModelConfig model) {
         return (block, manager) -> BlockPatch.read(manager, files.weights(), files.factors(), linears(model, block));
     }
@@ -71,17 +71,17 @@ final class QuantizedModel implements AutoCloseable {
                 .toList();
     }
 
-    /** The formats of what flows through the model, with ranges that were found beforehand. */
+    /** The activation formats, with static ranges. */
     ModelFormats formats() {
         return formats;
     }
 
-    /** The model whose weights are quantized; {@link #applyTo} gives its blocks the rest. */
+    /** The model with quantized weights; {@link #applyTo} gives its blocks the rest. */
     LanguageModel model() {
         return model;
     }
 
-    /** Gives a block of the model all but its weights. */
+    /** Applies everything but the weights to a block of the model. */
     void applyTo(Block block) throws IOException {
         if (patches.isPresent()) {
             patches.get().take(block.index(), block.manager()).applyTo(block);

@@ -16,9 +16,9 @@ import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
 /**
- * {@code scores.json}: the metrics of one variant on one text, and under what conditions they were taken.
+ * {@code scores.json}: the metrics of one variant on one text, and the conditions they were measured under.
  *
- * @param metrics the perplexity and the loss, and what the settings ask for beside them
+ * @param metrics the perplexity and the loss, and others that the settings ask for
  * @param conditions words, and counts as {@code Long}
  */
 public record Scores(Map<Metric, Double> metrics, Map<TextCondition, Object> conditions) {
@@ -33,13 +33,13 @@ public record Scores(Map<Metric, Double> metrics, Map<TextCondition, Object> con
         return Collections.unmodifiableMap(ordered);
     }
 
-    /** A metric that every evaluation takes. */
+    /** A metric that every evaluation has. */
     public double metric(Metric metric) {
         return Optional.ofNullable(metrics.get(metric))
                 .orElseThrow(() -> new IllegalStateException("the scores have no " + metric.label()));
     }
 
-    /** How the losses of chunks became one; empty if the file does not say. */
+    /** The rule that combines the losses of chunks; empty if the file does not say. */
     public Optional<PerplexityProtocol> protocol() {
         Object name = conditions.get(TextCondition.PROTOCOL);
         return Arrays.stream(PerplexityProtocol.values())
@@ -61,7 +61,7 @@ public record Scores(Map<Metric, Double> metrics, Map<TextCondition, Object> con
         JsonFiles.write(folder.resolve(RunFiles.SCORES), content);
     }
 
-    /** What compares with full precision has its place behind the conditions. */
+    /** Adds metrics; comparisons with full precision come after the conditions. */
     private void putMetrics(Map<String, Object> content, boolean ofReference) {
         metrics.forEach((metric, value) -> {
             if ((metric.basis() == Metric.Basis.REFERENCE) == ofReference) {

@@ -9,7 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
-/** The stages of an experiment. */
+/** Builds the stages of an experiment. */
 public final class Stages {
     private Stages() {}
 

@@ -17,7 +17,7 @@ import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVPrinter;
 import org.apache.commons.csv.CSVRecord;
 
-/** The CSV files of a run. */
+/** Reads and writes the CSV files of a run. */
 final class Tables {
     private Tables() {}
 
@@ -30,7 +30,7 @@ final class Tables {
     }
 
     /**
-     * The rows below the header, each by the names of its columns, in order.
+     * The rows below the header, each by column name, in order.
      *
      * @throws IOException if the file has another header, or rows of another length
      */
@@ -61,7 +61,7 @@ final class Tables {
         return cells;
     }
 
-    /** The cell of a row that {@link #read} gave. */
+    /** The cell in a row from {@link #read}. */
     static String cell(Map<String, String> row, TableColumn column) {
         return Objects.requireNonNull(row.get(column.label()), column.label());
     }

@@ -34,10 +34,10 @@ final class TasksStage implements Stage {
     private final Settings settings;
 
     /**
-     * What decides the scores.
+     * The settings that decide the scores.
      *
      * @param tasks without the folder of their data
-     * @param definitions digests of what says how the tasks ask
+     * @param definitions digests of the definitions of tasks
      * @param data digests of the files
      */
     private record Settings(

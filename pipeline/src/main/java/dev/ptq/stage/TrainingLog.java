@@ -6,13 +6,13 @@ import java.util.Locale;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Tells progress of each step of training, and the log of each block that was trained. */
+/** Reports training: each step to a progress, each trained block to the log. */
 final class TrainingLog {
     private static final Logger log = LoggerFactory.getLogger(TrainingLog.class);
 
     private TrainingLog() {}
 
-    /** Has progress told of the steps of a block. */
+    /** Reports the training steps of a block to a progress. */
     static void follow(BlockContext context, Progress progress, long before) {
         context.onStep(new Runnable() {
             private long done = before;
@@ -25,7 +25,7 @@ final class TrainingLog {
         });
     }
 
-    /** Logs what training did to a block. */
+    /** Logs the training of a block. */
     static void report(BlockContext context) {
         for (BlockContext.BlockReport report : context.blockReports()) {
             log.info(

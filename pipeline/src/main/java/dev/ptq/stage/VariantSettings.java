@@ -17,7 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * What decides the numbers of one variant of the model.
+ * The settings that decide the results of one variant of the model.
  *
  * @param measured whether its weights are those that the quantize stage made
  */
@@ -32,7 +32,7 @@ record VariantSettings(
                 variant.approximated());
     }
 
-    /** The stages that whoever runs it needs. */
+    /** The stages needed to run the variant. */
     List<String> inputs() {
         List<String> inputs = new ArrayList<>();
         if (measured) {
@@ -47,14 +47,14 @@ record VariantSettings(
         return inputs;
     }
 
-    /** What is done with a model at work. */
+    /** Work to be done with the running model. */
     @FunctionalInterface
     interface Work<T> {
         T with(BlockRunner runner) throws IOException;
     }
 
     /**
-     * Lets the variant work.
+     * Runs the variant and does the work with it.
      *
      * @param artifacts of {@link #inputs}
      */
@@ -65,7 +65,7 @@ record VariantSettings(
         return run(workspace, artifacts, patches, work);
     }
 
-    /** As above, with patches from elsewhere. */
+    /** The same with patches from elsewhere. */
     <T> T run(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches, Work<T> work)
             throws IOException {
         try (QuantizedModel quantized = open(workspace, artifacts, patches);

@@ -24,7 +24,7 @@ record WeightIndex(Map<String, Entry> weights) {
     private static final int CURRENT = 1;
 
     /**
-     * Where a weight is.
+     * The place of a weight.
      *
      * @param format as in a config
      * @param from {@code "approximate/weights"} if it is stored there, or {@code "model"}

@@ -34,7 +34,9 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
-/** What the stages of one experiment share: the opened model and tokenizer, their digests, and where progress goes. */
+/**
+ * Shared resources of an experiment's stages: the opened model and tokenizer, their digests, and the progress reporter.
+ */
 public final class Workspace implements AutoCloseable {
     private final Experiment experiment;
     private final Progress.Reporter reporter;
@@ -50,17 +52,17 @@ public final class Workspace implements AutoCloseable {
     private @Nullable LanguageModel openModel;
     private @Nullable Tokenizer openTokenizer;
 
-    /** What a fingerprint needs to know of a model. */
+    /** The model's part in a fingerprint. */
     public record ModelContent(String sha256) {}
 
-    /** What a fingerprint needs to know of a tokenizer. */
+    /** The tokenizer's part in a fingerprint. */
     public record TokenizerContent(String sha256) {}
 
     /**
-     * What a fingerprint needs to know of tasks.
+     * The tasks' part in a fingerprint.
      *
-     * @param definitions digests of what says how they ask
-     * @param data digests of the files that they ask from
+     * @param definitions digests of the definitions of tasks
+     * @param data digests of their data files
      */
     record TaskContent(List<String> definitions, List<String> data) {}
 
@@ -93,7 +95,7 @@ public final class Workspace implements AutoCloseable {
         return tokenizer;
     }
 
-    /** The digest of a text; each is read once. */
+    /** The digest of a text, which is read once. */
     Text.Content content(Text text) throws IOException {
         Text.Content known = texts.get(text);
         if (known == null) {
@@ -118,7 +120,7 @@ public final class Workspace implements AutoCloseable {
         return taskData.computeIfAbsent(settings.data(), TaskFolder::of);
     }
 
-    /** The documents of tasks as requests; they are encoded once for all variants of the model. */
+    /** The documents of tasks as requests, encoded once for all variants of the model. */
     TaskEvaluation tasks(TasksSettings settings) throws IOException {
         TaskEvaluation evaluation = tasks.get(settings);
         if (evaluation == null) {
@@ -133,7 +135,7 @@ public final class Workspace implements AutoCloseable {
         return evaluation;
     }
 
-    /** Seed, digests, and commits of what is from the hub, for the manifest. */
+    /** Seed, digests, and commits of hub downloads, for the manifest. */
     public Map<String, Object> sources() {
         Map<String, Object> sources = new LinkedHashMap<>();
         sources.put("seed", experiment.seed());
@@ -157,7 +159,7 @@ public final class Workspace implements AutoCloseable {
         return source;
     }
 
-    /** What a stage keeps of unfinished work in a folder, and how often. */
+    /** The resume state of a stage in a folder, with the interval between saves. */
     ResumeState unfinished(Path folder) {
         return new ResumeState(Optional.of(folder), checkpointInterval);
     }
@@ -177,7 +179,7 @@ public final class Workspace implements AutoCloseable {
     }
 
     /**
-     * Checks what can be told from the model's headers and the texts' tokens, before anything is computed.
+     * Checks the model's headers and the texts' token counts before anything is computed.
      *
      * @throws ConfigException with all files that are damaged and texts that are too short
      * @throws IOException naming a file that cannot be read
@@ -208,7 +210,7 @@ public final class Workspace implements AutoCloseable {
         }
     }
 
-    /** The chunks of a text to be scored; it is tokenized once for all variants of the model. */
+    /** The chunks of a text to be scored, tokenized once for all variants of the model. */
     int[][] chunks(PerplexitySettings perplexity) throws IOException {
         int[][] chunks = scored.get(perplexity);
         if (chunks == null) {
@@ -223,7 +225,7 @@ public final class Workspace implements AutoCloseable {
         return chunks;
     }
 
-    /** The chunks that statistics are taken from. */
+    /** The chunks for calibration statistics. */
     int[][] calibrationSamples(CalibrationSettings calibration) throws IOException {
         int[][] chunks = Chunks.firstOfStream(
                 calibration.text().rows(), tokenizer(), calibration.seqLen(), calibration.numSamples());
@@ -235,13 +237,13 @@ public final class Workspace implements AutoCloseable {
         return chunks;
     }
 
-    /** The chunks of a text to be scored, if they were asked for before: {@link #check} does. */
+    /** The number of chunks of a text to be scored, if they were loaded before, as {@link #check} does. */
     OptionalInt knownChunks(PerplexitySettings perplexity) {
         int[][] chunks = scored.get(perplexity);
         return chunks == null ? OptionalInt.empty() : OptionalInt.of(chunks.length);
     }
 
-    /** Whether blocks stay in memory between passes. */
+    /** Returns whether blocks stay in memory between passes. */
     public boolean resident() {
         return switch (experiment.memory()) {
             case RESIDENT -> true;
@@ -250,7 +252,7 @@ public final class Workspace implements AutoCloseable {
         };
     }
 
-    /** Hidden states of a large model take seconds to write, so that is not done after every block. */
+    /** The interval between saves: hidden states of a large model take seconds to write, too long for every block. */
     private static Duration checkpointInterval() {
         String given = System.getenv().getOrDefault("PTQ_CHECKPOINT_SECONDS", "10");
         if (!given.matches("[0-9]{1,6}")) {

@@ -4,9 +4,9 @@ import dev.ptq.run.Run;
 import java.util.Optional;
 
 /**
- * A point that can be run.
+ * A point that is ready to run.
  *
- * @param fingerprint that the manifest of its run has
- * @param complete its run, if that was done before
+ * @param fingerprint in the manifest of its run
+ * @param complete its run, if that is already done
  */
 public record CheckedPoint(Point point, String fingerprint, Optional<Run> complete) {}

@@ -7,14 +7,14 @@ import java.util.List;
  * One experiment of a sweep.
  *
  * @param name of its directory below the sweep's
- * @param assignments what it changes in the base config, in order
+ * @param assignments its changes to the base config, in order
  */
 public record Point(String name, List<Assignment> assignments) {
     public Point {
         assignments = List.copyOf(assignments);
     }
 
-    /** The changes as {@code --set} takes them. */
+    /** The changes in the syntax of {@code --set}. */
     List<String> overrides() {
         return assignments.stream().map(Assignment::toString).toList();
     }

@@ -21,12 +21,12 @@ import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 
-/** Names that tell points apart and can be directories: {@code rank-8_weight.bits-3}. */
+/** Makes names of points that are unique and can be directories: {@code rank-8_weight.bits-3}. */
 final class PointNames {
-    /** Of a name; there is room for a tag before it and {@code .partial} behind it. */
+    /** The longest name; leaves room for a tag before it and {@code .partial} after it. */
     static final int LONGEST = 100;
 
-    /** Of files: in a sweep's directory they would be in the way, or make it look like a run. */
+    /** Reserved file names: in a sweep's directory they would be in the way, or make it look like a run. */
     private static final Set<String> TAKEN =
             Set.of(RunFiles.SWEEP, RunFiles.SWEEP_FILE, Manifest.FILE, RunFiles.METRICS, RunFiles.RESOLVED);
 
@@ -36,7 +36,7 @@ final class PointNames {
 
     private PointNames() {}
 
-    /** What is wrong with a name that was given to a point, if anything. */
+    /** The problem with a name given to a point, if any. */
     static Optional<String> problem(String name) {
         if (TAKEN.contains(name.toLowerCase(Locale.ROOT))) {
             return Optional.of("is the name of a file of a sweep or a run; take another");
@@ -51,14 +51,14 @@ final class PointNames {
     }
 
     /**
-     * What a point's name is made of.
+     * The parts of a point's name.
      *
      * @param shown in the name
      * @param all of the point
      */
     record Parts(List<Assignment> shown, List<Assignment> all) {}
 
-    /** A name for each point; only equal points have equal names, be it in upper or lower case. */
+    /** A name for each point; only equal points have equal names, upper and lower case alike. */
     static List<String> of(List<Parts> points) {
         Map<List<String>, String> keys = shortKeys(points.stream()
                 .flatMap(point -> point.shown().stream())
@@ -86,7 +86,7 @@ final class PointNames {
         return names;
     }
 
-    /** The fewest last parts of each key that no other key ends with, a bare index not being enough. */
+    /** The shortest ending of each key that no other key shares and that is not a bare index. */
     private static Map<List<String>, String> shortKeys(Set<List<String>> paths) {
         Map<List<String>, String> keys = new HashMap<>();
         for (List<String> path : paths) {
@@ -111,7 +111,7 @@ final class PointNames {
         return path.subList(path.size() - count, path.size());
     }
 
-    /** A value in the characters of a name: what is between them becomes a hyphen. */
+    /** A value in characters allowed in names; others become hyphens. */
     private static String readable(Object value) {
         String text;
         if (value instanceof List<?> items) {

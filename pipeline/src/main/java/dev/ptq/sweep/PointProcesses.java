@@ -17,18 +17,18 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Runs each point as the command that would run it alone, in a process of its own.
+ * Runs each point in its own process, with the command that would run it alone.
  *
- * <p>So a crash or a lack of memory ends no other point, what the tensor engine holds is given back after each, and its
- * global state is nobody else's. What points share is made once all the same: the cache of stages is for processes too.
+ * <p>So a crash or a lack of memory affects no other point, the tensor engine's memory is released after each, and no
+ * global state is shared. Shared stages are still made only once: processes share the stage cache.
  */
 public final class PointProcesses implements PointRunner, AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(PointProcesses.class);
 
-    /** What a system sends that has no memory left, as an exit code. */
+    /** Exit code of a process killed for lack of memory. */
     private static final int KILLED = 128 + 9;
 
-    /** What a process is sent to end it, often together with this one: from the keyboard, by a scheduler. */
+    /** Exit codes of a process told to end, often together with this one: from the keyboard, by a scheduler. */
     private static final Set<Integer> ENDED = Set.of(128 + 2, 128 + 15);
 
     private static final int SECONDS_UNTIL_ENDING = 1;
@@ -41,11 +41,11 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
     private final CountDownLatch ending = new CountDownLatch(1);
 
     /**
-     * Gets ready to start processes, which do not outlive this one, unless it is killed: then the point at work is
-     * finished, and who runs it again waits for it.
+     * Prepares to start processes. They do not outlive this one unless it is killed: then the current point is
+     * finished, and running it again waits for that.
      *
      * @param program the command line up to the subcommand
-     * @param environment what is added to that of this process
+     * @param environment added to that of this process
      */
     public PointProcesses(Sweep sweep, List<String> program, Map<String, String> environment) {
         this.sweep = sweep;
@@ -93,13 +93,13 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
         }
         Process process = builder.start();
         running.add(process);
-        if (isEnding()) { // between the two looks
+        if (isEnding()) { // between the two checks
             process.destroy();
         }
         return process;
     }
 
-    /** Logs what the process says; returns the last line, frames of a stack trace left out. */
+    /** Logs the output of the process; returns the last line, frames of a stack trace left out. */
     private static String forward(Process process, String name) throws IOException {
         String last = "";
         try (BufferedReader lines = process.errorReader(StandardCharsets.UTF_8)) {
@@ -113,7 +113,9 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
         return last;
     }
 
-    /** The program ends with 1 or 2 after it has said why; with anything else it was ended. */
+    /**
+     * The reason of a failure: the program exits with 1 or 2 after a message; any other code means that it was ended.
+     */
     static String reason(int code, String last) {
         if (code == 1 || code == 2) {
             return last.isEmpty() ? "ended with code " + code : last.replaceFirst("^ptq: ", "");
@@ -135,7 +137,7 @@ public final class PointProcesses implements PointRunner, AutoCloseable {
         running.forEach(Process::destroy);
     }
 
-    /** Ends what is still running. */
+    /** Ends the processes still running. */
     @Override
     public void close() {
         try {

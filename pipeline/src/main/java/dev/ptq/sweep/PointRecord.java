@@ -8,10 +8,10 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 
 /**
- * What became of a point.
+ * The outcome of a point.
  *
- * @param set what the point changes in the base config
- * @param fingerprint that the manifest of its run has
+ * @param set the point's changes to the base config
+ * @param fingerprint in the manifest of its run
  * @param error why it failed
  * @param seconds the run took, or until it failed
  */
@@ -26,7 +26,7 @@ public record PointRecord(
         set = Collections.unmodifiableMap(new LinkedHashMap<>(set));
     }
 
-    /** A point before the sweep is run. */
+    /** A point before the sweep has run. */
     static PointRecord of(CheckedPoint point) {
         Map<String, Object> set = new LinkedHashMap<>();
         point.point().assignments().forEach(each -> set.put(each.key(), each.value()));
@@ -41,7 +41,7 @@ public record PointRecord(
                 set);
     }
 
-    /** The same point when it was run. */
+    /** The same point after it has run. */
     PointRecord after(PointRunner.Outcome outcome) {
         return new PointRecord(
                 name,

@@ -6,7 +6,7 @@ import java.util.Optional;
 @FunctionalInterface
 public interface PointRunner {
     /**
-     * How a point ended.
+     * The outcome of a point.
      *
      * @param error why it failed, on one line; empty if its run is complete
      * @param seconds the run took, or until it failed
@@ -14,7 +14,7 @@ public interface PointRunner {
     record Outcome(Optional<String> error, double seconds) {}
 
     /**
-     * Runs a point to its end. Whatever goes wrong with it is in the outcome.
+     * Runs a point to its end. Any failure is in the outcome.
      *
      * @throws InterruptedException if the whole program is ending, so that the point is neither done nor failed
      */

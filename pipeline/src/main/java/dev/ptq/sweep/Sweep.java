@@ -47,12 +47,12 @@ public record Sweep(Path file, Path config, List<String> overrides, Path results
         return new Sweep(file, config, overrides, results, tag, SweepFile.read(file));
     }
 
-    /** Where the points are. */
+    /** The directory of the points. */
     public Path directory() {
         return results.resolve(tag);
     }
 
-    /** The tag that a point has as a run. */
+    /** The tag of a point's run. */
     String tagOf(Point point) {
         return tag + "/" + point.name();
     }
@@ -60,7 +60,7 @@ public record Sweep(Path file, Path config, List<String> overrides, Path results
     /**
      * Plans every point and finds out which are done. Nothing is written or computed.
      *
-     * @throws ConfigException with all problems of all points; one that only some of them have names them
+     * @throws ConfigException with all problems of all points; a problem of only some points names them
      */
     public List<CheckedPoint> check() throws IOException {
         ExperimentRun.requirePlace(results, tag);
@@ -91,7 +91,7 @@ public record Sweep(Path file, Path config, List<String> overrides, Path results
         return Collections.unmodifiableList(checked);
     }
 
-    /** An override that no point leaves in force would do nothing, without a word. */
+    /** Reports an override that every point replaces: it would silently do nothing. */
     private Optional<String> uselessness(String override) {
         return Assignment.pathOf(override)
                 .filter(path -> points.stream()

@@ -10,10 +10,10 @@ import java.util.Set;
 /**
  * Keys whose values change together: one of {@code [axes]}, or all of a {@code [[zip]]}.
  *
- * @param rows the values one after the other, each by its key; none if the file is wrong there
+ * @param rows the values in order, each by its key; empty if the file is wrong there
  */
 record SweepAxis(List<String> keys, List<Map<String, Value>> rows) {
-    /** Whether it makes more than one point; otherwise it sets the same in all of them. */
+    /** Returns whether it makes more than one point; otherwise it sets the same in all of them. */
     boolean varies() {
         return rows.size() > 1;
     }
@@ -27,7 +27,7 @@ record SweepAxis(List<String> keys, List<Map<String, Value>> rows) {
         return keys.subList(0, count);
     }
 
-    /** Whether no two rows have the same values for all these keys. */
+    /** Returns whether no two rows have the same values for all these keys. */
     boolean tellApart(List<String> some) {
         Set<List<Object>> distinct = new HashSet<>();
         for (Map<String, Value> row : rows) {
@@ -42,7 +42,7 @@ record SweepAxis(List<String> keys, List<Map<String, Value>> rows) {
         return distinct.size() == rows.size();
     }
 
-    /** Every row of every axis with every row of the others; the last axis changes first. */
+    /** All combinations of the axes' rows; the last axis changes first. */
     static List<Map<String, Value>> product(List<SweepAxis> axes) {
         List<Map<String, Value>> product = List.of(Map.of());
         for (SweepAxis axis : axes) {

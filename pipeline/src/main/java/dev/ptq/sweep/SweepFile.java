@@ -21,7 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 
-/** A sweep file on its way to points; the format is in {@code sweeps/README.md}. */
+/** Turns a sweep file into points; the format is in {@code sweeps/README.md}. */
 final class SweepFile {
     private static final int MOST_POINTS = 10_000;
     private static final String TWICE = "is there already, written in another way";
@@ -66,15 +66,15 @@ final class SweepFile {
     private final List<SweepAxis> axes = new ArrayList<>();
     private final Map<String, SweepAxis> axisOf = new HashMap<>();
 
-    /** Whether axes could not be read, so that nothing can be said of what matches them. */
+    /** Whether axes could not be read, so that matches with them cannot be checked. */
     private boolean broken;
 
     /**
      * A point without a name.
      *
      * @param values by key
-     * @param naming the keys that its name is made of
-     * @param table where it is written; the whole file for a point of the axes
+     * @param naming keys that make up its name
+     * @param table its place in the file; the whole file for a point of the axes
      */
     private record Draft(Map<String, Value> values, List<String> naming, ConfigTable table) {
         boolean has(Map<String, Value> some) {
@@ -180,7 +180,7 @@ final class SweepFile {
         add(table, rows);
     }
 
-    /** Adds an axis unless there is something wrong with it. */
+    /** Adds an axis unless something is wrong with it. */
     private void add(ConfigTable table, List<Map<String, Value>> rows) {
         if (rows.isEmpty()) {
             broken = true;
@@ -229,7 +229,7 @@ final class SweepFile {
         return drafts;
     }
 
-    /** Leaves out what an {@code [[exclude]]} matches. */
+    /** Leaves out the points that an {@code [[exclude]]} matches. */
     private List<Draft> exclude(List<Draft> product) {
         List<Draft> left = new ArrayList<>(product);
         for (ConfigTable table : root.read(EXCLUDE)) {
@@ -248,7 +248,7 @@ final class SweepFile {
         return left;
     }
 
-    /** Whether an axis has the value; if not, that is a problem. */
+    /** Returns whether an axis has the value; if not, reports a problem. */
     private boolean isOnAxis(Value value) {
         SweepAxis axis = axisOf.get(value.key());
         if (axis == null) {
@@ -268,7 +268,7 @@ final class SweepFile {
         return true;
     }
 
-    /** Adds keys to the points that an {@code [[include]]} matches; one that matches none is a point, returned. */
+    /** Adds keys to the points that an {@code [[include]]} matches; returns those that match none, as new points. */
     private List<Draft> include(List<Draft> drafts) {
         List<Draft> more = new ArrayList<>();
         for (ConfigTable table : root.read(INCLUDE)) {
@@ -293,7 +293,7 @@ final class SweepFile {
         return more;
     }
 
-    /** The point that an {@code [[include]]} is; none, which is a problem, if it lacks a value for an axis. */
+    /** The new point of an {@code [[include]]}; empty, with a problem, if it lacks a value for an axis. */
     private Optional<Draft> ownPoint(ConfigTable table, Map<String, Value> given) {
         Map<String, Value> values = new LinkedHashMap<>();
         Set<String> naming = new LinkedHashSet<>();
@@ -334,7 +334,7 @@ final class SweepFile {
         return points;
     }
 
-    /** What holds another key is set before it, wherever the two are written. */
+    /** Sets a key before any key inside it, wherever the two are written. */
     private static Point point(String name, Map<String, Value> values) {
         return new Point(
                 name,
@@ -362,7 +362,7 @@ final class SweepFile {
         return values;
     }
 
-    /** The values of a list that stands under a config's key; none, which is a problem, if the key is none. */
+    /** The values of a list under a config's key; empty, with a problem, if the key is malformed. */
     private static List<Value> values(ConfigTable table, String written, List<Object> list) {
         Optional<List<String>> path = Assignment.path(written);
         if (path.isEmpty()) {

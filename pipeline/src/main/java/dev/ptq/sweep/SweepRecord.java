@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What {@code sweep.json} says about a sweep.
+ * The contents of {@code sweep.json}: the record of a sweep.
  *
  * @param sweep the file, as it was named
  * @param config the base, as it was named

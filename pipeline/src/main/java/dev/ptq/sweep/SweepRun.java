@@ -21,7 +21,7 @@ import java.util.concurrent.Future;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Runs the points of a sweep that are not done, and keeps {@code sweep.json} up to date meanwhile. */
+/** Runs the unfinished points of a sweep, and keeps {@code sweep.json} up to date. */
 public final class SweepRun {
     private static final Logger log = LoggerFactory.getLogger(SweepRun.class);
 
@@ -31,7 +31,7 @@ public final class SweepRun {
     private final Instant started = now();
     private final List<PointRecord> records = new ArrayList<>();
 
-    /** Gets ready to run points, all of them from {@link Sweep#check}. */
+    /** Prepares to run points, all of them from {@link Sweep#check}. */
     public SweepRun(Sweep sweep, List<CheckedPoint> points, PointRunner runner) {
         this.sweep = sweep;
         this.points = List.copyOf(points);
@@ -40,11 +40,11 @@ public final class SweepRun {
     }
 
     /**
-     * Runs what is not done; a point that fails ends no other.
+     * Runs the unfinished points; a failing point stops no other.
      *
-     * @param jobs how many points at once
-     * @param failFast whether to start no more points when one has failed
-     * @return what became of the points, in order
+     * @param jobs number of points at once
+     * @param failFast whether to start no more points after a failure
+     * @return the outcome of each point, in order
      */
     public List<PointRecord> run(int jobs, boolean failFast) throws IOException {
         Files.createDirectories(sweep.directory());
@@ -102,7 +102,7 @@ public final class SweepRun {
                         List.copyOf(records)));
     }
 
-    /** Does all that can be done, whatever becomes of a task; then throws what the first one threw. */
+    /** Finishes all tasks even if some fail; then throws the first failure. */
     private static void await(List<Callable<Void>> tasks, int jobs) throws IOException {
         ExecutorService workers = Executors.newFixedThreadPool(jobs);
         try {

@@ -23,7 +23,7 @@ import tools.jackson.databind.json.JsonMapper;
 public final class SweepTable {
     private SweepTable() {}
 
-    /** What would be run: a row for each point with what it changes in the base config. */
+    /** The plan: a row for each point with its changes to the base config. */
     public static String ofPlan(List<CheckedPoint> points) {
         List<String[]> rows = new ArrayList<>();
         rows.add(new String[] {"point", "state", "changes"});
@@ -37,10 +37,10 @@ public final class SweepTable {
     }
 
     /**
-     * What came out: a row for each point with its perplexities.
+     * The results: a row for each point with its perplexities.
      *
      * @param before the points when the sweep was checked
-     * @param after what became of them, in the same order
+     * @param after their outcomes, in the same order
      */
     public static String ofResults(Sweep sweep, List<CheckedPoint> before, List<PointRecord> after) throws IOException {
         Set<String> texts = new LinkedHashSet<>();

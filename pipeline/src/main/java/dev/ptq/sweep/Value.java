@@ -4,14 +4,14 @@ import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigTable;
 
 /**
- * A value in a sweep file, and where that is.
+ * A value in a sweep file, and its place there.
  *
- * @param assignment what it does to a config
+ * @param assignment to a config
  * @param table that it stands in
  * @param written its key there
  */
 record Value(Assignment assignment, ConfigTable table, String written) {
-    /** The key of the config; one that is written in two ways is still one. */
+    /** The config key, in one spelling however it is written. */
     String key() {
         return assignment.key();
     }

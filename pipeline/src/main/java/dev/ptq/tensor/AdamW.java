@@ -7,8 +7,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Adam with decoupled weight decay, as PyTorch computes it (Loshchilov and Hutter, 2019). Its state lives in tensors, so
- * that it can be saved and continued from.
+ * Adam with decoupled weight decay, as PyTorch computes it (Loshchilov and Hutter, 2019). Its state is in tensors, so
+ * that it can be saved and resumed.
  */
 public final class AdamW {
     private static final int TILE = 1 << 12;
@@ -18,7 +18,7 @@ public final class AdamW {
     private int steps;
 
     /**
-     * What is the same for all parameters.
+     * Settings shared by all parameters.
      *
      * @param beta1 decay of the mean of gradients
      * @param beta2 decay of the mean of squared gradients
@@ -43,7 +43,7 @@ public final class AdamW {
     /**
      * Adds a parameter.
      *
-     * @param name under which {@link #state} shows its moments
+     * @param name of its moments in {@link #state}
      * @param parameter float32, contiguous, with a gradient
      * @param weightDecay share of the value that is taken away per step and unit of learning rate
      * @param manager that owns the moments
@@ -53,9 +53,9 @@ public final class AdamW {
     }
 
     /**
-     * Adds a parameter with a learning rate of its own.
+     * Adds a parameter with its own learning rate.
      *
-     * @param rate that a step's learning rate is multiplied by
+     * @param rate factor of a step's learning rate
      */
     public void add(String name, NDArray parameter, double rate, double weightDecay, NDManager manager) {
         slots.put(
@@ -68,7 +68,7 @@ public final class AdamW {
                         manager.zeros(parameter.getShape())));
     }
 
-    /** The moments by name, {@code mean/NAME} and {@code square/NAME}: to be saved, or filled with what was saved. */
+    /** The moments by name, {@code mean/NAME} and {@code square/NAME}: to be saved, or filled with saved values. */
     public Map<String, NDArray> state() {
         Map<String, NDArray> state = new LinkedHashMap<>();
         slots.forEach((name, slot) -> {
@@ -100,10 +100,10 @@ public final class AdamW {
     }
 
     /**
-     * Moves every parameter and sets its gradient to zero.
+     * Updates every parameter and sets its gradient to zero.
      *
      * @param learningRate of this step
-     * @param gradientFactor that gradients are multiplied by first: clipping, or a mean over accumulated batches
+     * @param gradientFactor factor of gradients, applied first: clipping, or a mean over accumulated batches
      */
     public void step(double learningRate, double gradientFactor) {
         steps++;

@@ -9,7 +9,7 @@ import java.nio.FloatBuffer;
 import java.nio.LongBuffer;
 import java.util.Arrays;
 
-/** Float32 tensors whose memory the engine owns, and windows onto that memory. */
+/** Creates float32 tensors whose memory the engine owns, and windows onto that memory. */
 public final class NativeFloats {
     private static final int TILE = 1 << 14;
 
@@ -71,7 +71,7 @@ public final class NativeFloats {
      * Returns the values of a float32 tensor for writing.
      *
      * @throws IllegalArgumentException as {@link #window}, and if the tensor is not contiguous: the engine would show a
-     *     copy, and what is written would be lost without a word
+     *     copy, and writes would be silently lost
      */
     public static FloatBuffer writableWindow(NDArray array) {
         FloatBuffer window = window(array);
@@ -93,7 +93,7 @@ public final class NativeFloats {
         return sum(array, value -> (double) value * value);
     }
 
-    /** What a value adds to a sum. */
+    /** A value's contribution to a sum. */
     @FunctionalInterface
     private interface Term {
         double of(float value);

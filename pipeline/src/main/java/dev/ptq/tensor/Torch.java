@@ -20,15 +20,15 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
 /**
- * PyTorch operators that the engine's array interface does not offer, called through a TorchScript module that is
- * made in memory of {@code operators.py}. Results are attached to the manager of the first argument. All but {@link #linear} take part in
- * automatic differentiation; {@link #differentiableLinear} is for that.
+ * PyTorch operators missing from the engine's array interface, called through a TorchScript module that is made in
+ * memory from {@code operators.py}. Results are attached to the manager of the first argument. All but {@link #linear}
+ * take part in automatic differentiation; {@link #differentiableLinear} is for that.
  */
 public final class Torch {
     /** The smallest step of integers in a {@link Integers#PLAIN} range, relative to its larger end. */
     public static final float LEAST_STEP = 0x1p-20f;
 
-    /** What the range of integers is, given the least and the largest value. */
+    /** The range of integers, given the least and the largest value. */
     public enum Integers {
         /** From minus the larger magnitude to the larger magnitude, without a zero point. */
         SYMMETRIC("symmetric_range"),
@@ -88,12 +88,14 @@ public final class Torch {
         return call("linear", x, weight).get(0);
     }
 
-    /** As {@link #linear(NDArray, NDArray)} with {@code bias [outFeatures]} added. */
+    /** Like {@link #linear(NDArray, NDArray)}, with {@code bias [outFeatures]} added. */
     public static NDArray linear(NDArray x, NDArray weight, NDArray bias) {
         return call("linear_bias", x, weight, bias).get(0);
     }
 
-    /** As {@link #linear(NDArray, NDArray)}, with gradients for both, in float64 too; the factors must be contiguous. */
+    /**
+     * Like {@link #linear(NDArray, NDArray)}, with gradients for both, also in float64; the factors must be contiguous.
+     */
     public static NDArray differentiableLinear(NDArray x, NDArray weight) {
         // below this size the way to oneDNN's layout and back costs more than its product saves
         boolean small = weight.size() < 1 << 16 || weight.getDataType() != DataType.FLOAT32;
@@ -143,17 +145,19 @@ public final class Torch {
     }
 
     /**
-     * As {@link #causalAttention}, not differentiable, where the last queries have a mask of their own. What a query may
-     * see are keys up to its own. Some queries are taken at a time, with no more keys than they may see.
+     * Like {@link #causalAttention}, but not differentiable, and the last queries have their own mask. A query may see
+     * keys up to its own. A few queries are taken at a time, with no more keys than they may see.
      *
-     * @param window as {@link #window} gives it, for as many tokens at least as there are
+     * @param window from {@link #window}, for at least as many tokens as there are
      * @param mask {@code [batch, 1, rows, tokens]}, added to the scores of the last queries; it may have no rows
      */
     public static NDArray branchedAttention(NDArray query, NDArray key, NDArray value, NDArray window, NDArray mask) {
         return call("branched_attention", query, key, value, window, mask).get(0);
     }
 
-    /** The causal masks of a few queries anywhere among {@code tokens}, one a part of the other: {@code [few, tokens + few]}. */
+    /**
+     * The causal masks of a few queries anywhere among {@code tokens}, as parts of one: {@code [few, tokens + few]}.
+     */
     public static NDArray window(NDManager manager, int tokens) {
         int columns = tokens + QUERIES;
         float[] window = new float[QUERIES * columns];
@@ -210,7 +214,7 @@ public final class Torch {
         return call("dropout", x, rate).get(0);
     }
 
-    /** Returns the values row by row in memory of their own, where they are not already. */
+    /** Returns the values row by row in their own memory, copied only if necessary. */
     public static NDArray contiguous(NDArray x) {
         return call("contiguous", x).get(0);
     }
@@ -287,7 +291,7 @@ public final class Torch {
         }
     }
 
-    /** The archive PyTorch loads: a pickle that makes one {@code Operators}, and its source. */
+    /** The archive that PyTorch loads: a pickle that makes one {@code Operators}, and its source. */
     private static byte[] archive(String code) throws IOException {
         ByteArrayOutputStream object = new ByteArrayOutputStream();
         object.write(new byte[] {(byte) 0x80, 2});

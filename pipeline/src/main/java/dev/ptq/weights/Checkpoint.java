@@ -28,7 +28,7 @@ public final class Checkpoint implements WeightSource {
         this.folder = folder;
     }
 
-    /** The files a checkpoint consists of, index included. */
+    /** The files of a checkpoint, index included. */
     public static List<Path> files(Path folder) throws IOException {
         Path single = folder.resolve("model.safetensors");
         if (Files.exists(single)) {

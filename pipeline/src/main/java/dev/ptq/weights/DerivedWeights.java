@@ -7,17 +7,17 @@ import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
- * Tensors that are made of those of another source, under names of their own: what a model family wants where its
- * checkpoints hold something else.
+ * Tensors derived from those of another source, under new names: for a model family whose checkpoints store them
+ * differently.
  */
 public final class DerivedWeights implements WeightSource {
     private final WeightSource base;
     private final Map<String, Weight> weights;
 
     /**
-     * Takes the place of a source.
+     * Replaces a source.
      *
-     * @param base that the weights are made of; closed with this
+     * @param base source of the weights; closed with this
      * @param weights all there are, by name
      */
     public DerivedWeights(WeightSource base, Map<String, Weight> weights) {

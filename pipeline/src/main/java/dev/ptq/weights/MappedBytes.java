@@ -12,8 +12,8 @@ import java.nio.channels.FileChannel;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A part of a file in memory, unmapped when closed: left to the garbage collector, the pages of a whole checkpoint
- * would stay resident.
+ * A part of a file mapped into memory, unmapped when closed: left to the garbage collector, the pages of a whole
+ * checkpoint would stay resident.
  */
 final class MappedBytes implements AutoCloseable {
     /** {@code Unsafe.invokeCleaner}, the only way to unmap on Java 17; null where it is closed to us. */

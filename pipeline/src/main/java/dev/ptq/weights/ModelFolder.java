@@ -20,9 +20,9 @@ import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * Where a model is.
+ * The place of a model.
  *
- * @param name what the user wrote, for whatever is kept or shown
+ * @param name as the user wrote it, for stored and displayed text
  * @param path a folder
  * @param commit of a model of the hub
  */
@@ -37,7 +37,7 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
         this(name, path, Optional.empty());
     }
 
-    /** The models that come with the program: their names, with one line on each. */
+    /** The shipped models: their names, each with a one-line description. */
     public static Map<String, String> shipped() {
         return Collections.unmodifiableMap(new TreeMap<>(ShippedModels.NAMES));
     }
@@ -45,8 +45,8 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
     /**
      * Finds the folder that {@code name} stands for. Opens no connection.
      *
-     * @param name of a shipped model, which goes before a folder of that name, or the path of a folder, which goes before
-     *     a model of the hub that was fetched, {@code owner/name} or {@code owner/name@revision}
+     * @param name in this order: a shipped model, the path of a folder, or a fetched model of the hub, {@code
+     *     owner/name} or {@code owner/name@revision}
      * @throws ConfigException if it is none of them; the message does not say where the name was written
      * @throws IOException if a shipped model cannot be put where it can be read
      */
@@ -55,7 +55,7 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
         return resolve(name, new ShippedModels(classes, CacheFolder.path().resolve("models")));
     }
 
-    /** As above, with shipped models from elsewhere. */
+    /** The same with shipped models from elsewhere. */
     static ModelFolder resolve(String name, ShippedModels shipped) throws IOException {
         if (ShippedModels.NAMES.containsKey(name)) {
             return new ModelFolder(name, shipped.folder(name));
@@ -78,7 +78,7 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
                         + cache.howToFetch(repo.get(), "")));
     }
 
-    /** The model in the cache of the hub, if all of it is there. */
+    /** The model in the hub cache, if it is complete there. */
     private static Optional<ModelFolder> fetched(String name, HubRepo repo, HubCache cache) throws IOException {
         Optional<HubSnapshot> snapshot = cache.find(repo);
         return snapshot.isPresent() && isWhole(snapshot.get().folder())
@@ -98,7 +98,7 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
     }
 
     /**
-     * Fetches the model that {@code name} stands for, if it is one of the hub and not in its cache.
+     * Fetches the model that {@code name} stands for, if it is on the hub and not in its cache.
      *
      * @throws ConfigException saying what to do, if there is none of that name or it cannot be read
      */
@@ -112,7 +112,7 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
     }
 
     /**
-     * Fetches what a model consists of: its config, its tokenizer and its weights as safetensors. Weights in other forms,
+     * Fetches the parts of a model: its config, its tokenizer and its weights as safetensors. Weights in other forms,
      * some of which are programs, are left alone.
      *
      * @throws ConfigException saying what to do, if there is none of that name or it cannot be read

@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A tensor as a safetensors file holds it, on the Java heap.
+ * A tensor in the form of a safetensors file, on the Java heap.
  *
  * @param type of its values
  * @param shape may have no dimensions, for one value

@@ -7,7 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 
-/** Some rows of a matrix, or some values of a vector, that lie together. */
+/** Adjacent rows of a matrix, or values of a vector. */
 record RowSlice(Weight whole, int from, int to) implements Weight {
     RowSlice {
         long rows = whole.shape().isEmpty() ? 0 : whole.shape().get(0);

@@ -60,7 +60,7 @@ public final class Safetensors implements AutoCloseable {
     /**
      * Opens a file.
      *
-     * @throws IOException naming the file, if it is absent, truncated, or its header is not what the format says
+     * @throws IOException naming the file, if it is absent or truncated, or its header violates the format
      */
     public static Safetensors open(Path file) throws IOException {
         FileChannel channel;
@@ -90,7 +90,7 @@ public final class Safetensors implements AutoCloseable {
     }
 
     /**
-     * Returns what a tensor's values are stored as.
+     * Returns the stored type of a tensor.
      *
      * @throws IOException if it is missing, or of a type that is not read here
      */
@@ -103,12 +103,12 @@ public final class Safetensors implements AutoCloseable {
         return Collections.unmodifiableMap(metadata);
     }
 
-    /** Where the file is. */
+    /** The path of the file. */
     public Path file() {
         return file;
     }
 
-    /** Returns a tensor as float32, whatever it is stored as. */
+    /** Returns a tensor as float32, whatever its stored type. */
     public NDArray load(NDManager manager, String name) throws IOException {
         Entry entry = entry(name);
         NDArray array = NativeFloats.create(
@@ -176,7 +176,7 @@ public final class Safetensors implements AutoCloseable {
         return values;
     }
 
-    /** Returns a tensor of any known type as it is stored, copied to the Java heap. */
+    /** Returns a tensor of any known type in its stored form, copied to the Java heap. */
     public RawTensor raw(String name) throws IOException {
         Entry entry = named(name);
         StoredType type = known(entry).orElseThrow(() -> unreadable(entry, List.of(StoredType.values())));
@@ -226,7 +226,7 @@ public final class Safetensors implements AutoCloseable {
 
     private Entry entry(String name) throws IOException {
         Entry entry = named(name);
-        // only for a type that is known do shape and bytes agree, so nothing is allocated before this
+        // only for a known type do shape and bytes agree, so nothing is allocated before this
         type(entry);
         return entry;
     }

@@ -13,8 +13,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * A safetensors file of float32 tensors that is filled in any order, also by one process after another. What has not been
- * written is zero.
+ * A safetensors file of float32 tensors that can be filled in any order, even by one process after another. Unwritten
+ * values are zero.
  */
 public final class SafetensorsSlots implements AutoCloseable {
     private final Path file;
@@ -29,7 +29,7 @@ public final class SafetensorsSlots implements AutoCloseable {
         this.isNew = isNew;
     }
 
-    /** Opens a file that has a place for exactly these tensors, with what it holds, or makes it anew. */
+    /** Opens a file that has a place for exactly these tensors; any other is overwritten, a missing one created. */
     public static SafetensorsSlots open(Path file, Map<String, long[]> shapes) throws IOException {
         Map<String, Slot> tensors = new LinkedHashMap<>();
         shapes.forEach((name, shape) -> tensors.put(
@@ -69,12 +69,12 @@ public final class SafetensorsSlots implements AutoCloseable {
         return found.flip().equals(header);
     }
 
-    /** Whether the file was not there before. */
+    /** Returns whether the file was created or overwritten. */
     public boolean isNew() {
         return isNew;
     }
 
-    /** Writes values of a tensor, from its value {@code from} on. */
+    /** Writes values of a tensor, starting at its value {@code from}. */
     public void write(String name, long from, float[] values) throws IOException {
         Long offset = offsets.get(name);
         if (offset == null) {

@@ -20,7 +20,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import tools.jackson.databind.json.JsonMapper;
 
-/** Writes tensors as a safetensors file: float32 in that type or a narrower one, and others as they are stored. */
+/** Writes tensors as a safetensors file: float32 ones in that type or a narrower one, others as they are stored. */
 public final class SafetensorsWriter {
     private static final int TILE = 1 << 16;
 
@@ -34,8 +34,8 @@ public final class SafetensorsWriter {
     /**
      * Writes the tensors in the order of the map. The file appears under its name only when it is complete.
      *
-     * @param type what the values are stored as, rounded half to even; F32 or BF16
-     * @param metadata what the header's {@code __metadata__} says; left out when empty. Hugging Face's loader of models
+     * @param type to store the values as, rounded half to even; F32 or BF16
+     * @param metadata for the header's {@code __metadata__}; left out when empty. Hugging Face's loader of models
      *     insists on {@code format}, {@code pt}
      */
     public static void write(Path file, Map<String, NDArray> tensors, StoredType type, Map<String, String> metadata)
@@ -121,7 +121,7 @@ public final class SafetensorsWriter {
     static ByteBuffer header(Map<String, Slot> slots, Map<String, String> metadata) {
         Map<String, Object> header = new LinkedHashMap<>();
         if (!metadata.isEmpty()) {
-            // in one order: maps of the JDK have another in every process
+            // in a fixed order: maps of the JDK have another in every process
             header.put("__metadata__", new TreeMap<>(metadata));
         }
         long offset = 0;

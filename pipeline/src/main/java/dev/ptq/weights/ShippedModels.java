@@ -22,18 +22,18 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The models among the program's class files. They are used where they are if that is a plain folder, and copied to a
- * cache if it is a jar: a checkpoint is mapped into memory, so it must be a file.
+ * The models among the program's class files. They are used in place if that is a plain folder, and copied to a cache
+ * if it is a jar: a checkpoint is mapped into memory, so it must be a file.
  *
  * @param classes finds the class files
- * @param cache is where copies are kept, each in a folder named after its content
+ * @param cache for copies, each in a folder named after its content
  */
 record ShippedModels(ClassLoader classes, Path cache) {
-    /** Each model with one line on it. */
+    /** The models, each with a one-line description. */
     static final Map<String, String> NAMES =
             Map.of("reference", "comes with the program: a llama of about 5 million parameters that writes English");
 
-    /** What each of them consists of. */
+    /** The files of each model. */
     static final List<String> FILES = List.of(
             "config.json",
             "tokenizer.json",
@@ -47,7 +47,7 @@ record ShippedModels(ClassLoader classes, Path cache) {
     private static final int DIGEST_IN_NAME = 8;
 
     /**
-     * The folder of a model, copied now if it must be.
+     * The folder of a model, copied now if necessary.
      *
      * @throws IOException if this build lacks the model, or the cache cannot be written
      */
@@ -93,7 +93,7 @@ record ShippedModels(ClassLoader classes, Path cache) {
         return false;
     }
 
-    /** A file gets its name when it is complete; processes that do this at once replace it by its equal. */
+    /** Copies a file, which gets its name when complete; processes that do this at once replace it by an equal one. */
     private void copy(String name, String file, Path folder) throws IOException {
         Files.createDirectories(folder);
         Path partial = folder.resolve(file + ".partial-" + UUID.randomUUID());

@@ -5,7 +5,7 @@ import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import java.util.Optional;
 
-/** The data types of a safetensors file that are known. The last two are for {@link RawTensor}, not for weights. */
+/** The known data types of safetensors files. The last two are for {@link RawTensor}, not for weights. */
 public enum StoredType {
     F32(4),
     F16(2),
@@ -25,12 +25,12 @@ public enum StoredType {
         return bytes;
     }
 
-    /** Whether values are read as float32: bytes and indices among weights are more likely a mistake. */
+    /** Returns whether values are read as float32: bytes and indices among weights are more likely a mistake. */
     boolean readsAsFloat() {
         return this != U8 && this != I64;
     }
 
-    /** Whether float32 can be written as this type. */
+    /** Returns whether float32 can be written as this type. */
     boolean writable() {
         return this == F32 || this == BF16;
     }
@@ -91,8 +91,8 @@ public enum StoredType {
     }
 
     /**
-     * The upper half of a binary32, rounded half to even as IEEE 754 has it: what is too large becomes infinite. A NaN
-     * stays one, with its sign.
+     * The upper half of a binary32, rounded half to even as in IEEE 754: values too large become infinite. A NaN stays
+     * one, with its sign.
      */
     static short floatToBfloat16(float value) {
         int bits = Float.floatToRawIntBits(value);
@@ -104,7 +104,7 @@ public enum StoredType {
         return (short) ((bits + 0x7fff + odd) >>> 16);
     }
 
-    /** IEEE 754 binary16 to binary32; exact. Java 17 has no such conversion. */
+    /** Converts IEEE 754 binary16 to binary32; exact. Java 17 has no such conversion. */
     static float halfToFloat(short half) {
         int sign = (half & 0x8000) << 16;
         int exponent = (half >>> 10) & 0x1f;

@@ -8,7 +8,7 @@ import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
 import java.util.List;
 
-/** A matrix the other way round. Its rows are columns of what is stored, so all of that is read for any of them. */
+/** The transpose of a stored matrix. Its rows are stored columns, so reading any of them reads the whole matrix. */
 record TransposedWeight(Weight stored) implements Weight {
     TransposedWeight {
         if (stored.shape().size() != 2) {

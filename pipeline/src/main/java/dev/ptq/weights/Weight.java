@@ -6,17 +6,17 @@ import java.io.IOException;
 import java.util.List;
 
 /**
- * One tensor of a {@link WeightSource}: its shape, and its values when they are asked for, as float32. Values that are
- * NaN or infinite are an error of every method that reads them.
+ * One tensor of a {@link WeightSource}: its shape, and its values as float32 on request. Values that are NaN or
+ * infinite are an error in every method that reads them.
  */
 public interface Weight {
     /** Its dimensions. */
     List<Long> shape();
 
-    /** What its values are stored as. */
+    /** The stored type of its values. */
     StoredType type();
 
-    /** Where it is, for messages: the file and the tensor in it. */
+    /** Its origin, for messages: the file and the tensor in it. */
     String origin();
 
     /** Returns all values, attached to {@code manager}. */
@@ -33,12 +33,12 @@ public interface Weight {
         return new RowSlice(this, from, to);
     }
 
-    /** A matrix stored as {@code [inFeatures, outFeatures]}, the other way round. */
+    /** The transpose of a matrix stored as {@code [inFeatures, outFeatures]}. */
     default Weight transposed() {
         return new TransposedWeight(this);
     }
 
-    /** The tensor with a number added to every value: norms that are stored as what they differ from one. */
+    /** The tensor with a number added to every value: for norms stored as their difference from one. */
     default Weight plus(float number) {
         return new ShiftedWeight(this, number);
     }

@@ -8,8 +8,8 @@ import java.util.List;
 import java.util.Set;
 
 /**
- * The tensors of a model by name, wherever their values come from: a checkpoint, parts of a checkpoint's tensors, or what
- * a method made of them. Nothing is in memory until it is asked for.
+ * The tensors of a model by name, wherever their values come from: a checkpoint, parts of its tensors, or the results
+ * of a method. Nothing is in memory until it is asked for.
  */
 public interface WeightSource extends AutoCloseable {
     /**

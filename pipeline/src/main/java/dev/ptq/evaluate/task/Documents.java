@@ -13,7 +13,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Makes the documents of a task: which, in what order, with which examples. */
+/** Builds the documents of a task: selection, order, and examples. */
 final class Documents {
     private static final Logger log = LoggerFactory.getLogger(Documents.class);
 
@@ -32,7 +32,7 @@ final class Documents {
     }
 
     /**
-     * The documents in the order of evaluation.
+     * Returns the documents in the order of evaluation.
      *
      * @param problems gets a line for each document that is wrong, which is then left out
      * @throws ConfigException if there are no documents, or too few for examples
@@ -75,7 +75,7 @@ final class Documents {
         }
     }
 
-    /** Whether one example more is drawn, and the document itself left out. */
+    /** Returns whether one extra example is drawn, so that the document itself can be left out. */
     private boolean excludesItself() {
         if (task.firstExamples()) {
             return false;
@@ -88,13 +88,13 @@ final class Documents {
                         && !settings.quirks().contains(Quirk.OWN_ANSWER));
     }
 
-    /** The harness compares the names of splits that a task gives, and two that are not given are equal. */
+    /** The harness compares the names of the splits that a task gives; two missing names are equal. */
     private boolean harnessExcludesItself() {
         return task.fewshot()
                 .equals(task.splits().containsKey("test") ? Optional.of("test") : Optional.<String>empty());
     }
 
-    /** Whether the document is left out where the harness does not. */
+    /** Returns whether the document is left out here but not by the harness. */
     private boolean isSpared() {
         return settings.profile() == Profile.HARNESS && excludesItself() && !harnessExcludesItself();
     }
@@ -166,7 +166,7 @@ final class Documents {
                 scoring == Scoring.ROLLING ? wording.counted().text(fields) : "");
     }
 
-    /** The row with what the task derives from it. */
+    /** Returns the row with the fields that the task derives from it. */
     private ObjectNode derived(ObjectNode row) {
         if (!StandardCharsets.UTF_8.newEncoder().canEncode(row.toString())) {
             throw new ConfigException("expected Unicode, found half of a surrogate pair");

@@ -9,13 +9,13 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
-/** Makes requests of what is asked. */
+/** Encodes documents as requests. */
 final class Encoder {
     private final TextEncoding encoding;
     private final int maxTokens;
     private final boolean scoredBos;
 
-    /** A context and its ids, for the choices that share it. */
+    /** The last context, kept with its ids for the choices that share it. */
     private String lastContext = "";
 
     private int[] lastIds = new int[0];
@@ -26,23 +26,23 @@ final class Encoder {
         this.scoredBos = settings.quirks().contains(Quirk.SCORED_BOS);
     }
 
-    /** What is asked of a document, as requests. */
+    /** A document's requests. */
     static final class Encoded {
         private final List<Request> requests = new ArrayList<>();
         private int truncated;
         private int alone;
 
-        /** One for each context and continuation; of a whole text one for each window. */
+        /** Returns one request per context and continuation; for a whole text, one per window. */
         List<Request> requests() {
             return List.copyOf(requests);
         }
 
-        /** Requests that lost their beginning. */
+        /** Returns the number of requests that lost their beginning. */
         int truncated() {
             return truncated;
         }
 
-        /** Requests whose continuation was encoded without its context. */
+        /** Returns the number of requests whose continuation was encoded without its context. */
         int alone() {
             return alone;
         }

@@ -5,7 +5,7 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Results in the layout of the EleutherAI harness, version 0.4. */
+/** Writes results in the layout of the EleutherAI harness, version 0.4. */
 final class HarnessJson {
     private HarnessJson() {}
 
@@ -94,7 +94,7 @@ final class HarnessJson {
         one.members().forEach(member -> addScores(member, depth + 1, profile, results, groups));
     }
 
-    /** The name in tables: a member is indented and leaves out what all members begin with. */
+    /** Returns the name in tables: members are indented and lose their common prefix. */
     static String alias(TaskNode node, int depth) {
         String common = node.tasks().get(0).folder() + "_";
         return depth == 0 ? node.name() : " ".repeat(depth) + "- " + node.name().replaceFirst("^" + common, "");

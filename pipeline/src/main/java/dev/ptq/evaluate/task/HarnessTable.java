@@ -8,12 +8,12 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Collectors;
 
-/** Results as the table that the harness prints. */
+/** Formats results as the harness's table. */
 final class HarnessTable {
     private static final List<String> HEADER =
             List.of("Tasks", "Version", "Filter", "n-shot", "Metric", "", "Value", "", "Stderr");
 
-    /** The columns of numbers. */
+    /** The numeric columns. */
     private static final Set<Integer> RIGHT = Set.of(1, 3, 6, 8);
 
     private HarnessTable() {}

@@ -3,7 +3,7 @@ package dev.ptq.evaluate.task;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
-/** Results in the layout of the harness of version 0.3, which LQER's tools read. */
+/** Writes results in the layout of version 0.3 of the harness, which LQER's tools read. */
 final class LqerJson {
     private LqerJson() {}
 

@@ -2,13 +2,13 @@ package dev.ptq.evaluate.task;
 
 import dev.ptq.config.Choices;
 
-/** The program whose numbers are to be reproduced. What differs in a task's texts is in the task's file. */
+/** The program whose numbers are to be reproduced. Differences in a task's texts are in the task's file. */
 public enum Profile {
     /** The EleutherAI harness since version 0.4. */
     HARNESS("harness-0.4", "the EleutherAI harness as it is"),
     /**
-     * The harness of version 0.3 that LQER's code runs: documents in shuffled order, no special tokens, the end-of-text
-     * token before a text.
+     * Version 0.3 of the harness, which LQER's code runs: documents in shuffled order, no special tokens, the
+     * end-of-text token before a text.
      */
     LQER("lqer-0.3", "the harness that LQER's code runs, see below");
 

@@ -6,15 +6,15 @@ import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * The texts that a document becomes.
+ * The templates for the texts of a document.
  *
- * @param derived fields that a document gets before, in this order
- * @param description what stands before examples and question
- * @param choices the answers, or what stands before the target
- * @param target what is scored where it is not a choice
+ * @param derived fields that a document gets first, in this order
+ * @param description the text before examples and question
+ * @param choices the answers, or the texts before the target
+ * @param target the scored text, unless it is a choice
  * @param counted whose words and bytes a perplexity is taken over
  * @param gold the right choice: its index, or its label
- * @param labels of the choices; none where the index is given
+ * @param labels of the choices; none if the index is given
  * @param answerIsText whether results name the right choice by its text, not its index
  * @param delimiter between question and answer
  */
@@ -29,10 +29,10 @@ record PromptTemplate(
         Templates labels,
         boolean answerIsText,
         String delimiter) {
-    /** Between an example and what follows it. */
+    /** Separates an example from the text after it. */
     static final String EXAMPLE_DELIMITER = "\n\n";
 
-    /** A field that a document gets. */
+    /** A field derived for a document. */
     record Derived(String field, Kind kind, Template template) {
         enum Kind {
             TEXT,

@@ -13,18 +13,18 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ArrayNode;
 import tools.jackson.databind.node.ObjectNode;
 
-/** The line that is kept of a document, in the layout of the harness's sample log. */
+/** A document's line in the layout of the harness's sample log. */
 final class Sample {
     private static final JsonMapper JSON = JsonMapper.shared();
 
     private Sample() {}
 
-    /** The name of the file that holds the lines of a task. */
+    /** Returns the name of the file with the lines of a task. */
     static String file(Task task) {
         return RunFiles.samples(task.name());
     }
 
-    /** The line, without its end. */
+    /** Returns the line, without its end. */
     static String line(ScoredDocument answered, Profile profile) {
         Document document = answered.document();
         Task task = document.task();
@@ -72,7 +72,7 @@ final class Sample {
         return JSON.createArrayNode().add(logLikelihood).add(score.greedy() ? "True" : "False");
     }
 
-    /** The document with the scores of a line, where it is just the line that they give. */
+    /** Returns the document with the scores in a line, if they give exactly that line. */
     static Optional<ScoredDocument> read(String line, Document document, Profile profile) {
         try {
             List<Score> scores = new ArrayList<>();
@@ -92,7 +92,7 @@ final class Sample {
         }
     }
 
-    /** What tells whether two runs asked the same, as the harness takes it. */
+    /** The hashes by which the harness tells whether two runs asked the same. */
     record Hashes(String document, String prompt, String target) {
         String joined() {
             return document + prompt + target;

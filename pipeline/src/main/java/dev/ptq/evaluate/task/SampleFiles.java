@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** The files that keep the lines of documents, one for each task. */
+/** The sample logs of a run, one file per task. */
 final class SampleFiles {
     private final Path folder;
     private final Profile profile;
@@ -30,8 +30,8 @@ final class SampleFiles {
     }
 
     /**
-     * The documents of the passes that an earlier attempt completed; whatever else it left is cut off. A line counts if
-     * it is just the one that its scores give now.
+     * Returns the documents of completed passes from an earlier attempt, and cuts off the rest of the files. A line
+     * counts only if its scores now give exactly that line.
      *
      * @param documents of all tasks, task by task
      * @param passEnds where each pass ends, as a number of documents
@@ -62,7 +62,7 @@ final class SampleFiles {
         return found.subList(0, complete);
     }
 
-    /** Reads the lines of documents up to the first that is not as it should be; returns whether there is none. */
+    /** Reads the lines of documents up to the first wrong one; returns whether all are right. */
     private boolean read(Path file, List<Document> documents, List<ScoredDocument> found, List<Long> lineEnds)
             throws IOException {
         if (!Files.exists(file)) {
@@ -85,7 +85,7 @@ final class SampleFiles {
         return true;
     }
 
-    /** The next line without its end; nothing if it has no end. */
+    /** Returns the next line without its end; empty if it has no end. */
     private static Optional<byte[]> line(InputStream in) throws IOException {
         ByteArrayOutputStream line = new ByteArrayOutputStream();
         for (int next = in.read(); next != '\n'; next = in.read()) {

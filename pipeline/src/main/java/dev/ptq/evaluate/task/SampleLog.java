@@ -13,16 +13,16 @@ import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
-/** The log of a task's documents, {@code samples_TASK.jsonl}: this program's or the harness's. */
+/** The log of a task's documents, {@code samples_TASK.jsonl}, written by this program or the harness. */
 public final class SampleLog {
     private SampleLog() {}
 
     /**
-     * What became of a document.
+     * The outcome of a document.
      *
      * @param id its number in its split
-     * @param promptHash of what was asked
-     * @param metrics name to value; without those that are weighted
+     * @param promptHash of the prompt
+     * @param metrics name to value; without the weighted ones
      */
     public record Outcome(int id, String promptHash, Map<String, Double> metrics) {}
 

@@ -4,17 +4,17 @@ import dev.ptq.evaluate.Score;
 import java.util.List;
 
 /**
- * A document and what a model says of it.
+ * A document with its scores.
  *
  * @param scores one for each of {@link Document#asked}
  */
 record ScoredDocument(Document document, List<Score> scores) {
-    /** What a metric says of it. */
+    /** Returns the value of a metric for this document. */
     double item(TaskMetric metric) {
         return document.task().scoring().item(metric, document, scores);
     }
 
-    /** What that is divided by. */
+    /** Returns the divisor of that value. */
     double weight(TaskMetric metric) {
         return Scoring.weight(metric, document);
     }

@@ -8,7 +8,7 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import tools.jackson.databind.node.ObjectNode;
 
-/** A way to put a document to a model and to judge its answer. */
+/** A way to present a document to a model and to judge its answer. */
 enum Scoring {
     /** Several answers to one question. */
     MULTIPLE_CHOICE("multiple_choice") {
@@ -30,7 +30,7 @@ enum Scoring {
             return wording.answerIsText() ? right : String.valueOf(gold);
         }
     },
-    /** Several contexts of one continuation. */
+    /** Several contexts for one continuation. */
     CHOICE_OF_CONTEXT("multiple_choice") {
         @Override
         List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices) {
@@ -50,7 +50,7 @@ enum Scoring {
             return wording.target().text(fields);
         }
     },
-    /** One text that should follow; it brings its own space. */
+    /** One text expected to follow; it starts with its own space. */
     CONTINUATION("loglikelihood") {
         @Override
         List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices) {
@@ -94,7 +94,7 @@ enum Scoring {
         this.outputType = outputType;
     }
 
-    /** The harness's word for it. */
+    /** Returns the harness's word for it. */
     String outputType() {
         return outputType;
     }
@@ -104,28 +104,28 @@ enum Scoring {
     }
 
     /**
-     * What the model is asked.
+     * Returns the requests for a document.
      *
      * @param before the description and the examples
      */
     abstract List<TextRequest> asked(PromptTemplate wording, ObjectNode fields, String before, List<String> choices);
 
     /**
-     * A document with its answer, as an example.
+     * Returns a document with its answer, as an example.
      *
      * @param right the right choice
      */
     abstract String example(PromptTemplate wording, ObjectNode fields, String right);
 
-    /** The right answer in results. */
+    /** Returns the right answer for results. */
     abstract String target(PromptTemplate wording, ObjectNode fields, String right, int gold);
 
-    /** The texts of a request as results have them. */
+    /** Returns the texts of a request for results. */
     List<String> arguments(TextRequest asked) {
         return this == ROLLING ? List.of(asked.continuation()) : List.of(asked.context(), asked.continuation());
     }
 
-    /** The scores of a document's requests as scores of what was asked: a whole text has its windows' sum. */
+    /** Returns the scores per request text: a whole text gets the sum over its windows. */
     List<Score> scores(List<Score> requests) {
         if (this != ROLLING) {
             return List.copyOf(requests);
@@ -134,7 +134,7 @@ enum Scoring {
                 new Score(requests.stream().mapToDouble(Score::logLikelihood).sum(), false));
     }
 
-    /** What a metric says of one document. */
+    /** Returns the value of a metric for one document. */
     double item(TaskMetric metric, Document document, List<Score> scores) {
         return switch (metric) {
             case ACC ->
@@ -148,7 +148,7 @@ enum Scoring {
         };
     }
 
-    /** What an item is divided by. */
+    /** Returns the divisor of that value. */
     static double weight(TaskMetric metric, Document document) {
         return switch (metric) {
             case WORD_PERPLEXITY -> PythonText.words(document.counted());
@@ -161,7 +161,7 @@ enum Scoring {
         return text.getBytes(StandardCharsets.UTF_8).length;
     }
 
-    /** Whether the choice with the highest log-likelihood for its length, the first of them, is the right one. */
+    /** Returns 1 if the choice with the highest log-likelihood for its length, the first if tied, is the right one. */
     private static double accuracy(Document document, List<Score> scores, ToDoubleFunction<String> length) {
         double[] values = IntStream.range(0, scores.size())
                 .mapToDouble(i -> scores.get(i).logLikelihood()

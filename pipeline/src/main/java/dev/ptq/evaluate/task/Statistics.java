@@ -5,17 +5,17 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.OptionalDouble;
 
-/** Means, perplexities and their standard errors, as the harness takes them. */
+/** Means, perplexities and their standard errors, computed as in the harness. */
 final class Statistics {
-    /** Resamples that share a generator; the number of the block is its seed. */
+    /** Resamples that share a generator, seeded by the block's number. */
     private static final int BLOCK = 1000;
 
     private Statistics() {}
 
     /**
-     * The items of documents as one number.
+     * Aggregates the values of documents.
      *
-     * @param weights that items are divided by, where they are
+     * @param weights that items are divided by, if any
      * @param resamples behind the error of a perplexity; 0 leaves out all errors
      */
     static TaskResult.Value value(TaskMetric.Aggregation aggregation, double[] items, double[] weights, int resamples) {
@@ -30,7 +30,7 @@ final class Statistics {
     }
 
     /**
-     * The mean over the documents of several tasks.
+     * Returns the mean over the documents of several tasks.
      *
      * @param sizes the documents of each
      */
@@ -65,7 +65,7 @@ final class Statistics {
         return deviation(perplexities);
     }
 
-    /** The sample standard deviation. */
+    /** Returns the sample standard deviation. */
     private static double deviation(double[] values) {
         double mean = sum(values) / values.length;
         double squares = 0;

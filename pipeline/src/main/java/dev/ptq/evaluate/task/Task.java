@@ -6,13 +6,13 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * How the documents of a data set are asked and judged, by one profile.
+ * A task: how the documents of a data set are presented and judged, under one profile.
  *
  * @param folder the name of the data, which the parts of a group share
- * @param part whose documents alone are the task's; all where absent
- * @param splits that the task names, and the documents that each has on the hub
- * @param fewshot the split that examples come from, where the task names one
- * @param firstExamples whether examples are the first of their split, always the same
+ * @param part whose documents alone are the task's; absent for all
+ * @param splits that the task names, with their sizes on the hub
+ * @param fewshot the split that examples come from, if the task names one
+ * @param firstExamples whether examples are always the first of their split
  * @param version by which results are told apart
  */
 public record Task(
@@ -36,10 +36,10 @@ public record Task(
     public record Part(String field, String value, String config) {}
 
     /**
-     * Where a task comes from.
+     * The origin of a task.
      *
      * @param dataset on the hub
-     * @param config of the data set; empty where it has none
+     * @param config of the data set; empty if it has none
      */
     public record Source(String summary, String paper, String licence, String dataset, String config) {}
 
@@ -48,18 +48,18 @@ public record Task(
         return List.of(this);
     }
 
-    /** Where a split is on the hub. */
+    /** Returns a split's location on the hub. */
     DatasetSplit onHub(String split) {
         String config = part.map(Part::config).orElse(source.config());
         return new DatasetSplit(source.dataset(), Optional.of(config).filter(name -> !name.isEmpty()), split);
     }
 
-    /** The split whose documents are scored. */
+    /** Returns the split whose documents are scored. */
     public String evaluatedSplit() {
         return splits.containsKey("test") ? "test" : "validation";
     }
 
-    /** The split that examples are taken from. */
+    /** Returns the split that examples are taken from. */
     public String exampleSplit() {
         return fewshot.orElseGet(() -> splits.containsKey("train") ? "train" : evaluatedSplit());
     }

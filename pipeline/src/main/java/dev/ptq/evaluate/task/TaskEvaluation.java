@@ -14,11 +14,11 @@ import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The documents of tasks, scored in passes that a later process can go on after. */
+/** Scores the documents of tasks in passes, from which a later process can resume. */
 public final class TaskEvaluation {
     private static final Logger log = LoggerFactory.getLogger(TaskEvaluation.class);
 
-    /** Tokens that one pass takes, where no document alone has more. */
+    /** Tokens that one pass takes, unless a single document has more. */
     private static final long PASS_TOKENS = 1 << 15;
 
     private static final int SHOWN_PROBLEMS = 20;
@@ -34,7 +34,7 @@ public final class TaskEvaluation {
     private long passTokens;
 
     /**
-     * A task's documents as requests.
+     * The request counts of a task's documents.
      *
      * @param truncated requests that lost their beginning
      * @param encodedAlone requests whose continuation was encoded without its context
@@ -57,7 +57,7 @@ public final class TaskEvaluation {
         return prepare(settings, data, encoding, maxTokens, PASS_TOKENS);
     }
 
-    /** The digests of all data that {@link #prepare} reads, each once, in the order of the tasks. */
+    /** Returns the digests of all data that {@link #prepare} reads, each once, in the order of the tasks. */
     public static List<String> digests(TasksSettings settings, TaskData data) throws IOException {
         Set<String> digests = new LinkedHashSet<>();
         for (Task task : settings.tasks()) {
@@ -69,7 +69,7 @@ public final class TaskEvaluation {
         return List.copyOf(digests);
     }
 
-    /** The commits on the hub of what {@link #prepare} reads, each once. */
+    /** Returns the hub commits of all data that {@link #prepare} reads, each once. */
     public static Set<String> commits(TasksSettings settings, TaskData data) throws IOException {
         Set<String> commits = new LinkedHashSet<>();
         for (Task task : settings.tasks()) {
@@ -81,8 +81,8 @@ public final class TaskEvaluation {
     /**
      * As above.
      *
-     * @param passTokens that are scored together, where no document alone has more: the more, the more sequences are of
-     *     one length
+     * @param passTokens scored together, unless a single document has more; more tokens mean more sequences of the same
+     *     length
      */
     public static TaskEvaluation prepare(
             TasksSettings settings, TaskData data, TextEncoding encoding, int maxTokens, long passTokens)
@@ -104,7 +104,7 @@ public final class TaskEvaluation {
         return evaluation;
     }
 
-    /** Encodes the documents once to check them and to cut passes; their ids are made again when they are needed. */
+    /** Encodes the documents once, to check them and to cut passes; the ids are made again when needed. */
     private void add(Task task, List<Document> added, long mostTokens, List<String> problems) {
         int truncated = 0;
         int alone = 0;
@@ -140,9 +140,9 @@ public final class TaskEvaluation {
     }
 
     /**
-     * Scores what an earlier attempt has not scored.
+     * Scores the documents that an earlier attempt has not scored.
      *
-     * @param folder where the lines of documents are kept, {@code samples_TASK.jsonl}; they are complete on return
+     * @param folder of the documents' lines, {@code samples_TASK.jsonl}; they are complete on return
      * @throws IOException if a score is no finite number, or a file cannot be written
      */
     public TaskResults run(RequestScorer scorer, Path folder) throws IOException {

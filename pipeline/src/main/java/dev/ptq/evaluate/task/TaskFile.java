@@ -9,7 +9,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
-/** Reads a task's file. Table {@code lqer} holds what profile {@code lqer-0.3} has instead, and is there if it has it. */
+/**
+ * Reads a task's file. Its table {@code lqer}, present if the task has profile {@code lqer-0.3}, holds that profile's
+ * differences.
+ */
 final class TaskFile {
     private final String name;
     private final ConfigTable table;
@@ -17,7 +20,7 @@ final class TaskFile {
     private final String summary;
 
     /**
-     * Begins to read a task.
+     * Starts reading a task.
      *
      * @param toml text of its file
      */
@@ -32,7 +35,7 @@ final class TaskFile {
         return summary;
     }
 
-    /** The task or group, where the profile has it. */
+    /** Returns the task or group, if the profile has it. */
     Optional<TaskNode> node(Profile profile) {
         if (profile == Profile.LQER && older.isEmpty()) {
             return Optional.empty();
@@ -132,7 +135,7 @@ final class TaskFile {
                 Template.of(derived.read(TaskKeys.derivation(kind)), derived.read(TaskKeys.THEN)));
     }
 
-    /** The table that has the key for the profile. */
+    /** Returns the table that has the key for the profile. */
     private ConfigTable at(Key<?> key, Profile profile) {
         return profile == Profile.LQER && older.isPresent() && older.get().has(key) ? older.get() : table;
     }

@@ -16,8 +16,8 @@ import java.util.Optional;
 import tools.jackson.databind.JsonNode;
 
 /**
- * Documents in files: of a folder that has one for each task, {@code TASK/SPLIT.jsonl}, or the data sets of the tasks as
- * they are on the hub, or of the hub's cache. The parts of a group share their files.
+ * Documents in files: {@code TASK/SPLIT.jsonl} in a folder with one folder per task, the tasks' data sets in their
+ * layout on the hub, or the hub's cache. The parts of a group share their files.
  */
 public final class TaskFolder implements TaskData {
     /** Empty for the hub's cache. */
@@ -25,7 +25,7 @@ public final class TaskFolder implements TaskData {
 
     private final Map<DatasetSplit, DatasetSplit.Found> found = new HashMap<>();
 
-    /** The parts of a group ask for the same files. */
+    /** Files read so far: the parts of a group ask for the same ones. */
     private final Map<List<Path>, List<Row>> read = new HashMap<>();
 
     private final Map<List<Path>, String> digests = new HashMap<>();
@@ -38,7 +38,7 @@ public final class TaskFolder implements TaskData {
         this(Optional.of(folder));
     }
 
-    /** The documents in a folder, or if its name is empty what was fetched from the hub. */
+    /** Returns the documents in a folder, or, if its name is empty, those fetched from the hub. */
     public static TaskFolder of(String folder) {
         return new TaskFolder(folder.isEmpty() ? Optional.empty() : Optional.of(Path.of(folder)));
     }

@@ -2,7 +2,7 @@ package dev.ptq.evaluate.task;
 
 import java.util.List;
 
-/** Tasks whose documents are averaged as if they were of one task. */
+/** A group of tasks whose documents are averaged as if they belonged to one task. */
 record TaskGroup(String name, String version, List<TaskNode> members) implements TaskNode {
     @Override
     public List<Task> tasks() {

@@ -17,7 +17,7 @@ final class TaskKeys {
     static final Key<List<String>> THEN = Key.strings("then").preset(List.of()).says("what is done to the whole text");
     private static final Section TEMPLATE = Section.of("template", TEXT, THEN);
 
-    /** A key that holds a text, or a table with a text and what is done to the whole of it. */
+    /** A key that holds a text, or a table with a text and operations on the whole of it. */
     record Wording(Key<String> text, Key<ConfigTable> both) {
         private static Wording of(String name, String meaning) {
             return new Wording(
@@ -105,7 +105,7 @@ final class TaskKeys {
 
     private TaskKeys() {}
 
-    /** The key of a derived field whose value is made in this way. */
+    /** Returns the key of a derived field of this kind. */
     static Key<String> derivation(PromptTemplate.Derived.Kind kind) {
         return Key.text(kind.name().toLowerCase(Locale.ROOT)).says("a template");
     }

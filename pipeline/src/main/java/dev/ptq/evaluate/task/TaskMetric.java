@@ -4,24 +4,24 @@ import dev.ptq.artifact.Direction;
 import dev.ptq.artifact.Metric;
 import java.util.Arrays;
 
-/** What is said of the documents of a task: an item for each, and how items become one number. */
+/** A metric of a task: one value per document, and the rule that aggregates them. */
 enum TaskMetric {
-    /** The likeliest choice is the right one, or a target is what the model would write. */
+    /** The likeliest choice is the right one, or the target is greedy. */
     ACC(Metric.ACC, Aggregation.MEAN),
     /** The same, likelihoods divided by the characters of the choices. */
     ACC_NORM(Metric.ACC_NORM, Aggregation.MEAN),
     /** The same, divided by their bytes. */
     ACC_BYTES(Metric.ACC_BYTES, Aggregation.MEAN),
-    /** Of a document's target as a whole. */
+    /** For a document's target as a whole. */
     PERPLEXITY(Metric.PERPLEXITY, Aggregation.PERPLEXITY),
-    /** Of a word. */
+    /** Per word. */
     WORD_PERPLEXITY(Metric.WORD_PERPLEXITY, Aggregation.WEIGHTED_PERPLEXITY),
-    /** Of a byte. */
+    /** Per byte. */
     BYTE_PERPLEXITY(Metric.BYTE_PERPLEXITY, Aggregation.WEIGHTED_PERPLEXITY),
     /** The binary logarithm of the perplexity of a byte. */
     BITS_PER_BYTE(Metric.BITS_PER_BYTE, Aggregation.BITS);
 
-    /** How the items of documents become one number. */
+    /** The aggregation of the documents' values. */
     enum Aggregation {
         MEAN,
         PERPLEXITY,
@@ -44,7 +44,7 @@ enum TaskMetric {
                 .orElseThrow(() -> new IllegalArgumentException("no metric " + label));
     }
 
-    /** The name in results. */
+    /** Returns the name in results. */
     String label(Profile profile) {
         return (this == PERPLEXITY && profile == Profile.LQER ? Metric.PPL : metric).label();
     }
@@ -57,7 +57,7 @@ enum TaskMetric {
         return metric.direction() == Direction.HIGHER;
     }
 
-    /** Whether an item counts as much as the document has words or bytes. */
+    /** Returns whether values are weighted by the document's words or bytes. */
     boolean isWeighted() {
         return aggregation == Aggregation.WEIGHTED_PERPLEXITY || aggregation == Aggregation.BITS;
     }

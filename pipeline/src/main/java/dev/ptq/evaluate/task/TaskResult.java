@@ -13,7 +13,7 @@ import java.util.OptionalDouble;
  * @param members of a group
  * @param truncated requests that lost their beginning
  * @param encodedAlone requests whose continuation was encoded without its context
- * @param hash over what was asked, see {@link Sample#hashes}; empty for a group
+ * @param hash over the prompts, see {@link Sample#hashes}; empty for a group
  */
 record TaskResult(
         TaskNode node,
@@ -26,12 +26,12 @@ record TaskResult(
     /**
      * A metric.
      *
-     * @param error the standard error, where there is one
+     * @param error the standard error, if there is one
      */
     record Value(double value, OptionalDouble error) {}
 
     /**
-     * Of a task's documents.
+     * Computes the metrics of a task's documents.
      *
      * @throws IOException if a metric is not a number
      */
@@ -54,7 +54,7 @@ record TaskResult(
                 encoded.task(), List.of(), answered.size(), encoded.truncated(), encoded.encodedAlone(), hash, values);
     }
 
-    /** Of a group: means over the documents of all members. */
+    /** Computes the metrics of a group: means over the documents of all members. */
     static TaskResult of(TaskGroup group, List<TaskResult> members) {
         List<TaskResult> tasks = new ArrayList<>();
         members.forEach(member -> member.collect(tasks));
@@ -76,7 +76,7 @@ record TaskResult(
                 values);
     }
 
-    /** Adds this, and all that it is made of. */
+    /** Adds this result and all its members, at every level. */
     void collect(List<TaskResult> all) {
         all.add(this);
         members.forEach(member -> member.collect(all));

@@ -12,7 +12,7 @@ import java.util.Locale;
 import java.util.Map;
 import tools.jackson.databind.node.ObjectNode;
 
-/** What the tasks of a run came to. */
+/** The results of a run's tasks. */
 public final class TaskResults {
     private final TasksSettings settings;
     private final List<TaskResult> measured;
@@ -23,7 +23,7 @@ public final class TaskResults {
     }
 
     /**
-     * Takes the metrics.
+     * Computes the metrics.
      *
      * @param answered the documents of all tasks, task by task
      * @throws IOException if a metric is not a number
@@ -58,19 +58,22 @@ public final class TaskResults {
         return settings;
     }
 
-    /** In the order of the settings. */
+    /** Returns the results in the order of the settings. */
     List<TaskResult> measured() {
         return measured;
     }
 
-    /** Tasks and groups with all that is in groups, each group before its members. */
+    /** Returns tasks, groups and all members of groups, each group before its members. */
     List<TaskResult> all() {
         List<TaskResult> all = new ArrayList<>();
         measured.forEach(one -> one.collect(all));
         return all;
     }
 
-    /** Flat names to numbers and words: {@code arc_easy/acc}, {@code arc_easy/acc_stderr}, {@code arc_easy/version}. */
+    /**
+     * Returns flat names to numbers and words: {@code arc_easy/acc}, {@code arc_easy/acc_stderr}, {@code
+     * arc_easy/version}.
+     */
     public Map<String, Object> metrics() {
         Map<String, Object> metrics = new LinkedHashMap<>();
         for (TaskResult one : measured) {
@@ -99,7 +102,7 @@ public final class TaskResults {
         }
     }
 
-    /** Under what conditions: rows of a table may be compared if these are equal. */
+    /** Adds the conditions: rows of a table may be compared if these are equal. */
     private void addConditions(TaskResult one, Map<String, Object> metrics) {
         String name = one.node().name();
         put(metrics, name, TaskCondition.NUM_FEWSHOT, settings.numFewshot());
@@ -120,7 +123,7 @@ public final class TaskResults {
         return node instanceof TaskGroup group ? group.version() : ((Task) node).version();
     }
 
-    /** The metrics of what was asked for by name, in one line. */
+    /** Returns the metrics of the tasks and groups asked for by name, in one line. */
     public String headline() {
         List<String> parts = new ArrayList<>();
         for (TaskResult one : measured) {
@@ -136,13 +139,13 @@ public final class TaskResults {
         return String.join(", ", parts);
     }
 
-    /** The table of the harness, as Markdown. */
+    /** Returns the table of the harness, as Markdown. */
     public String table() {
         return HarnessTable.render(this);
     }
 
     /**
-     * A result file in the harness's layout.
+     * Returns a result file in the harness's layout.
      *
      * @param config goes into its {@code config}: the model's name, its type and such
      * @param identity goes beside: date, versions, tokens of the tokenizer and such
@@ -152,7 +155,7 @@ public final class TaskResults {
     }
 
     /**
-     * A result file in the layout that LQER's tools read.
+     * Returns a result file in the layout that LQER's tools read.
      *
      * @param model its name
      */

@@ -13,7 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 
-/** The tasks by their names; each is a resource beside this class. */
+/** The tasks by name; each is a resource next to this class. */
 public final class Tasks {
     private static final List<String> FILES = List.of(
             "lambada_openai",
@@ -33,7 +33,7 @@ public final class Tasks {
 
     private static final Map<String, String> DESCRIPTIONS = new LinkedHashMap<>();
 
-    /** The digest of the resource that a task is from. */
+    /** The digest of each task's resource. */
     private static final Map<String, String> DEFINITIONS = new HashMap<>();
 
     static {
@@ -73,22 +73,22 @@ public final class Tasks {
         }
     }
 
-    /** Names and descriptions, without the parts of groups. */
+    /** Returns names and descriptions, without the parts of groups. */
     public static Map<String, String> descriptions() {
         return new LinkedHashMap<>(DESCRIPTIONS);
     }
 
-    /** What a fingerprint needs to know of how a task asks: the digest of the file that says it. */
+    /** Returns the part of a task that goes into fingerprints: the digest of its file. */
     public static String definition(Task task) {
         return Objects.requireNonNull(DEFINITIONS.get(task.name()), task.name());
     }
 
-    /** The task or group of that name, where the profile has it. */
+    /** Returns the task or group of that name, if the profile has it. */
     public static Optional<TaskNode> named(String name, Profile profile) {
         return Optional.ofNullable(known(profile).get(name));
     }
 
-    /** All names, those of the parts of groups too. */
+    /** Returns all names, including those of the parts of groups. */
     static Collection<String> names(Profile profile) {
         return List.copyOf(known(profile).keySet());
     }

@@ -16,17 +16,17 @@ import java.util.OptionalDouble;
 import java.util.Set;
 
 /**
- * {@code [evaluation.tasks]}.
+ * The settings in {@code [evaluation.tasks]}.
  *
  * @param names of tasks and groups
  * @param numFewshot examples in front of every question
- * @param limit documents of each task, from the first, or below 1 a share of them; all where absent
- * @param data the folder of their data, see {@link TaskFolder}; empty for what was fetched from the hub
- * @param batchSize requests that are scored together; it decides speed only
+ * @param limit documents of each task, from the first, or below 1 a share of them; absent for all
+ * @param data the folder of their data, see {@link TaskFolder}; empty for data fetched from the hub
+ * @param batchSize requests that are scored together; it affects only speed
  * @param bootstrap resamples behind the standard error of a perplexity; 0 leaves out all standard errors
  * @param seed of the choice of examples; profile {@code lqer-0.3} has its own
- * @param addBos whether texts start with the start token; the profile or the tokenizer decides where absent
- * @param lqerJson whether results are written in the layout of LQER's tools too
+ * @param addBos whether texts start with the start token; if absent, the profile or the tokenizer decides
+ * @param lqerJson whether results are also written in the layout of LQER's tools
  * @param quirks of the harness that are kept
  */
 public record TasksSettings(
@@ -145,7 +145,7 @@ public record TasksSettings(
                 quirks);
     }
 
-    /** Data sets that are to be fetched are problems with the config, not with the run. */
+    /** Reports missing data sets as problems with the config, not with the run. */
     private static void checkFetched(ConfigTable table, List<String> names, Profile profile, int numFewshot) {
         for (DatasetSplit split : onHub(names, profile, numFewshot)) {
             try {
@@ -156,12 +156,12 @@ public record TasksSettings(
         }
     }
 
-    /** Whether the table names a folder of data. */
+    /** Returns whether the table names a folder of data. */
     public static boolean hasFolder(ConfigTable table) {
         return table.has(DATA);
     }
 
-    /** What tasks need of the hub where their table names no folder; what is wrong there is for {@link #read} to say. */
+    /** Returns what tasks need from the hub if their table names no folder; problems are left to {@link #read}. */
     public static Set<DatasetSplit> onHub(ConfigTable table) {
         return onHub(table.read(NAMES), table.read(PROFILE), table.read(NUM_FEWSHOT));
     }
@@ -222,7 +222,7 @@ public record TasksSettings(
         }
     }
 
-    /** The same of one of the names, and with the data in another folder. */
+    /** Returns the settings for one of the names, with the data in another folder. */
     public TasksSettings with(String name, String folder) {
         return new TasksSettings(
                 List.of(name),
@@ -238,31 +238,31 @@ public record TasksSettings(
                 quirks);
     }
 
-    /** The tasks and groups, in order. */
+    /** Returns the tasks and groups, in order. */
     List<TaskNode> nodes() {
         return names.stream()
                 .map(name -> Tasks.named(name, profile).orElseThrow())
                 .toList();
     }
 
-    /** Whether results have scores under the name, be it that of a part of a group. */
+    /** Returns whether results have scores under the name, which may be a part of a group. */
     public boolean includes(String name) {
         return names.stream()
                 .flatMap(each -> Tasks.named(each, profile).stream())
                 .anyMatch(node -> node.includes(name));
     }
 
-    /** Every single task, in order. */
+    /** Returns every single task, in order. */
     public List<Task> tasks() {
         return nodes().stream().flatMap(node -> node.tasks().stream()).toList();
     }
 
-    /** The seed that a task's order and examples are drawn from. */
+    /** Returns the seed for a task's order and examples. */
     int usedSeed() {
         return profile == Profile.LQER ? LQER_SEED : seed;
     }
 
-    /** How many of a task's documents are evaluated. */
+    /** Returns how many of a task's documents are evaluated. */
     int limited(int documents) {
         if (limit.isEmpty()) {
             return documents;

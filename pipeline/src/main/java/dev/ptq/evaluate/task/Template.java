@@ -11,25 +11,25 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * A text with places for the fields of a document: {@code Question: {question|strip}}.
+ * A text with placeholders for the fields of a document: {@code Question: {question|strip}}.
  *
- * <p>In braces stands a field, {@code choices.text} that of a field that is an object, {@code choices.0} an item of a
- * list; then the {@link TextOperation}s that change its text, in order.
+ * <p>Braces hold a field, {@code choices.text} a field of an object, {@code choices.0} an item of a list; then the
+ * {@link TextOperation}s applied to its text, in order.
  *
  * @param source as it is written
- * @param then changes the text as a whole
+ * @param then operations on the whole text
  */
 record Template(String source, List<Piece> pieces, List<TextOperation> then) {
     private static final Pattern PLACE =
             Pattern.compile("\\{([a-z0-9_.]+)((?:\\|[a-z_]+)*)\\}", Pattern.CASE_INSENSITIVE);
 
-    /** A text, or the field that stands there. */
+    /** A literal text or a field. */
     private record Piece(String text, List<String> path, List<TextOperation> operations) {}
 
     /**
      * Reads a template.
      *
-     * @throws IllegalArgumentException if it names an operation that there is not, or has a brace too many
+     * @throws IllegalArgumentException if it names an unknown operation, or has an unmatched brace
      */
     static Template of(String source, List<String> then) {
         List<Piece> pieces = new ArrayList<>();
@@ -59,7 +59,7 @@ record Template(String source, List<Piece> pieces, List<TextOperation> then) {
     }
 
     /**
-     * The text for a document.
+     * Returns the text for a document.
      *
      * @throws ConfigException saying which field is missing or wrong
      */
@@ -72,7 +72,7 @@ record Template(String source, List<Piece> pieces, List<TextOperation> then) {
     }
 
     /**
-     * The texts of a field that is a list.
+     * Returns the texts of a field that is a list.
      *
      * @throws ConfigException if it is none
      */

@@ -5,7 +5,7 @@ import java.util.stream.Collectors;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Several texts of a document.
+ * The templates for several texts of a document.
  *
  * @param each a template for each, or a single one for a field that holds all of them
  * @param oneField whether it is the latter
@@ -22,7 +22,7 @@ record Templates(List<Template> each, boolean oneField) {
                 : each.stream().map(template -> template.text(document)).toList();
     }
 
-    /** As they are written. */
+    /** Returns the templates as written. */
     Object source() {
         List<String> sources = each.stream().map(Template::source).collect(Collectors.toList());
         return oneField ? sources.get(0) : sources;

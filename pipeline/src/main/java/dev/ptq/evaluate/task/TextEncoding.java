@@ -6,23 +6,23 @@ import java.util.OptionalInt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** How texts become token ids. */
+/** The encoding of texts as token ids. */
 public interface TextEncoding {
-    /** The ids of a text, with what special tokens are put around it. */
+    /** Returns the ids of a text, with the special tokens put around it. */
     int[] encode(String text);
 
-    /** The ids of a text as it is. */
+    /** Returns the ids of the text alone. */
     int[] encodePlain(String text);
 
-    /** The token that stands before a text that has no context. */
+    /** Returns the token before a text without context. */
     int prefix();
 
     /**
-     * The encoding of a tokenizer.
+     * Returns the encoding of a tokenizer.
      *
-     * <p>The harness leaves the start token to the tokenizer, and never puts a second one before a text that begins with
-     * it; that of version 0.3 puts no special tokens around texts. The prefix is the start token or else the
-     * end-of-text token; in version 0.3 the latter.
+     * <p>The harness leaves the start token to the tokenizer, and never puts a second one before a text that begins
+     * with it; its version 0.3 puts no special tokens around texts. The prefix is the start token or else the
+     * end-of-text token; in version 0.3 always the latter.
      *
      * @throws IOException if the tokenizer has no such token
      */

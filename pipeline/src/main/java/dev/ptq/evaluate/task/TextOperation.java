@@ -4,33 +4,33 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.evaluate.PythonText;
 import java.util.Locale;
 
-/** What a template can do to a text, by the name it has there in lower case. */
+/** An operation on a template's text; templates name it in lower case. */
 enum TextOperation {
-    /** Without white space at the ends. */
+    /** Strips white space at both ends. */
     STRIP,
-    /** Without white space at the start. */
+    /** Strips white space at the start. */
     LSTRIP,
-    /** The first letter large, all others small. */
+    /** The first letter in upper case, all others in lower case. */
     CAPITALIZE,
-    /** The first letter small. */
+    /** The first letter in lower case. */
     LOWER_FIRST,
-    /** Without the last character. */
+    /** Drops the last character. */
     DROP_LAST,
-    /** Up to the last space; nothing where there is none. */
+    /** The text before the last space; empty if there is none. */
     BEFORE_LAST_SPACE,
-    /** What follows the last space; all of it where there is none. */
+    /** The text after the last space; all of it if there is none. */
     AFTER_LAST_SPACE,
-    /** Up to the first underscore, which stands for what is missing. */
+    /** The text before the first underscore, which marks the gap. */
     BEFORE_GAP,
-    /** What follows it. */
+    /** The text after it. */
     AFTER_GAP,
-    /** Spaces for underscores. */
+    /** Replaces underscores by spaces. */
     SPACES,
-    /** What leads from a premise to its cause or effect. */
+    /** The connector between a premise and its cause or effect. */
     CONNECTOR,
-    /** The letter of a choice that is counted from 1. */
+    /** The letter of a choice, counted from 1. */
     LETTER,
-    /** HellaSwag's cleaning: marks such as {@code [header]} go. */
+    /** HellaSwag's cleaning: removes marks such as {@code [header]}. */
     HELLASWAG,
     /** See {@link WikitextDetokenizer}. */
     WIKITEXT;
@@ -40,7 +40,7 @@ enum TextOperation {
     }
 
     /**
-     * Changes a text.
+     * Applies the operation.
      *
      * @throws ConfigException saying what was expected of it
      */

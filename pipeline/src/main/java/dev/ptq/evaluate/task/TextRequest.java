@@ -1,4 +1,4 @@
 package dev.ptq.evaluate.task;
 
-/** What a model is asked: how likely the continuation is after the context. */
+/** A request as text: how likely is the continuation after the context? */
 record TextRequest(String context, String continuation) {}

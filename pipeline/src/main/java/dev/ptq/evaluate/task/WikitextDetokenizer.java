@@ -2,9 +2,9 @@ package dev.ptq.evaluate.task;
 
 import dev.ptq.evaluate.PythonText;
 
-/** Joins again what the authors of WikiText took apart, as far as the harness does. */
+/** Rejoins what WikiText's authors split, as far as the harness does. */
 final class WikitextDetokenizer {
-    /** What is replaced by what, in this order, before white space in brackets and quotes. */
+    /** Replacements, in this order, before white space in brackets and quotes. */
     private static final String[][] BEFORE = {
         {"s '", "s'"},
         {" @-@ ", "-"},
@@ -18,7 +18,7 @@ final class WikitextDetokenizer {
         {" , ", ", "}
     };
 
-    /** And after. */
+    /** Replacements after it. */
     private static final String[][] AFTER = {
         {"= = = =", "===="},
         {"= = =", "==="},
@@ -48,7 +48,7 @@ final class WikitextDetokenizer {
         return replaced;
     }
 
-    /** Takes away white space just inside a pair of marks: each opening one goes with the next closing one. */
+    /** Removes white space just inside a pair of marks: each opening one goes with the next closing one. */
     private static String tight(String text, char open, char close) {
         StringBuilder tight = new StringBuilder();
         int done = 0;

@@ -17,13 +17,13 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * A byte pair encoding in the manner of llama: spaces are visible, and a character without a token of its own is
- * spelled in bytes.
+ * A byte pair encoding in the manner of llama: spaces are visible, and a character without its own token is spelled in
+ * bytes.
  *
  * <p>Source: Sennrich, Haddow and Birch, 2016, "Neural Machine Translation of Rare Words with Subword Units".
  *
  * @param tokens by id: {@code <unk>}, {@code <s>}, {@code </s>}, 256 bytes, characters in the order of their code
- *     points, and what merges made, in the order they were learned
+ *     points, and the results of merges in the order they were learned
  * @param merges in the order an encoder prefers them
  */
 public record BytePairTokenizer(List<String> tokens, List<Merge> merges) {
@@ -35,7 +35,7 @@ public record BytePairTokenizer(List<String> tokens, List<Merge> merges) {
 
     private static final List<String> SPECIAL = List.of("<unk>", "<s>", "</s>");
 
-    /** All of {@code tokenizer.json} but the regular expression and the model's vocabulary and merges. */
+    /** All of {@code tokenizer.json} except the regular expression and the model's vocabulary and merges. */
     private static final String TOKENIZER = """
             {
               "version": "1.0",
@@ -85,7 +85,7 @@ public record BytePairTokenizer(List<String> tokens, List<Merge> merges) {
             }
             """;
 
-    /** The class is the one that takes {@code tokenizer.json} as it is; that of llama may replace the word split. */
+    /** The class that takes {@code tokenizer.json} as it is; that of llama may replace the word split. */
     private static final String CONFIG = """
             {
               "tokenizer_class": "PreTrainedTokenizerFast",
@@ -98,9 +98,9 @@ public record BytePairTokenizer(List<String> tokens, List<Merge> merges) {
             }
             """;
 
-    /** Two tokens that become one where they meet. */
+    /** Two adjacent tokens that become one. */
     public record Merge(String left, String right) {
-        /** The token they become. */
+        /** The resulting token. */
         public String merged() {
             return left + right;
         }
@@ -112,16 +112,16 @@ public record BytePairTokenizer(List<String> tokens, List<Merge> merges) {
     }
 
     /**
-     * Learns a vocabulary. It depends on how often the texts have each word and on nothing else, not even their order.
+     * Learns a vocabulary. It depends only on the word counts of the texts, not even on their order.
      *
-     * @param vocabularySize how many tokens there are to be, the special ones and the bytes among them
+     * @param vocabularySize number of tokens, including the special ones and the bytes
      * @throws IllegalArgumentException if the characters alone need more tokens, or the texts do not give as many
      */
     public static BytePairTokenizer train(List<String> texts, int vocabularySize) {
         return BytePairTrainer.train(texts, vocabularySize);
     }
 
-    /** The special tokens and the bytes, which every vocabulary starts with. */
+    /** The special tokens and the bytes, which start every vocabulary. */
     static List<String> reserved() {
         List<String> tokens = new ArrayList<>(SPECIAL);
         for (int value = 0; value < 256; value++) {
@@ -152,7 +152,7 @@ public record BytePairTokenizer(List<String> tokens, List<Merge> merges) {
         for (int id = 0; id < tokens.size(); id++) {
             vocabulary.put(tokens.get(id), id);
         }
-        // in this form every version of the library reads them; no token has a space
+        // every version of the library reads this form; no token has a space
         merges.forEach(merge -> root.withArray("/model/merges").add(merge.left() + " " + merge.right()));
         DefaultIndenter lines = new DefaultIndenter("  ", "\n");
         PrettyPrinter printer =

@@ -13,20 +13,20 @@ import java.util.SortedSet;
 import java.util.TreeSet;
 
 /**
- * Learns merges: again and again the pair of tokens that is found most often becomes a token.
+ * Learns merges: the most frequent pair of tokens becomes a token, again and again.
  *
- * <p>After every step each word is cut as an encoder would cut it with the merges so far, so a token is made in one way
- * only: a stretch that no merge has crossed is cut as it would be alone. Counts are kept, not taken anew: a step touches
- * only the words that have its pair.
+ * <p>After every step each word is cut as an encoder would cut it with the merges so far, so every token has only one
+ * derivation: a stretch that no merge has crossed is cut as it would be alone. Counts are updated, not retaken: a step
+ * touches only the words that contain its pair.
  */
 final class BytePairTrainer {
-    /** A character that is found less often is spelled in bytes. */
+    /** A character less frequent than this is spelled in bytes. */
     static final int RAREST_CHARACTER = 20;
 
-    /** Characters with tokens of their own, the most frequent first, are enough of them to make up this part of all. */
+    /** Share of all characters covered by those with their own tokens, the most frequent first. */
     static final double COVERAGE = 0.9999;
 
-    /** A pair that is found less often is no reason for a token. */
+    /** A pair less frequent than this gets no token. */
     static final int RAREST_PAIR = 2;
 
     /** Longer words, in characters, are left out: they are rulers and noise, and each costs its length squared. */
@@ -43,13 +43,13 @@ final class BytePairTrainer {
     private final Map<Long, Pair> pairs = new HashMap<>();
     private final PriorityQueue<Candidate> candidates = new PriorityQueue<>(BEST_FIRST);
 
-    /** Two tokens side by side, by their ids. */
+    /** Two adjacent tokens, by their ids. */
     private static final class Pair {
         final int left;
         final int right;
         long count;
         long queuedCount;
-        /** Every word that has the pair, some more than once, and some that no longer have it. */
+        /** Every word with the pair, some more than once, and some that no longer have it. */
         List<Word> words = new ArrayList<>();
 
         Pair(int left, int right) {
@@ -58,7 +58,10 @@ final class BytePairTrainer {
         }
     }
 
-    /** A pair and the count it was queued with. When that falls the entry stays; when it rises a second one is made. */
+    /**
+     * A pair and its count when it was queued. When the count falls the entry stays; when it rises a second one is
+     * made.
+     */
     private record Candidate(Pair pair, long count) {}
 
     /** A word of the texts, cut into tokens. */
@@ -80,7 +83,7 @@ final class BytePairTrainer {
             return false;
         }
 
-        /** Puts a token in the place of a pair, from left to right. */
+        /** Replaces a pair by a token, from left to right. */
         void replace(Pair pair, int token) {
             int length = 0;
             for (int i = 0; i < tokens.length; i++) {
@@ -118,7 +121,7 @@ final class BytePairTrainer {
         return new BytePairTokenizer(trainer.tokens, trainer.merges);
     }
 
-    /** The characters that get tokens of their own. The space is always one: in bytes it would not be decoded. */
+    /** The characters that get their own tokens. The space is always one: in bytes it would not be decoded. */
     private static SortedSet<Integer> alphabet(Map<String, Long> words) {
         Map<Integer, Long> counts = new HashMap<>();
         words.forEach(
@@ -143,7 +146,7 @@ final class BytePairTrainer {
         return alphabet;
     }
 
-    /** Adds a word in characters. One that is spelled in bytes takes part in no merge, so it divides the word. */
+    /** Adds a word as characters. One spelled in bytes takes part in no merge, so it divides the word. */
     private void add(String text, long count, Map<Integer, Integer> ids) {
         int[] characters = text.codePoints().toArray();
         if (characters.length > LONGEST_WORD) {

@@ -25,7 +25,7 @@ import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVPrinter;
 import org.apache.commons.csv.CSVRecord;
 
-/** How the losses of a training went: a table, and a chart of it. */
+/** The losses of a training: a table, and a chart of it. */
 public final class LossCurve {
     /** The name of the table. */
     public static final String TABLE = "loss.csv";
@@ -39,13 +39,16 @@ public final class LossCurve {
     /** Nine digits tell any two float32 apart. */
     private static final MathContext DIGITS = new MathContext(9, RoundingMode.HALF_EVEN);
 
-    /** The chart shows the training loss as so many means of as many steps each, or each step where there are fewer. */
+    /**
+     * Number of points of the training loss in the chart: means over equally many steps, or single steps if there are
+     * fewer.
+     */
     private static final int TRAINING_POINTS = 120;
 
     /**
      * One step of the training.
      *
-     * @param tokens read up to and with this step
+     * @param tokens read up to and including this step
      * @param trainLoss mean over the step's tokens, in nats
      * @param validationLosses mean over the tokens of each corpus, in nats, by its name; of those that were measured
      *     after this step
@@ -70,7 +73,7 @@ public final class LossCurve {
 
     private LossCurve() {}
 
-    /** Writes the table and the chart. Either file is the old one or the new one at any time. */
+    /** Writes the table and the chart. At any time each file is the old one or the new one. */
     public static void write(Path folder, List<Row> rows) throws IOException {
         replace(folder.resolve(TABLE), csv(rows));
         replace(folder.resolve(CHART), chart(rows).svg());
@@ -79,7 +82,7 @@ public final class LossCurve {
     /**
      * Reads a table.
      *
-     * @throws IOException naming the file, and the line that is at fault
+     * @throws IOException naming the file and the faulty line
      */
     public static List<Row> read(Path file) throws IOException {
         CSVFormat format = CSVFormat.DEFAULT
@@ -167,7 +170,7 @@ public final class LossCurve {
                 LineChart.Size.WIDE);
     }
 
-    /** Means over so many rows each, at the middle of their tokens; the last is over what is left. */
+    /** Means over this many rows each, at the middle of their tokens; the last is over the rest. */
     private static List<Point> means(List<Row> rows, int steps) {
         List<Point> means = new ArrayList<>();
         for (int from = 0; from < rows.size(); from += steps) {

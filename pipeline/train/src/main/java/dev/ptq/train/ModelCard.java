@@ -24,7 +24,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalInt;
 
-/** What a model folder says of the model: how it was made, and how well it does on texts it has not seen. */
+/** Writes the card of a model: how it was made, and how well it does on unseen texts. */
 final class ModelCard {
     private static final int BATCH = 8;
     private static final int SAMPLE_TOKENS = 60;

@@ -1,7 +1,7 @@
 package dev.ptq.train;
 
 /**
- * What modified Kneser-Ney smoothing takes away from the counts of one order of n-grams. Source: Chen and Goodman, An
+ * The discounts of modified Kneser-Ney smoothing for the counts of one order of n-grams. Source: Chen and Goodman, An
  * Empirical Study of Smoothing Techniques for Language Modeling (1999), equation 26.
  *
  * @param one from a count of one
@@ -9,13 +9,13 @@ package dev.ptq.train;
  * @param more from any larger count
  */
 record NGramDiscounts(double one, double two, double more) {
-    /** For counts that say nothing: of too small a corpus, or of an order whose n-grams are all frequent. */
+    /** For uninformative counts: of too small a corpus, or of an order whose n-grams are all frequent. */
     static final NGramDiscounts FALLBACK = new NGramDiscounts(0.5, 1, 1.5);
 
     /**
-     * Estimates discounts from how many n-grams have a count of one to four: with {@code Y = n1 / (n1 + 2 n2)} they are
-     * {@code k - (k + 1) Y n(k+1) / n(k)} for k = 1, 2 and 3. Unless all four are there and every discount is more than
-     * nothing, it is {@link #FALLBACK}.
+     * Estimates discounts from the numbers of n-grams with counts of one to four: with {@code Y = n1 / (n1 + 2 n2)}
+     * they are {@code k - (k + 1) Y n(k+1) / n(k)} for k = 1, 2 and 3. If any of the four is zero or a discount is not
+     * positive, it is {@link #FALLBACK}.
      */
     static NGramDiscounts of(int[] counts) {
         long[] having = new long[5];

@@ -3,8 +3,8 @@ package dev.ptq.train;
 import java.util.Arrays;
 
 /**
- * The n-grams of one order with their counts. An n-gram is a {@code long} with its last token in the lowest bits; what
- * is above them is its context. All of them are sorted, so those of a context are neighbours.
+ * The n-grams of one order with their counts. An n-gram is a {@code long} with its last token in the lowest bits and
+ * its context above them. All are sorted, so those of a context are adjacent.
  */
 final class NGramOrder {
     private final int tokenBits;
@@ -12,7 +12,7 @@ final class NGramOrder {
     private final int[] counts;
     private final NGramDiscounts discounts;
     private final long[] contexts;
-    /** Where the n-grams of each context begin, and where the last ones end. */
+    /** Start of each context's n-grams, and the end of the last ones. */
     private final int[] starts;
 
     private final int[] totals;
@@ -51,7 +51,7 @@ final class NGramOrder {
         }
     }
 
-    /** Where runs of values begin that are equal but for their lowest bits, and where the last one ends. */
+    /** Starts of runs of values that are equal except for their lowest bits, and the end of the last run. */
     private static int[] runs(long[] sorted, int ignoredBits) {
         int[] starts = new int[sorted.length + 1];
         int runs = 0;
@@ -70,8 +70,9 @@ final class NGramOrder {
     }
 
     /**
-     * The probability of a token after a context: its discounted share of the context's count, and of what the
-     * discounts leave, the share that the lower order gives it. After a context never seen it is the lower order's.
+     * The probability of a token after a context: its discounted share of the context's count, plus the lower order's
+     * probability times the share that the discounts leave. After an unseen context it is the lower order's
+     * probability.
      */
     double interpolate(long context, int token, double lower) {
         int at = Arrays.binarySearch(contexts, context);

@@ -7,12 +7,12 @@ import java.util.Optional;
 import java.util.TreeMap;
 
 /**
- * Everything that decides what a training ends with, apart from the texts.
+ * Everything that decides the result of a training, apart from the texts.
  *
  * @param seed of the initial weights, the order of the texts and dropout
  * @param shape of the model
  * @param schedule of the training
- * @param shares of the sequences that are taken from each corpus, by its name; in sum one
+ * @param shares of the sequences that are taken from each corpus, by its name; they add up to one
  */
 public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Double> shares) {
     /**
@@ -36,7 +36,7 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
     }
 
     /**
-     * How the weights move: AdamW with β 0.9 and 0.95, a learning rate that rises linearly and falls by a cosine.
+     * The training schedule: AdamW with β 0.9 and 0.95, a learning rate that rises linearly and falls along a cosine.
      *
      * @param steps in all
      * @param batchSize sequences in a step
@@ -47,8 +47,8 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
      * @param weightDecay of matrices; norms have none
      * @param gradientNorm the largest euclidean norm of all gradients together; larger ones are scaled down
      * @param dropout share of values left out of each branch
-     * @param evaluateEvery steps between two looks at the validation texts, each followed by a checkpoint
-     * @param validationSequences of each corpus that are looked at
+     * @param evaluateEvery steps between validations, each followed by a checkpoint
+     * @param validationSequences of each corpus per validation
      */
     public record Schedule(
             int steps,
@@ -62,7 +62,7 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
             double dropout,
             int evaluateEvery,
             int validationSequences) {
-        /** The learning rate of a step; the first has number 1. */
+        /** The learning rate of a step, counted from 1. */
         double rate(int step) {
             if (step <= warmup) {
                 return peakRate * step / warmup;
@@ -73,7 +73,7 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
     }
 
     public Recipe {
-        // in an order of its own, so that equal recipes draw equal sequences
+        // in a fixed order, so that equal recipes draw equal sequences
         shares = new TreeMap<>(shares);
     }
 
@@ -86,7 +86,7 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
         return own;
     }
 
-    /** The recipe of the model that comes with the program. */
+    /** The recipe of the shipped model. */
     public static Recipe reference(long seed, int steps) {
         return new Recipe(
                 seed,

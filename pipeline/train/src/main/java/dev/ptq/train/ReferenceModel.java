@@ -26,8 +26,8 @@ import tools.jackson.databind.SerializationFeature;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * The making of a model folder from texts: tokenizer, training, files, model card. The work is done in a folder beside
- * it, {@code NAME.partial}; a second call after a first that was stopped goes on from there.
+ * Makes a model folder from texts: tokenizer, training, files, model card. The work is done in a folder beside it,
+ * {@code NAME.partial}; after an interruption a second call resumes there.
  */
 public final class ReferenceModel {
     private static final String WEIGHTS = "model.safetensors";
@@ -36,10 +36,10 @@ public final class ReferenceModel {
 
     private ReferenceModel() {}
 
-    /** ReferenceTraining, validation and test documents of a corpus. */
+    /** Training, validation and test documents of a corpus. */
     public record Texts(Text train, Text validation, Text test) {}
 
-    /** The texts that come with the program. */
+    /** The shipped texts. */
     public static Map<String, Texts> corpora() {
         Map<String, Texts> texts = new TreeMap<>();
         for (Corpus corpus : Corpus.values()) {
@@ -57,9 +57,9 @@ public final class ReferenceModel {
      * Makes a model folder.
      *
      * @param texts by corpus; those that the recipe names
-     * @param command that the model card states
-     * @param out which must not exist
-     * @param listener hears of every step
+     * @param command stated in the model card
+     * @param out must not exist
+     * @param listener called after every step
      */
     public static void make(
             Recipe recipe,

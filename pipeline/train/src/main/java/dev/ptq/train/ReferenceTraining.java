@@ -27,18 +27,18 @@ import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * The training of a model, a step at a time. Its whole state is one file, so that a training that was stopped anywhere
- * continues from the last checkpoint to the same end.
+ * Trains a model, one step at a time. The whole state is in one file, so a training interrupted anywhere resumes from
+ * the last checkpoint and ends the same.
  */
 public final class ReferenceTraining implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ReferenceTraining.class);
 
-    /** The state: weights, moments, and in the metadata the progress. */
+    /** The state: weights and moments, with the progress in the metadata. */
     static final String CHECKPOINT = "checkpoint.safetensors";
-    /** The weights that were best on the validation texts. */
+    /** The weights that did best on the validation texts. */
     static final String BEST = "best.safetensors";
 
-    /** Native memory of small arrays is given back only when Java's own are collected. */
+    /** Native memory of small arrays is released only when Java's own are collected. */
     private static final int STEPS_BETWEEN_COLLECTIONS = 50;
 
     private final Recipe recipe;
@@ -51,7 +51,7 @@ public final class ReferenceTraining implements AutoCloseable {
     private State state = new State(0, 0, List.of());
 
     /**
-     * How far a training is.
+     * The progress of a training.
      *
      * @param step number of steps taken
      * @param seconds that they took, over all processes
@@ -64,7 +64,7 @@ public final class ReferenceTraining implements AutoCloseable {
     }
 
     /**
-     * Starts a training, or continues it where {@code folder} has a checkpoint.
+     * Starts a training, or resumes it if {@code folder} has a checkpoint.
      *
      * @param texts by corpus; those that the recipe names
      * @param folder for checkpoints, which must exist
@@ -101,7 +101,7 @@ public final class ReferenceTraining implements AutoCloseable {
         return train;
     }
 
-    /** What is told after each step. */
+    /** Called after each step. */
     @FunctionalInterface
     public interface StepListener {
         void stepped(int step, double loss);
@@ -135,7 +135,7 @@ public final class ReferenceTraining implements AutoCloseable {
         }
     }
 
-    /** Whether the mean over the corpora is lower than ever before. */
+    /** Returns whether the mean over the corpora is lower than ever before. */
     private static boolean lowest(Map<String, Double> losses, List<LossCurve.Row> curve) {
         return curve.stream()
                 .map(LossCurve.Row::validationLosses)
@@ -144,7 +144,7 @@ public final class ReferenceTraining implements AutoCloseable {
 
     private double step(int step) throws IOException {
         Recipe.Schedule schedule = recipe.schedule();
-        // all that is random depends on the step alone, not on where a process began
+        // all randomness depends on the step alone, not on where a process began
         SplittableRandom random = new SplittableRandom(recipe.seed() * 1_000_003 + step);
         int[][] batch = new int[schedule.batchSize()][];
         for (int i = 0; i < batch.length; i++) {
@@ -196,7 +196,7 @@ public final class ReferenceTraining implements AutoCloseable {
         return losses;
     }
 
-    /** Saves the state, and the weights by themselves if they are the best so far. */
+    /** Saves the state, and the weights separately if they are the best so far. */
     private void save(boolean best) throws IOException {
         if (best) {
             SafetensorsWriter.write(folder.resolve(BEST), model.parameters(), Map.of());

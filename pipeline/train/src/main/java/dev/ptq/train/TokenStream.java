@@ -7,16 +7,16 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /**
- * The documents of a corpus as one line of tokens with an empty line of text between two documents, which is how
- * perplexity protocols join them, and training sequences cut from it.
+ * The documents of a corpus as one token sequence with an empty line of text between two documents, as perplexity
+ * protocols join them, and the training sequences cut from it.
  */
 final class TokenStream {
     private static final String BETWEEN = "\n\n";
 
     private final int[] tokens;
-    /** Where each document's separator starts. */
+    /** Start of each document's separator. */
     private final int[] starts;
-    /** Each document as a text of its own: its first word is spelled with a space before it. */
+    /** Each document as a separate text: its first word is spelled with a space before it. */
     private final int[][] alone;
 
     private TokenStream(int[] tokens, int[] starts, int[][] alone) {
@@ -28,7 +28,7 @@ final class TokenStream {
     /**
      * Encodes documents.
      *
-     * @throws IllegalArgumentException if all together have no more than {@code atLeast} tokens
+     * @throws IllegalArgumentException if together they have no more than {@code atLeast} tokens
      */
     static TokenStream of(List<String> documents, Tokenizer tokenizer, int atLeast) {
         int[][] alone = new int[documents.size()][];
@@ -62,7 +62,7 @@ final class TokenStream {
     }
 
     /**
-     * Draws a sequence: every other one on average starts with a document, after the token that starts a text; the
+     * Draws a sequence: on average every other one starts with a document, after the token that starts a text; the
      * others start anywhere.
      */
     int[] draw(SplittableRandom random, int length) {
@@ -72,7 +72,7 @@ final class TokenStream {
             sequence[0] = BytePairTokenizer.START;
             int own = Math.min(alone[document].length, length - 1);
             System.arraycopy(alone[document], 0, sequence, 1, own);
-            // what follows the document, from the first one again after the last
+            // what follows the document; after the last, the first again
             int at = document + 1 < starts.length ? starts[document + 1] : 0;
             for (int i = 1 + own; i < length; i++) {
                 sequence[i] = tokens[at];

@@ -66,7 +66,7 @@ public final class TrainReference implements Callable<Integer> {
         return 0;
     }
 
-    /** How the model card says to make the model again. */
+    /** The command that makes the model again, for the model card. */
     static String command(int steps, long seed) {
         return "scripts/train-reference --out DIR --steps " + steps + " --seed " + seed;
     }

@@ -6,10 +6,10 @@ import java.util.List;
  * A trigram model of token ids with interpolated, modified Kneser-Ney smoothing: the baseline that a trained network
  * has to beat. Source: Chen and Goodman, An Empirical Study of Smoothing Techniques for Language Modeling (1999).
  *
- * <p>Trigrams have the counts of the corpus. A lower n-gram counts as often as different tokens stand before it, and a
- * bigram that begins a text, before which no token can stand, once more for each such text. The first token of a text
- * is given, not predicted, so it adds to no unigram. Unigrams are interpolated with the uniform distribution, so every
- * token has a probability above zero after every context.
+ * <p>Trigrams have the counts of the corpus. A lower n-gram counts the different tokens that stand before it, and a
+ * bigram at the start of a text, where no token can stand before it, once more for each such text. The first token of a
+ * text is given, not predicted, so it adds to no unigram. Unigrams are interpolated with the uniform distribution, so
+ * every token has a probability above zero after every context.
  */
 public final class TrigramModel {
     /** Three tokens make up one positive {@code long}. */
@@ -21,11 +21,11 @@ public final class TrigramModel {
     private final NGramOrder bigrams;
     private final NGramOrder unigrams;
 
-    /** The tokens that a prediction may look back at, two at most. */
+    /** The preceding tokens that a prediction may use, two at most. */
     public enum Context {
-        /** Those of the same chunk, as a network sees them: one for the second token of a chunk. */
+        /** Tokens of the same chunk, as a network sees them: only one for the second token of a chunk. */
         CHUNK,
-        /** Those of the whole text, over the borders of chunks. The scored tokens are the same. */
+        /** Tokens of the whole text, across chunk borders. The scored tokens are the same. */
         STREAM
     }
 
@@ -43,7 +43,7 @@ public final class TrigramModel {
     }
 
     /**
-     * Learns texts. No n-gram reaches from one into the next.
+     * Learns texts. No n-gram spans two of them.
      *
      * @throws IllegalArgumentException if a token is not in the vocabulary
      */
@@ -71,7 +71,9 @@ public final class TrigramModel {
         return occurrences;
     }
 
-    /** A bigram as often as it shall count: for each trigram that ends in it, and for each text that begins with it. */
+    /**
+     * Each bigram as often as it counts: once for each trigram that ends in it, and for each text that begins with it.
+     */
     private long[] bigramsByLeftTokens(List<int[]> texts) {
         List<int[]> beginning = texts.stream().filter(text -> text.length >= 2).toList();
         long[] grams = trigrams.grams();
@@ -111,23 +113,23 @@ public final class TrigramModel {
     }
 
     /**
-     * The probability of a token after another one, where nothing is known of what is before that. It is the one that
-     * trigrams fall back to, which is flatter than that of a bigram model by itself.
+     * The probability of a token after another one, with nothing known before that. It is the one that trigrams fall
+     * back to, which is flatter than that of a bigram model by itself.
      */
     public double probability(int previous, int token) {
         requireToken(previous);
         return bigrams.interpolate(previous, token, probability(token));
     }
 
-    /** The probability of a token after nothing that is known. */
+    /** The probability of a token without any context. */
     public double probability(int token) {
         requireToken(token);
         return unigrams.interpolate(0, token, 1.0 / vocabSize);
     }
 
     /**
-     * The mean negative log-likelihood per token, in nats, of what the perplexity protocol {@code gptq} scores: the
-     * text is cut into chunks from its start, what is left over is dropped, and the first token of each chunk is not
+     * The mean negative log-likelihood per token, in nats, over the tokens that the perplexity protocol {@code gptq}
+     * scores: the text is cut into chunks from its start, the rest is dropped, and the first token of each chunk is not
      * scored.
      *
      * @param tokens of one text
