@@ -71,7 +71,8 @@ public final class Parallel {
     }
 
     /**
-     * As {@link #forEach}, for pieces that use the tensor engine. They are begun in their order.
+     * As {@link #forEach}, for pieces that use the tensor engine: with one of its threads and without gradients, on any
+     * number of threads. They are begun in their order.
      *
      * @param atOnce pieces that may run at once, by the memory they take
      * @throws IOException of the first piece that failed; those that had not been begun are left out
@@ -79,8 +80,13 @@ public final class Parallel {
     public static void forEachOfTensors(int count, int atOnce, TensorPiece piece) throws IOException {
         int workers = Math.min(Math.min(THREADS, count), atOnce);
         if (workers <= 1 || WITHIN.get()) {
-            for (int i = 0; i < count; i++) {
-                piece.run(i);
+            TensorEngine.Scope own = TensorEngine.withoutGradients();
+            try {
+                for (int i = 0; i < count; i++) {
+                    piece.run(i);
+                }
+            } finally {
+                own.close();
             }
             return;
         }

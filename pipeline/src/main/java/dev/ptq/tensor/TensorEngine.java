@@ -62,7 +62,8 @@ public final class TensorEngine {
 
     /** Settings of the calling thread that hold until they are set back. */
     static final class Scope {
-        private final boolean before = JniUtils.isGradMode();
+        private final int threadsBefore = JniUtils.getNumThreads();
+        private final boolean gradientsBefore = JniUtils.isGradMode();
 
         private Scope(int threads, boolean gradients) {
             JniUtils.setNumThreads(threads);
@@ -70,8 +71,8 @@ public final class TensorEngine {
         }
 
         void close() {
-            JniUtils.setNumThreads(1);
-            JniUtils.setGradMode(before);
+            JniUtils.setNumThreads(threadsBefore);
+            JniUtils.setGradMode(gradientsBefore);
         }
     }
 

@@ -83,6 +83,32 @@ class ParallelTest {
                 8, 1, index -> assertThat(Thread.currentThread()).isSameAs(own));
     }
 
+    /** Also where pieces run one after the other, so that the number of threads decides nothing. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 8})
+    void piecesHaveOneThreadOfTheEngineWhereverTheyRun(int atOnce) {
+        AtomicInteger pieces = new AtomicInteger();
+        double after = Parallel.onEngineThreads(() -> {
+            assertThat(JniUtils.getNumThreads()).isEqualTo(Parallel.ENGINE_THREADS);
+            JniUtils.setGradMode(true);
+            try {
+                Parallel.forEachOfTensors(4, atOnce, index -> {
+                    assertThat(JniUtils.getNumThreads()).isEqualTo(1);
+                    assertThat(JniUtils.isGradMode()).isFalse();
+                    pieces.incrementAndGet();
+                });
+            } catch (IOException e) {
+                throw new IllegalStateException(e);
+            }
+            assertThat(JniUtils.isGradMode()).isTrue();
+            return JniUtils.getNumThreads();
+        });
+        assertThat(pieces).hasValue(4);
+        assertThat(after).isEqualTo(Parallel.ENGINE_THREADS);
+        assertThat(JniUtils.getNumThreads()).isEqualTo(1);
+        assertThat(JniUtils.isGradMode()).isFalse();
+    }
+
     @Test
     void aLoopWithinAPieceStaysOnItsThread() throws IOException {
         Parallel.forEachOfTensors(8, 8, index -> {
