@@ -258,6 +258,16 @@ public final class BlockContext {
         return known != null ? known : roundedToNearest(linear.spec(), linear.weight());
     }
 
+    /** Returns a weight less {@link #quantizedWeight}, in the weight's manager. */
+    NDArray quantizationError(Linear linear) {
+        NDArray quantized = quantizedWeight(linear);
+        NDArray error = linear.weight().sub(quantized);
+        if (quantized != linear.weight() && !rounded.containsValue(quantized)) {
+            quantized.close();
+        }
+        return error;
+    }
+
     /** Rounds values that replace a weight to its format. */
     NDArray roundedToNearest(LinearSpec linear, NDArray values) {
         return weightFormat(linear).fakeQuantize(values, Operand.WEIGHT);

@@ -276,7 +276,7 @@ public record LowRankCorrection(
         try (NDManager scratch = owner.newSubManager()) {
             NDArray weight = linear.weight();
             weight.tempAttach(scratch);
-            NDArray error = weight.sub(context.quantizedWeight(linear)).transpose(1, 0);
+            NDArray error = context.quantizationError(linear).transpose(1, 0);
             NDArray target = of == Of.WEIGHT ? weight.transpose(1, 0) : error;
             NDArray weights = weights(statistics, spec, scratch);
             LowRankSolver.Solution solution = isSquared()
@@ -285,7 +285,7 @@ public record LowRankCorrection(
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
             double before = relative(error, weight);
-            double after = relative(remaining(context, linear, error, a.matMul(b)), weight);
+            double after = relativeAfter(context, linear, error, a, b);
             Optional<SingularValues> values =
                     singularValues ? Optional.of(singularValues(spec, target, weights, solution)) : Optional.empty();
             a.attach(owner);
@@ -302,13 +302,21 @@ public record LowRankCorrection(
         }
     }
 
-    /** What is left of a weight's error, or what rounding to nearest would leave of the rest of a weight. */
-    private NDArray remaining(BlockContext context, Linear linear, NDArray error, NDArray product) {
-        if (of == Of.ERROR) {
-            return error.sub(product);
+    /** {@link #relative} of what is left of a weight's error, or of what rounding to nearest would leave of the rest. */
+    private double relativeAfter(BlockContext context, Linear linear, NDArray error, NDArray a, NDArray b) {
+        NDArray weight = linear.weight();
+        try (NDManager scratch = weight.getManager().newSubManager()) {
+            NDArray product = a.matMul(b);
+            product.attach(scratch);
+            if (of == Of.ERROR) {
+                // error - A B, in place
+                return relative(product.negi().addi(error), weight);
+            }
+            NDArray rest = weight.sub(product.transpose(1, 0));
+            rest.attach(scratch);
+            NDArray left = rest.sub(context.roundedToNearest(linear.spec(), rest));
+            return relative(left, weight);
         }
-        NDArray rest = linear.weight().sub(product.transpose(1, 0));
-        return rest.sub(context.roundedToNearest(linear.spec(), rest));
     }
 
     private SingularValues singularValues(

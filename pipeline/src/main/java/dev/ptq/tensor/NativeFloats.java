@@ -100,7 +100,13 @@ public final class NativeFloats {
     }
 
     private static double sum(NDArray array, Term term) {
-        FloatBuffer values = window(array);
+        // the window of a tensor that is not contiguous is a copy in Java's heap, which would stay there for long
+        try (NDArray rows = Torch.contiguous(array)) {
+            return sum(window(rows), term);
+        }
+    }
+
+    private static double sum(FloatBuffer values, Term term) {
         double[] sums = new double[(values.capacity() + TILE - 1) / TILE];
         Parallel.forEach(sums.length, () -> new float[TILE], (tile, index) -> {
             int from = index * TILE;
