@@ -22,7 +22,8 @@ import org.junit.jupiter.api.Test;
 class ArchitectureTest {
     private static final String BASE = "dev.ptq";
 
-    private static final String DOMAIN = "method calibrate evaluate model weights format data tensor config progress";
+    private static final String DOMAIN =
+            "method calibrate evaluate model family weights format data tensor config progress";
 
     /**
      * Each package and what it may use. Numerics report to nobody, and reports know runs, not experiments: who calls
@@ -34,14 +35,15 @@ class ArchitectureTest {
             Map.entry("report", "run chart weights artifact config progress"),
             Map.entry(
                     "experiment",
-                    "stage run hub artifact calibrate method evaluate model weights data tensor config progress"),
+                    "stage run hub artifact calibrate method evaluate model family weights data tensor config progress"),
             Map.entry("stage", "run artifact " + DOMAIN),
             Map.entry("run", "lock config progress"),
-            Map.entry("method", "calibrate format model weights data tensor config progress"),
+            Map.entry("method", "calibrate family format model weights data tensor config progress"),
             Map.entry("lqer", "format config"),
             Map.entry("calibrate", "model weights data tensor config progress"),
-            Map.entry("evaluate", "model weights data tensor artifact config progress"),
-            Map.entry("model", "format weights tensor config progress"),
+            Map.entry("evaluate", "model family weights data tensor artifact config progress"),
+            Map.entry("model", "family format weights tensor config progress"),
+            Map.entry("family", "config"),
             Map.entry("format", "weights tensor config progress"),
             Map.entry("data", "parquet hub tensor config progress"),
             Map.entry("parquet", ""),

@@ -4,6 +4,7 @@ import dev.ptq.config.KeyRow;
 import dev.ptq.config.Section;
 import dev.ptq.data.Corpus;
 import dev.ptq.evaluate.task.Tasks;
+import dev.ptq.family.Families;
 import dev.ptq.format.Formats;
 import dev.ptq.method.Methods;
 import dev.ptq.stage.ExperimentKeys;
@@ -80,8 +81,7 @@ final class ListCommand implements Callable<Integer> {
         lines.put(
                 "OWNER/NAME",
                 "such a folder on the Hugging Face hub, also OWNER/NAME@REVISION; see `ptq fetch --help`");
-        lines.put("  llama", "grouped heads, rotary positions with default, linear or llama3 scaling, optional biases");
-        lines.put("  opt", "learned positions, LayerNorm before or after, ReLU, project_in and project_out");
+        Families.all().forEach(family -> lines.put("  " + family.modelType(), family.particulars()));
         return lines;
     }
 

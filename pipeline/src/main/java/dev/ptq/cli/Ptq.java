@@ -28,6 +28,7 @@ import picocli.CommandLine.Command;
             SweepCommand.class,
             QuantizeTensorCommand.class,
             SampleCommand.class,
+            TokenizeCommand.class,
             CollectCommand.class,
             ReportCommand.class,
             ImportLqerCommand.class,

@@ -4,18 +4,16 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.TextSampler;
 import dev.ptq.evaluate.TokenChoice;
-import dev.ptq.hub.Hub;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.progress.Progress;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -36,13 +34,8 @@ final class SampleCommand implements Callable<Integer> {
     @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "what to go on from; may be empty")
     String prompt;
 
-    @Option(
-            names = "--model",
-            paramLabel = "MODEL",
-            defaultValue = "reference",
-            description =
-                    "a name of `ptq list models`, a model folder, or owner/name on the hub (default: ${DEFAULT-VALUE})")
-    String model;
+    @Mixin
+    ModelOption model;
 
     @Option(
             names = "--tokens",
@@ -72,9 +65,6 @@ final class SampleCommand implements Callable<Integer> {
             defaultValue = "0",
             description = "another seed, another text (default: ${DEFAULT-VALUE})")
     long seed;
-
-    @Mixin
-    OnlineOption online;
 
     @Override
     public Integer call() throws IOException {
@@ -114,24 +104,12 @@ final class SampleCommand implements Callable<Integer> {
 
     /** Returns the folder of the model, which holds at least a config and a tokenizer. */
     private ModelFolder folder() throws IOException {
-        ModelFolder folder = resolved();
+        ModelFolder folder = model.folder();
         try {
             ModelConfig.read(folder.path());
             Tokenizer.require(folder.path());
             return folder;
         } catch (IOException e) {
-            throw new ConfigException("--model: " + e.getMessage());
-        }
-    }
-
-    private ModelFolder resolved() throws IOException {
-        try {
-            Optional<Hub> hub = online.hub();
-            if (hub.isPresent()) {
-                ModelFolder.fetchIfAbsent(model, hub.get());
-            }
-            return ModelFolder.resolve(model);
-        } catch (ConfigException e) {
             throw new ConfigException("--model: " + e.getMessage());
         }
     }

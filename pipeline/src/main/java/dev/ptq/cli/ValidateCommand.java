@@ -46,6 +46,7 @@ final class ValidateCommand implements Callable<Integer> {
             Map<String, StageRecord> cached = new Runs(options.results.folder).cached(plan);
             out.print(TomlWriter.write(experiment.resolved()));
             out.println();
+            experiment.modelNotes().forEach(note -> out.println("# warning: " + note));
             ExperimentPlan.unused(experiment).forEach(line -> out.println("# " + line));
             plan.fingerprints().forEach((stage, fingerprint) -> {
                 StageRecord made = cached.get(stage);

@@ -1,18 +1,26 @@
 package dev.ptq.data;
 
+import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
 import dev.ptq.tensor.TensorEngine;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.regex.Pattern;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /** The tokenizer of a model folder, {@code tokenizer.json}. */
 public final class Tokenizer implements AutoCloseable {
@@ -21,6 +29,8 @@ public final class Tokenizer implements AutoCloseable {
 
     /** The name of the file beside it that lists the special tokens. */
     public static final String CONFIG = "tokenizer_config.json";
+
+    private static final Pattern DROPOUT = Pattern.compile("\"dropout\"\\s*:\\s*[0-9]");
 
     private final HuggingFaceTokenizer tokenizer;
     private final String startText;
@@ -61,9 +71,14 @@ public final class Tokenizer implements AutoCloseable {
         Path file = folder.resolve(FILE);
         TensorEngine.prepare();
         HuggingFaceTokenizer opened;
+        // by default the library cuts every text to 512 tokens
+        Map<String, String> options = Map.of("truncation", "false", "padding", "false");
         try {
-            // by default the library cuts every text to 512 tokens
-            opened = HuggingFaceTokenizer.newInstance(file, Map.of("truncation", "false", "padding", "false"));
+            Optional<String> steady = withoutDropout(file);
+            opened = steady.isPresent()
+                    ? HuggingFaceTokenizer.newInstance(
+                            new ByteArrayInputStream(steady.get().getBytes(StandardCharsets.UTF_8)), options)
+                    : HuggingFaceTokenizer.newInstance(file, options);
         } catch (IOException | RuntimeException e) {
             throw new IOException(file + ": " + e.getMessage(), e);
         }
@@ -73,6 +88,33 @@ public final class Tokenizer implements AutoCloseable {
         String start = token(config.path("bos_token"));
         return new Tokenizer(
                 opened, start, id(opened, end), id(opened, pad.isEmpty() || pad.equals("<unk>") ? end : pad));
+    }
+
+    /** What is odd about the tokenizer of a model folder, a sentence each. */
+    public static List<String> notes(Path folder) throws IOException {
+        return withoutDropout(folder.resolve(FILE)).isPresent()
+                ? List.of(FILE + " has model.dropout, which cuts words at random in training; it is off here")
+                : List.of();
+    }
+
+    /** The content of a tokenizer file without the dropout of its pairs; empty if it has none. */
+    private static Optional<String> withoutDropout(Path file) throws IOException {
+        String text = Files.readString(file);
+        // a token may have that name as well
+        if (!DROPOUT.matcher(text).find()) {
+            return Optional.empty();
+        }
+        try {
+            JsonNode content = JsonMapper.shared().readTree(text);
+            if (content.path("model") instanceof ObjectNode model
+                    && model.path("dropout").asDouble(0) > 0) {
+                model.putNull("dropout");
+                return Optional.of(JsonMapper.shared().writeValueAsString(content));
+            }
+            return Optional.empty();
+        } catch (JacksonException e) {
+            throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+        }
     }
 
     /**
@@ -101,6 +143,30 @@ public final class Tokenizer implements AutoCloseable {
         } finally {
             TokenizersLibrary.LIB.deleteEncoding(encoding);
         }
+    }
+
+    /**
+     * A token of a text.
+     *
+     * @param text as the vocabulary spells it
+     * @param from its first character in the text, counted in Unicode characters
+     * @param to the one after its last; that of special tokens is the first
+     */
+    public record Piece(int id, String text, int from, int to) {}
+
+    /** Returns the tokens of a text with their places. */
+    public List<Piece> pieces(String text, boolean withSpecialTokens) {
+        Encoding encoding = tokenizer.encode(text, withSpecialTokens, false);
+        List<Piece> pieces = new ArrayList<>();
+        for (int i = 0; i < encoding.getIds().length; i++) {
+            CharSpan span = encoding.getCharTokenSpans()[i];
+            pieces.add(new Piece(
+                    Math.toIntExact(encoding.getIds()[i]),
+                    encoding.getTokens()[i],
+                    span == null ? 0 : span.getStart(),
+                    span == null ? 0 : span.getEnd()));
+        }
+        return pieces;
     }
 
     /** Returns the text of token ids; special tokens have none. */

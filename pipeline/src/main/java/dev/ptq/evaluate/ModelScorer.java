@@ -1,10 +1,10 @@
 package dev.ptq.evaluate;
 
+import dev.ptq.family.ModelConfig;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.Predictions;
 import dev.ptq.model.ResumeState;
 import dev.ptq.model.TargetPositions;
@@ -165,8 +165,13 @@ public final class ModelScorer implements RequestScorer {
     private HiddenStates trees(List<Input> inputs, List<List<Target>> sequences) throws IOException {
         long mostTokens = (long) batchSize * model.config().positions().count();
         List<IntBuffer> ids = inputs.stream().map(Input::ids).toList();
-        List<List<PrefixTrees.Grown>> batches = PrefixTrees.batches(
-                PrefixTrees.of(ids, model.config().hiddenSize(), mostTokens), batchSize, mostTokens);
+        int longest = model.longestWithSharedPrefixes();
+        // the longest come first
+        int alone =
+                (int) inputs.stream().filter(input -> input.length() > longest).count();
+        List<List<PrefixTrees.Grown>> batches = new ArrayList<>(PrefixTrees.alone(ids.subList(0, alone), batchSize));
+        batches.addAll(PrefixTrees.batches(
+                PrefixTrees.of(ids, alone, model.config().hiddenSize(), mostTokens), batchSize, mostTokens));
         for (List<PrefixTrees.Grown> batch : batches) {
             for (PrefixTrees.Grown grown : batch) {
                 List<Target> all = new ArrayList<>();

@@ -42,15 +42,39 @@ final class PrefixTrees {
     private PrefixTrees() {}
 
     /**
+     * Batches inputs of the same length, each in a tree of its own.
+     *
+     * @param inputs token ids, by length
+     * @param batchSize inputs in a batch at most
+     */
+    static List<List<Grown>> alone(List<IntBuffer> inputs, int batchSize) {
+        List<List<Grown>> batches = new ArrayList<>();
+        for (int i = 0; i < inputs.size(); i++) {
+            int[] ids = ids(inputs.get(i));
+            boolean fits = i > 0
+                    && inputs.get(i - 1).remaining() == ids.length
+                    && batches.get(batches.size() - 1).size() < batchSize;
+            if (!fits) {
+                batches.add(new ArrayList<>());
+            }
+            TokenTree tree = new TokenTree();
+            Leaf leaf = new Leaf(i, tree.add(new int[0], ids));
+            batches.get(batches.size() - 1).add(new Grown(tree, List.of(leaf)));
+        }
+        return batches;
+    }
+
+    /**
      * Grows trees from inputs.
      *
      * @param inputs token ids, all different
+     * @param first of them to take
      * @param hiddenSize of the model: the larger, the more a shared token saves
      * @param mostTokens of a tree; an input may not be longer
      */
-    static List<Grown> of(List<IntBuffer> inputs, int hiddenSize, long mostTokens) {
+    static List<Grown> of(List<IntBuffer> inputs, int first, int hiddenSize, long mostTokens) {
         List<Integer> order = new ArrayList<>();
-        for (int i = 0; i < inputs.size(); i++) {
+        for (int i = first; i < inputs.size(); i++) {
             order.add(i);
         }
         order.sort(Comparator.comparing(inputs::get));

@@ -123,6 +123,9 @@ public final class ExperimentRun implements AutoCloseable {
      * @param finish adds files beside the config and the metrics
      */
     public Run run(Optional<String> force, String version, String commit, Finish finish) throws IOException {
+        experiment
+                .modelNotes()
+                .forEach(note -> log.warn("{}: {}", experiment.model().name(), note));
         ExperimentPlan.unused(experiment).forEach(log::info);
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
         return runs.run(tag, plan, force, provenance, (directory, manifest) -> {

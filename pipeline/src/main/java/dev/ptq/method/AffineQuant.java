@@ -82,7 +82,7 @@ record AffineQuant(
     }
 
     private EquivalentTransform transform(BlockContext context, SmoothingMapping mapping) {
-        HeadLayout heads = HeadLayout.of(context.shape());
+        HeadLayout heads = HeadLayout.of(context.shape().attention());
         return switch (mapping.kind()) {
             case ATTENTION_IN, MLP_IN ->
                 normMatrix
@@ -97,7 +97,7 @@ record AffineQuant(
                 if (!queryKeyMatrix) {
                     yield transformation.scaling(context, mapping);
                 }
-                if (heads.rotary() && transformation.queryKey() == Transformation.QueryKey.EXACT) {
+                if (heads.rope().isPresent() && transformation.queryKey() == Transformation.QueryKey.EXACT) {
                     yield new RotaryTurn(
                             context.block().manager(), mapping, heads, transformation.floor(), transformation.rate());
                 }
@@ -112,7 +112,7 @@ record AffineQuant(
         return new AffineMap(
                 context.block().manager(),
                 mapping,
-                HeadLayout.of(context.shape()),
+                HeadLayout.of(context.shape().attention()),
                 diagonal,
                 transformation.startShift(context, mapping),
                 stabilityFactor,

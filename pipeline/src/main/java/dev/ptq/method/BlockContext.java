@@ -4,6 +4,8 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.WantedStatistics;
+import dev.ptq.family.BlockShape;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.format.Grid;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
@@ -13,7 +15,6 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
@@ -159,13 +160,14 @@ public final class BlockContext {
         return block;
     }
 
-    ModelConfig shape() {
-        return setting.shape();
+    /** The parts of the block. */
+    BlockShape shape() {
+        return setting.shape().block(block.index());
     }
 
     /** The mappings of these kinds, in computation order. */
     List<SmoothingMapping> mappings(Set<SmoothingMapping.Kind> kinds) {
-        return LanguageModel.mappings(setting.shape()).stream()
+        return LanguageModel.mappings(setting.shape(), block.index()).stream()
                 .filter(mapping -> kinds.contains(mapping.kind()))
                 .toList();
     }
@@ -228,7 +230,7 @@ public final class BlockContext {
             setting.formats().applyBefore(hookPoint, running);
             for (Linear linear : running.linears()) {
                 LinearSpec spec = linear.spec();
-                if (spec.hookPoint().compareTo(hookPoint) < 0) {
+                if (spec.hookPoint().isBefore(hookPoint)) {
                     linear.replaceWeight(quantizedWeight(linear));
                     patch.lowRank(spec.path()).ifPresent(linear::correct);
                 }

@@ -1,6 +1,7 @@
 package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.family.BlockShape;
 import dev.ptq.format.Grid;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
@@ -20,6 +21,7 @@ import java.util.function.Function;
  * final weights use the same function.
  */
 final class BlockParametrization {
+    private final FusedParts fused;
     private final List<? extends EquivalentTransform> transforms;
     private final Map<String, WeightRounding> roundings = new LinkedHashMap<>();
     private final Map<String, NumberFormat> biases = new LinkedHashMap<>();
@@ -27,13 +29,16 @@ final class BlockParametrization {
     /**
      * Combines the given parts.
      *
+     * @param shape of the block
      * @param rounding of each linear's weight
      */
     BlockParametrization(
             Block block,
+            BlockShape shape,
             ModelFormats formats,
             List<? extends EquivalentTransform> transforms,
             Function<Linear, WeightRounding> rounding) {
+        this.fused = new FusedParts(shape);
         this.transforms = List.copyOf(transforms);
         for (Linear linear : block.linears()) {
             String name = linear.spec().path();
@@ -44,9 +49,9 @@ final class BlockParametrization {
 
     /** Returns the block's tensors with the transforms applied. */
     Map<String, NDArray> transformed(Map<String, NDArray> tensors) {
-        Map<String, NDArray> result = new LinkedHashMap<>(tensors);
-        transforms.forEach(transform -> transform.apply(result));
-        return result;
+        Map<String, NDArray> apart = fused.apart(tensors);
+        transforms.forEach(transform -> transform.apply(apart));
+        return fused.together(apart);
     }
 
     /** Returns transformed tensors with the weights of linears, and their biases, rounded. */

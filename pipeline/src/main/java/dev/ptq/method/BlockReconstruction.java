@@ -321,6 +321,7 @@ final class BlockReconstruction implements AutoCloseable {
         List<EquivalentTransform> none = new ArrayList<>();
         BlockParametrization plain = new BlockParametrization(
                 context.block(),
+                context.shape(),
                 context.formats(),
                 none,
                 linear -> WeightRounding.nearest(

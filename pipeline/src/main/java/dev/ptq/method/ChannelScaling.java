@@ -28,7 +28,7 @@ final class ChannelScaling implements EquivalentTransform {
      * Starts from given values.
      *
      * @param scale {@code [channels]} of the smooth layer; between queries and keys {@code [kvHeads, headDim]}, or
-     *     {@code [kvHeads, headDim / 2]} for one factor per rotary pair
+     *     {@code [kvHeads, headDim - pairs]} for one factor per rotary pair
      * @param shift {@code [channels]}
      * @param floor lower bound of the factors in training
      */
@@ -87,7 +87,7 @@ final class ChannelScaling implements EquivalentTransform {
             }
             case QUERY_KEY -> {
                 boolean paired = factor.getShape().get(1) < heads.headDim();
-                NDArray perKey = paired ? factor.concat(factor, 1) : factor;
+                NDArray perKey = paired ? heads.perChannel(factor) : factor;
                 NDArray perQuery = heads.perQueryChannel(perKey);
                 mapping.balanceLayers().forEach(query -> divideRows(tensors, query, perQuery));
                 multiplyRows(tensors, mapping.smoothLayer(), perKey.reshape(-1));

@@ -9,7 +9,7 @@ interface EquivalentTransform extends Learned {
      * Replaces the tensors on both sides of the mapping; differentiable in tensors and parameters. Used for training
      * and for the final weights alike.
      *
-     * @param tensors by the names of {@link dev.ptq.model.Block#tensors}
+     * @param tensors by the names of {@link dev.ptq.model.Block#tensors}, fused ones apart, see {@link FusedParts}
      */
     void apply(Map<String, NDArray> tensors);
 }

@@ -2,28 +2,59 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
-import dev.ptq.model.ModelConfig;
+import dev.ptq.family.AttentionShape;
+import dev.ptq.family.Rope;
+import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Torch;
+import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * The division of attention's channels into heads.
  *
  * @param heads number of query heads
  * @param kvHeads number of key and value heads; each serves {@code heads / kvHeads} neighbouring query heads
- * @param rotary whether positions rotate the pairs {@code (i, i + headDim / 2)} of a head's channels
+ * @param rope how positions rotate pairs of a head's channels
  */
-record HeadLayout(int heads, int kvHeads, int headDim, boolean rotary) {
-    static HeadLayout of(ModelConfig config) {
-        ModelConfig.AttentionShape attention = config.attention();
-        return new HeadLayout(
-                attention.heads(),
-                attention.kvHeads(),
-                attention.headDim(),
-                config.positions().rope().isPresent());
+record HeadLayout(int heads, int kvHeads, int headDim, Optional<Rope> rope) {
+    static HeadLayout of(AttentionShape attention) {
+        return new HeadLayout(attention.heads(), attention.kvHeads(), attention.headDim(), attention.rope());
     }
 
     /** Number of query heads that share a key head. */
     int group() {
         return heads / kvHeads;
+    }
+
+    /** Number of rotated pairs in a head. */
+    int pairs() {
+        return rope.map(turned -> turned.width() / 2).orElse(0);
+    }
+
+    /** The channels of a head that come first in their pairs, then those that come second, then those of no pair. */
+    int[] channelsByPair() {
+        int pairs = pairs();
+        boolean interleaved = rope.map(Rope::interleaved).orElse(false);
+        int[] channels = IntStream.range(0, headDim).toArray();
+        for (int i = 0; i < pairs; i++) {
+            channels[i] = interleaved ? 2 * i : i;
+            channels[pairs + i] = interleaved ? 2 * i + 1 : pairs + i;
+        }
+        return channels;
+    }
+
+    /** Gives both channels of a pair its factor: {@code [kvHeads, headDim - pairs]} to {@code [kvHeads, headDim]}. */
+    NDArray perChannel(NDArray factors) {
+        if (2 * pairs() == headDim && !rope.orElseThrow().interleaved()) {
+            return factors.concat(factors, 1);
+        }
+        int[] factorOf = new int[headDim];
+        int[] channels = channelsByPair();
+        for (int i = 0; i < headDim; i++) {
+            factorOf[channels[i]] = i < pairs() ? i : i - pairs();
+        }
+        NDArray indices = NativeFloats.indices(factors.getManager(), factorOf, headDim);
+        return Torch.embedding(factors.transpose(1, 0), indices).transpose(1, 0);
     }
 
     /** Repeats values of key heads, {@code [kvHeads, headDim]}, for the queries: {@code [heads · headDim]}. */

@@ -1,12 +1,12 @@
 package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
 import java.io.IOException;
@@ -113,7 +113,11 @@ interface LearnedMethod extends Method {
     @Override
     default void apply(BlockContext context) throws IOException {
         BlockParametrization parametrization = new BlockParametrization(
-                context.block(), context.formats(), transforms(context), linear -> rounding(context, linear));
+                context.block(),
+                context.shape(),
+                context.formats(),
+                transforms(context),
+                linear -> rounding(context, linear));
         try (BlockReconstruction reconstruction = new BlockReconstruction(context, parametrization, training())) {
             reconstruction.run(name());
         }

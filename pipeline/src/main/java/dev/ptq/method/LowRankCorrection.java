@@ -9,6 +9,7 @@ import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.format.Formats;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
@@ -18,17 +19,18 @@ import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
 import dev.ptq.model.LowRankFormats;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -222,11 +224,14 @@ public record LowRankCorrection(
             return;
         }
         // what enters a hook point depends on what becomes of the linears before it
-        for (HookPoint hookPoint : HookPoint.values()) {
+        Set<HookPoint> hookPoints = matched.stream()
+                .map(linear -> linear.spec().hookPoint())
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+        for (HookPoint hookPoint : hookPoints) {
             correct(
                     context,
                     matched.stream()
-                            .filter(linear -> linear.spec().hookPoint() == hookPoint)
+                            .filter(linear -> linear.spec().hookPoint().equals(hookPoint))
                             .toList());
         }
     }

@@ -3,11 +3,12 @@ package dev.ptq.method;
 import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.SmoothingMapping;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.IntStream;
 
 /** Reads and checks the key {@code mappings} of methods that transform. */
 final class MappingKeys {
@@ -31,8 +32,11 @@ final class MappingKeys {
 
     /** Reports mappings missing from the model's blocks. */
     static void check(List<SmoothingMapping.Kind> mappings, ModelConfig shape, ConfigTable table) {
-        List<SmoothingMapping.Kind> there = LanguageModel.mappings(shape).stream()
+        List<SmoothingMapping.Kind> there = IntStream.range(0, shape.blocks())
+                .boxed()
+                .flatMap(block -> LanguageModel.mappings(shape, block).stream())
                 .map(SmoothingMapping::kind)
+                .distinct()
                 .toList();
         mappings.stream()
                 .filter(kind -> !there.contains(kind))

@@ -1,8 +1,8 @@
 package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
 import java.io.IOException;

@@ -8,6 +8,7 @@ import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Torch;
 import java.nio.FloatBuffer;
 import java.util.List;
 import java.util.Map;
@@ -26,14 +27,14 @@ final class RotaryTurn implements EquivalentTransform {
     /**
      * Starts at the identity.
      *
-     * @param manager that owns the parameters, {@code [kvHeads, headDim / 2]}
+     * @param manager that owns the parameters, {@code [kvHeads, pairs]}
      * @param floor lower bound of {@code a} in training
      */
     RotaryTurn(NDManager manager, SmoothingMapping mapping, HeadLayout heads, double floor, double rate) {
         this.mapping = mapping;
         this.heads = heads;
         this.floor = (float) floor;
-        Shape shape = new Shape(heads.kvHeads(), heads.headDim() / 2);
+        Shape shape = new Shape(heads.kvHeads(), heads.pairs());
         along = new Parameter(mapping.kind().label() + ".along", manager.ones(shape), rate);
         across = new Parameter(mapping.kind().label() + ".across", manager.zeros(shape), rate);
     }
@@ -67,14 +68,38 @@ final class RotaryTurn implements EquivalentTransform {
     }
 
     private NDArray turned(NDArray rows, NDArray a, NDArray b, int group) {
-        int half = heads.headDim() / 2;
-        NDArray pairs = rows.reshape(heads.kvHeads(), group, 2, half, -1);
-        NDArray first = pairs.get(new NDIndex(":, :, 0"));
-        NDArray second = pairs.get(new NDIndex(":, :, 1"));
-        NDArray along = a.reshape(heads.kvHeads(), 1, half, 1);
-        NDArray across = b.reshape(heads.kvHeads(), 1, half, 1);
+        int pairs = heads.pairs();
+        long all = rows.getShape().get(0);
+        int[] order = order((int) all);
+        NDArray sorted = Torch.embedding(
+                        rows.reshape(all, -1), NativeFloats.indices(rows.getManager(), order, order.length))
+                .reshape(heads.kvHeads(), group, heads.headDim(), -1);
+        NDArray first = sorted.get(new NDIndex(":, :, :{}", pairs));
+        NDArray second = sorted.get(new NDIndex(":, :, {}:{}", pairs, 2 * pairs));
+        NDArray along = a.reshape(heads.kvHeads(), 1, pairs, 1);
+        NDArray across = b.reshape(heads.kvHeads(), 1, pairs, 1);
         NDArray one = first.mul(along).sub(second.mul(across));
         NDArray two = first.mul(across).add(second.mul(along));
-        return NDArrays.stack(new NDList(one, two), 2).reshape(rows.getShape());
+        NDList parts = new NDList(one, two);
+        if (2 * pairs < heads.headDim()) {
+            parts.add(sorted.get(new NDIndex(":, :, {}:", 2 * pairs)));
+        }
+        int[] back = new int[order.length];
+        for (int i = 0; i < order.length; i++) {
+            back[order[i]] = i;
+        }
+        NDArray turned = NDArrays.concat(parts, 2).reshape(all, -1);
+        return Torch.embedding(turned, NativeFloats.indices(rows.getManager(), back, back.length))
+                .reshape(rows.getShape());
+    }
+
+    /** Rows of heads, in each the first channels of pairs before the second ones. */
+    private int[] order(int rows) {
+        int[] channels = heads.channelsByPair();
+        int[] order = new int[rows];
+        for (int row = 0; row < rows; row++) {
+            order[row] = row / channels.length * channels.length + channels[row % channels.length];
+        }
+        return order;
     }
 }

@@ -9,6 +9,8 @@ import dev.ptq.model.LinearSpec;
 import dev.ptq.model.SmoothingMapping;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
+import java.util.Objects;
 
 /**
  * Initial factors of a mapping's channels, derived from the largest magnitudes {@code a} of each channel's activation
@@ -42,14 +44,15 @@ record ScaleStart(Rule rule, double alpha) {
     float[] scales(BlockContext context, SmoothingMapping mapping, List<String> balanceLayers) {
         float[] activation = statistic(context, mapping, Statistic.ABS_MAX);
         float[] weight = new float[activation.length];
-        for (Linear linear : context.block().linears()) {
-            if (balanceLayers.contains(linear.spec().path())) {
-                try (NDArray magnitudes = linear.weight().abs();
-                        NDArray columns = magnitudes.max(new int[] {0})) {
-                    float[] values = columns.toFloatArray();
-                    for (int i = 0; i < weight.length; i++) {
-                        weight[i] = Math.max(weight[i], values[i]);
-                    }
+        Map<String, NDArray> tensors =
+                new FusedParts(context.shape()).apart(context.block().tensors());
+        for (String balanceLayer : balanceLayers) {
+            try (NDArray magnitudes = Objects.requireNonNull(tensors.get(balanceLayer + ".weight"))
+                            .abs();
+                    NDArray columns = magnitudes.max(new int[] {0})) {
+                float[] values = columns.toFloatArray();
+                for (int i = 0; i < weight.length; i++) {
+                    weight[i] = Math.max(weight[i], values[i]);
                 }
             }
         }
@@ -74,7 +77,7 @@ record ScaleStart(Rule rule, double alpha) {
         HookPoint hookPoint = mapping.kind().hookPoint().orElseThrow();
         LinearSpec balanceLayer = context.block().linears().stream()
                 .map(Linear::spec)
-                .filter(spec -> spec.hookPoint() == hookPoint)
+                .filter(spec -> spec.hookPoint().equals(hookPoint))
                 .findFirst()
                 .orElseThrow();
         return context.statistics().of(balanceLayer, statistic);

@@ -6,13 +6,12 @@ import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
-import dev.ptq.model.ModelConfig;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import java.util.ArrayList;
 import java.util.EnumSet;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -66,7 +65,7 @@ record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implement
         try (NDManager scratch = context.block().manager().newSubManager()) {
             Map<String, NDArray> tensors = context.block().tensors();
             tensors.values().forEach(tensor -> tensor.tempAttach(scratch));
-            HeadLayout heads = HeadLayout.of(context.shape());
+            HeadLayout heads = HeadLayout.of(context.shape().attention());
             ScaleStart start = new ScaleStart(ScaleStart.Rule.BALANCED, alpha);
             List<EquivalentTransform> transforms = new ArrayList<>();
             List<Parameter> scales = new ArrayList<>();
@@ -80,9 +79,10 @@ record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implement
                 transforms.add(transform);
                 scales.addAll(transform.parameters());
             }
-            Map<String, NDArray> smoothed = new LinkedHashMap<>(tensors);
+            FusedParts fused = new FusedParts(context.shape());
+            Map<String, NDArray> smoothed = fused.apart(tensors);
             transforms.forEach(transform -> transform.apply(smoothed));
-            context.transform(smoothed);
+            context.transform(fused.together(smoothed));
             context.keep(name(), scales);
         }
     }

@@ -175,18 +175,18 @@ record Transformation(
 
     /** One factor per channel on one mapping. */
     EquivalentTransform scaling(BlockContext context, SmoothingMapping mapping) {
-        HeadLayout heads = HeadLayout.of(context.shape());
+        HeadLayout heads = HeadLayout.of(context.shape().attention());
         return new ChannelScaling(
                 mapping, heads, startScale(context, mapping), startShift(context, mapping), floor, rate);
     }
 
     /** The initial factors, in the shape that {@link ChannelScaling} takes. */
     NDArray startScale(BlockContext context, SmoothingMapping mapping) {
-        HeadLayout heads = HeadLayout.of(context.shape());
+        HeadLayout heads = HeadLayout.of(context.shape().attention());
         NDManager manager = context.block().manager();
         if (mapping.kind() == SmoothingMapping.Kind.QUERY_KEY) {
-            boolean paired = heads.rotary() && queryKey == QueryKey.EXACT;
-            int channels = paired ? heads.headDim() / 2 : heads.headDim();
+            boolean paired = heads.rope().isPresent() && queryKey == QueryKey.EXACT;
+            int channels = paired ? heads.headDim() - heads.pairs() : heads.headDim();
             return NativeFloats.of(manager, ScaleStart.ones(heads.kvHeads() * channels), heads.kvHeads(), channels);
         }
         float[] scales = start.scales(context, mapping, mapping.balanceLayers().subList(0, 1));
@@ -201,7 +201,7 @@ record Transformation(
         if (!takesShift(mapping.kind()) || wanted == Shift.NONE) {
             return null;
         }
-        HeadLayout heads = HeadLayout.of(context.shape());
+        HeadLayout heads = HeadLayout.of(context.shape().attention());
         float[] values = ScaleStart.statistic(
                 context, mapping, wanted == Shift.MID_RANGE ? Statistic.MID_RANGE : Statistic.ABS_MAX);
         if (wanted == Shift.ZERO) {
@@ -227,6 +227,6 @@ record Transformation(
                 .map(Linear::spec)
                 .map(linear -> context.formats().of(linear).activation())
                 .anyMatch(Predicate.not(NumberFormat::isNone));
-        return context.shape().norms().bias() && rounded ? Shift.MID_RANGE : Shift.NONE;
+        return context.shape().hasNormBias() && rounded ? Shift.MID_RANGE : Shift.NONE;
     }
 }

@@ -4,10 +4,12 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.family.AttentionShape;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
-import java.util.function.Supplier;
+import java.util.Optional;
+import java.util.stream.LongStream;
 
 /** Causal attention over given queries, keys and values, with both products quantized. */
 final class Attention {
@@ -30,10 +32,17 @@ final class Attention {
                 .transpose(0, 2, 1, 3);
     }
 
-    /** Additive mask, {@code [tokens, tokens]}: minus infinity at later tokens. */
-    static NDArray causalMask(NDManager manager, int tokens) {
+    /**
+     * Additive mask, {@code [tokens, tokens]}: minus infinity at later tokens, and at those too far before.
+     *
+     * @param window positions that a token sees, itself included
+     */
+    static NDArray causalMask(NDManager manager, int tokens, int window) {
         float[] mask = new float[tokens * tokens];
         for (int row = 0; row < tokens; row++) {
+            for (int column = 0; column <= row - window; column++) {
+                mask[row * tokens + column] = Float.NEGATIVE_INFINITY;
+            }
             for (int column = row + 1; column < tokens; column++) {
                 mask[row * tokens + column] = Float.NEGATIVE_INFINITY;
             }
@@ -46,41 +55,56 @@ final class Attention {
             NDArray query,
             NDArray key,
             NDArray value,
-            float scoreDivisor,
+            AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {
         boolean squares = formats.probability().roundsSquares(QUERIES);
-        return attend(query, key, value, scoreDivisor, squares ? constants.window() : constants.causal(), formats);
+        NDArray mask = squares ? constants.window(shape.window()) : constants.causal(shape.window());
+        return attend(query, key, value, mask, constants.bias(shape), shape.scores(), formats);
     }
 
     /**
-     * Attends like {@link #attend} by fused operators, which do not hold the scores; probabilities cannot be rounded.
+     * Attends like {@link #attend} by fused operators, which hold few scores; probabilities cannot be rounded.
      */
     static NDArray fused(
             NDArray query,
             NDArray key,
             NDArray value,
-            float scoreDivisor,
+            AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {
         NDArray q = formats.query().fakeQuantize(query, Operand.ACTIVATION);
         NDArray k = formats.key().fakeQuantize(key, Operand.KEY);
         NDArray v = formats.value().fakeQuantize(value, Operand.VALUE);
-        return join(Torch.branchedAttention(toBeDivided(q, scoreDivisor), k, v, constants.window(), constants.mask()));
+        NDArray bias =
+                constants.bias(shape).orElseGet(() -> NativeFloats.of(query.getManager(), new float[0], 1, 1, 1, 0));
+        float[] bound = shape.scores().softcap().isEmpty()
+                ? new float[0]
+                : new float[] {(float) shape.scores().softcap().getAsDouble()};
+        NDArray softcap = NativeFloats.of(query.getManager(), bound, bound.length);
+        return join(Torch.branchedAttention(
+                toBeDivided(q, divisor(shape.scores())),
+                k,
+                v,
+                constants.window(shape.window()),
+                constants.mask(shape.window()),
+                bias,
+                softcap));
     }
 
-    /** Attends like {@link #attend} by differentiable operators; fused where probabilities are not rounded. */
+    /** Attends like {@link #attend} by differentiable operators; fused where nothing stands against it. */
     static NDArray differentiable(
             NDArray query,
             NDArray key,
             NDArray value,
-            float scoreDivisor,
-            Supplier<NDArray> mask,
+            AttentionShape shape,
+            SequenceConstants constants,
             AttentionFormats formats) {
         NDArray q = Operators.differentiable().rounded(formats.query(), query, Operand.ACTIVATION);
         NDArray k = Operators.differentiable().rounded(formats.key(), key, Operand.KEY);
         NDArray v = Operators.differentiable().rounded(formats.value(), value, Operand.VALUE);
-        if (formats.probability().isNone()) {
+        float scoreDivisor = divisor(shape.scores());
+        if (formats.probability().isNone() && shape.isPlain()) {
             return join(Torch.causalAttention(toBeDivided(q, scoreDivisor), k, v));
         }
         long batch = query.getShape().get(0);
@@ -88,15 +112,30 @@ final class Attention {
         long tokens = query.getShape().get(2);
         long headDim = query.getShape().get(3);
         long kvHeads = key.getShape().get(1);
-        NDArray grouped = q.reshape(batch, kvHeads, heads / kvHeads, tokens, headDim);
-        NDArray scores = Torch.attentionProbabilities(
-                grouped,
-                k.reshape(batch, kvHeads, 1, tokens, headDim),
-                mask.get(),
-                NativeFloats.scalar(query.getManager(), scoreDivisor));
+        long group = heads / kvHeads;
+        NDArray grouped = q.reshape(batch, kvHeads, group, tokens, headDim);
+        NDArray keys = k.reshape(batch, kvHeads, 1, tokens, headDim);
+        NDArray divisor = NativeFloats.scalar(query.getManager(), scoreDivisor);
+        NDArray causal = constants.causal(shape.window());
+        Optional<NDArray> bias = constants.bias(shape);
+        NDArray mask = bias.isEmpty()
+                ? causal
+                : bias.get().reshape(1, kvHeads, group, 1, tokens).add(causal);
+        NDArray scores = shape.scores().softcap().isEmpty()
+                ? Torch.attentionProbabilities(grouped, keys, mask, divisor)
+                : Torch.softcap(
+                                grouped.matMul(keys.transpose(0, 1, 2, 4, 3)).div(divisor),
+                                shape.scores().softcap().getAsDouble())
+                        .add(mask)
+                        .softmax(-1);
         NDArray probabilities = Operators.differentiable().rounded(formats.probability(), scores, Operand.ACTIVATION);
         NDArray values = v.reshape(batch, kvHeads, 1, tokens, headDim);
         return join(probabilities.matMul(values).reshape(batch, heads, tokens, headDim));
+    }
+
+    /** Divisor of the products of queries and keys. */
+    private static float divisor(AttentionShape.Scores scores) {
+        return scores.onQueries() ? 1 : (float) scores.divisor();
     }
 
     /** Scales queries for the fused operators, which divide by {@code √headDim} whatever the score divisor. */
@@ -119,14 +158,22 @@ final class Attention {
      * @param query {@code [batch, heads, tokens, headDim]}
      * @param key {@code [batch, kvHeads, tokens, headDim]}; each serves {@code heads / kvHeads} neighbouring queries
      * @param value likewise
-     * @param scoreDivisor of the scores, after the product; 1 for none. A division, not a product with the inverse: the
-     *     last bit decides ties when probabilities are rounded
      * @param mask added to the scores: where probabilities are rounded in squares, as {@link Torch#window} gives it;
      *     else {@code [tokens, tokens]}
+     * @param bias likewise, {@code [1, heads, 1, tokens]}
+     * @param of the scores, whose divisor is divided by after the product; its inverse would do for all but the last
+     *     bit, and that decides ties when probabilities are rounded
      * @return {@code [batch, tokens, heads · headDim]}
      */
     static NDArray attend(
-            NDArray query, NDArray key, NDArray value, float scoreDivisor, NDArray mask, AttentionFormats formats) {
+            NDArray query,
+            NDArray key,
+            NDArray value,
+            NDArray mask,
+            Optional<NDArray> bias,
+            AttentionShape.Scores of,
+            AttentionFormats formats) {
+        float scoreDivisor = divisor(of);
         long batch = query.getShape().get(0);
         long heads = query.getShape().get(1);
         long tokens = query.getShape().get(2);
@@ -158,11 +205,18 @@ final class Attention {
                     if (scoreDivisor != 1) {
                         scores.divi(scoreDivisor);
                     }
+                    if (of.softcap().isPresent()) {
+                        scores = Torch.softcap(scores, of.softcap().getAsDouble());
+                    }
                     Shape perHead = new Shape((to - from) * group, last - first, last);
-                    scores.reshape(perHead)
-                            .addi(mask.get(
-                                    scratch,
-                                    new NDIndex(":{},{}:{}", last - first, before - first, before - first + last)));
+                    NDArray each = scores.reshape(perHead);
+                    if (bias.isPresent()) {
+                        NDArray own = Torch.embedding(
+                                bias.get().reshape(heads, tokens), headsOf(scratch, from, to, group, kvHeads));
+                        each.addi(own.get(new NDIndex(":,:{}", last)).expandDims(1));
+                    }
+                    each.addi(mask.get(
+                            scratch, new NDIndex(":{},{}:{}", last - first, before - first, before - first + last)));
                     NDArray probabilities = scores.softmax(-1);
                     formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
                     NDArray part = probabilities.matMul(v.get(scratch, new NDIndex("{}:{},:{}", from, to, last)));
@@ -173,5 +227,13 @@ final class Attention {
             }
         }
         return join(mixed.reshape(batch, heads, tokens, headDim));
+    }
+
+    /** The heads of queries whose keys are from {@code from} to before {@code to}, counted over the batch. */
+    private static NDArray headsOf(NDManager manager, long from, long to, long group, long kvHeads) {
+        int[] heads = LongStream.range(from * group, to * group)
+                .mapToInt(head -> (int) (head % (group * kvHeads)))
+                .toArray();
+        return NativeFloats.indices(manager, heads, heads.length);
     }
 }

@@ -43,7 +43,7 @@ public final class BlockPass implements AutoCloseable {
     public NDArray forward(Block block, NDArray hidden, ActivationObserver observer, Operators operators) {
         SequenceConstants constants = plain((int) hidden.getShape().get(1));
         try {
-            return model.architecture().forward(new ForwardPass(block, constants, observer, operators), hidden);
+            return model.decoder().forward(new ForwardPass(block, constants, observer, operators), hidden);
         } finally {
             spare.add(constants);
         }
@@ -178,16 +178,44 @@ public final class BlockPass implements AutoCloseable {
                 NDArray input =
                         states.batch(piece.batch()).get(scratch, new NDIndex("{}:{}", piece.from(), piece.to()));
                 Optional<TokenTrees> trees = states.trees(piece.batch());
-                NDArray output =
-                        trees.isPresent() ? forward(block, input, trees.get(), turn) : forward(block, input, turn);
+                NDArray output = forward(block, input, trees, turn);
                 if (!NativeFloats.allFinite(output)) {
-                    throw new IOException(
-                            "block " + block.index()
-                                    + " makes a value that is NaN or infinite; a number format of its operands is out of range");
+                    List<HookPoint> wrong = new ArrayList<>();
+                    forward(block, input, trees, (same, hookPoint, values) -> {
+                        if (!NativeFloats.allFinite(values)) {
+                            wrong.add(hookPoint);
+                        }
+                    });
+                    throw notFinite(block, wrong.stream().findFirst());
                 }
                 target.accept(piece, output);
             }
         });
+    }
+
+    private NDArray forward(Block block, NDArray hidden, Optional<TokenTrees> trees, ActivationObserver observer) {
+        return trees.isPresent() ? forward(block, hidden, trees.get(), observer) : forward(block, hidden, observer);
+    }
+
+    /**
+     * The error of a block whose output is NaN or infinite.
+     *
+     * @param first hook point where a value is; absent: behind the last
+     */
+    private IOException notFinite(Block block, Optional<HookPoint> first) throws IOException {
+        List<LinearSpec> linears = block.linears().stream().map(Linear::spec).toList();
+        LinearSpec linear = linears.stream()
+                .filter(spec -> first.filter(spec.hookPoint()::equals).isPresent())
+                .findFirst()
+                .orElse(linears.get(linears.size() - 1));
+        String what = "block " + block.index() + ": the " + (first.isPresent() ? "input" : "output") + " of "
+                + linear.module() + " has a value that is NaN or infinite; ";
+        return new IOException(
+                block.roundsActivations()
+                        ? what + "a number format of its operands is out of range"
+                        : what
+                                + "its activations are in full precision, so float32 does not hold what the model computes ("
+                                + model.weights().weight(linear.weightName()).origin() + ")");
     }
 
     /** Constants are made anew: those of all batches would take more memory than the states. */
@@ -196,9 +224,8 @@ public final class BlockPass implements AutoCloseable {
             throw new IllegalArgumentException(
                     "block " + block.index() + " rounds what flows through it, which padding would change");
         }
-        try (SequenceConstants branched = new SequenceConstants(hidden.getManager(), model.config(), trees)) {
-            return model.architecture()
-                    .forward(new ForwardPass(block, branched, observer, Operators.inPlace()), hidden);
+        try (SequenceConstants branched = new SequenceConstants(hidden.getManager(), trees)) {
+            return model.decoder().forward(new ForwardPass(block, branched, observer, Operators.inPlace()), hidden);
         }
     }
 
@@ -211,7 +238,7 @@ public final class BlockPass implements AutoCloseable {
         if (last != null) {
             last.close();
         }
-        return new SequenceConstants(model.manager(), model.config(), tokens);
+        return new SequenceConstants(model.manager(), tokens);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.family.AttentionShape;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
@@ -55,10 +56,10 @@ final class DifferentiableOperators extends Operators {
             NDArray query,
             NDArray key,
             NDArray value,
-            float scoreDivisor,
+            AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {
-        return Attention.differentiable(query, key, value, scoreDivisor, constants::causal, formats);
+        return Attention.differentiable(query, key, value, shape, constants, formats);
     }
 
     @Override

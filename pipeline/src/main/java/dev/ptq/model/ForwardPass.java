@@ -1,6 +1,7 @@
 package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.family.AttentionShape;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import java.util.ArrayList;
@@ -41,7 +42,7 @@ record ForwardPass(Block block, SequenceConstants constants, ActivationObserver 
     }
 
     /** Attends with the block's formats, see {@link Operators#attention}. */
-    NDArray attention(NDArray query, NDArray key, NDArray value, float scoreDivisor) {
-        return operators.attention(query, key, value, scoreDivisor, constants, block.attention());
+    NDArray attention(NDArray query, NDArray key, NDArray value, AttentionShape shape) {
+        return operators.attention(query, key, value, shape, constants, block.attention());
     }
 }

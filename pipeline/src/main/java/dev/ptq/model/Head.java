@@ -17,7 +17,9 @@ import java.nio.FloatBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /** Logits of chosen positions, a part of the vocabulary and some rows at a time; they are never all in memory. */
 final class Head {
@@ -25,7 +27,7 @@ final class Head {
     private static final int ROWS = 512;
 
     private final WeightSource weights;
-    private final Architecture architecture;
+    private final Decoder decoder;
     private final int weightsAtOnce;
     private final int logitsAtOnce;
 
@@ -35,9 +37,9 @@ final class Head {
      * @param weightsAtOnce weights held at a time, in values
      * @param logitsAtOnce of each thread, likewise
      */
-    Head(WeightSource weights, Architecture architecture, int weightsAtOnce, int logitsAtOnce) {
+    Head(WeightSource weights, Decoder decoder, int weightsAtOnce, int logitsAtOnce) {
         this.weights = weights;
-        this.architecture = architecture;
+        this.decoder = decoder;
         this.weightsAtOnce = weightsAtOnce;
         this.logitsAtOnce = logitsAtOnce;
     }
@@ -169,25 +171,38 @@ final class Head {
 
     private void scan(NDManager manager, List<List<NDArray>> models, TargetPositions places, Consumer consumer)
             throws IOException {
-        int vocabulary = architecture.config().vocabulary().size();
-        int width = architecture.config().vocabulary().width();
+        int vocabulary = decoder.config().vocabulary().size();
+        int width = decoder.config().vocabulary().width();
         int loaded = Math.max(1, Math.min(vocabulary, weightsAtOnce / width));
-        Weight table = weights.weight(architecture.headTensor());
+        Weight table = weights.weight(decoder.headTensor());
+        Optional<Weight> bias = decoder.headBias().isPresent()
+                ? Optional.of(weights.weight(decoder.headBias().get()))
+                : Optional.empty();
         List<States> states = models.stream().map(States::new).toList();
         int pieces = (places.rows() + ROWS - 1) / ROWS;
         for (int token = 0; token < vocabulary; token += loaded) {
             int first = token;
             try (NDManager part = manager.newSubManager()) {
-                NDArray head = table.rows(part, token, Math.min(vocabulary, token + loaded));
+                int end = Math.min(vocabulary, token + loaded);
+                NDArray head = table.rows(part, token, end);
+                NDArray added = bias.isPresent() ? bias.get().rows(part, token, end) : null;
                 Parallel.forEachOfTensors(
-                        pieces, Parallel.THREADS, piece -> scan(states, places, piece * ROWS, first, head, consumer));
+                        pieces,
+                        Parallel.THREADS,
+                        piece -> scan(states, places, piece * ROWS, first, head, added, consumer));
             }
         }
     }
 
     /** The logits of some rows from {@code row} on, for the tokens of {@code head}, whose first is {@code first}. */
     private void scan(
-            List<States> models, TargetPositions places, int row, int first, NDArray head, Consumer consumer) {
+            List<States> models,
+            TargetPositions places,
+            int row,
+            int first,
+            NDArray head,
+            @Nullable NDArray bias,
+            Consumer consumer) {
         int tokens = (int) head.getShape().get(0);
         int tile = Math.max(1, logitsAtOnce / ROWS);
         int end = Math.min(places.rows(), row + ROWS);
@@ -197,11 +212,13 @@ final class Head {
                     .toList();
             for (int token = 0; token < tokens; token += tile) {
                 try (NDManager step = scratch.newSubManager()) {
-                    NDArray part = head.get(step, new NDIndex("{}:{}", token, Math.min(tokens, token + tile)));
+                    NDIndex some = new NDIndex("{}:{}", token, Math.min(tokens, token + tile));
+                    NDArray part = head.get(step, some);
+                    NDArray added = bias == null ? null : bias.get(step, some);
                     List<NDArray> logits = new ArrayList<>();
                     for (NDArray model : states) {
                         model.tempAttach(step);
-                        logits.add(Torch.linear(model, part));
+                        logits.add(decoder.logits(model, part, added));
                     }
                     consumer.accept(row, first + token, logits);
                 }

@@ -1,24 +1,46 @@
 package dev.ptq.model;
 
-/** A point where an activation enters linear layers; linears that share an input share its hook point. */
-public enum HookPoint {
+/**
+ * A point where an activation enters linear layers; linears that share an input share its hook point.
+ *
+ * @param expert of a mixture whose linears they are, see {@link dev.ptq.family.MixtureShape}; empty for all others
+ */
+public record HookPoint(Place place, String expert) {
     /** The input of the query, key and value projections. */
-    ATTENTION_IN("attn_in"),
+    public static final HookPoint ATTENTION_IN = new HookPoint(Place.ATTENTION_IN, "");
     /** The input of attention's output projection. */
-    ATTENTION_OUT("attn_out"),
-    /** The input of the MLP's first linears. */
-    MLP_IN("mlp_in"),
+    public static final HookPoint ATTENTION_OUT = new HookPoint(Place.ATTENTION_OUT, "");
+    /** The input of the MLP's first linears; in a mixture that of the router and all experts together. */
+    public static final HookPoint MLP_IN = new HookPoint(Place.MLP_IN, "");
     /** The input of the MLP's last linear. */
-    MLP_MID("mlp_mid");
+    public static final HookPoint MLP_MID = new HookPoint(Place.MLP_MID, "");
 
-    private final String label;
+    /** Position in a block, in the order of computation. */
+    public enum Place {
+        ATTENTION_IN("attn_in"),
+        ATTENTION_OUT("attn_out"),
+        MLP_IN("mlp_in"),
+        MLP_MID("mlp_mid");
 
-    HookPoint(String label) {
-        this.label = label;
+        private final String label;
+
+        Place(String label) {
+            this.label = label;
+        }
+    }
+
+    /** The same place in an expert. */
+    HookPoint of(String someExpert) {
+        return new HookPoint(place, someExpert);
     }
 
     /** The name in files and configs. */
     public String label() {
-        return label;
+        return expert.isEmpty() ? place.label : place.label + "." + expert;
+    }
+
+    /** Returns whether what enters here is computed before what enters there. */
+    public boolean isBefore(HookPoint other) {
+        return place.compareTo(other.place) < 0;
     }
 }

@@ -1,6 +1,7 @@
 package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.family.AttentionShape;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.tensor.Torch;
@@ -47,12 +48,12 @@ final class InPlaceOperators extends Operators {
             NDArray query,
             NDArray key,
             NDArray value,
-            float scoreDivisor,
+            AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {
         return formats.probability().isNone()
-                ? Attention.fused(query, key, value, scoreDivisor, constants, formats)
-                : Attention.attend(query, key, value, scoreDivisor, constants, formats);
+                ? Attention.fused(query, key, value, shape, constants, formats)
+                : Attention.attend(query, key, value, shape, constants, formats);
     }
 
     @Override

@@ -3,9 +3,9 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.TensorEngine;
-import dev.ptq.tensor.Torch;
 import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -28,13 +28,15 @@ public final class LanguageModel implements AutoCloseable {
     /** Logits that a thread holds at a time, in values. */
     private static final int LOGITS = 1 << 21;
 
-    private final Architecture architecture;
+    private final Decoder decoder;
     private final WeightSource weights;
+    private final List<String> notes;
     private final NDManager manager = TensorEngine.newManager();
 
-    private LanguageModel(Architecture architecture, WeightSource weights) {
-        this.architecture = architecture;
+    private LanguageModel(Decoder decoder, WeightSource weights, List<String> notes) {
+        this.decoder = decoder;
         this.weights = weights;
+        this.notes = List.copyOf(notes);
     }
 
     /**
@@ -52,25 +54,25 @@ public final class LanguageModel implements AutoCloseable {
      * @throws IOException naming the tensor that is missing, or not what the shape implies
      */
     public static LanguageModel of(ModelConfig config, WeightSource source) throws IOException {
-        Architecture architecture = Families.architecture(config);
         try {
-            WeightSource weights = architecture.weights(source);
+            StoredModel stored = new StoredModel(config, source);
+            Decoder decoder = stored.decoder();
+            WeightSource weights = stored.weights();
             for (int block = 0; block < config.blocks(); block++) {
-                for (LinearSpec spec : architecture.linears(block)) {
-                    weights.expect(spec.weightName(), Architecture.shape(spec.outFeatures(), spec.inFeatures()));
+                for (LinearSpec spec : decoder.linears(block)) {
+                    weights.expect(spec.weightName(), Decoder.shape(spec.outFeatures(), spec.inFeatures()));
                     if (spec.hasBias()) {
-                        weights.expect(spec.biasName(), Architecture.shape(spec.outFeatures()));
+                        weights.expect(spec.biasName(), Decoder.shape(spec.outFeatures()));
                     }
                 }
-                for (Map.Entry<String, List<Long>> norm : architecture.norms().entrySet()) {
-                    weights.expect(architecture.prefix(block) + norm.getKey(), norm.getValue());
+                for (Map.Entry<String, List<Long>> norm : decoder.others(block).entrySet()) {
+                    weights.expect(decoder.prefix(block) + norm.getKey(), norm.getValue());
                 }
             }
-            for (Map.Entry<String, List<Long>> outer :
-                    architecture.outerTensors().entrySet()) {
+            for (Map.Entry<String, List<Long>> outer : decoder.outerTensors().entrySet()) {
                 weights.expect(outer.getKey(), outer.getValue());
             }
-            return new LanguageModel(architecture, weights);
+            return new LanguageModel(decoder, weights, stored.notes());
         } catch (IOException | RuntimeException e) {
             source.close();
             throw e;
@@ -82,7 +84,12 @@ public final class LanguageModel implements AutoCloseable {
      * weights are made of open.
      */
     public LanguageModel with(WeightSource others) {
-        return new LanguageModel(architecture, others);
+        return new LanguageModel(decoder, others, notes);
+    }
+
+    /** What is odd about the checkpoint, a sentence each. */
+    public List<String> notes() {
+        return notes;
     }
 
     /** The tensors, by the names that the family has for them. */
@@ -92,26 +99,35 @@ public final class LanguageModel implements AutoCloseable {
 
     /** The linears of all blocks that a model of this shape has, in order; no checkpoint is opened. */
     public static List<LinearSpec> linears(ModelConfig config) {
-        Architecture architecture = Families.architecture(config);
+        Decoder decoder = new Decoder(config);
         List<LinearSpec> linears = new ArrayList<>();
         for (int block = 0; block < config.blocks(); block++) {
-            linears.addAll(architecture.linears(block));
+            linears.addAll(decoder.linears(block));
         }
         return linears;
     }
 
     /** Where the channels of a block of a model of this shape can be rescaled. */
-    public static List<SmoothingMapping> mappings(ModelConfig config) {
-        return Families.architecture(config).mappings();
+    public static List<SmoothingMapping> mappings(ModelConfig config, int block) {
+        return new Decoder(config).mappings(block);
+    }
+
+    /** The longest sequences whose tokens depend on nothing but what is before them: longer ones turn positions faster. */
+    public int longestWithSharedPrefixes() {
+        return config().layers().stream()
+                .flatMap(block -> block.attention().rope().stream())
+                .mapToInt(rope -> rope.scaling().sameUpTo())
+                .min()
+                .orElse(Integer.MAX_VALUE);
     }
 
     /** The model's shape. */
     public ModelConfig config() {
-        return architecture.config();
+        return decoder.config();
     }
 
-    Architecture architecture() {
-        return architecture;
+    Decoder decoder() {
+        return decoder;
     }
 
     NDManager manager() {
@@ -126,13 +142,13 @@ public final class LanguageModel implements AutoCloseable {
     public Block load(int index) throws IOException {
         Block block = new Block(index, manager.newSubManager());
         try {
-            for (LinearSpec spec : architecture.linears(index)) {
+            for (LinearSpec spec : decoder.linears(index)) {
                 NDArray weight = weights.load(block.manager(), spec.weightName());
                 block.add(new Linear(
                         spec, weight, spec.hasBias() ? weights.load(block.manager(), spec.biasName()) : null));
             }
-            for (String norm : architecture.norms().keySet()) {
-                block.addNorm(norm, weights.load(block.manager(), architecture.prefix(index) + norm));
+            for (String norm : decoder.others(index).keySet()) {
+                block.addNorm(norm, weights.load(block.manager(), decoder.prefix(index) + norm));
             }
             return block;
         } catch (IOException | RuntimeException e) {
@@ -164,7 +180,7 @@ public final class LanguageModel implements AutoCloseable {
         return embed(batches, (batch, scratch, states) -> {
             int[][] positions = new int[batch.length][];
             Arrays.fill(positions, IntStream.range(0, batch[0].length).toArray());
-            states.add(architecture.embed(weights, scratch, batch, positions));
+            states.add(decoder.embed(weights, scratch, batch, positions));
         });
     }
 
@@ -176,7 +192,7 @@ public final class LanguageModel implements AutoCloseable {
     public HiddenStates embedTrees(List<List<TokenTree>> batches) throws IOException {
         return embed(batches, (batch, scratch, states) -> {
             TokenTrees trees = new TokenTrees(batch);
-            states.add(architecture.embed(weights, scratch, trees.ids(), trees.positions()), Optional.of(trees));
+            states.add(decoder.embed(weights, scratch, trees.ids(), trees.positions()), Optional.of(trees));
         });
     }
 
@@ -208,7 +224,7 @@ public final class LanguageModel implements AutoCloseable {
     /** As above, with other limits on the weights and on the logits in memory at a time. */
     Predictions predictions(HiddenStates states, TargetPositions places, int headValues, int logitsAtOnce)
             throws IOException {
-        return predictions(states, places, new Head(weights, architecture, headValues, logitsAtOnce));
+        return predictions(states, places, new Head(weights, decoder, headValues, logitsAtOnce));
     }
 
     private Predictions predictions(HiddenStates states, TargetPositions places, Head head) throws IOException {
@@ -237,14 +253,18 @@ public final class LanguageModel implements AutoCloseable {
     }
 
     private Head head() {
-        return new Head(weights, architecture, HEAD_VALUES, LOGITS);
+        return new Head(weights, decoder, HEAD_VALUES, LOGITS);
     }
 
     /** Returns the logits of what follows each chunk of one batch, {@code [batch, vocabSize]}, attached to their manager. */
     public NDArray nextTokenLogits(HiddenStates states, int batch) throws IOException {
         try (NDManager scratch = manager.newSubManager()) {
             NDArray last = finish(scratch, states).get(batch).get(scratch, new NDIndex(":, -1"));
-            NDArray logits = Torch.linear(last, weights.load(scratch, architecture.headTensor()));
+            Optional<String> bias = decoder.headBias();
+            NDArray logits = decoder.logits(
+                    last,
+                    weights.load(scratch, decoder.headTensor()),
+                    bias.isPresent() ? weights.load(scratch, bias.get()) : null);
             logits.attach(states.manager());
             return logits;
         }
@@ -253,7 +273,7 @@ public final class LanguageModel implements AutoCloseable {
     /** Returns what the head takes, batch by batch, attached to {@code owner} unless it is the batch itself. */
     List<NDArray> finish(NDManager owner, HiddenStates states) throws IOException {
         Map<String, NDArray> outer = new LinkedHashMap<>();
-        for (String name : architecture.finishingTensors()) {
+        for (String name : decoder.finishingTensors()) {
             outer.put(name, weights.load(owner, name));
         }
         NDArray[] finished = new NDArray[states.size()];
@@ -261,7 +281,7 @@ public final class LanguageModel implements AutoCloseable {
             try (NDManager scratch = owner.newSubManager()) {
                 NDArray batch = states.batch(i);
                 batch.tempAttach(scratch);
-                NDArray result = architecture.finish(batch, name -> Objects.requireNonNull(outer.get(name), name));
+                NDArray result = decoder.finish(batch, name -> Objects.requireNonNull(outer.get(name), name));
                 if (result != batch) {
                     result.attach(owner);
                 }

@@ -1,5 +1,6 @@
 package dev.ptq.model;
 
+import dev.ptq.family.ModelConfig;
 import dev.ptq.format.Bounds;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.StaticFormat;
@@ -61,9 +62,9 @@ public final class ModelFormats {
     /** Like {@link #applyTo}, but only for what precedes the inputs at a hook point. */
     public void applyBefore(HookPoint hookPoint, Block block) {
         block.linears().stream()
-                .filter(linear -> linear.spec().hookPoint().compareTo(hookPoint) < 0)
+                .filter(linear -> linear.spec().hookPoint().isBefore(hookPoint))
                 .forEach(linear -> linear.quantize(of(linear.spec())));
-        if (HookPoint.ATTENTION_IN.compareTo(hookPoint) < 0) {
+        if (HookPoint.ATTENTION_IN.isBefore(hookPoint)) {
             block.quantizeAttention(attention);
         }
     }

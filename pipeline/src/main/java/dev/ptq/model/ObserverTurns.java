@@ -2,7 +2,7 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 import java.util.BitSet;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.Map;
 
 /**
@@ -12,14 +12,13 @@ import java.util.Map;
  */
 final class ObserverTurns {
     private final ActivationObserver observer;
-    /** The pieces that were seen at a hook point, or will not be. */
-    private final Map<HookPoint, BitSet> left = new EnumMap<>(HookPoint.class);
+    /** The pieces that were seen at a hook point. */
+    private final Map<HookPoint, BitSet> seen = new HashMap<>();
+    /** The pieces that will not be seen any more. */
+    private final BitSet done = new BitSet();
 
     ObserverTurns(ActivationObserver observer) {
         this.observer = observer;
-        for (HookPoint hookPoint : HookPoint.values()) {
-            left.put(hookPoint, new BitSet());
-        }
     }
 
     /** The observer of one piece, which is closed when the piece is done, or has failed. */
@@ -49,19 +48,17 @@ final class ObserverTurns {
 
         @Override
         public void close() {
-            for (HookPoint hookPoint : HookPoint.values()) {
-                leave(hookPoint, piece);
-            }
+            finish(piece);
         }
     }
 
     private synchronized void enter(HookPoint hookPoint, int piece) {
-        BitSet gone = pieces(hookPoint);
-        if (gone.get(piece)) {
+        BitSet here = seen.computeIfAbsent(hookPoint, key -> new BitSet());
+        if (here.get(piece)) {
             throw new IllegalStateException("a forward pass came to " + hookPoint.label() + " twice");
         }
         boolean interrupted = false;
-        while (gone.nextClearBit(0) < piece) {
+        while (isAwaited(here, piece)) {
             try {
                 wait();
             } catch (InterruptedException e) {
@@ -73,12 +70,22 @@ final class ObserverTurns {
         }
     }
 
+    /** Whether a piece before this one may still come. */
+    private boolean isAwaited(BitSet here, int piece) {
+        int next = 0;
+        while (next < piece && (here.get(next) || done.get(next))) {
+            next++;
+        }
+        return next < piece;
+    }
+
     private synchronized void leave(HookPoint hookPoint, int piece) {
-        pieces(hookPoint).set(piece);
+        seen.computeIfAbsent(hookPoint, key -> new BitSet()).set(piece);
         notifyAll();
     }
 
-    private BitSet pieces(HookPoint hookPoint) {
-        return left.getOrDefault(hookPoint, new BitSet());
+    private synchronized void finish(int piece) {
+        done.set(piece);
+        notifyAll();
     }
 }

@@ -1,6 +1,7 @@
 package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.family.AttentionShape;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import java.util.function.UnaryOperator;
@@ -54,7 +55,7 @@ public abstract sealed class Operators permits InPlaceOperators, DifferentiableO
             NDArray query,
             NDArray key,
             NDArray value,
-            float scoreDivisor,
+            AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats);
 

@@ -15,22 +15,22 @@ public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balan
     /** Position in a block. */
     public enum Kind {
         /** From the norm to the query, key and value projections. */
-        ATTENTION_IN("attn_in", HookPoint.ATTENTION_IN),
+        ATTENTION_IN("attn_in", HookPoint.Place.ATTENTION_IN),
         /** From the value projection through attention, whose weights sum to one, to the output projection. */
-        VALUE_OUT("v_o", HookPoint.ATTENTION_OUT),
+        VALUE_OUT("v_o", HookPoint.Place.ATTENTION_OUT),
         /** Between queries and keys, which meet in a product. */
         QUERY_KEY("q_k", null),
         /** From the norm to the MLP's first linears. */
-        MLP_IN("mlp_in", HookPoint.MLP_IN),
+        MLP_IN("mlp_in", HookPoint.Place.MLP_IN),
         /** From the MLP's first linear to its last, if everything between is linear or commutes with positive factors. */
-        MLP_MID("mlp_mid", HookPoint.MLP_MID);
+        MLP_MID("mlp_mid", HookPoint.Place.MLP_MID);
 
         private final String label;
-        private final Optional<HookPoint> hookPoint;
+        private final Optional<HookPoint.Place> place;
 
-        Kind(String label, @Nullable HookPoint hookPoint) {
+        Kind(String label, HookPoint.@Nullable Place place) {
             this.label = label;
-            this.hookPoint = Optional.ofNullable(hookPoint);
+            this.place = Optional.ofNullable(place);
         }
 
         /** The name in configs. */
@@ -40,7 +40,7 @@ public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balan
 
         /** The activation that the balance layers take; none between queries and keys. */
         public Optional<HookPoint> hookPoint() {
-            return hookPoint;
+            return place.map(at -> new HookPoint(at, ""));
         }
 
         /** Returns whether the smooth layer is a norm. */

@@ -49,8 +49,12 @@ record TokenTrees(List<TokenTree> trees) {
         return (long) trees.size() * (tokens() - trunk()) * tokens();
     }
 
-    /** Additive mask of the tokens behind the trunk, {@code [batch, 1, tokens - trunk, tokens]}. */
-    NDArray mask(NDManager manager) {
+    /**
+     * Additive mask of the tokens behind the trunk, {@code [batch, 1, tokens - trunk, tokens]}.
+     *
+     * @param window positions that a token sees, itself included
+     */
+    NDArray mask(NDManager manager, int window) {
         int tokens = tokens();
         int trunk = trunk();
         int rows = tokens - trunk;
@@ -67,6 +71,14 @@ record TokenTrees(List<TokenTree> trees) {
                     System.arraycopy(mask, (i * rows + parent - trunk) * tokens, mask, row, parent + 1);
                 }
                 mask[row + place] = 0;
+            }
+            for (int place = trunk; place < tree.size(); place++) {
+                int row = (i * rows + place - trunk) * tokens;
+                for (int before = 0; before < place; before++) {
+                    if (tree.position(place) - tree.position(before) >= window) {
+                        mask[row + before] = Float.NEGATIVE_INFINITY;
+                    }
+                }
             }
         }
         return NativeFloats.of(manager, mask, trees.size(), 1, rows, tokens);

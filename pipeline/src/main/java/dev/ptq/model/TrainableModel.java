@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
@@ -22,7 +23,7 @@ import java.util.function.UnaryOperator;
  * forward pass is that of {@link LanguageModel}, a block at a time; the head is the embedding.
  */
 public final class TrainableModel implements AutoCloseable {
-    private final Llama architecture;
+    private final Decoder decoder;
     private final NDManager manager = TensorEngine.newManager();
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
     private final List<Block> blocks = new ArrayList<>();
@@ -36,33 +37,31 @@ public final class TrainableModel implements AutoCloseable {
      * @param tokens in every sequence
      */
     public TrainableModel(ModelConfig config, int tokens, long seed) {
-        if (!config.family().equals(Llama.FAMILY.modelType())
+        if (!config.family().equals("llama")
                 || !config.vocabulary().tied()
-                || config.attention().bias()
-                || config.mlp().bias()) {
+                || new Decoder(config).linears(0).stream().anyMatch(LinearSpec::hasBias)) {
             throw new IllegalArgumentException("expected a llama with a tied head and without biases, got " + config);
         }
-        architecture = new Llama(config);
-        constants = new SequenceConstants(manager, config, tokens);
+        decoder = new Decoder(config);
+        constants = new SequenceConstants(manager, tokens);
         SplittableRandom random = new SplittableRandom(seed);
         double deviation = 0.02;
-        architecture
-                .outerTensors()
+        decoder.outerTensors()
                 .forEach((name, shape) -> parameters.put(name, initial(shape, deviation, random.split())));
         for (int index = 0; index < config.blocks(); index++) {
             Block block = new Block(index, manager.newSubManager());
-            for (LinearSpec spec : architecture.linears(index)) {
+            for (LinearSpec spec : decoder.linears(index)) {
                 boolean toResidual =
-                        spec.hookPoint() == HookPoint.ATTENTION_OUT || spec.hookPoint() == HookPoint.MLP_MID;
+                        HookPoint.ATTENTION_OUT.equals(spec.hookPoint()) || HookPoint.MLP_MID.equals(spec.hookPoint());
                 NDArray weight = initial(
-                        Architecture.shape(spec.outFeatures(), spec.inFeatures()),
+                        Decoder.shape(spec.outFeatures(), spec.inFeatures()),
                         toResidual ? deviation / Math.sqrt(2.0 * config.blocks()) : deviation,
                         random.split());
                 parameters.put(spec.weightName(), weight);
                 block.add(new Linear(spec, weight, null));
             }
-            String prefix = architecture.prefix(index);
-            architecture.norms().entrySet().stream()
+            String prefix = decoder.prefix(index);
+            decoder.others(index).entrySet().stream()
                     .sorted(Map.Entry.comparingByKey())
                     .forEach(entry -> {
                         NDArray weight = initial(entry.getValue(), deviation, random.split());
@@ -90,7 +89,7 @@ public final class TrainableModel implements AutoCloseable {
 
     /** The model's shape. */
     public ModelConfig config() {
-        return architecture.config();
+        return decoder.config();
     }
 
     /**
@@ -106,18 +105,17 @@ public final class TrainableModel implements AutoCloseable {
         int tokens = sequences[0].length - 1;
         NDArray rate = scratch.full(new Shape(), (float) dropout, DataType.FLOAT32);
         UnaryOperator<NDArray> drop = dropout == 0 ? UnaryOperator.identity() : x -> Torch.dropout(x, rate);
-        NDArray ids = NativeFloats.indices(scratch, Architecture.flat(sequences), sequences.length, tokens + 1);
+        NDArray ids = NativeFloats.indices(scratch, Decoder.flat(sequences), sequences.length, tokens + 1);
         NDArray inputs = ids.get(new NDIndex(":, :{}", tokens)).reshape(-1);
         NDArray targets = ids.get(new NDIndex(":, 1:")).reshape(-1);
-        NDArray table = parameter(architecture.headTensor());
+        NDArray table = parameter(decoder.headTensor());
         NDArray hidden =
                 drop.apply(Torch.embedding(table, inputs).reshape(sequences.length, tokens, config().hiddenSize()));
         Operators operators = Operators.differentiable(drop);
         for (Block block : blocks) {
-            hidden =
-                    architecture.forward(new ForwardPass(block, constants, ActivationObserver.NONE, operators), hidden);
+            hidden = decoder.forward(new ForwardPass(block, constants, ActivationObserver.NONE, operators), hidden);
         }
-        NDArray finished = architecture.finish(hidden, this::parameter);
+        NDArray finished = decoder.finish(hidden, this::parameter);
         NDArray logits = Torch.differentiableLinear(finished.reshape(inputs.size(), config().hiddenSize()), table);
         return Torch.crossEntropy(logits, targets);
     }

@@ -1,5 +1,5 @@
 /**
- * Decoder families, their blocks and forward passes, and the runner that takes hidden states through a model block by
+ * Decoders made of the parts that a family describes, their forward pass, and the runner that takes hidden states block by
  * block.
  *
  * <ul>

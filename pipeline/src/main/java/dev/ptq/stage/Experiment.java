@@ -5,10 +5,10 @@ import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
@@ -30,6 +30,7 @@ import java.util.Set;
  * @param steps {@code [[approximation]]}, in order
  * @param adaptation of the last block to each text, measured besides the run without it
  * @param resolved every key with the value in force, defaults included
+ * @param modelNotes what is odd about the model, a sentence each
  */
 public record Experiment(
         long seed,
@@ -41,7 +42,8 @@ public record Experiment(
         Optional<TestTimeAdaptation> adaptation,
         QuantizationSettings quantization,
         EvaluationSettings evaluation,
-        Map<String, Object> resolved) {
+        Map<String, Object> resolved,
+        List<String> modelNotes) {
 
     /** Whether the blocks of a model stay in memory between passes. */
     public enum Memory {

@@ -6,16 +6,18 @@ import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
+import dev.ptq.family.MixtureShape;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
 import dev.ptq.method.Methods;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
-import dev.ptq.weights.Checkpoint;
 import dev.ptq.weights.ModelFolder;
+import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -27,6 +29,10 @@ import java.util.OptionalInt;
 final class ExperimentFile {
     private final ConfigTable root;
     private final long seed;
+    private final boolean strict;
+    /** What is odd about the model. */
+    private final List<String> notes = new ArrayList<>();
+
     private final ConfigTable modelTable;
     private final String modelName;
     private final Optional<ModelFolder> folder;
@@ -44,6 +50,7 @@ final class ExperimentFile {
     ExperimentFile(ConfigTable root) throws IOException {
         this.root = root;
         seed = root.read(ExperimentKeys.SEED);
+        strict = root.read(ExperimentKeys.STRICT);
         modelTable = root.read(ExperimentKeys.MODEL);
         modelName = modelTable.read(ExperimentKeys.PATH);
         folder = modelName.isEmpty() ? Optional.empty() : folder(modelTable, modelName);
@@ -71,6 +78,9 @@ final class ExperimentFile {
         checkSteps();
         checkTexts();
         shape.ifPresent(this::checkAgainst);
+        if (strict) {
+            notes.forEach(note -> modelTable.problem(ExperimentKeys.PATH, note + " (strict = true)"));
+        }
         root.finish();
         if (modelName.isEmpty()) { // not the stand-in for a wrong value, which finish() would have reported
             folder(modelTable, modelName);
@@ -86,7 +96,8 @@ final class ExperimentFile {
                 adaptation,
                 quantization,
                 evaluation,
-                root.resolved());
+                root.resolved(),
+                notes);
     }
 
     private void checkSteps() {
@@ -122,20 +133,26 @@ final class ExperimentFile {
         steps.checkModel(model, LanguageModel.linears(model), quantization, stepTables);
         steps.check(stepTables);
         quantizationTable.ifPresent(table -> quantization.check(LanguageModel.linears(model), table));
-        calibration.ifPresent(settings -> root.read(ExperimentKeys.CALIBRATION)
-                .ifPresent(table ->
-                        checkLength(table, settings.seqLen(), model.positions().count())));
+        calibration.ifPresent(settings ->
+                root.read(ExperimentKeys.CALIBRATION).ifPresent(table -> checkLength(table, settings.seqLen(), model)));
+        boolean hasExperts = model.layers().stream().anyMatch(block -> block.mlp() instanceof MixtureShape);
+        if (hasExperts && calibration.isPresent()) {
+            root.problem(
+                    ExperimentKeys.CALIBRATION.name(),
+                    "statistics of experts are not gathered yet: a mixture of experts can be rounded to nearest and"
+                            + " evaluated, without [calibration] and [[approximation]]");
+        }
         for (int i = 0; i < evaluation.perplexities().size(); i++) {
             checkLength(
-                    perplexityTables.get(i),
-                    evaluation.perplexities().get(i).seqLen(),
-                    model.positions().count());
+                    perplexityTables.get(i), evaluation.perplexities().get(i).seqLen(), model);
         }
     }
 
-    private static void checkLength(ConfigTable table, int seqLen, int maxPositions) {
-        if (seqLen > maxPositions) {
-            table.problem("seq_len", "expected at most the model's " + maxPositions + " positions, got " + seqLen);
+    private static void checkLength(ConfigTable table, int seqLen, ModelConfig model) {
+        if (seqLen > model.longestSequence()) {
+            table.problem(
+                    "seq_len",
+                    "expected at most the model's " + model.positions().count() + " positions, got " + seqLen);
         }
     }
 
@@ -148,12 +165,17 @@ final class ExperimentFile {
         }
     }
 
-    private static Optional<ModelConfig> shape(ConfigTable table, Path folder) {
+    private Optional<ModelConfig> shape(ConfigTable table, Path folder) {
         Optional<ModelConfig> shape = Optional.empty();
         try {
-            shape = Optional.of(ModelConfig.read(folder));
+            ModelConfig config = ModelConfig.read(folder);
+            shape = Optional.of(config);
             Tokenizer.require(folder);
-            Checkpoint.files(folder);
+            notes.addAll(Tokenizer.notes(folder));
+            try (LanguageModel model = LanguageModel.of(config, WeightSource.open(folder))) {
+                shape = Optional.of(model.config());
+                notes.addAll(model.notes());
+            }
         } catch (IOException e) {
             table.problem(ExperimentKeys.PATH, String.valueOf(e.getMessage()));
         }

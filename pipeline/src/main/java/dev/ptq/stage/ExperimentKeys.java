@@ -21,7 +21,7 @@ public final class ExperimentKeys {
                     "`\"reference\"`, the model that comes with the program (a folder of that name is `\"./reference\"`); or a"
                             + " Hugging Face model folder with `config.json`, `model.safetensors` or shards and their index (float32,"
                             + " float16 or bfloat16), and `tokenizer.json`; or such a folder [on the hub](#the-hugging-face-hub),"
-                            + " `\"owner/name\"`. Families: llama, opt");
+                            + " `\"owner/name\"`. `ptq list models` lists the families");
 
     static final Key<Memory> MEMORY = Key.choice(
                     "memory",
@@ -30,6 +30,10 @@ public final class ExperimentKeys {
                             .and("streamed", Memory.STREAMED, "read again in every pass"))
             .preset(Memory.AUTO)
             .says("where blocks are kept between passes; results are the same");
+
+    static final Key<Boolean> STRICT = Key.flag("strict")
+            .preset(false)
+            .says("whether what is odd about the model is an error; otherwise it is a warning");
 
     /** {@code [model]}. */
     public static final Key<ConfigTable> MODEL =
@@ -54,7 +58,7 @@ public final class ExperimentKeys {
 
     /** The whole file. */
     public static final Section SECTION =
-            Section.of("experiment", SEED, MODEL, CALIBRATION, APPROXIMATION, QUANTIZATION, EVALUATION);
+            Section.of("experiment", SEED, STRICT, MODEL, CALIBRATION, APPROXIMATION, QUANTIZATION, EVALUATION);
 
     private ExperimentKeys() {}
 }

@@ -7,13 +7,13 @@ import dev.ptq.evaluate.ModelScorer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.TasksSettings;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Training;
 import dev.ptq.model.BlockPass;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.ModelConfig;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -131,7 +131,11 @@ public final class MemoryEstimate {
     }
 
     private long activations(long tokens) {
-        return tokens * (6L * shape.hiddenSize() + 3L * shape.mlp().width()) * Float.BYTES;
+        int widest = shape.layers().stream()
+                .mapToInt(block -> block.mlp().activeWidth())
+                .max()
+                .orElse(0);
+        return tokens * (6L * shape.hiddenSize() + 3L * widest) * Float.BYTES;
     }
 
     /** What a step of training holds, in calibration or adaptation. */

@@ -1,13 +1,13 @@
 package dev.ptq.stage;
 
 import dev.ptq.artifact.RunFiles;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.Block;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.ModelFormats;
 import dev.ptq.model.RoundedWeights;
 import java.io.IOException;

@@ -16,8 +16,8 @@ import dev.ptq.evaluate.task.TaskFolder;
 import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
 import dev.ptq.weights.Checkpoint;
@@ -218,7 +218,7 @@ public final class Workspace implements AutoCloseable {
             chunks = Perplexity.chunks(
                     perplexity,
                     tokenizer(),
-                    shape.positions().count(),
+                    shape.longestSequence(),
                     shape.vocabulary().size());
             scored.put(perplexity, chunks);
         }

@@ -18,6 +18,7 @@ import java.util.Arrays;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * PyTorch operators missing from the engine's array interface, called through a TorchScript module that is made in
@@ -112,9 +113,39 @@ public final class Torch {
         return call("rms_norm", x, weight, epsilon).get(0);
     }
 
-    /** Returns the layer norm over the last axis with epsilon 1e-5. */
-    public static NDArray layerNorm(NDArray x, NDArray weight, NDArray bias) {
-        return call("layer_norm", x, weight, bias).get(0);
+    /** Returns the layer norm over the last axis; weight and bias may be missing. */
+    public static NDArray layerNorm(NDArray x, @Nullable NDArray weight, @Nullable NDArray bias, double epsilon) {
+        NDArray number = x.getManager().create(epsilon);
+        if (weight == null) {
+            return call("layer_norm_plain", x, number).get(0);
+        }
+        return bias == null
+                ? call("layer_norm_weight", x, weight, number).get(0)
+                : call("layer_norm", x, weight, bias, number).get(0);
+    }
+
+    /** Returns {@code x · Φ(x)}. */
+    public static NDArray gelu(NDArray x) {
+        return call("gelu", x).get(0);
+    }
+
+    /** Returns {@link #gelu}, approximated by a hyperbolic tangent. */
+    public static NDArray geluTanh(NDArray x) {
+        return call("gelu_tanh", x).get(0);
+    }
+
+    /** Returns {@code bound · tanh(x / bound)}. */
+    public static NDArray softcap(NDArray x, double bound) {
+        return call("softcap", x, x.getManager().create((float) bound)).get(0);
+    }
+
+    /**
+     * Returns {@code x} with values added to some of its rows.
+     *
+     * @param rows int64, each at most once
+     */
+    public static NDArray addRows(NDArray x, NDArray rows, NDArray values) {
+        return call("add_rows", x, rows, values).get(0);
     }
 
     /** Returns {@code x · sigmoid(x) · y}. */
@@ -131,6 +162,16 @@ public final class Torch {
      */
     public static NDArray rotate(NDArray x, NDArray cos, NDArray sin) {
         return call("rotate", x, cos, sin).get(0);
+    }
+
+    /** Like {@link #rotate}, for the first channels of the last axis, twice as many as there are cosines. */
+    public static NDArray rotatePart(NDArray x, NDArray cos, NDArray sin) {
+        return call("rotate_part", x, cos, sin).get(0);
+    }
+
+    /** Like {@link #rotatePart}, for the pairs {@code (2i, 2i + 1)}. */
+    public static NDArray rotateNeighbours(NDArray x, NDArray cos, NDArray sin) {
+        return call("rotate_neighbours", x, cos, sin).get(0);
     }
 
     /**
@@ -150,19 +191,27 @@ public final class Torch {
      *
      * @param window from {@link #window}, for at least as many tokens as there are
      * @param mask {@code [batch, 1, rows, tokens]}, added to the scores of the last queries; it may have no rows
+     * @param bias {@code [1 or batch, heads, 1, tokens]}, added to the scores of keys; it may have no tokens
+     * @param softcap bound of the scores, as in {@link #softcap}, or no value
      */
-    public static NDArray branchedAttention(NDArray query, NDArray key, NDArray value, NDArray window, NDArray mask) {
-        return call("branched_attention", query, key, value, window, mask).get(0);
+    public static NDArray branchedAttention(
+            NDArray query, NDArray key, NDArray value, NDArray window, NDArray mask, NDArray bias, NDArray softcap) {
+        return call("branched_attention", query, key, value, window, mask, bias, softcap)
+                .get(0);
     }
 
     /**
      * The causal masks of a few queries anywhere among {@code tokens}, as parts of one: {@code [few, tokens + few]}.
+     *
+     * @param seen positions that a query sees, its own included
      */
-    public static NDArray window(NDManager manager, int tokens) {
+    public static NDArray window(NDManager manager, int tokens, int seen) {
         int columns = tokens + QUERIES;
         float[] window = new float[QUERIES * columns];
         for (int row = 0; row < QUERIES; row++) {
             Arrays.fill(window, row * columns + tokens + row + 1, (row + 1) * columns, Float.NEGATIVE_INFINITY);
+            int first = Math.max(0, tokens + row + 1 - seen);
+            Arrays.fill(window, row * columns, row * columns + first, Float.NEGATIVE_INFINITY);
         }
         return NativeFloats.of(manager, window, QUERIES, columns);
     }
@@ -308,7 +357,7 @@ public final class Torch {
             store(zip, "m/data.pkl", object.toByteArray());
             store(zip, "m/code/__torch__.py", code.getBytes(StandardCharsets.UTF_8));
             store(zip, "m/constants.pkl", new byte[] {(byte) 0x80, 2, ')', '.'});
-            store(zip, "m/version", "3\n".getBytes(StandardCharsets.US_ASCII));
+            store(zip, "m/version", "10\n".getBytes(StandardCharsets.US_ASCII));
         }
         return bytes.toByteArray();
     }

@@ -54,8 +54,13 @@ public final class Checkpoint implements WeightSource {
     public static Checkpoint open(Path folder) throws IOException {
         Checkpoint checkpoint = new Checkpoint(folder);
         try {
-            for (Path file : files(folder)) {
+            List<Path> files = files(folder);
+            for (Path file : files) {
                 if (file.toString().endsWith(".safetensors")) {
+                    if (!Files.exists(file)) {
+                        throw new IOException(files.get(0) + ": names " + file.getFileName()
+                                + ", and there is no such file in the folder; fetch it too");
+                    }
                     Safetensors opened = Safetensors.open(file);
                     checkpoint.files.add(opened);
                     opened.entries().keySet().forEach(name -> checkpoint.owners.put(name, opened));

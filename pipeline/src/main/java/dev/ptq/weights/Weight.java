@@ -2,6 +2,7 @@ package dev.ptq.weights;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.util.List;
 
@@ -28,6 +29,24 @@ public interface Weight {
     /** Returns the rows of a matrix that {@code rows} names, in that order: an embedding's look-up. */
     NDArray gather(NDManager manager, int[] rows) throws IOException;
 
+    /** Returns whether another matrix has the same shape and, read as float32, the same values. */
+    default boolean hasSameValues(Weight other) throws IOException {
+        if (!shape().equals(other.shape())) {
+            return false;
+        }
+        int rows = Math.toIntExact(shape().get(0));
+        int step = (int) Math.max(1, Math.min(rows, (1L << 22) / Math.max(1, shape().get(1))));
+        for (int from = 0; from < rows; from += step) {
+            try (NDManager scratch = TensorEngine.newManager()) {
+                int to = Math.min(rows, from + step);
+                if (!rows(scratch, from, to).contentEquals(other.rows(scratch, from, to))) {
+                    return false;
+                }
+            }
+        }
+        return true;
+    }
+
     /** Rows {@code from} (inclusive) to {@code to} (exclusive) as a tensor: a part of a fused projection. */
     default Weight slice(int from, int to) {
         return new RowSlice(this, from, to);
@@ -36,6 +55,11 @@ public interface Weight {
     /** The transpose of a matrix stored as {@code [inFeatures, outFeatures]}. */
     default Weight transposed() {
         return new TransposedWeight(this);
+    }
+
+    /** Vectors of one length as the rows of a matrix. */
+    static Weight stacked(List<Weight> rows) {
+        return new StackedWeight(rows);
     }
 
     /** The tensor with a number added to every value: for norms stored as their difference from one. */

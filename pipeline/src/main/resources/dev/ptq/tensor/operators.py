@@ -25,8 +25,26 @@ class Operators(Module):
     inverse = torch.rsqrt(torch.add(torch.mean(torch.mul(x, x), [-1], True), epsilon))
     return torch.mul(torch.mul(x, inverse), weight)
 
-  def layer_norm(self: __torch__.Operators, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.layer_norm(x, [torch.size(x, -1)], weight, bias, 1.0000000000000001e-05)
+  def layer_norm(self: __torch__.Operators, x: Tensor, weight: Tensor, bias: Tensor, epsilon: Tensor) -> Tensor:
+    return torch.layer_norm(x, [torch.size(x, -1)], weight, bias, float(epsilon))
+
+  def layer_norm_weight(self: __torch__.Operators, x: Tensor, weight: Tensor, epsilon: Tensor) -> Tensor:
+    return torch.layer_norm(x, [torch.size(x, -1)], weight, None, float(epsilon))
+
+  def layer_norm_plain(self: __torch__.Operators, x: Tensor, epsilon: Tensor) -> Tensor:
+    return torch.layer_norm(x, [torch.size(x, -1)], None, None, float(epsilon))
+
+  def gelu(self: __torch__.Operators, x: Tensor) -> Tensor:
+    return torch.gelu(x)
+
+  def gelu_tanh(self: __torch__.Operators, x: Tensor) -> Tensor:
+    return torch.gelu(x, approximate="tanh")
+
+  def softcap(self: __torch__.Operators, x: Tensor, bound: Tensor) -> Tensor:
+    return torch.mul(torch.tanh(torch.div(x, bound)), bound)
+
+  def add_rows(self: __torch__.Operators, x: Tensor, rows: Tensor, values: Tensor) -> Tensor:
+    return torch.index_add(x, 0, rows, values)
 
   def silu_mul(self: __torch__.Operators, x: Tensor, y: Tensor) -> Tensor:
     return torch.mul(torch.silu(x), y)
@@ -37,13 +55,35 @@ class Operators(Module):
     turned_second = torch.add(torch.mul(second, cos), torch.mul(first, sin))
     return torch.cat([turned_first, turned_second], -1)
 
+  def rotate_part(self: __torch__.Operators, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    width = torch.mul(torch.size(cos, -1), 2)
+    turned = self.rotate(torch.slice(x, -1, 0, width), cos, sin)
+    return torch.cat([turned, torch.slice(x, -1, width)], -1)
+
+  def rotate_neighbours(self: __torch__.Operators, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    width = torch.mul(torch.size(cos, -1), 2)
+    first = torch.slice(x, -1, 0, width, 2)
+    second = torch.slice(x, -1, 1, width, 2)
+    turned_first = torch.sub(torch.mul(first, cos), torch.mul(second, sin))
+    turned_second = torch.add(torch.mul(second, cos), torch.mul(first, sin))
+    turned = torch.flatten(torch.stack([turned_first, turned_second], -1), -2)
+    return torch.cat([turned, torch.slice(x, -1, width)], -1)
+
   def attention(self: __torch__.Operators, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     shared_by = torch.floordiv(torch.size(query, 1), torch.size(key, 1))
     keys = torch.repeat_interleave(key, shared_by, 1)
     values = torch.repeat_interleave(value, shared_by, 1)
     return torch.scaled_dot_product_attention(query, keys, values, None, 0., True)
 
-  def branched_attention(self: __torch__.Operators, query: Tensor, key: Tensor, value: Tensor, window: Tensor, mask: Tensor) -> Tensor:
+  def attend(self: __torch__.Operators, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, softcap: Tensor) -> Tensor:
+    if torch.gt(torch.numel(softcap), 0):
+      scores = torch.div(torch.matmul(query, torch.transpose(key, -2, -1)), torch.sqrt(torch.size(query, -1)))
+      mixed = torch.matmul(torch.softmax(torch.add(self.softcap(scores, softcap), mask), -1), value)
+    else:
+      mixed = torch.scaled_dot_product_attention(query, key, value, mask, 0., False)
+    return mixed
+
+  def branched_attention(self: __torch__.Operators, query: Tensor, key: Tensor, value: Tensor, window: Tensor, mask: Tensor, bias: Tensor, softcap: Tensor) -> Tensor:
     shared_by = torch.floordiv(torch.size(query, 1), torch.size(key, 1))
     keys = torch.repeat_interleave(key, shared_by, 1)
     values = torch.repeat_interleave(value, shared_by, 1)
@@ -53,19 +93,28 @@ class Operators(Module):
     zero = torch.sub(torch.size(window, 1), most)
     scores = torch.mul(torch.mul(torch.size(query, 0), torch.size(query, 1)), tokens)
     step = ops.prim.min(most, ops.prim.max(torch.floordiv(most, 4), torch.floordiv(SCORES, scores)))
+    biased = torch.gt(torch.size(bias, 3), 0)
     parts = annotate(List[Tensor], [])
     for i in range(torch.floordiv(torch.sub(torch.add(trunk, step), 1), step)):
       start = torch.mul(i, step)
       end = ops.prim.min(torch.add(start, step), trunk)
       causal = torch.slice(torch.slice(window, 0, 0, torch.sub(end, start)), 1, torch.sub(zero, start), torch.add(torch.sub(zero, start), end))
-      part = torch.scaled_dot_product_attention(torch.slice(query, 2, start, end), torch.slice(keys, 2, 0, end), torch.slice(values, 2, 0, end), causal, 0., False)
+      if biased:
+        added = torch.add(torch.slice(bias, 3, 0, end), causal)
+      else:
+        added = causal
+      part = self.attend(torch.slice(query, 2, start, end), torch.slice(keys, 2, 0, end), torch.slice(values, 2, 0, end), added, softcap)
       parts = torch.append(parts, part)
     for i in range(torch.floordiv(torch.sub(torch.add(torch.sub(tokens, trunk), step), 1), step)):
       start = torch.mul(i, step)
       end = ops.prim.min(torch.add(start, step), torch.sub(tokens, trunk))
       last = torch.add(trunk, end)
       own = torch.slice(torch.slice(mask, 2, start, end), 3, 0, last)
-      part = torch.scaled_dot_product_attention(torch.slice(query, 2, torch.add(trunk, start), last), torch.slice(keys, 2, 0, last), torch.slice(values, 2, 0, last), own, 0., False)
+      if biased:
+        added = torch.add(torch.slice(bias, 3, 0, last), own)
+      else:
+        added = own
+      part = self.attend(torch.slice(query, 2, torch.add(trunk, start), last), torch.slice(keys, 2, 0, last), torch.slice(values, 2, 0, last), added, softcap)
       parts = torch.append(parts, part)
     return torch.cat(parts, 2)
 

@@ -8,6 +8,7 @@ import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
 import dev.ptq.format.IntegerFormat;
@@ -24,7 +25,6 @@ import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.LinearSpec;
-import dev.ptq.model.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.Rounding;
 import dev.ptq.model.Scoring;
@@ -195,7 +195,7 @@ public final class Benchmarks {
                         .mapToLong(LinearSpec::size)
                         .sum()
                 + (double) config.vocabulary().size() * config.hiddenSize()
-                + 2.0 * config.blocks() * config.attention().queryWidth() * tokens;
+                + 2.0 * config.blocks() * config.block(0).attention().queryWidth() * tokens;
         return 2 * perToken * chunks * tokens;
     }
 

@@ -291,12 +291,12 @@ class ModelScorerTest {
         for (int choice = 0; choice < 4; choice++) {
             choices.add(IntBuffer.wrap(joined(context, new int[] {choice, 7, 8})));
         }
-        List<PrefixTrees.Grown> trees = PrefixTrees.of(choices, 64, 62);
+        List<PrefixTrees.Grown> trees = PrefixTrees.of(choices, 0, 64, 62);
         assertThat(trees).hasSize(1);
         assertThat(trees.get(0).tree().size()).isEqualTo(50 + 4 * 3);
         assertThat(trees.get(0).tree().trunk()).isEqualTo(50 + 3);
         assertThat(trees.get(0).leaves()).extracting(leaf -> leaf.places()[52]).containsExactly(52, 55, 58, 61);
-        assertThat(PrefixTrees.of(choices, 64, 61))
+        assertThat(PrefixTrees.of(choices, 0, 64, 61))
                 .as("a tree has at most so many tokens")
                 .hasSize(2);
     }

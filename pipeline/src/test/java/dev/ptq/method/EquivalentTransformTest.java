@@ -13,6 +13,7 @@ import dev.ptq.model.HiddenStates;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.model.SyntheticModel;
+import dev.ptq.model.TinyFamilies;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
@@ -23,6 +24,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -56,21 +58,38 @@ class EquivalentTransformTest {
     @ParameterizedTest(name = "{0}")
     @MethodSource("models")
     void functionIsPreserved(String name, SyntheticModel synthetic) throws IOException {
-        synthetic.write(folder);
+        assertThat(preservedBy(name, synthetic.write(folder))).isGreaterThan(4);
+    }
+
+    static Stream<Path> families() throws IOException {
+        return TinyFamilies.folders().stream();
+    }
+
+    /** Also where linears are fused, rotations are partial or of neighbours, and norms are stored less one. */
+    @ParameterizedTest
+    @MethodSource("families")
+    void functionOfEveryFamilyIsPreserved(Path family) throws IOException {
+        assertThat(preservedBy(family.getFileName().toString(), family)).isPositive();
+    }
+
+    /** Tries all transforms of a model; returns how many there are. */
+    private static int preservedBy(String name, Path folder) throws IOException {
+        int tried = 0;
         try (LanguageModel model = LanguageModel.open(folder);
                 Block block = model.load(1);
                 BlockPass pass = new BlockPass(model);
                 HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40, 7, 7}, {1, 2, 3, 4, 5, 6, 9}}, 2)) {
             NDManager manager = block.manager();
             NDArray before = pass.forward(block, states.batch(0), ActivationObserver.NONE);
-            HeadLayout heads = HeadLayout.of(model.config());
-            int tried = 0;
-            for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
+            HeadLayout heads = HeadLayout.of(model.config().block(0).attention());
+            FusedParts fused = new FusedParts(model.config().block(1));
+            for (SmoothingMapping mapping : LanguageModel.mappings(model.config(), 1)) {
                 for (EquivalentTransform transform : transforms(manager, block, mapping, heads, true)) {
                     scramble(transform, 7 + tried);
                     Map<String, NDArray> tensors = block.tensors();
-                    Map<String, NDArray> transformed = new LinkedHashMap<>(tensors);
-                    transform.apply(transformed);
+                    Map<String, NDArray> apart = fused.apart(tensors);
+                    transform.apply(apart);
+                    Map<String, NDArray> transformed = fused.together(apart);
                     assertThat(transformed).as("%s changes tensors", mapping).isNotEqualTo(tensors);
                     assertThat(difference(
                                     before, pass.forward(block.with(transformed), states.batch(0), (b, s, x) -> {})))
@@ -79,8 +98,8 @@ class EquivalentTransformTest {
                     tried++;
                 }
             }
-            assertThat(tried).isGreaterThan(4);
         }
+        return tried;
     }
 
     /** One mapping after the other, in the order of the computation, is a transform too. */
@@ -92,11 +111,11 @@ class EquivalentTransformTest {
                 Block block = model.load(0);
                 BlockPass pass = new BlockPass(model);
                 HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40, 7, 7}}, 1)) {
-            HeadLayout heads = HeadLayout.of(model.config());
+            HeadLayout heads = HeadLayout.of(model.config().block(0).attention());
             NDArray before = pass.forward(block, states.batch(0), ActivationObserver.NONE);
             for (int which = 0; which < 2; which++) {
                 Map<String, NDArray> tensors = block.tensors();
-                for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
+                for (SmoothingMapping mapping : LanguageModel.mappings(model.config(), 0)) {
                     List<EquivalentTransform> all = transforms(block.manager(), block, mapping, heads, true);
                     EquivalentTransform transform = all.get(Math.min(which, all.size() - 1));
                     scramble(transform, which + mapping.hashCode());
@@ -117,8 +136,8 @@ class EquivalentTransformTest {
                 BlockPass pass = new BlockPass(model);
                 HiddenStates states = model.embed(new int[][] {{5, 3, 81, 12, 40, 7, 7}}, 1)) {
             NDArray before = pass.forward(block, states.batch(0), ActivationObserver.NONE);
-            HeadLayout heads = HeadLayout.of(model.config());
-            SmoothingMapping mapping = LanguageModel.mappings(model.config()).stream()
+            HeadLayout heads = HeadLayout.of(model.config().block(0).attention());
+            SmoothingMapping mapping = LanguageModel.mappings(model.config(), 0).stream()
                     .filter(found -> found.kind() == SmoothingMapping.Kind.QUERY_KEY)
                     .findFirst()
                     .orElseThrow();
@@ -152,10 +171,10 @@ class EquivalentTransformTest {
         try (LanguageModel model = LanguageModel.open(folder);
                 Block block = model.load(0)) {
             NDManager manager = block.manager();
-            HeadLayout heads = HeadLayout.of(model.config());
+            HeadLayout heads = HeadLayout.of(model.config().block(0).attention());
             Map<String, NDArray> wide = new HashMap<>();
             block.tensors().forEach((tensor, values) -> wide.put(tensor, values.toType(DataType.FLOAT64, true)));
-            for (SmoothingMapping mapping : LanguageModel.mappings(model.config())) {
+            for (SmoothingMapping mapping : LanguageModel.mappings(model.config(), 0)) {
                 for (EquivalentTransform transform : transforms(manager, block, mapping, heads, true)) {
                     scramble(transform, 11);
                     transform.parameters().forEach(parameter -> parameter.convert(DataType.FLOAT64));
@@ -192,8 +211,7 @@ class EquivalentTransformTest {
             NDManager manager, Block block, SmoothingMapping mapping, HeadLayout heads, boolean exact) {
         List<EquivalentTransform> transforms = new ArrayList<>();
         int keys = heads.kvHeads() * heads.headDim();
-        int hidden = columns(block, "self_attn.q_proj");
-        int middle = columns(block, mapping.balanceLayers().get(0));
+        int hidden = block.linears().iterator().next().spec().inFeatures();
         switch (mapping.kind()) {
             case ATTENTION_IN, MLP_IN -> {
                 transforms.add(scaling(manager, mapping, heads, hidden, false));
@@ -201,7 +219,10 @@ class EquivalentTransformTest {
                 transforms.add(new AffineMap(
                         manager, mapping, heads, ones(manager, hidden), ones(manager, hidden), 0.5, 0.1, 1));
             }
-            case MLP_MID -> transforms.add(scaling(manager, mapping, heads, middle, false));
+            case MLP_MID -> {
+                int middle = columns(block, mapping.balanceLayers().get(0));
+                transforms.add(scaling(manager, mapping, heads, middle, false));
+            }
             case VALUE_OUT -> {
                 transforms.add(scaling(manager, mapping, heads, keys, false));
                 transforms.add(scaling(manager, mapping, heads, keys, true));
@@ -216,11 +237,11 @@ class EquivalentTransformTest {
                         1));
             }
             case QUERY_KEY -> {
-                boolean paired = exact && heads.rotary();
+                boolean paired = exact && heads.rope().isPresent();
                 transforms.add(new ChannelScaling(
                         mapping,
                         heads,
-                        ones(manager, heads.kvHeads(), paired ? heads.headDim() / 2 : heads.headDim()),
+                        ones(manager, heads.kvHeads(), paired ? heads.headDim() - heads.pairs() : heads.headDim()),
                         null,
                         0.1,
                         1));
@@ -290,7 +311,7 @@ class EquivalentTransformTest {
     @Test
     void matricesStayDominant() {
         try (NDManager manager = TensorEngine.newManager()) {
-            HeadLayout heads = new HeadLayout(2, 2, 8, true);
+            HeadLayout heads = new HeadLayout(2, 2, 8, Optional.empty());
             SmoothingMapping mapping = new SmoothingMapping(
                     SmoothingMapping.Kind.VALUE_OUT, "self_attn.v_proj", List.of("self_attn.o_proj"));
             AffineMap map = new AffineMap(manager, mapping, heads, ones(manager, 2, 8), null, 0.3, 0.01, 1);

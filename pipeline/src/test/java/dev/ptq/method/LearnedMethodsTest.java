@@ -279,9 +279,9 @@ class LearnedMethodsTest {
     @Test
     void onesAndZerosAreTheIdentity() throws IOException {
         try (Place place = new Place(SyntheticModel.llama().heads(8, 2).biases(true, true), W3)) {
-            HeadLayout heads = HeadLayout.of(place.model.config());
+            HeadLayout heads = HeadLayout.of(place.model.config().block(0).attention());
             NDManager manager = place.block.manager();
-            for (SmoothingMapping mapping : LanguageModel.mappings(place.model.config())) {
+            for (SmoothingMapping mapping : LanguageModel.mappings(place.model.config(), 0)) {
                 if (!mapping.kind().afterNorm()) {
                     continue;
                 }

@@ -25,7 +25,6 @@ import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
@@ -52,7 +51,7 @@ class LowRankCorrectionTest {
     private Block block;
     private HiddenStates states;
     /** Inputs of the block's linears, {@code [tokens, features]}, float64. */
-    private final Map<HookPoint, NDArray> inputs = new EnumMap<>(HookPoint.class);
+    private final Map<HookPoint, NDArray> inputs = new HashMap<>();
 
     private ActivationStatistics statistics;
 

@@ -7,7 +7,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.TensorEngine;
 import java.util.ArrayList;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
@@ -22,11 +22,13 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(60)
 class ObserverTurnsTest {
     private static final int PIECES = 40;
+    private static final List<HookPoint> HOOK_POINTS =
+            List.of(HookPoint.ATTENTION_IN, HookPoint.ATTENTION_OUT, HookPoint.MLP_IN, HookPoint.MLP_MID);
 
-    private final Map<HookPoint, List<Integer>> seen = new EnumMap<>(HookPoint.class);
+    private final Map<HookPoint, List<Integer>> seen = new HashMap<>();
 
     ObserverTurnsTest() {
-        for (HookPoint hookPoint : HookPoint.values()) {
+        for (HookPoint hookPoint : HOOK_POINTS) {
             // not synchronized: a hook point is seen by one thread at a time
             seen.put(hookPoint, new ArrayList<>());
         }
@@ -45,8 +47,8 @@ class ObserverTurnsTest {
                                 ObserverTurns.Turn turn = turns.of(piece)) {
                             NDArray input = own.create(piece);
                             SplittableRandom random = new SplittableRandom(piece);
-                            for (HookPoint hookPoint : HookPoint.values()) {
-                                if (piece == failing && hookPoint == HookPoint.MLP_IN) {
+                            for (HookPoint hookPoint : HOOK_POINTS) {
+                                if (piece == failing && hookPoint.equals(HookPoint.MLP_IN)) {
                                     break;
                                 }
                                 TimeUnit.MICROSECONDS.sleep(random.nextInt(500));

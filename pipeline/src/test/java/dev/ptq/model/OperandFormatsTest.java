@@ -10,6 +10,9 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Section;
+import dev.ptq.family.AttentionShape;
+import dev.ptq.family.AttentionShape.Scores;
+import dev.ptq.family.Projection;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat;
@@ -26,6 +29,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -116,12 +121,15 @@ class OperandFormatsTest {
         NDArray query = values(batch, 2L * kvHeads, tokens, 4);
         NDArray key = values(batch, kvHeads, tokens, 4);
         NDArray value = values(batch, kvHeads, tokens, 4);
-        float[] expected = Attention.attend(
-                        query, key, value, 2, Attention.causalMask(manager, tokens), AttentionFormats.none())
+        float[] expected = attend(
+                        query, key, value, Attention.causalMask(manager, tokens, tokens), AttentionFormats.none())
                 .toFloatArray();
+        NDArray noBias = NativeFloats.of(manager, new float[0], 1, 1, 1, 0);
+        NDArray noBound = NativeFloats.of(manager, new float[0], 0);
         NDArray noBranches = NativeFloats.of(manager, new float[0], 1, 1, 0, tokens);
         for (int longest : new int[] {tokens, tokens + 7}) {
-            NDArray mixed = Torch.branchedAttention(query, key, value, Torch.window(manager, longest), noBranches);
+            NDArray window = Torch.window(manager, longest, longest);
+            NDArray mixed = Torch.branchedAttention(query, key, value, window, noBranches, noBias, noBound);
             float[] found = mixed.transpose(0, 2, 1, 3).toFloatArray();
             assertThat(found).hasSameSizeAs(expected);
             for (int i = 0; i < found.length; i++) {
@@ -135,14 +143,13 @@ class OperandFormatsTest {
         NDArray query = values(2, 4, 8, 8);
         NDArray key = values(2, 2, 8, 8);
         NDArray value = values(2, 2, 8, 8);
-        NDArray mask = Attention.causalMask(manager, 8);
+        NDArray mask = Attention.causalMask(manager, 8, 8);
         AttentionFormats formats = new AttentionFormats(token(5), token(4), token(3), NONE);
-        float[] found = Attention.attend(query, key, value, 2, mask, formats).toFloatArray();
-        float[] expected = Attention.attend(
+        float[] found = attend(query, key, value, mask, formats).toFloatArray();
+        float[] expected = attend(
                         token(5).fakeQuantize(query, Operand.ACTIVATION),
                         token(4).fakeQuantize(key, Operand.KEY),
                         token(3).fakeQuantize(value, Operand.VALUE),
-                        2,
                         mask,
                         AttentionFormats.none())
                 .toFloatArray();
@@ -150,10 +157,27 @@ class OperandFormatsTest {
         for (NumberFormat probability : List.of(NONE, token(4))) {
             AttentionFormats all = new AttentionFormats(token(5), token(4), token(3), probability);
             // the second divisor is that of the fused operator
-            for (float divisor : new float[] {1, (float) Math.sqrt(8)}) {
-                assertSame(
-                        Attention.differentiable(query, key, value, divisor, () -> mask, all),
-                        Attention.attend(query, key, value, divisor, mask, all).toFloatArray());
+            for (double divisor : new double[] {1, Math.sqrt(8)}) {
+                Scores scores = new Scores(divisor, false, OptionalDouble.empty());
+                AttentionShape shape = new AttentionShape(
+                        4,
+                        2,
+                        8,
+                        List.of(),
+                        AttentionShape.Order.SEPARATE,
+                        new Projection("", false, false),
+                        Optional.empty(),
+                        OptionalDouble.empty(),
+                        Optional.empty(),
+                        Optional.empty(),
+                        OptionalInt.empty(),
+                        scores);
+                try (SequenceConstants constants = new SequenceConstants(manager, 8)) {
+                    assertSame(
+                            Attention.differentiable(query, key, value, shape, constants, all),
+                            Attention.attend(query, key, value, mask, Optional.empty(), scores, all)
+                                    .toFloatArray());
+                }
             }
         }
 
@@ -176,8 +200,8 @@ class OperandFormatsTest {
         int tokens = 270;
         NDArray query = values(1, 4, tokens, tokens).mul(0.2f);
         NDArray key = values(1, 2, tokens, tokens);
-        NDArray mask = Attention.causalMask(manager, tokens);
-        NDArray window = Torch.window(manager, tokens + 3);
+        NDArray mask = Attention.causalMask(manager, tokens, tokens);
+        NDArray window = Torch.window(manager, tokens + 3, tokens + 3);
         NDArray identity = manager.eye(tokens)
                 .reshape(1, 1, tokens, tokens)
                 .broadcast(1, 2, tokens, tokens)
@@ -198,7 +222,12 @@ class OperandFormatsTest {
     }
 
     private static NDArray shown(NDArray query, NDArray key, NDArray identity, NDArray mask, AttentionFormats formats) {
-        return Attention.split(Attention.attend(query, key, identity, 2, mask, formats), 4);
+        return Attention.split(attend(query, key, identity, mask, formats), 4);
+    }
+
+    private static NDArray attend(NDArray query, NDArray key, NDArray value, NDArray mask, AttentionFormats formats) {
+        Scores halved = new Scores(2, false, OptionalDouble.empty());
+        return Attention.attend(query, key, value, mask, Optional.empty(), halved, formats);
     }
 
     private static void assertSame(NDArray found, float[] expected) {

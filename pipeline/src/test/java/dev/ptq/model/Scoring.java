@@ -3,8 +3,8 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.TensorEngine;
-import dev.ptq.tensor.Torch;
 import java.io.IOException;
+import java.util.Optional;
 
 /** Logits and losses as arrays, for tests that compare them with others. */
 public final class Scoring {
@@ -14,8 +14,12 @@ public final class Scoring {
     public static NDArray logits(LanguageModel model, HiddenStates states, int batch) throws IOException {
         try (NDManager scratch = TensorEngine.newManager()) {
             NDArray finished = model.finish(scratch, states).get(batch);
-            NDArray logits = Torch.linear(
-                    finished, model.weights().load(scratch, model.architecture().headTensor()));
+            Optional<String> bias = model.decoder().headBias();
+            NDArray logits = model.decoder()
+                    .logits(
+                            finished,
+                            model.weights().load(scratch, model.decoder().headTensor()),
+                            bias.isPresent() ? model.weights().load(scratch, bias.get()) : null);
             logits.attach(states.manager());
             return logits;
         }

@@ -8,6 +8,7 @@ import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.training.GradientCollector;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;

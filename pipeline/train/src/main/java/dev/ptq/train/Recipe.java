@@ -1,9 +1,9 @@
 package dev.ptq.train;
 
-import dev.ptq.model.ModelConfig;
-import dev.ptq.model.Rope;
+import dev.ptq.family.ModelConfig;
+import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -22,16 +22,34 @@ public record Recipe(long seed, Shape shape, Schedule schedule, Map<String, Doub
      */
     public record Shape(
             int vocabSize, int hiddenSize, int intermediateSize, int blocks, int heads, int kvHeads, int maxPositions) {
+        /** The parts of the model. */
         ModelConfig config() {
-            return new ModelConfig(
-                    "llama",
-                    hiddenSize,
-                    blocks,
-                    new ModelConfig.Vocabulary(vocabSize, hiddenSize, true),
-                    new ModelConfig.Positions(maxPositions, Optional.of(new Rope(10000, new Rope.Unscaled()))),
-                    new ModelConfig.AttentionShape(heads, kvHeads, hiddenSize / heads, false),
-                    new ModelConfig.MlpShape(intermediateSize, false),
-                    new ModelConfig.NormShape(false, 1e-5, true, true));
+            return ModelConfig.of(configJson());
+        }
+
+        /** The content of its {@code config.json}. */
+        Map<String, Object> configJson() {
+            Map<String, Object> config = new LinkedHashMap<>();
+            config.put("architectures", List.of("LlamaForCausalLM"));
+            config.put("model_type", "llama");
+            config.put("hidden_size", hiddenSize);
+            config.put("intermediate_size", intermediateSize);
+            config.put("num_hidden_layers", blocks);
+            config.put("num_attention_heads", heads);
+            config.put("num_key_value_heads", kvHeads);
+            config.put("head_dim", hiddenSize / heads);
+            config.put("vocab_size", vocabSize);
+            config.put("max_position_embeddings", maxPositions);
+            config.put("hidden_act", "silu");
+            config.put("rms_norm_eps", 1e-5);
+            config.put("rope_theta", 10000.0);
+            config.put("attention_bias", false);
+            config.put("mlp_bias", false);
+            config.put("tie_word_embeddings", true);
+            config.put("bos_token_id", BytePairTokenizer.START);
+            config.put("eos_token_id", BytePairTokenizer.END);
+            config.put("torch_dtype", "bfloat16");
+            return config;
         }
     }
 

@@ -86,7 +86,9 @@ public final class ReferenceModel {
             for (String file : List.of(Tokenizer.FILE, Tokenizer.CONFIG)) {
                 Files.copy(tokenizerFolder.resolve(file), model.resolve(file), StandardCopyOption.REPLACE_EXISTING);
             }
-            Files.writeString(model.resolve("config.json"), PRETTY.writeValueAsString(config(recipe.shape())) + "\n");
+            Files.writeString(
+                    model.resolve("config.json"),
+                    PRETTY.writeValueAsString(recipe.shape().configJson()) + "\n");
             halve(work.resolve(ReferenceTraining.BEST), model.resolve(WEIGHTS));
             LossCurve.write(model, training.state().curve());
             Files.writeString(
@@ -125,29 +127,5 @@ public final class ReferenceModel {
             }
             SafetensorsWriter.write(to, tensors, StoredType.BF16, Map.of("format", "pt"));
         }
-    }
-
-    private static Map<String, Object> config(Recipe.Shape shape) {
-        Map<String, Object> config = new LinkedHashMap<>();
-        config.put("architectures", List.of("LlamaForCausalLM"));
-        config.put("model_type", "llama");
-        config.put("hidden_size", shape.hiddenSize());
-        config.put("intermediate_size", shape.intermediateSize());
-        config.put("num_hidden_layers", shape.blocks());
-        config.put("num_attention_heads", shape.heads());
-        config.put("num_key_value_heads", shape.kvHeads());
-        config.put("head_dim", shape.config().attention().headDim());
-        config.put("vocab_size", shape.vocabSize());
-        config.put("max_position_embeddings", shape.maxPositions());
-        config.put("hidden_act", "silu");
-        config.put("rms_norm_eps", shape.config().norms().epsilon());
-        config.put("rope_theta", 10000.0);
-        config.put("attention_bias", false);
-        config.put("mlp_bias", false);
-        config.put("tie_word_embeddings", true);
-        config.put("bos_token_id", BytePairTokenizer.START);
-        config.put("eos_token_id", BytePairTokenizer.END);
-        config.put("torch_dtype", "bfloat16");
-        return config;
     }
 }

@@ -18,7 +18,7 @@ class ArchitectureTest {
 
     /** Packages of the program. {@code cli} only for the way in which its commands fail. */
     private static final List<String> MAY_USE =
-            List.of("cli", "evaluate", "model", "weights", "data", "tensor", "chart", "config", "progress");
+            List.of("cli", "evaluate", "model", "family", "weights", "data", "tensor", "chart", "config", "progress");
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(new ImportOption.DoNotIncludeTests())

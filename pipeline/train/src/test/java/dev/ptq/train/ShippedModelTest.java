@@ -7,7 +7,7 @@ import dev.ptq.data.Corpus;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Split;
 import dev.ptq.data.Tokenizer;
-import dev.ptq.model.ModelConfig;
+import dev.ptq.family.ModelConfig;
 import dev.ptq.progress.Progress;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;

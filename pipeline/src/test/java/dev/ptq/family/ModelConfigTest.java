@@ -1,17 +1,18 @@
-package dev.ptq.model;
+package dev.ptq.family;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.ptq.model.ModelConfig.AttentionShape;
-import dev.ptq.model.ModelConfig.MlpShape;
-import dev.ptq.model.ModelConfig.NormShape;
-import dev.ptq.model.ModelConfig.Positions;
-import dev.ptq.model.ModelConfig.Vocabulary;
+import dev.ptq.family.ModelConfig.Positions;
+import dev.ptq.family.ModelConfig.Vocabulary;
+import dev.ptq.model.HookPoint;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.LinearSpec;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -36,40 +37,48 @@ class ModelConfigTest {
 
     @Test
     void fillsInWhatLlamaLeavesOut() throws IOException {
-        assertThat(read(LLAMA))
-                .isEqualTo(new ModelConfig(
-                        "llama",
-                        64,
-                        5,
-                        new Vocabulary(512, 64, false),
-                        new Positions(2048, Optional.of(new Rope(10000, new Rope.Unscaled()))),
-                        new AttentionShape(8, 8, 8, false),
-                        new MlpShape(172, false),
-                        new NormShape(false, 1e-6, true, true)));
+        ModelConfig config = read(LLAMA);
+        assertThat(config.vocabulary()).isEqualTo(new Vocabulary(512, 64, false));
+        assertThat(config.positions()).isEqualTo(new Positions(2048, Optional.empty()));
+        assertThat(config.blocks()).isEqualTo(5);
+        AttentionShape attention = config.block(4).attention();
+        assertThat(List.of(attention.heads(), attention.kvHeads(), attention.headDim()))
+                .containsExactly(8, 8, 8);
+        assertThat(attention.rope()).contains(new Rope(10000, 8, false, new Rope.Unscaled()));
+        assertThat(attention.inputs()).noneMatch(Projection::hasBias);
+        assertThat(attention.output().hasBias()).isFalse();
+        assertThat(config.block(0).mlp().activeWidth()).isEqualTo(172);
+        assertThat(config.block(0).attentionNorms())
+                .isEqualTo(BranchNorms.before(Norm.rms(1e-6).at("input_layernorm")));
+        assertThat(config.output().norm()).contains(Norm.rms(1e-6).at("model.norm"));
     }
 
     @Test
     void fillsInWhatOptLeavesOut() throws IOException {
-        assertThat(read(OPT))
-                .isEqualTo(new ModelConfig(
-                        "opt",
-                        64,
-                        3,
-                        new Vocabulary(100, 64, true),
-                        new Positions(2048, Optional.empty()),
-                        new AttentionShape(4, 4, 16, true),
-                        new MlpShape(256, true),
-                        new NormShape(true, 1e-5, true, true)));
+        ModelConfig config = read(OPT);
+        assertThat(config.vocabulary()).isEqualTo(new Vocabulary(100, 64, true));
+        assertThat(config.positions().count()).isEqualTo(2048);
+        assertThat(config.positions().learned())
+                .contains(new ModelConfig.PositionTable("model.decoder.embed_positions.weight", 2));
+        AttentionShape attention = config.block(2).attention();
+        assertThat(List.of(attention.heads(), attention.kvHeads(), attention.headDim()))
+                .containsExactly(4, 4, 16);
+        assertThat(attention.rope()).isEmpty();
+        assertThat(attention.inputs()).allMatch(Projection::hasBias);
+        assertThat(config.block(0).mlp().activeWidth()).isEqualTo(256);
+        assertThat(config.block(0).mlpNorms())
+                .isEqualTo(BranchNorms.before(Norm.layer(1e-5).at("final_layer_norm")));
+        assertThat(config.output().norm()).isPresent();
     }
 
     @Test
     void readsOptWithNormsAfterwards() throws IOException {
         ModelConfig config = read(with(OPT, "do_layer_norm_before", "false", "word_embed_proj_dim", "32"));
-        assertThat(config.norms().first()).isFalse();
-        assertThat(config.norms().last()).isFalse();
+        assertThat(config.block(0).attentionNorms().afterSum()).isPresent();
+        assertThat(config.output().norm()).isEmpty();
         assertThat(config.vocabulary().width()).isEqualTo(32);
-        assertThat(read(with(OPT, "_remove_final_layer_norm", "true")).norms().last())
-                .isFalse();
+        assertThat(read(with(OPT, "_remove_final_layer_norm", "true")).output().norm())
+                .isEmpty();
     }
 
     @Test
@@ -95,20 +104,18 @@ class ModelConfigTest {
 
     @Test
     void readsTheWaysToScaleRotations() throws IOException {
-        assertThat(rope("rope_theta", "500000")).isEqualTo(new Rope(500000, new Rope.Unscaled()));
+        assertThat(rope("rope_theta", "500000")).isEqualTo(new Rope(500000, 8, false, new Rope.Unscaled()));
         assertThat(rope("rope_scaling", "{\"type\":\"linear\",\"factor\":2}"))
-                .isEqualTo(new Rope(10000, new Rope.Linear(2)));
+                .isEqualTo(new Rope(10000, 8, false, new Rope.Linear(2)));
         String llama3 = "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
                 + "\"original_max_position_embeddings\":8192}";
-        assertThat(rope("rope_scaling", llama3)).isEqualTo(new Rope(10000, new Rope.Llama3(8, 1, 4, 8192)));
+        assertThat(rope("rope_scaling", llama3)).isEqualTo(new Rope(10000, 8, false, new Rope.Llama3(8, 1, 4, 8192)));
         assertThat(rope("rope_parameters", "{\"rope_theta\":7,\"rope_type\":\"default\"}"))
-                .isEqualTo(new Rope(7, new Rope.Unscaled()));
+                .isEqualTo(new Rope(7, 8, false, new Rope.Unscaled()));
     }
 
     private Rope rope(String key, String json) throws IOException {
-        Rope rope = read(with(LLAMA, key, json)).positions().rope().orElseThrow();
-        assertThat(rope).isNotNull();
-        return rope == null ? new Rope(0, new Rope.Unscaled()) : rope;
+        return read(with(LLAMA, key, json)).block(0).attention().rope().orElseThrow();
     }
 
     @Test
@@ -123,7 +130,7 @@ class ModelConfigTest {
 
     @Test
     void listsTheFamiliesThereAre() {
-        for (String type : new String[] {"\"gpt2\"", "null", "7", "\"Llama\""}) {
+        for (String type : new String[] {"\"gpt5\"", "null", "7", "\"Llama\""}) {
             assertThatThrownBy(() -> read(with(LLAMA, "model_type", type)))
                     .isInstanceOf(IOException.class)
                     .hasMessageContainingAll("config.json: model_type", "llama", "opt", type.replace("\"", ""));
@@ -174,7 +181,7 @@ class ModelConfigTest {
                 "num_attention_heads | 7",
                 "head_dim | 7",
                 "vocab_size | {}",
-                "hidden_act | \"gelu\"",
+                "hidden_act | \"tanh\"",
                 "hidden_act | 7",
                 "hidden_act | [\"silu\"]",
                 "rms_norm_eps | \"1e-5\"",
@@ -188,7 +195,7 @@ class ModelConfigTest {
                 "rope_theta | \"10000\"",
                 "rope_scaling | \"linear\"",
                 "rope_scaling | 4",
-                "rope_scaling | {\"type\":\"yarn\",\"factor\":2}",
+                "rope_scaling | {\"type\":\"ntk\",\"factor\":2}",
                 "rope_scaling | {\"type\":7}",
                 "rope_scaling | {\"type\":\"linear\"}",
                 "rope_scaling | {\"type\":\"linear\",\"factor\":0}",
@@ -213,7 +220,7 @@ class ModelConfigTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "activation_function | \"gelu\"",
+                "activation_function | \"swiglu\"",
                 "num_attention_heads | 5",
                 "do_layer_norm_before | 1",
                 "layer_norm_elementwise_affine | false",

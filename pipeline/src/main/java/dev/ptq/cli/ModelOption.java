@@ -1,0 +1,40 @@
+package dev.ptq.cli;
+
+import dev.ptq.config.ConfigException;
+import dev.ptq.hub.Hub;
+import dev.ptq.weights.ModelFolder;
+import java.io.IOException;
+import java.util.Optional;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** The option {@code --model} of commands that take a model, and whether it may be fetched. */
+final class ModelOption {
+    @Option(
+            names = "--model",
+            paramLabel = "MODEL",
+            defaultValue = "reference",
+            description =
+                    "a name of `ptq list models`, a model folder, or owner/name on the hub (default: ${DEFAULT-VALUE})")
+    String model;
+
+    @Mixin
+    OnlineOption online;
+
+    /**
+     * Returns the model's folder, fetched if that is allowed.
+     *
+     * @throws ConfigException if there is none
+     */
+    ModelFolder folder() throws IOException {
+        try {
+            Optional<Hub> hub = online.hub();
+            if (hub.isPresent()) {
+                ModelFolder.fetchIfAbsent(model, hub.get());
+            }
+            return ModelFolder.resolve(model);
+        } catch (ConfigException e) {
+            throw new ConfigException("--model: " + e.getMessage());
+        }
+    }
+}

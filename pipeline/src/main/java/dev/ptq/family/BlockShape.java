@@ -1,0 +1,27 @@
+package dev.ptq.family;
+
+import java.util.stream.Stream;
+
+/**
+ * A decoder block: attention and MLP on the residual stream.
+ *
+ * @param parallel whether both read the block's input; else the MLP reads what attention has added to
+ * @param branchMultiplier of the outputs of both, before they are added
+ */
+public record BlockShape(
+        AttentionShape attention,
+        BranchNorms attentionNorms,
+        FeedForward mlp,
+        BranchNorms mlpNorms,
+        boolean parallel,
+        double branchMultiplier) {
+    /** Returns whether its norms have biases besides their weights. */
+    public boolean hasNormBias() {
+        return Stream.concat(attentionNorms.all(), mlpNorms.all()).anyMatch(Norm::hasBias);
+    }
+
+    /** Returns whether attention and MLP read the output of one norm. */
+    public boolean sharesNorm() {
+        return parallel && attentionNorms.before().equals(mlpNorms.before());
+    }
+}

@@ -1,0 +1,7 @@
+package dev.ptq.family;
+
+/** What a block does after attention: an MLP, or a mixture of several. */
+public sealed interface FeedForward permits MlpShape, MixtureShape {
+    /** Width of the middle of the MLPs that a token passes, all together. */
+    int activeWidth();
+}

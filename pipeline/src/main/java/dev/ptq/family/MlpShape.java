@@ -1,0 +1,57 @@
+package dev.ptq.family;
+
+import java.util.List;
+
+/**
+ * The shape of an MLP: {@code output(activation(first(x)))}, or if gated {@code output(activation(gate(x)) · up(x))}.
+ *
+ * @param width of its middle
+ * @param inputs the first linear; if gated gate and up, or one linear with the rows of both, gate first
+ */
+public record MlpShape(int width, Activation activation, boolean gated, List<Projection> inputs, Projection output)
+        implements FeedForward {
+    public MlpShape {
+        inputs = List.copyOf(inputs);
+    }
+
+    static MlpShape gated(int width, Activation activation, Projection gate, Projection up, Projection down) {
+        return new MlpShape(width, activation, true, List.of(gate, up), down);
+    }
+
+    static MlpShape fused(int width, Activation activation, Projection gateUp, Projection down) {
+        return new MlpShape(width, activation, true, List.of(gateUp), down);
+    }
+
+    static MlpShape plain(int width, Activation activation, Projection first, Projection second) {
+        return new MlpShape(width, activation, false, List.of(first), second);
+    }
+
+    /** Width of the output of each of {@link #inputs}. */
+    public int inputWidth() {
+        return isFused() ? 2 * width : width;
+    }
+
+    /** Returns whether gate and up are one linear. */
+    public boolean isFused() {
+        return gated && inputs.size() == 1;
+    }
+
+    @Override
+    public int activeWidth() {
+        return width;
+    }
+
+    /** The same with a prefix before all paths. */
+    MlpShape below(String prefix) {
+        return new MlpShape(
+                width,
+                activation,
+                gated,
+                inputs.stream().map(input -> below(prefix, input)).toList(),
+                below(prefix, output));
+    }
+
+    private static Projection below(String prefix, Projection linear) {
+        return new Projection(prefix + linear.path(), linear.hasBias(), linear.turned());
+    }
+}

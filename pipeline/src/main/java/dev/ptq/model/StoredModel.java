@@ -1,0 +1,191 @@
+package dev.ptq.model;
+
+import dev.ptq.family.ModelConfig;
+import dev.ptq.family.Norm;
+import dev.ptq.family.Projection;
+import dev.ptq.weights.DerivedWeights;
+import dev.ptq.weights.StoredType;
+import dev.ptq.weights.Weight;
+import dev.ptq.weights.WeightSource;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.regex.Pattern;
+
+/**
+ * A checkpoint as the model that its config describes: every tensor under the model's name for it, in the orientation and
+ * with the values that the model computes with, and what is odd about the checkpoint.
+ */
+final class StoredModel {
+    private static final String WEIGHT = ".weight";
+
+    private static final Set<StoredType> FLOATS = Set.of(StoredType.F32, StoredType.F16, StoredType.BF16);
+
+    /** Tables and masks that programs compute for themselves. */
+    private static final Pattern BUFFERS =
+            Pattern.compile(".*(rotary_emb\\.inv_freq|(attn|attention)\\.(masked_)?bias|position_ids)");
+
+    private static final Pattern PACKED = Pattern.compile(".*\\.(qweight|qzeros|weight_packed|weight\\.absmax|SCB)");
+
+    private static final int SHOWN = 3;
+
+    private final WeightSource checkpoint;
+    private final String base;
+    private final Decoder decoder;
+    private final Map<String, Weight> weights = new LinkedHashMap<>();
+    private final Set<String> used = new LinkedHashSet<>();
+    private final List<String> notes = new ArrayList<>();
+
+    /**
+     * Finds the tensors of a model.
+     *
+     * @throws IOException naming the tensor that is missing, or stored as nothing that is read here
+     */
+    StoredModel(ModelConfig config, WeightSource checkpoint) throws IOException {
+        this.checkpoint = checkpoint;
+        this.base = config.names().base();
+        this.decoder = new Decoder(ownHead(config));
+        for (String name : decoder.names()) {
+            weights.put(name, weight(name));
+        }
+        adapt();
+        noteUnread();
+        decoder.config()
+                .quantization()
+                .ifPresent(method -> notes.add("config.json has quantization_config: " + method
+                        + ", and yet its weights are floats; they are taken as they are"));
+    }
+
+    /** The model, with its own head if the checkpoint has one. */
+    Decoder decoder() {
+        return decoder;
+    }
+
+    WeightSource weights() {
+        return new DerivedWeights(checkpoint, weights);
+    }
+
+    /** What is odd about the checkpoint, a sentence each. */
+    List<String> notes() {
+        return notes;
+    }
+
+    /** Where config.json ties the head to an embedding that it differs from, the file's head counts. */
+    private ModelConfig ownHead(ModelConfig config) throws IOException {
+        String head = config.output().head() + WEIGHT;
+        Optional<Weight> stored = stored(head);
+        Optional<Weight> embedding = stored(config.embedding().table());
+        if (!config.vocabulary().tied() || stored.isEmpty() || embedding.isEmpty()) {
+            return config;
+        }
+        used.add(head);
+        if (stored.get().hasSameValues(embedding.get())) {
+            return config;
+        }
+        notes.add("config.json has tie_word_embeddings, but " + head + " differs from "
+                + config.embedding().table() + "; the head in the file counts");
+        return config.withOwnHead();
+    }
+
+    private Weight weight(String name) throws IOException {
+        ModelConfig config = decoder.config();
+        Optional<Weight> found = stored(name);
+        if (found.isEmpty()
+                && config.vocabulary().tied()
+                && name.equals(config.embedding().table())) {
+            // of a tensor with two names a checkpoint keeps one
+            found = stored(config.output().head() + WEIGHT);
+        }
+        if (found.isEmpty()) {
+            found = stacked(name);
+        }
+        if (found.isEmpty()) {
+            Optional<String> packed = checkpoint.names().stream()
+                    .filter(other -> PACKED.matcher(other).matches())
+                    .findFirst();
+            if (packed.isPresent()) {
+                throw new IOException("no tensor " + name + ", but " + packed.get() + ": the weights are packed ("
+                        + config.quantization().orElse("config.json does not say by what")
+                        + "); take the checkpoint in float32, float16 or bfloat16");
+            }
+            // asked for what it lacks, it says so
+            return checkpoint.weight(name);
+        }
+        if (!FLOATS.contains(found.get().type())) {
+            throw new IOException(found.get().origin() + ": is stored as "
+                    + found.get().type() + "; weights are read as F32, F16 or BF16");
+        }
+        return found.get();
+    }
+
+    /** A tensor by its name, without the prefix that checkpoints of the bare decoder lack, or as part of a larger model. */
+    private Optional<Weight> stored(String name) throws IOException {
+        for (String spelling : spellings(name)) {
+            if (checkpoint.names().contains(spelling)) {
+                used.add(spelling);
+                return Optional.of(checkpoint.weight(spelling));
+            }
+        }
+        return Optional.empty();
+    }
+
+    private List<String> spellings(String name) {
+        List<String> spellings = new ArrayList<>(List.of(name, "language_model." + name));
+        if (name.startsWith(base)) {
+            String bare = name.substring(base.length());
+            spellings.add(bare);
+            spellings.add(base + "language_model." + bare);
+        }
+        return spellings;
+    }
+
+    /** A matrix whose rows are stored one by one, as norms of heads may be. */
+    private Optional<Weight> stacked(String name) throws IOException {
+        String path = name.substring(0, name.lastIndexOf('.')) + ".norms.";
+        List<Weight> rows = new ArrayList<>();
+        Optional<Weight> next = stored(path + 0 + WEIGHT);
+        while (next.isPresent()) {
+            rows.add(next.get());
+            next = stored(path + rows.size() + WEIGHT);
+        }
+        return rows.isEmpty() ? Optional.empty() : Optional.of(Weight.stacked(rows));
+    }
+
+    /** Turns what is stored {@code [in, out]}, and adds one to what is stored less one. */
+    private void adapt() {
+        for (int block = 0; block < decoder.config().blocks(); block++) {
+            String prefix = decoder.prefix(block);
+            for (Projection linear : Decoder.linears(decoder.config().block(block))) {
+                if (linear.turned()) {
+                    weights.computeIfPresent(prefix + linear.path() + WEIGHT, (name, stored) -> stored.transposed());
+                }
+            }
+            Decoder.norms(decoder.config().block(block)).forEach(norm -> addOne(norm, prefix));
+        }
+        decoder.outerNorms().forEach(norm -> addOne(norm, ""));
+    }
+
+    private void addOne(Norm norm, String prefix) {
+        if (norm.plusOne()) {
+            weights.computeIfPresent(prefix + norm.weight(), (name, stored) -> stored.plus(1));
+        }
+    }
+
+    private void noteUnread() {
+        List<String> unread = checkpoint.names().stream()
+                .filter(name -> !used.contains(name) && !BUFFERS.matcher(name).matches())
+                .sorted()
+                .toList();
+        if (!unread.isEmpty()) {
+            notes.add((unread.size() == 1 ? "1 tensor is" : unread.size() + " tensors are")
+                    + " in no place of the model that config.json describes, and not read: "
+                    + String.join(", ", unread.subList(0, Math.min(SHOWN, unread.size())))
+                    + (unread.size() > SHOWN ? ", and so on" : ""));
+        }
+    }
+}

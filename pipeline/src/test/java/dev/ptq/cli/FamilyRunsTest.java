@@ -1,0 +1,80 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.family.MixtureShape;
+import dev.ptq.family.ModelConfig;
+import dev.ptq.model.TinyFamilies;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Every family goes from calibration through low-rank correction and W4A8 to perplexity. */
+class FamilyRunsTest {
+    private static final String CORRECTED = """
+            [calibration]
+            dataset = "DIR/text.txt"
+            num_samples = 4
+            seq_len = 24
+            batch_size = 2
+            [[approximation]]
+            method = "l2qer"
+            rank = 4
+            """;
+
+    private static final String QUANTIZED = """
+            [model]
+            path = "DIR/model"
+            [quantization.weight]
+            format = "mxint"
+            bits = 4
+            [quantization.activation]
+            format = "mxint"
+            bits = 8
+            [quantization.attention]
+            left = { format = "mxint", bits = 8 }
+            right = { format = "mxint", bits = 8 }
+            [evaluation]
+            [[evaluation.perplexity]]
+            name = "tales"
+            dataset = "DIR/text.txt"
+            seq_len = 48
+            max_samples = 4
+            """;
+
+    @TempDir
+    private Path folder;
+
+    static Stream<Path> families() throws IOException {
+        return TinyFamilies.folders().stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("families")
+    void runs(Path family) throws IOException {
+        TinyExperiment tiny = new TinyExperiment(folder);
+        Path model = Files.createDirectory(folder.resolve("model"));
+        for (String file : new String[] {"config.json", "model.safetensors"}) {
+            Files.copy(family.resolve(file), model.resolve(file));
+        }
+        Files.copy(folder.resolve("llama/tokenizer.json"), model.resolve("tokenizer.json"));
+        boolean isMixture = ModelConfig.read(model).block(0).mlp() instanceof MixtureShape;
+        Outcome outcome = tiny.run(isMixture ? QUANTIZED : CORRECTED + QUANTIZED, "tag");
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        assertThat(outcome.err()).doesNotContain("WARN", "not read");
+        Map<String, Double> metrics = tiny.metrics("tag");
+        assertThat(metrics.get("perplexity/tales/loss")).isBetween(4.0, 9.0);
+        assertThat(metrics.get("perplexity/tales/loss"))
+                .isNotEqualTo(metrics.get("full_precision/perplexity/tales/loss"));
+        if (!isMixture) {
+            assertThat(metrics.get("perplexity/tales/loss"))
+                    .isNotEqualTo(metrics.get("round_to_nearest/perplexity/tales/loss"));
+        }
+    }
+}
