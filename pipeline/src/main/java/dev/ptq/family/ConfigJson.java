@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ObjectNode;
 
 /**
  * Reads the keys of a model folder's {@code config.json} for the families: every error names file and key. A key may
@@ -42,6 +43,34 @@ record ConfigJson(Path file, JsonNode json) {
         } catch (JacksonException e) {
             throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
         }
+    }
+
+    /** The part for text of a model that also takes images or sound; of all others the whole. */
+    ConfigJson textPart() {
+        JsonNode type = json.path("model_type");
+        boolean isKnown =
+                Families.all().stream().anyMatch(family -> family.modelType().equals(type.asString("")));
+        if (isKnown || !(json.path("text_config") instanceof ObjectNode part)) {
+            return this;
+        }
+        ObjectNode text = part.deepCopy();
+        for (String key : List.of("tie_word_embeddings", "quantization_config")) {
+            if (!text.has(key) && json.has(key)) {
+                text.set(key, json.path(key));
+            }
+        }
+        return new ConfigJson(file, text);
+    }
+
+    /** The same with numbers for keys that are left out. */
+    ConfigJson orElse(Map<String, Integer> presets) {
+        ObjectNode whole = (ObjectNode) json.deepCopy();
+        presets.forEach((key, number) -> {
+            if (!whole.has(key)) {
+                whole.put(key, number);
+            }
+        });
+        return new ConfigJson(file, whole);
     }
 
     /** The family named by {@code model_type}. */

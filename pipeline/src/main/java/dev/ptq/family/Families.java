@@ -47,6 +47,7 @@ public final class Families {
 
     /** Reads a model's parts. */
     static ModelConfig read(ConfigJson json) throws IOException {
-        return json.family().read(json);
+        ConfigJson text = json.textPart();
+        return text.family().read(text);
     }
 }

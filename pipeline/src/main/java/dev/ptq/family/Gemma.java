@@ -3,6 +3,7 @@ package dev.ptq.family;
 import dev.ptq.family.AttentionShape.Over;
 import dev.ptq.family.Parts.Heads;
 import java.io.IOException;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.OptionalInt;
@@ -84,7 +85,9 @@ final class Gemma {
         return json.layersOf("sliding_attention", json.size("num_hidden_layers"), preset);
     }
 
-    private static Parts readThird(ConfigJson json) throws IOException {
+    private static Parts readThird(ConfigJson given) throws IOException {
+        // configs of the larger models leave these out
+        ConfigJson json = given.orElse(Map.of("num_attention_heads", 8, "vocab_size", 262208));
         int pattern = json.size("sliding_window_pattern|_sliding_window_pattern", 6);
         IntFunction<Boolean> preset = block -> (block + 1) % pattern != 0;
         IntFunction<Boolean> isSliding = sliding(json, preset);

@@ -89,7 +89,7 @@ record Transformation(
                     Choices.of(
                                     "auto",
                                     Shift.AUTO,
-                                    "from the middle of the range on OPT with rounded activations, no shift elsewhere")
+                                    "from the middle of the range where norms have biases, as in OPT, and activations are rounded; no shift elsewhere")
                             .and("none", Shift.NONE, "no shift")
                             .and("zero", Shift.ZERO, "from zero")
                             .and(

@@ -30,13 +30,11 @@ public final class LanguageModel implements AutoCloseable {
 
     private final Decoder decoder;
     private final WeightSource weights;
-    private final List<String> notes;
     private final NDManager manager = TensorEngine.newManager();
 
-    private LanguageModel(Decoder decoder, WeightSource weights, List<String> notes) {
+    private LanguageModel(Decoder decoder, WeightSource weights) {
         this.decoder = decoder;
         this.weights = weights;
-        this.notes = List.copyOf(notes);
     }
 
     /**
@@ -54,6 +52,29 @@ public final class LanguageModel implements AutoCloseable {
      * @throws IOException naming the tensor that is missing, or not what the shape implies
      */
     public static LanguageModel of(ModelConfig config, WeightSource source) throws IOException {
+        StoredModel stored = checked(config, source);
+        return new LanguageModel(stored.decoder(), stored.weights());
+    }
+
+    /** What a model folder's checkpoint shows without its values: the model, and what is odd about it, a sentence each. */
+    public record Inspection(ModelConfig config, List<String> notes) {
+        public Inspection {
+            notes = List.copyOf(notes);
+        }
+    }
+
+    /**
+     * Looks at the headers of a checkpoint, which is closed in the end.
+     *
+     * @throws IOException as {@link #of}
+     */
+    public static Inspection inspect(ModelConfig config, WeightSource source) throws IOException {
+        StoredModel stored = checked(config, source);
+        source.close();
+        return new Inspection(stored.decoder().config(), stored.notes());
+    }
+
+    private static StoredModel checked(ModelConfig config, WeightSource source) throws IOException {
         try {
             StoredModel stored = new StoredModel(config, source);
             Decoder decoder = stored.decoder();
@@ -65,14 +86,14 @@ public final class LanguageModel implements AutoCloseable {
                         weights.expect(spec.biasName(), Decoder.shape(spec.outFeatures()));
                     }
                 }
-                for (Map.Entry<String, List<Long>> norm : decoder.others(block).entrySet()) {
-                    weights.expect(decoder.prefix(block) + norm.getKey(), norm.getValue());
+                for (Map.Entry<String, List<Long>> other : decoder.others(block).entrySet()) {
+                    weights.expect(decoder.prefix(block) + other.getKey(), other.getValue());
                 }
             }
             for (Map.Entry<String, List<Long>> outer : decoder.outerTensors().entrySet()) {
                 weights.expect(outer.getKey(), outer.getValue());
             }
-            return new LanguageModel(decoder, weights, stored.notes());
+            return stored;
         } catch (IOException | RuntimeException e) {
             source.close();
             throw e;
@@ -84,12 +105,7 @@ public final class LanguageModel implements AutoCloseable {
      * weights are made of open.
      */
     public LanguageModel with(WeightSource others) {
-        return new LanguageModel(decoder, others, notes);
-    }
-
-    /** What is odd about the checkpoint, a sentence each. */
-    public List<String> notes() {
-        return notes;
+        return new LanguageModel(decoder, others);
     }
 
     /** The tensors, by the names that the family has for them. */

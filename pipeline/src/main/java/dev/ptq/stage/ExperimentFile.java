@@ -172,10 +172,9 @@ final class ExperimentFile {
             shape = Optional.of(config);
             Tokenizer.require(folder);
             notes.addAll(Tokenizer.notes(folder));
-            try (LanguageModel model = LanguageModel.of(config, WeightSource.open(folder))) {
-                shape = Optional.of(model.config());
-                notes.addAll(model.notes());
-            }
+            LanguageModel.Inspection model = LanguageModel.inspect(config, WeightSource.open(folder));
+            shape = Optional.of(model.config());
+            notes.addAll(model.notes());
         } catch (IOException e) {
             table.problem(ExperimentKeys.PATH, String.valueOf(e.getMessage()));
         }

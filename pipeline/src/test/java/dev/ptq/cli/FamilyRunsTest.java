@@ -11,6 +11,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -51,13 +52,28 @@ class FamilyRunsTest {
     @TempDir
     private Path folder;
 
-    static Stream<Path> families() throws IOException {
+    static Stream<Path> few() throws IOException {
+        return TinyFamilies.few().stream();
+    }
+
+    static Stream<Path> all() throws IOException {
         return TinyFamilies.folders().stream();
     }
 
     @ParameterizedTest
-    @MethodSource("families")
-    void runs(Path family) throws IOException {
+    @MethodSource("few")
+    void aFewRun(Path family) throws IOException {
+        run(family);
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    @Tag("slow")
+    void allRun(Path family) throws IOException {
+        run(family);
+    }
+
+    private void run(Path family) throws IOException {
         TinyExperiment tiny = new TinyExperiment(folder);
         Path model = Files.createDirectory(folder.resolve("model"));
         for (String file : new String[] {"config.json", "model.safetensors"}) {

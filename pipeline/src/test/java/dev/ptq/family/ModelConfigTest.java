@@ -118,6 +118,23 @@ class ModelConfigTest {
         return read(with(LLAMA, key, json)).block(0).attention().rope().orElseThrow();
     }
 
+    /** As Gemma 3 above one billion parameters is: its text part, and what it leaves out. */
+    @Test
+    void readsTheTextPartOfALargerModel() throws IOException {
+        ModelConfig config = read("""
+                {"model_type": "gemma3", "tie_word_embeddings": false, "vision_config": {"hidden_size": 1152},
+                 "text_config": {"model_type": "gemma3_text", "hidden_size": 64, "intermediate_size": 112,
+                   "num_hidden_layers": 6, "sliding_window": 16, "rope_scaling": {"factor": 8.0, "rope_type": "linear"}}}
+                """);
+        assertThat(config.family()).isEqualTo("gemma3_text");
+        assertThat(config.vocabulary()).isEqualTo(new Vocabulary(262208, 64, false));
+        assertThat(config.block(0).attention().heads()).isEqualTo(8);
+        assertThat(config.block(0).attention().window()).hasValue(16);
+        assertThat(config.block(0).attention().rope()).contains(new Rope(1e4, 256, false, new Rope.Unscaled()));
+        assertThat(config.block(5).attention().window()).isEmpty();
+        assertThat(config.block(5).attention().rope()).contains(new Rope(1e6, 256, false, new Rope.Linear(8)));
+    }
+
     @Test
     void namesAMissingFolderAndAMissingFile() {
         assertThatThrownBy(() -> ModelConfig.read(folder.resolve("none")))

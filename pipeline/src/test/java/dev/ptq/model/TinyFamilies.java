@@ -17,9 +17,19 @@ public final class TinyFamilies {
     /** Their folders: all of them where they are at hand, else those among the resources. */
     public static List<Path> folders() throws IOException {
         Optional<Path> all = Shared.find("golden/families");
-        Path parent = all.isPresent() ? all.get() : resources();
-        try (Stream<Path> folders = Files.list(parent)) {
+        if (all.isEmpty()) {
+            return few();
+        }
+        try (Stream<Path> folders = Files.list(all.get())) {
             return folders.filter(Files::isDirectory).sorted().toList();
+        }
+    }
+
+    /** A few of them, which differ in most parts. */
+    public static List<Path> few() throws IOException {
+        Path parent = resources();
+        try (Stream<Path> folders = Files.list(parent)) {
+            return folders.sorted().toList();
         }
     }
 
