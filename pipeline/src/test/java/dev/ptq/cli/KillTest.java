@@ -75,7 +75,7 @@ class KillTest {
     @Test
     @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void endsWithTheMetricsOfAnUndisturbedRun() throws Exception {
-        kill(8);
+        kill(5);
     }
 
     @Test
