@@ -17,7 +17,7 @@ final class Bloom {
         Norm norm = Norm.layer(json.number("layer_norm_epsilon", 1e-5));
         Parts.Sizes sizes = new Parts.Sizes(
                 json.size("hidden_size|n_embed"),
-                json.size("n_layer|num_hidden_layers"),
+                json.parts("n_layer|num_hidden_layers", null),
                 json.size("vocab_size"),
                 json.size("seq_length", 2048));
         return new Parts(sizes, json.plainHeads("n_head|num_attention_heads"))

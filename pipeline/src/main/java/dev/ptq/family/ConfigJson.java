@@ -25,6 +25,8 @@ import tools.jackson.databind.node.ObjectNode;
  * as a key left out, unless a method says otherwise.
  */
 record ConfigJson(Path file, JsonNode json) {
+    private static final int MOST_PARTS = 1 << 16;
+
     /** Families that people may look for, and the part of theirs that is not here. */
     private static final Map<String, String> UNSUPPORTED = Map.of(
             "deepseek_v2", "latent attention, which is not there",
@@ -104,7 +106,7 @@ record ConfigJson(Path file, JsonNode json) {
     Sizes sizes(int positions) throws IOException {
         return new Sizes(
                 size("hidden_size"),
-                size("num_hidden_layers"),
+                parts("num_hidden_layers", null),
                 size("vocab_size"),
                 size("max_position_embeddings", positions));
     }
@@ -113,7 +115,7 @@ record ConfigJson(Path file, JsonNode json) {
     Sizes earlySizes(String positionsKey, int positions) throws IOException {
         return new Sizes(
                 size("n_embd|hidden_size"),
-                size("n_layer|num_hidden_layers"),
+                parts("n_layer|num_hidden_layers", null),
                 size("vocab_size"),
                 size(positionsKey + "|max_position_embeddings", positions));
     }
@@ -333,6 +335,50 @@ record ConfigJson(Path file, JsonNode json) {
         }
         if (!node.isIntegralNumber() || !node.canConvertToInt() || node.asInt() < 1) {
             throw wrong(key, "expected a whole number of at least 1, got " + node);
+        }
+        return node.asInt();
+    }
+
+    /** How many parts of a kind a model has. They are all described in memory, so their number has a bound. */
+    int parts(String key, @Nullable Integer preset) throws IOException {
+        int count = size(key, preset);
+        if (count > MOST_PARTS) {
+            throw wrong(key, "expected at most " + MOST_PARTS + ", got " + count);
+        }
+        return count;
+    }
+
+    /** The experts of each token, at most as many as there are. */
+    int expertsPerToken(int experts, int preset) throws IOException {
+        int perToken = size("num_experts_per_tok", preset);
+        if (perToken > experts) {
+            throw wrong("num_experts_per_tok", "expected at most the " + experts + " experts, got " + perToken);
+        }
+        return perToken;
+    }
+
+    /** The whole numbers, from 0, of a list; none if it is left out. */
+    List<Integer> indices(String key) throws IOException {
+        JsonNode list = node(key);
+        List<Integer> indices = new ArrayList<>();
+        if (!isAbsent(list) && !list.isArray()) {
+            throw wrong(key, "expected a list of whole numbers, got " + list);
+        }
+        for (JsonNode index : list) {
+            indices.add(index(key, index));
+        }
+        return indices;
+    }
+
+    /** A whole number from 0. */
+    int index(String key, int preset) throws IOException {
+        JsonNode node = node(key);
+        return isAbsent(node) ? preset : index(key, node);
+    }
+
+    private int index(String key, JsonNode node) throws IOException {
+        if (!node.isIntegralNumber() || !node.canConvertToInt() || node.asInt() < 0) {
+            throw wrong(key, "expected a whole number of at least 0, got " + node);
         }
         return node.asInt();
     }

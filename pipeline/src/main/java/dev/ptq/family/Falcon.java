@@ -26,7 +26,7 @@ final class Falcon {
         Heads heads = json.checked(new Heads(plain.count(), keys, plain.dim()), "num_kv_heads");
         Parts.Sizes sizes = new Parts.Sizes(
                 json.size("hidden_size"),
-                json.size("num_hidden_layers|n_layer"),
+                json.parts("num_hidden_layers|n_layer", null),
                 json.size("vocab_size"),
                 json.size("max_position_embeddings", 2048));
         Parts parts = new Parts(sizes, heads)

@@ -21,7 +21,7 @@ final class GptNeo {
         Heads heads = json.plainHeads("num_heads|num_attention_heads");
         Sizes sizes = new Sizes(
                 json.size("hidden_size"),
-                json.size("num_layers|num_hidden_layers"),
+                json.parts("num_layers|num_hidden_layers", null),
                 json.size("vocab_size"),
                 json.size("max_position_embeddings", 2048));
         List<Boolean> local = localLayers(json, sizes.blocks());
@@ -60,7 +60,10 @@ final class GptNeo {
         for (JsonNode part : json.get("attention_types")) {
             for (int i = 0; i < part.path(1).asInt(0) && local.size() <= blocks; i++) {
                 for (JsonNode kind : part.path(0)) {
-                    local.add("local".equals(kind.asString("")));
+                    if (!List.of("local", "global").contains(kind.asString(""))) {
+                        throw json.wrong("attention_types", "expected global and local, got " + kind);
+                    }
+                    local.add("local".equals(kind.asString()));
                 }
             }
         }

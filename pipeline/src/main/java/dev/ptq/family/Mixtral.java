@@ -19,13 +19,14 @@ final class Mixtral {
         Heads heads = json.heads(8, 0);
         int width = json.size("intermediate_size");
         Activation activation = json.activation("hidden_act", Activation.SILU);
+        int experts = json.parts("num_local_experts|num_experts", 8);
         return Llama.parts(json, heads, Norm.rms(json.number("rms_norm_eps", 1e-5)))
                 .tied(json.tied(false))
                 .rope(json.rope(heads.dim(), 1e6))
                 .window(json.window("sliding_window", OptionalInt.empty()))
                 .mlp(new MixtureShape(
                         MIXTURE + "gate",
-                        IntStream.range(0, json.size("num_local_experts|num_experts", 8))
+                        IntStream.range(0, experts)
                                 .mapToObj(expert -> MlpShape.gated(
                                                 width,
                                                 activation,
@@ -34,7 +35,7 @@ final class Mixtral {
                                                 Projection.of("w2", false))
                                         .below(MIXTURE + "experts." + expert + "."))
                                 .toList(),
-                        json.size("num_experts_per_tok", 2),
+                        json.expertsPerToken(experts, 2),
                         true,
                         Optional.empty()));
     }

@@ -19,7 +19,7 @@ final class Mpt {
         Heads heads = json.plainHeads("n_heads|num_attention_heads");
         Parts.Sizes sizes = new Parts.Sizes(
                 json.size("d_model|hidden_size"),
-                json.size("n_layers|num_hidden_layers"),
+                json.parts("n_layers|num_hidden_layers", null),
                 json.size("vocab_size"),
                 json.size("max_seq_len", 2048));
         return new Parts(sizes, heads)

@@ -44,12 +44,13 @@ final class Olmo {
     private static Parts readMixture(ConfigJson json) throws IOException {
         Norm norm = Norm.rms(json.number("rms_norm_eps", 1e-5));
         Heads heads = json.heads(0, 0);
+        int experts = json.parts("num_experts|num_local_experts", 64);
         return biased(json, Llama.parts(json, heads, norm))
                 .headNorms(Qwen3.norms(norm, Over.WIDTH))
                 .clip(json.optionalNumber("clip_qkv"))
                 .mlp(Qwen2.mixture(
-                        json.size("num_experts|num_local_experts", 64),
-                        json.size("num_experts_per_tok", 8),
+                        experts,
+                        json.expertsPerToken(experts, 8),
                         json.flag("norm_topk_prob", false),
                         json.size("intermediate_size"),
                         json.activation("hidden_act", Activation.SILU),

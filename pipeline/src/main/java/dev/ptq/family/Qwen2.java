@@ -2,13 +2,11 @@ package dev.ptq.family;
 
 import dev.ptq.family.Parts.Heads;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.IntFunction;
 import java.util.stream.IntStream;
-import tools.jackson.databind.JsonNode;
 
 /** Qwen 2 and 2.5: llama with biases on queries, keys and values, and windows in the last layers on request. */
 final class Qwen2 {
@@ -37,7 +35,7 @@ final class Qwen2 {
             return block -> OptionalInt.empty();
         }
         OptionalInt window = json.window("sliding_window", OptionalInt.of(4096));
-        int first = json.get("max_window_layers").asInt(28);
+        int first = json.index("max_window_layers", 28);
         IntFunction<Boolean> has =
                 json.layersOf("sliding_attention", json.size("num_hidden_layers"), block -> block >= first);
         return block -> has.apply(block) ? window : OptionalInt.empty();
@@ -50,8 +48,8 @@ final class Qwen2 {
         return parts(json, heads)
                 .mlp(mixtures(
                         json,
-                        json.size("num_experts|num_local_experts", 60),
-                        json.size("num_experts_per_tok", 4),
+                        json.parts("num_experts|num_local_experts", 60),
+                        4,
                         Optional.of(new MixtureShape.Shared(
                                 Llama.gated("mlp.shared_expert.", shared, activation, false),
                                 "mlp.shared_expert_gate"))));
@@ -59,21 +57,18 @@ final class Qwen2 {
 
     /** A mixture in every {@code decoder_sparse_step}-th layer, and an MLP in the others. */
     static IntFunction<FeedForward> mixtures(
-            ConfigJson json, int experts, int perToken, Optional<MixtureShape.Shared> shared) throws IOException {
+            ConfigJson json, int experts, int usualPerToken, Optional<MixtureShape.Shared> shared) throws IOException {
         Activation activation = json.activation("hidden_act", Activation.SILU);
         MlpShape dense = Llama.gated(json, false);
         MixtureShape mixture = mixture(
                 experts,
-                perToken,
+                json.expertsPerToken(experts, usualPerToken),
                 json.flag("norm_topk_prob", false),
                 json.size("moe_intermediate_size"),
                 activation,
                 shared);
         int step = json.size("decoder_sparse_step", 1);
-        List<Integer> withoutExperts = new ArrayList<>();
-        for (JsonNode block : json.get("mlp_only_layers")) {
-            withoutExperts.add(block.asInt(-1));
-        }
+        List<Integer> withoutExperts = json.indices("mlp_only_layers");
         return block -> !withoutExperts.contains(block) && (block + 1) % step == 0 ? mixture : dense;
     }
 

@@ -21,11 +21,7 @@ final class Qwen3 {
     private static Parts readMixture(ConfigJson json) throws IOException {
         return parts(json, json.heads(4, 128))
                 .window(Qwen2.windows(json))
-                .mlp(Qwen2.mixtures(
-                        json,
-                        json.size("num_experts|num_local_experts", 128),
-                        json.size("num_experts_per_tok", 8),
-                        Optional.empty()));
+                .mlp(Qwen2.mixtures(json, json.parts("num_experts|num_local_experts", 128), 8, Optional.empty()));
     }
 
     private static Parts parts(ConfigJson json, Heads heads) throws IOException {

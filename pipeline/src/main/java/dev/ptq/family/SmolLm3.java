@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import tools.jackson.databind.JsonNode;
 
 /** SmolLM3: llama with some layers without positions. */
 final class SmolLm3 {
@@ -31,9 +30,7 @@ final class SmolLm3 {
     private static List<Boolean> rotates(ConfigJson json, int blocks) throws IOException {
         List<Boolean> rotates = new ArrayList<>();
         if (json.has("no_rope_layers")) {
-            for (JsonNode layer : json.get("no_rope_layers")) {
-                rotates.add(layer.asInt(0) == 1);
-            }
+            json.indices("no_rope_layers").forEach(flag -> rotates.add(flag == 1));
         } else {
             int interval = json.size("no_rope_layer_interval", 4);
             for (int block = 0; block < blocks; block++) {

@@ -37,20 +37,16 @@ record Decoder(ModelConfig config) {
         return Integer.toString(index);
     }
 
-    /** The names of all tensors. */
-    Set<String> names() {
-        Set<String> names = new LinkedHashSet<>(outerTensors().keySet());
-        for (int block = 0; block < config.blocks(); block++) {
-            for (LinearSpec linear : linears(block)) {
-                names.add(linear.weightName());
-                if (linear.hasBias()) {
-                    names.add(linear.biasName());
-                }
-            }
-            for (String path : others(block).keySet()) {
-                names.add(prefix(block) + path);
+    /** The names of the tensors of a block. */
+    List<String> names(int block) {
+        List<String> names = new ArrayList<>();
+        for (LinearSpec linear : linears(block)) {
+            names.add(linear.weightName());
+            if (linear.hasBias()) {
+                names.add(linear.biasName());
             }
         }
+        others(block).keySet().forEach(path -> names.add(prefix(block) + path));
         return names;
     }
 

@@ -9,10 +9,12 @@ import dev.ptq.weights.Weight;
 import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Collection;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -50,8 +52,10 @@ final class StoredModel {
         this.checkpoint = checkpoint;
         this.base = config.names().base();
         this.decoder = new Decoder(ownHead(config));
-        for (String name : decoder.names()) {
-            weights.put(name, weight(name));
+        add(decoder.outerTensors().keySet());
+        // a config may claim more blocks than memory holds names of: the first that is not there ends it
+        for (int block = 0; block < config.blocks(); block++) {
+            add(decoder.names(block));
         }
         adapt();
         noteUnread();
@@ -83,13 +87,18 @@ final class StoredModel {
         if (!config.vocabulary().tied() || stored.isEmpty() || embedding.isEmpty()) {
             return config;
         }
-        used.add(head);
         if (stored.get().hasSameValues(embedding.get())) {
             return config;
         }
         notes.add("config.json has tie_word_embeddings, but " + head + " differs from "
                 + config.embedding().table() + "; the head in the file counts");
         return config.withOwnHead();
+    }
+
+    private void add(Collection<String> names) throws IOException {
+        for (String name : names) {
+            weights.put(name, weight(name));
+        }
     }
 
     private Weight weight(String name) throws IOException {
@@ -150,6 +159,16 @@ final class StoredModel {
         List<Weight> rows = new ArrayList<>();
         Optional<Weight> next = stored(path + 0 + WEIGHT);
         while (next.isPresent()) {
+            if (next.get().shape().size() != 1
+                    || !next.get()
+                            .shape()
+                            .equals((rows.isEmpty() ? next : Optional.of(rows.get(0)))
+                                    .get()
+                                    .shape())) {
+                throw new IOException(
+                        next.get().origin() + ": expected a vector like those of the other heads, its shape is "
+                                + next.get().shape());
+            }
             rows.add(next.get());
             next = stored(path + rows.size() + WEIGHT);
         }
@@ -157,12 +176,18 @@ final class StoredModel {
     }
 
     /** Turns what is stored {@code [in, out]}, and adds one to what is stored less one. */
-    private void adapt() {
+    private void adapt() throws IOException {
         for (int block = 0; block < decoder.config().blocks(); block++) {
             String prefix = decoder.prefix(block);
             for (Projection linear : Decoder.linears(decoder.config().block(block))) {
                 if (linear.turned()) {
-                    weights.computeIfPresent(prefix + linear.path() + WEIGHT, (name, stored) -> stored.transposed());
+                    String name = prefix + linear.path() + WEIGHT;
+                    Weight stored = Objects.requireNonNull(weights.get(name));
+                    if (stored.shape().size() != 2) {
+                        throw new IOException(
+                                stored.origin() + ": expected a matrix [in, out], its shape is " + stored.shape());
+                    }
+                    weights.put(name, stored.transposed());
                 }
             }
             Decoder.norms(decoder.config().block(block)).forEach(norm -> addOne(norm, prefix));

@@ -31,7 +31,7 @@ public interface Weight {
 
     /** Returns whether another matrix has the same shape and, read as float32, the same values. */
     default boolean hasSameValues(Weight other) throws IOException {
-        if (!shape().equals(other.shape())) {
+        if (shape().size() != 2 || !shape().equals(other.shape())) {
             return false;
         }
         int rows = Math.toIntExact(shape().get(0));

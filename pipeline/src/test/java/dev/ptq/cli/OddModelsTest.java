@@ -200,6 +200,17 @@ class OddModelsTest {
     }
 
     @Test
+    void tablesThatAreNoMatricesAreRefused() throws IOException {
+        change((manager, tensors) -> {
+            tensors.put(EMBEDDING, manager.ones(new Shape(259)));
+            tensors.put(HEAD, manager.ones(new Shape(259)));
+        });
+        Outcome outcome = validate();
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err()).contains(EMBEDDING, "config.json implies shape [259, 64], found [259]");
+    }
+
+    @Test
     void unknownFamilyNamesTheNearest() throws IOException {
         config("\"llama\"", "\"qwen22\"");
         Outcome outcome = validate();

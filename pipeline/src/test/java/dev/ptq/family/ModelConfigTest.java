@@ -135,6 +135,39 @@ class ModelConfigTest {
         assertThat(config.block(5).attention().rope()).contains(new Rope(1e6, 256, false, new Rope.Linear(8)));
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "llama | num_hidden_layers | 2000000000",
+                "mixtral | num_local_experts | 2000000000",
+                "mixtral | num_experts_per_tok | 9",
+                "qwen3_moe | num_experts_per_tok | 129",
+                "olmoe | num_experts_per_tok | 65",
+                "qwen2_moe | mlp_only_layers | [\"1\"]",
+                "qwen2_moe | mlp_only_layers | 1",
+                "smollm3 | no_rope_layers | [1, 1, 1, 1, true]",
+                "gpt_neo | attention_types | [[[\"global\", \"locale\"], 3]]",
+            })
+    void namesAKeyOfAPartThatCannotBe(String family, String key, String value) {
+        assertThatThrownBy(() -> read(with(
+                        LLAMA,
+                        "model_type",
+                        '"' + family + '"',
+                        "moe_intermediate_size",
+                        "8",
+                        "num_layers",
+                        "6",
+                        "num_key_value_heads",
+                        "8",
+                        "num_heads",
+                        "8",
+                        key,
+                        value)))
+                .isInstanceOf(IOException.class)
+                .hasMessageContaining("config.json: " + key);
+    }
+
     @Test
     void namesAMissingFolderAndAMissingFile() {
         assertThatThrownBy(() -> ModelConfig.read(folder.resolve("none")))
