@@ -50,7 +50,12 @@ public enum Metric {
     /** The storage per weight of the linears, low-rank factors included. */
     BITS_PER_WEIGHT(Direction.NEITHER, Unit.BITS, Basis.WEIGHTS),
     /** The mean over the linears of {@code ||W - Wq|| / ||W||}. */
-    MEAN_RELATIVE_WEIGHT_ERROR(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS);
+    MEAN_RELATIVE_WEIGHT_ERROR(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS),
+    /**
+     * The distance between what a block computes in full precision before and after its channels were rescaled, the
+     * largest over all blocks: the largest difference of a value as a share of the largest magnitude.
+     */
+    TRANSFORM_DISTANCE(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS);
 
     /** The basis that a metric is taken over. */
     public enum Basis {

@@ -5,7 +5,10 @@ package dev.ptq.artifact;
  * named elsewhere: they belong to the stage engine, which knows nothing of experiments.
  */
 public final class RunFiles {
-    /** Flat names to numbers and words: for a run, for the measurements of {@link #QUANTIZE}, and for a task. */
+    /**
+     * Flat names to numbers and words: for a run, for a task, and for the measurements of {@link #QUANTIZE} and, where
+     * steps rescale channels, of {@link #APPROXIMATE}.
+     */
     public static final String METRICS = "metrics.json";
     /** The experiment with all defaults filled in. */
     public static final String RESOLVED = "resolved.toml";
@@ -18,6 +21,9 @@ public final class RunFiles {
     public static final String CALIBRATE = "calibrate";
     /** In it: the statistics. */
     public static final String STATISTICS = "statistics.safetensors";
+
+    /** In it, of a mixture: {@link ExpertColumn}. */
+    public static final String EXPERTS = "experts.csv";
 
     /** The stage that runs the methods, and its folder. */
     public static final String APPROXIMATE = "approximate";

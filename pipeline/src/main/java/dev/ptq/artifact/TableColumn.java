@@ -5,7 +5,8 @@ import java.util.List;
 import java.util.Locale;
 
 /** A column of one of a run's CSV files: one enum per file, with the columns in order. */
-public sealed interface TableColumn permits ApproximatedColumn, QuantizedColumn, ChunkColumn, DivergenceColumn {
+public sealed interface TableColumn
+        permits ApproximatedColumn, QuantizedColumn, ChunkColumn, DivergenceColumn, ExpertColumn {
     /** The name of the constant. */
     String name();
 

@@ -1,6 +1,6 @@
 package dev.ptq.calibrate;
 
-import ai.djl.ndarray.NDArray;
+import dev.ptq.model.HookInput;
 
 /** The largest magnitude, per feature: {@code max over tokens of |x|}. */
 final class AbsMax implements Accumulator {
@@ -11,8 +11,8 @@ final class AbsMax implements Accumulator {
     }
 
     @Override
-    public void add(NDArray input) {
-        Tokens.forEach(input, (index, features) -> {
+    public void add(HookInput input) {
+        Tokens.forEach(input, features -> {
             for (int i = 0; i < maxima.length; i++) {
                 maxima[i] = Math.max(maxima[i], Math.abs(features[i]));
             }

@@ -3,7 +3,9 @@ package dev.ptq.calibrate;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.HookInput;
 import dev.ptq.model.HookPoint;
+import dev.ptq.model.InputSpec;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.weights.Safetensors;
@@ -32,7 +34,16 @@ public final class ActivationStatistics {
     /** Watches a pass, or one block of it, and keeps everything in memory; see {@link #finished}. */
     public static final class Collector implements ActivationObserver, AutoCloseable {
         /** What a sum is of. */
-        private record Key(int block, HookPoint hookPoint, Statistic statistic, int features) {}
+        private record Key(int block, HookPoint hookPoint, Statistic statistic, int features) {
+            int rows() {
+                return statistic.isMatrix() ? features : 1;
+            }
+
+            int rowLength() {
+                long[] shape = statistic.shape(features);
+                return (int) shape[shape.length - 1];
+            }
+        }
 
         /** Takes in a finished statistic, row by row. */
         interface Target {
@@ -55,8 +66,8 @@ public final class ActivationStatistics {
         }
 
         @Override
-        public void observe(int block, HookPoint hookPoint, NDArray input) {
-            int features = Tokens.features(input);
+        public void observe(int block, HookPoint hookPoint, HookInput input) {
+            int features = input.features();
             for (Statistic statistic : wanted.of(block, hookPoint)) {
                 accumulators
                         .computeIfAbsent(
@@ -66,14 +77,18 @@ public final class ActivationStatistics {
             }
         }
 
+        @Override
+        public boolean seesAllTokens() {
+            return wanted.allTokens();
+        }
+
         /** Returns the statistics of what was seen so far. */
         public ActivationStatistics finished() {
             Map<String, float[]> values = new LinkedHashMap<>();
             accumulators.forEach((key, accumulator) -> {
-                int rows = key.statistic().isMatrix() ? key.features() : 1;
-                float[] all = new float[Math.multiplyExact(rows, key.features())];
-                float[] row = new float[key.features()];
-                for (int i = 0; i < rows; i++) {
+                float[] row = new float[key.rowLength()];
+                float[] all = new float[Math.multiplyExact(key.rows(), row.length)];
+                for (int i = 0; i < key.rows(); i++) {
                     accumulator.row(i, row);
                     System.arraycopy(row, 0, all, i * row.length, row.length);
                 }
@@ -86,8 +101,8 @@ public final class ActivationStatistics {
         void moveTo(Target target) throws IOException {
             for (Map.Entry<Key, Accumulator> entry : accumulators.entrySet()) {
                 Key key = entry.getKey();
-                float[] row = new float[key.features()];
-                for (int i = 0; i < (key.statistic().isMatrix() ? row.length : 1); i++) {
+                float[] row = new float[key.rowLength()];
+                for (int i = 0; i < key.rows(); i++) {
                     entry.getValue().row(i, row);
                     target.row(name(key.block(), key.hookPoint(), key.statistic()), i, row);
                 }
@@ -130,7 +145,16 @@ public final class ActivationStatistics {
         if (statistic.isMatrix()) {
             throw new IllegalArgumentException(statistic.label() + " is a matrix");
         }
-        return inMemory(linear, statistic).clone();
+        return of(linear.input(), statistic);
+    }
+
+    /**
+     * The statistic of an input, {@code [features]}; of {@link Statistic#TOKENS} one number.
+     *
+     * @throws IllegalArgumentException if it was not collected
+     */
+    public float[] of(InputSpec input, Statistic statistic) {
+        return inMemory(input, statistic).clone();
     }
 
     /**
@@ -144,12 +168,12 @@ public final class ActivationStatistics {
         }
         long[] shape = statistic.shape(linear.inFeatures());
         if (matrices.isEmpty()) {
-            return NativeFloats.of(manager, inMemory(linear, statistic), shape);
+            return NativeFloats.of(manager, inMemory(linear.input(), statistic), shape);
         }
         try (Safetensors tensors = Safetensors.open(matrices.get())) {
             String name = name(linear.block(), linear.hookPoint(), statistic);
             if (!tensors.entries().containsKey(name)) {
-                throw notCollected(linear, statistic);
+                throw notCollected(linear.input(), statistic);
             }
             if (!tensors.shape(name).equals(Arrays.stream(shape).boxed().toList())) {
                 throw new IOException(tensors.file() + ": tensor " + name + " has shape " + tensors.shape(name)
@@ -159,16 +183,16 @@ public final class ActivationStatistics {
         }
     }
 
-    private float[] inMemory(LinearSpec linear, Statistic statistic) {
-        float[] found = values.get(name(linear.block(), linear.hookPoint(), statistic));
+    private float[] inMemory(InputSpec input, Statistic statistic) {
+        float[] found = values.get(name(input.block(), input.hookPoint(), statistic));
         if (found == null) {
-            throw notCollected(linear, statistic);
+            throw notCollected(input, statistic);
         }
         return found;
     }
 
-    private static IllegalArgumentException notCollected(LinearSpec linear, Statistic statistic) {
-        return new IllegalArgumentException(statistic.label() + " of " + linear.module() + " was not collected");
+    private static IllegalArgumentException notCollected(InputSpec input, Statistic statistic) {
+        return new IllegalArgumentException(name(input.block(), input.hookPoint(), statistic) + " was not collected");
     }
 
     static String name(int block, HookPoint hookPoint, Statistic statistic) {

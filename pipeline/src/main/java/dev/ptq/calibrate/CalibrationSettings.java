@@ -5,6 +5,7 @@ import dev.ptq.config.Key;
 import dev.ptq.config.Section;
 import dev.ptq.data.Split;
 import dev.ptq.data.Text;
+import java.util.Optional;
 
 /**
  * The calibration set, {@code [calibration]}.
@@ -12,8 +13,10 @@ import dev.ptq.data.Text;
  * @param numSamples chunks from the start of the text
  * @param seqLen tokens in a chunk
  * @param batchSize chunks in a batch; statistics that are taken per batch depend on it
+ * @param experts absent for models without experts
  */
-public record CalibrationSettings(Text text, int numSamples, int seqLen, int batchSize) {
+public record CalibrationSettings(
+        Text text, int numSamples, int seqLen, int batchSize, Optional<ExpertSettings> experts) {
     private static final Key<Integer> NUM_SAMPLES = Key.integer("num_samples")
             .from(1)
             .preset(32)
@@ -29,12 +32,21 @@ public record CalibrationSettings(Text text, int numSamples, int seqLen, int bat
             .says("chunks in a batch; the statistic of `l2qer` is a maximum over batches and depends on it");
 
     /** The keys of {@code [calibration]}. */
-    public static final Section SECTION =
-            Section.of("calibration", Text.keys(Split.TRAIN).and(NUM_SAMPLES, SEQ_LEN, BATCH_SIZE));
+    public static final Section SECTION = Section.of(
+            "calibration",
+            Text.keys(Split.TRAIN).and(NUM_SAMPLES, SEQ_LEN, BATCH_SIZE).and(ExpertSettings.KEYS));
 
-    /** Reads {@code [calibration]}. */
-    public static CalibrationSettings read(ConfigTable table) {
+    /**
+     * Reads {@code [calibration]}.
+     *
+     * @param hasExperts whether the model has any
+     */
+    public static CalibrationSettings read(ConfigTable table, boolean hasExperts) {
         return new CalibrationSettings(
-                Text.read(table, Split.TRAIN), table.read(NUM_SAMPLES), table.read(SEQ_LEN), table.read(BATCH_SIZE));
+                Text.read(table, Split.TRAIN),
+                table.read(NUM_SAMPLES),
+                table.read(SEQ_LEN),
+                table.read(BATCH_SIZE),
+                hasExperts ? Optional.of(ExpertSettings.read(table)) : Optional.empty());
     }
 }

@@ -1,6 +1,6 @@
 package dev.ptq.calibrate;
 
-import ai.djl.ndarray.NDArray;
+import dev.ptq.model.HookInput;
 import java.util.Arrays;
 
 /** The largest or the smallest value, per feature. */
@@ -15,8 +15,8 @@ final class Extremes implements Accumulator {
     }
 
     @Override
-    public void add(NDArray input) {
-        Tokens.forEach(input, (index, features) -> {
+    public void add(HookInput input) {
+        Tokens.forEach(input, features -> {
             for (int i = 0; i < extremes.length; i++) {
                 extremes[i] = largest ? Math.max(extremes[i], features[i]) : Math.min(extremes[i], features[i]);
             }

@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
+import dev.ptq.model.HookInput;
 import dev.ptq.tensor.TensorEngine;
 import java.nio.DoubleBuffer;
 import java.util.ArrayList;
@@ -32,15 +33,23 @@ final class Hessian implements Accumulator {
     }
 
     @Override
-    public void add(NDArray input) {
-        for (int i = 0; i < input.getShape().get(0); i++) {
-            try (NDManager scratch = input.getManager().newSubManager()) {
-                NDArray sequence = input.get(i);
+    public void add(HookInput input) {
+        NDArray values = input.values();
+        int from = 0;
+        for (int length : input.lengths()) {
+            if (length == 0) {
+                continue;
+            }
+            try (NDManager scratch = values.getManager().newSubManager()) {
+                NDArray rows = values.reshape(-1, features);
+                rows.attach(scratch);
+                NDArray sequence = rows.get(new NDIndex("{}:{}", from, from + length));
                 sequence.attach(scratch);
                 addSequence(sequence);
             }
+            from += length;
         }
-        tokens += input.getShape().get(0) * input.getShape().get(1);
+        tokens += from;
     }
 
     private void addSequence(NDArray sequence) {
@@ -63,7 +72,7 @@ final class Hessian implements Accumulator {
 
     @Override
     public void row(int row, float[] target) {
-        for (int column = 0; column < features; column++) {
+        for (int column = 0; column < features && tokens > 0; column++) {
             int upper = Math.min(row, column);
             int from = upper / PANEL * PANEL;
             int at = (upper - from) * (features - from) + Math.max(row, column) - from;

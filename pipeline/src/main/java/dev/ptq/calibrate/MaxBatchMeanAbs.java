@@ -1,6 +1,6 @@
 package dev.ptq.calibrate;
 
-import ai.djl.ndarray.NDArray;
+import dev.ptq.model.HookInput;
 import java.util.Arrays;
 
 /**
@@ -23,15 +23,21 @@ final class MaxBatchMeanAbs implements Accumulator {
     }
 
     @Override
-    public void add(NDArray input) {
-        int length = Math.toIntExact(input.getShape().get(1));
-        Tokens.forEach(input, (index, features) -> {
-            for (int i = 0; i < sums.length; i++) {
-                sums[i] += Math.abs(features[i]);
+    public void add(HookInput input) {
+        Tokens.forEach(input, new Tokens.Visitor() {
+            @Override
+            public void see(float[] features) {
+                for (int i = 0; i < sums.length; i++) {
+                    sums[i] += Math.abs(features[i]);
+                }
+                tokens++;
             }
-            tokens++;
-            if (index % length == length - 1 && ++sequences == batchSize) {
-                endBatch();
+
+            @Override
+            public void endSequence(int length) {
+                if (++sequences == batchSize) {
+                    endBatch();
+                }
             }
         });
     }

@@ -1,6 +1,6 @@
 package dev.ptq.calibrate;
 
-import ai.djl.ndarray.NDArray;
+import dev.ptq.model.HookInput;
 import java.util.Arrays;
 
 /**
@@ -20,32 +20,41 @@ final class MidRange implements Accumulator {
         average = new double[features];
         lowest = new float[features];
         highest = new float[features];
+        startSequence();
     }
 
     @Override
-    public void add(NDArray input) {
-        int tokens = Math.toIntExact(input.getShape().get(1));
-        Tokens.forEach(input, (index, features) -> {
-            if (index % tokens == 0) {
-                Arrays.fill(lowest, Float.POSITIVE_INFINITY);
-                Arrays.fill(highest, Float.NEGATIVE_INFINITY);
+    public void add(HookInput input) {
+        Tokens.forEach(input, new Tokens.Visitor() {
+            @Override
+            public void see(float[] features) {
+                for (int i = 0; i < features.length; i++) {
+                    lowest[i] = Math.min(lowest[i], features[i]);
+                    highest[i] = Math.max(highest[i], features[i]);
+                }
             }
-            for (int i = 0; i < features.length; i++) {
-                lowest[i] = Math.min(lowest[i], features[i]);
-                highest[i] = Math.max(highest[i], features[i]);
-            }
-            if (index % tokens == tokens - 1) {
-                endSequence();
+
+            @Override
+            public void endSequence(int tokens) {
+                if (tokens > 0) {
+                    average();
+                }
             }
         });
     }
 
-    private void endSequence() {
+    private void average() {
         for (int i = 0; i < average.length; i++) {
             double middle = ((double) highest[i] + lowest[i]) / 2;
             average[i] = begun ? KEPT * average[i] + (1 - KEPT) * middle : middle;
         }
         begun = true;
+        startSequence();
+    }
+
+    private void startSequence() {
+        Arrays.fill(lowest, Float.POSITIVE_INFINITY);
+        Arrays.fill(highest, Float.NEGATIVE_INFINITY);
     }
 
     @Override

@@ -1,6 +1,6 @@
 package dev.ptq.calibrate;
 
-import ai.djl.ndarray.NDArray;
+import dev.ptq.model.HookInput;
 
 /** The mean square, per feature: {@code mean over tokens of x²}, summed in double. */
 final class SecondMoment implements Accumulator {
@@ -12,8 +12,8 @@ final class SecondMoment implements Accumulator {
     }
 
     @Override
-    public void add(NDArray input) {
-        Tokens.forEach(input, (index, features) -> {
+    public void add(HookInput input) {
+        Tokens.forEach(input, features -> {
             for (int i = 0; i < sums.length; i++) {
                 sums[i] += (double) features[i] * features[i];
             }

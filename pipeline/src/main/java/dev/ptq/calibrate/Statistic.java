@@ -1,5 +1,6 @@
 package dev.ptq.calibrate;
 
+import dev.ptq.model.HookPoint;
 import java.util.Arrays;
 
 /** The statistics of activations there are: each a file that accumulates it, and its lines here. */
@@ -17,7 +18,9 @@ public enum Statistic {
     /** The mean square. */
     SECOND_MOMENT("second_moment", 1),
     /** The mean products of all pairs of features, a matrix. */
-    HESSIAN("hessian", 2);
+    HESSIAN("hessian", 2),
+    /** The tokens that a router sends to an expert, one number. */
+    TOKENS("tokens", 0);
 
     private final String label;
     private final int dimensions;
@@ -39,9 +42,19 @@ public enum Statistic {
 
     /** Its shape for an input of so many features. */
     public long[] shape(int features) {
-        long[] shape = new long[dimensions];
-        Arrays.fill(shape, features);
+        long[] shape = new long[Math.max(1, dimensions)];
+        Arrays.fill(shape, dimensions == 0 ? 1 : features);
         return shape;
+    }
+
+    /** Returns whether it is taken at a hook point at all. */
+    boolean isOf(HookPoint hookPoint) {
+        return switch (this) {
+            case TOKENS -> hookPoint.isRouted() && hookPoint.place() == HookPoint.Place.MLP_IN;
+            // only the errors of linears are measured by a matrix
+            case HESSIAN -> !hookPoint.equals(HookPoint.MIXTURE_IN);
+            default -> true;
+        };
     }
 
     /** Starts with nothing seen, of batches of {@code batchSize} sequences. */
@@ -54,6 +67,7 @@ public enum Statistic {
             case MID_RANGE -> new MidRange(features);
             case SECOND_MOMENT -> new SecondMoment(features);
             case HESSIAN -> new Hessian(features);
+            case TOKENS -> new RoutedTokens();
         };
     }
 }

@@ -1,9 +1,9 @@
 package dev.ptq.calibrate;
 
-import ai.djl.ndarray.NDArray;
 import dev.ptq.model.ActivationObserver;
+import dev.ptq.model.HookInput;
 import dev.ptq.model.HookPoint;
-import dev.ptq.model.LinearSpec;
+import dev.ptq.model.InputSpec;
 import dev.ptq.model.ResumeState;
 import dev.ptq.weights.SafetensorsSlots;
 import java.io.IOException;
@@ -36,23 +36,23 @@ public final class StatisticsFile implements ActivationObserver, ResumeState.Car
      * Begins with nothing seen.
      *
      * @param file that is made, or that a killed pass left
-     * @param linears of the whole model
+     * @param inputs of the whole model
      * @param batchSize sequences in a batch, for the statistics that are of batches
      */
-    public StatisticsFile(Path file, List<LinearSpec> linears, WantedStatistics wanted, int batchSize) {
+    public StatisticsFile(Path file, List<InputSpec> inputs, WantedStatistics wanted, int batchSize) {
         this.file = file;
-        for (LinearSpec linear : linears) {
-            for (Statistic statistic : wanted.of(linear.block(), linear.hookPoint())) {
+        for (InputSpec input : inputs) {
+            for (Statistic statistic : wanted.of(input.block(), input.hookPoint())) {
                 shapes.put(
-                        ActivationStatistics.name(linear.block(), linear.hookPoint(), statistic),
-                        statistic.shape(linear.inFeatures()));
+                        ActivationStatistics.name(input.block(), input.hookPoint(), statistic),
+                        statistic.shape(input.features()));
             }
         }
         collector = new ActivationStatistics.Collector(wanted, batchSize);
     }
 
     @Override
-    public void observe(int block, HookPoint hookPoint, NDArray input) {
+    public void observe(int block, HookPoint hookPoint, HookInput input) {
         if (block != this.block) {
             try {
                 writeBlock();
@@ -62,6 +62,11 @@ public final class StatisticsFile implements ActivationObserver, ResumeState.Car
             this.block = block;
         }
         collector.observe(block, hookPoint, input);
+    }
+
+    @Override
+    public boolean seesAllTokens() {
+        return collector.seesAllTokens();
     }
 
     private SafetensorsSlots slots() throws IOException {

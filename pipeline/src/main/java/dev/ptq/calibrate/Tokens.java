@@ -1,6 +1,6 @@
 package dev.ptq.calibrate;
 
-import ai.djl.ndarray.NDArray;
+import dev.ptq.model.HookInput;
 import dev.ptq.tensor.NativeFloats;
 import java.nio.FloatBuffer;
 
@@ -8,23 +8,27 @@ import java.nio.FloatBuffer;
 final class Tokens {
     private Tokens() {}
 
-    /** Looks at a token without keeping {@code features}; {@code index} counts from 0. */
+    /** Looks at tokens. */
     @FunctionalInterface
     interface Visitor {
-        void see(int index, float[] features);
+        /** Looks at a token without keeping {@code features}. */
+        void see(float[] features);
+
+        /** Hears that a sequence has so many tokens, all of which were seen. */
+        default void endSequence(int tokens) {}
     }
 
-    /** Shows every token of {@code [sequences, tokens, features]}. */
-    static void forEach(NDArray input, Visitor visitor) {
-        FloatBuffer values = NativeFloats.window(input);
-        float[] features = new float[features(input)];
-        for (int at = 0, index = 0; at < values.capacity(); at += features.length, index++) {
-            values.get(at, features);
-            visitor.see(index, features);
+    /** Shows every token. */
+    static void forEach(HookInput input, Visitor visitor) {
+        FloatBuffer values = NativeFloats.window(input.values());
+        float[] features = new float[input.features()];
+        int at = 0;
+        for (int tokens : input.lengths()) {
+            for (int i = 0; i < tokens; i++, at += features.length) {
+                values.get(at, features);
+                visitor.see(features);
+            }
+            visitor.endSequence(tokens);
         }
-    }
-
-    static int features(NDArray input) {
-        return Math.toIntExact(input.getShape().get(input.getShape().dimension() - 1));
     }
 }

@@ -13,8 +13,9 @@ import java.util.function.Predicate;
  * matrices, which are large.
  *
  * @param matrixInputs the inputs whose matrices are taken; absent for all
+ * @param allTokens whether those of an expert are taken of all tokens, not just of those that a router sends to it
  */
-public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> matrixInputs) {
+public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> matrixInputs, boolean allTokens) {
     public WantedStatistics {
         kinds = kinds.stream().sorted().toList();
         matrixInputs = matrixInputs.map(List::copyOf);
@@ -22,7 +23,7 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
 
     /** Returns statistics of every input. */
     public static WantedStatistics ofEvery(Set<Statistic> kinds) {
-        return new WantedStatistics(List.copyOf(kinds), Optional.empty());
+        return new WantedStatistics(List.copyOf(kinds), Optional.empty(), false);
     }
 
     /**
@@ -42,7 +43,13 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
             }
         }
         boolean every = some.equals(all) || kinds.stream().noneMatch(Statistic::isMatrix);
-        return new WantedStatistics(List.copyOf(kinds), every ? Optional.empty() : Optional.of(List.copyOf(some)));
+        return new WantedStatistics(
+                List.copyOf(kinds), every ? Optional.empty() : Optional.of(List.copyOf(some)), false);
+    }
+
+    /** The same, experts by all tokens or not. */
+    public WantedStatistics withAllTokens(boolean all) {
+        return new WantedStatistics(kinds, matrixInputs, all);
     }
 
     /** Returns whether no statistics are wanted. */
@@ -55,6 +62,8 @@ public record WantedStatistics(List<Statistic> kinds, Optional<List<String>> mat
         boolean matrices = matrixInputs
                 .map(inputs -> inputs.contains(ActivationStatistics.input(block, hookPoint)))
                 .orElse(true);
-        return kinds.stream().filter(kind -> matrices || !kind.isMatrix()).toList();
+        return kinds.stream()
+                .filter(kind -> kind.isOf(hookPoint) && (matrices || !kind.isMatrix()))
+                .toList();
     }
 }

@@ -71,7 +71,10 @@ final class SampleCommand implements Callable<Integer> {
         checkNumbers();
         ModelFolder folder = folder();
         try (LanguageModel opened = LanguageModel.open(folder.path());
-                Tokenizer tokenizer = Tokenizer.open(folder.path());
+                Tokenizer tokenizer = Tokenizer.open(
+                        folder.path(),
+                        Tokenizer.AddBos.AUTO,
+                        opened.config().vocabulary().size());
                 BlockRunner runner = new BlockRunner(opened, BlockChange.none(), true)) {
             String text = new TextSampler(opened, runner, tokenizer)
                     .continued(

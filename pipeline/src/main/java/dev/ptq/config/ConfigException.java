@@ -3,7 +3,7 @@ package dev.ptq.config;
 import java.util.List;
 
 /** Wrong user input: every problem found, one per line of the message. */
-public final class ConfigException extends RuntimeException {
+public class ConfigException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
     private final List<String> problems;

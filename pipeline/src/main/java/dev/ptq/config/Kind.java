@@ -255,7 +255,9 @@ sealed interface Kind<T> {
     record OneOf<T>(Choices<T> names) implements Scalar<T> {
         @Override
         public @Nullable T accept(Object value) {
-            return value instanceof String name ? names.value(name).orElse(null) : null;
+            return value instanceof String || value instanceof Boolean
+                    ? names.value(value.toString()).orElse(null)
+                    : null;
         }
 
         @Override
@@ -273,8 +275,13 @@ sealed interface Kind<T> {
         @Override
         public String inReference() {
             return names.names().stream()
-                    .map(name -> "`" + TomlWriter.inline(name) + "`")
+                    .map(name -> "`" + TomlWriter.inline(asWritten(name)) + "`")
                     .collect(Collectors.joining(", "));
+        }
+
+        /** Among the names may be those of the truth values, which stand in no quotes. */
+        private static Object asWritten(String name) {
+            return name.equals("true") || name.equals("false") ? Boolean.valueOf(name) : name;
         }
 
         @Override
@@ -284,7 +291,7 @@ sealed interface Kind<T> {
 
         @Override
         public Object written(T value) {
-            return names.name(value);
+            return asWritten(names.name(value));
         }
 
         @Override

@@ -4,6 +4,7 @@ import ai.djl.huggingface.tokenizers.Encoding;
 import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
 import ai.djl.huggingface.tokenizers.jni.CharSpan;
 import ai.djl.huggingface.tokenizers.jni.TokenizersLibrary;
+import dev.ptq.config.ConfigException;
 import dev.ptq.tensor.TensorEngine;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -14,13 +15,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
-import tools.jackson.databind.node.ObjectNode;
 
 /** The tokenizer of a model folder, {@code tokenizer.json}. */
 public final class Tokenizer implements AutoCloseable {
@@ -30,20 +29,68 @@ public final class Tokenizer implements AutoCloseable {
     /** The name of the file beside it that lists the special tokens. */
     public static final String CONFIG = "tokenizer_config.json";
 
-    private static final Pattern DROPOUT = Pattern.compile("\"dropout\"\\s*:\\s*[0-9]");
+    private static final String SENTENCE_PIECE = "tokenizer.model";
+
+    private static final int NO_LIMIT = Integer.MAX_VALUE;
+    /** Characters of a text that a message shows. */
+    private static final int SHOWN = 60;
+
+    /** Whether whole texts begin with the start token. */
+    public enum AddBos {
+        /** As the files beside the model have it. */
+        AUTO,
+        /** Always. */
+        TRUE,
+        /** Never. */
+        FALSE
+    }
+
+    /** A text has a token that the model does not have. */
+    public static final class UnknownTokenException extends ConfigException {
+        private static final long serialVersionUID = 1;
+
+        private UnknownTokenException(String message) {
+            super(message);
+        }
+    }
 
     private final HuggingFaceTokenizer tokenizer;
+    private final Path file;
+    private final int vocabulary;
     private final String startText;
     private final OptionalInt startId;
     private final OptionalInt endId;
     private final OptionalInt padId;
 
-    private Tokenizer(HuggingFaceTokenizer tokenizer, String startText, OptionalInt endId, OptionalInt padId) {
+    /** Whether the template puts a special token before a whole text. */
+    private final boolean startsByTemplate;
+    /** Whether a whole text begins with it, or else with the start token. */
+    private final boolean starts;
+
+    private Tokenizer(HuggingFaceTokenizer tokenizer, Path folder, AddBos addBos, int vocabulary) throws IOException {
         this.tokenizer = tokenizer;
-        this.startText = startText;
+        this.file = folder.resolve(FILE);
+        this.vocabulary = vocabulary;
+        JsonNode config = config(folder);
+        String end = token(config.path("eos_token"));
+        String pad = token(config.path("pad_token"));
+        this.startText = token(config.path("bos_token"));
         this.startId = id(tokenizer, startText);
-        this.endId = endId;
-        this.padId = padId;
+        this.endId = id(tokenizer, end);
+        this.padId = id(tokenizer, pad.isEmpty() || pad.equals("<unk>") ? end : pad);
+        long[] plain = tokenizer.encode("a", false, false).getIds();
+        long[] whole = tokenizer.encode("a", true, false).getIds();
+        this.startsByTemplate = whole.length > plain.length && (plain.length == 0 || whole[0] != plain[0]);
+        this.starts = switch (addBos) {
+            case AUTO ->
+                startsByTemplate || TokenizerFile.read(file).addsStart(config).orElse(false);
+            case TRUE -> true;
+            case FALSE -> false;
+        };
+        if (starts && !startsByTemplate && startId.isEmpty()) {
+            throw new IOException(folder.resolve(CONFIG) + ": bos_token: expected a token of " + FILE + ", got '"
+                    + startText + "'; a text cannot begin with it (model.add_bos)");
+        }
     }
 
     /** Returns the files that determine a tokenizer's behaviour, as far as they exist. */
@@ -61,68 +108,74 @@ public final class Tokenizer implements AutoCloseable {
     public static void require(Path folder) throws IOException {
         Path file = folder.resolve(FILE);
         if (!Files.exists(file)) {
-            throw new IOException(file + ": no such file; a model folder needs its tokenizer in this form");
+            String there = Files.exists(folder.resolve(SENTENCE_PIECE))
+                    ? "; " + SENTENCE_PIECE + " is of SentencePiece, convert it with the transformers library"
+                    : "";
+            throw new IOException(file + ": no such file; a model folder needs its tokenizer in this form" + there);
         }
     }
 
-    /** Opens the tokenizer of a model folder. */
+    /** Opens the tokenizer of a model folder, for a model with any number of tokens. */
     public static Tokenizer open(Path folder) throws IOException {
+        return open(folder, AddBos.AUTO, NO_LIMIT);
+    }
+
+    /**
+     * Opens the tokenizer of a model folder.
+     *
+     * @param vocabulary number of tokens that the model has; a text with others is refused
+     */
+    public static Tokenizer open(Path folder, AddBos addBos, int vocabulary) throws IOException {
         require(folder);
         Path file = folder.resolve(FILE);
         TensorEngine.prepare();
         HuggingFaceTokenizer opened;
         // by default the library cuts every text to 512 tokens
         Map<String, String> options = Map.of("truncation", "false", "padding", "false");
+        TokenizerFile content = TokenizerFile.read(file);
         try {
-            Optional<String> steady = withoutDropout(file);
-            opened = steady.isPresent()
+            opened = content.hasDropout()
                     ? HuggingFaceTokenizer.newInstance(
-                            new ByteArrayInputStream(steady.get().getBytes(StandardCharsets.UTF_8)), options)
+                            new ByteArrayInputStream(content.withoutDropout().getBytes(StandardCharsets.UTF_8)),
+                            options)
                     : HuggingFaceTokenizer.newInstance(file, options);
         } catch (IOException | RuntimeException e) {
             throw new IOException(file + ": " + e.getMessage(), e);
         }
-        JsonNode config = config(folder);
-        String end = token(config.path("eos_token"));
-        String pad = token(config.path("pad_token"));
-        String start = token(config.path("bos_token"));
-        return new Tokenizer(
-                opened, start, id(opened, end), id(opened, pad.isEmpty() || pad.equals("<unk>") ? end : pad));
+        try {
+            return new Tokenizer(opened, folder, addBos, vocabulary);
+        } catch (IOException | RuntimeException e) {
+            opened.close();
+            throw e;
+        }
     }
 
     /** What is odd about the tokenizer of a model folder, a sentence each. */
-    public static List<String> notes(Path folder) throws IOException {
-        return withoutDropout(folder.resolve(FILE)).isPresent()
-                ? List.of(FILE + " has model.dropout, which cuts words at random in training; it is off here")
-                : List.of();
-    }
-
-    /** The content of a tokenizer file without the dropout of its pairs; empty if it has none. */
-    private static Optional<String> withoutDropout(Path file) throws IOException {
-        String text = Files.readString(file);
-        // a token may have that name as well
-        if (!DROPOUT.matcher(text).find()) {
-            return Optional.empty();
+    public static List<String> notes(Path folder, AddBos addBos) throws IOException {
+        TokenizerFile file = TokenizerFile.read(folder.resolve(FILE));
+        List<String> notes = new ArrayList<>();
+        if (file.hasDropout()) {
+            notes.add(FILE + " has model.dropout, which cuts words at random in training; it is off here");
         }
-        try {
-            JsonNode content = JsonMapper.shared().readTree(text);
-            if (content.path("model") instanceof ObjectNode model
-                    && model.path("dropout").asDouble(0) > 0) {
-                model.putNull("dropout");
-                return Optional.of(JsonMapper.shared().writeValueAsString(content));
-            }
-            return Optional.empty();
-        } catch (JacksonException e) {
-            throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+        if (addBos == AddBos.AUTO) {
+            file.disagreement(config(folder)).ifPresent(notes::add);
         }
+        return notes;
     }
 
     /**
-     * Returns the token ids of a whole text, with the special tokens that the tokenizer itself adds, such as a BOS at
-     * its start.
+     * Returns the token ids of a whole text, with the special tokens that the tokenizer itself adds, and with or without
+     * the start token as it was opened.
      */
     public int[] encode(String text) {
-        return ids(text, true);
+        int[] ids = ids(text, true);
+        if (startsByTemplate == starts) {
+            return ids;
+        }
+        return starts
+                ? IntStream.concat(IntStream.of(startId.getAsInt()), Arrays.stream(ids))
+                        .toArray()
+                : Arrays.copyOfRange(ids, 1, ids.length);
     }
 
     /** Returns token ids without special tokens. */
@@ -137,12 +190,46 @@ public final class Tokenizer implements AutoCloseable {
     private int[] ids(String text, boolean withSpecialTokens) {
         long encoding = TokenizersLibrary.LIB.encode(tokenizer.getHandle(), text, withSpecialTokens);
         try {
-            return Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding))
+            int[] ids = Arrays.stream(TokenizersLibrary.LIB.getTokenIds(encoding))
                     .mapToInt(Math::toIntExact)
                     .toArray();
+            for (int id : ids) {
+                if (id >= vocabulary) {
+                    throw unknown(id, text);
+                }
+            }
+            return ids;
         } finally {
             TokenizersLibrary.LIB.deleteEncoding(encoding);
         }
+    }
+
+    private UnknownTokenException unknown(int id, String text) {
+        Piece piece = pieces(text, false).stream()
+                .filter(there -> there.id() == id)
+                .findFirst()
+                .orElseGet(() -> new Piece(id, tokenizer.decode(new long[] {id}, false), 0, 0));
+        int from = text.offsetByCodePoints(0, Math.max(0, piece.from() - SHOWN / 2));
+        String around =
+                text.substring(from, Math.min(text.length(), from + SHOWN)).replaceAll("\\s+", " ");
+        return new UnknownTokenException(file + ": the token \"" + piece.text() + "\" has the id " + id
+                + ", and the model has ids below its vocab_size, " + vocabulary + ", alone; it is in the text \""
+                + around
+                + "\"");
+    }
+
+    /**
+     * Makes sure that the model has a token, such as {@link #startId}.
+     *
+     * @throws UnknownTokenException if not
+     */
+    public int known(int id) {
+        if (id >= vocabulary) {
+            throw new UnknownTokenException(
+                    file + ": the token \"" + tokenizer.decode(new long[] {id}, false) + "\" has the id " + id
+                            + ", and the model has ids below its vocab_size, " + vocabulary + ", alone");
+        }
+        return id;
     }
 
     /**
@@ -154,11 +241,15 @@ public final class Tokenizer implements AutoCloseable {
      */
     public record Piece(int id, String text, int from, int to) {}
 
-    /** Returns the tokens of a text with their places. */
+    /** Returns the tokens of a text with their places; special ones as {@link #encode} adds them. */
     public List<Piece> pieces(String text, boolean withSpecialTokens) {
         Encoding encoding = tokenizer.encode(text, withSpecialTokens, false);
         List<Piece> pieces = new ArrayList<>();
-        for (int i = 0; i < encoding.getIds().length; i++) {
+        boolean isDropped = withSpecialTokens && startsByTemplate && !starts;
+        if (withSpecialTokens && starts && !startsByTemplate) {
+            pieces.add(new Piece(startId.getAsInt(), startText, 0, 0));
+        }
+        for (int i = isDropped ? 1 : 0; i < encoding.getIds().length; i++) {
             CharSpan span = encoding.getCharTokenSpans()[i];
             pieces.add(new Piece(
                     Math.toIntExact(encoding.getIds()[i]),

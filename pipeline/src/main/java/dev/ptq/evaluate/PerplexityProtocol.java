@@ -47,8 +47,9 @@ public enum PerplexityProtocol {
             throw new IOException("the tokenizer has no start and no end-of-text token, which protocol rolling puts"
                     + " before a document; name one in " + Tokenizer.CONFIG);
         }
+        int first = tokenizer.known(prefix.getAsInt());
         return rows.stream()
-                .map(row -> IntStream.concat(IntStream.of(prefix.getAsInt()), Arrays.stream(tokenizer.encodePlain(row)))
+                .map(row -> IntStream.concat(IntStream.of(first), Arrays.stream(tokenizer.encodePlain(row)))
                         .toArray())
                 .toArray(int[][]::new);
     }

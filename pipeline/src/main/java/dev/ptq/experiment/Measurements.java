@@ -93,12 +93,18 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
             tasks.putAll(TaskScores.metrics(run, task, experiment.variants()));
         }
         Map<MetricName, Object> weights = new LinkedHashMap<>();
-        for (Map.Entry<String, JsonNode> metric : JsonFiles.read(
-                        run.resolve(RunFiles.QUANTIZE).resolve(RunFiles.METRICS))
-                .properties()) {
-            weights.put(MetricName.parse(metric.getKey()), metric.getValue().asDouble());
+        addWeights(run.resolve(RunFiles.QUANTIZE), weights);
+        if (experiment.steps().transforms()) {
+            addWeights(run.resolve(RunFiles.APPROXIMATE), weights);
         }
         return new Measurements(texts, tasks, weights);
+    }
+
+    private static void addWeights(Path stage, Map<MetricName, Object> target) throws IOException {
+        for (Map.Entry<String, JsonNode> metric :
+                JsonFiles.read(stage.resolve(RunFiles.METRICS)).properties()) {
+            target.put(MetricName.parse(metric.getKey()), metric.getValue().asDouble());
+        }
     }
 
     /** Returns all of them, in the order of {@code metrics.json}: numbers, and words for conditions. */

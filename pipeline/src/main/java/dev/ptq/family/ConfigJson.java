@@ -15,6 +15,7 @@ import java.util.OptionalInt;
 import java.util.function.IntFunction;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
+import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
@@ -26,6 +27,13 @@ import tools.jackson.databind.node.ObjectNode;
  */
 record ConfigJson(Path file, JsonNode json) {
     private static final int MOST_PARTS = 1 << 16;
+
+    /** A config has a few thousand. */
+    private static final int MOST_BYTES = 1 << 24;
+    /** Python writes NaN and infinity as words; a key that needs a number refuses them. */
+    private static final JsonMapper MAPPER = JsonMapper.builder()
+            .enable(JsonReadFeature.ALLOW_NON_NUMERIC_NUMBERS)
+            .build();
 
     /** Families that people may look for, and the part of theirs that is not here. */
     private static final Map<String, String> UNSUPPORTED = Map.of(
@@ -40,10 +48,21 @@ record ConfigJson(Path file, JsonNode json) {
         if (!Files.exists(file)) {
             throw new IOException(file + ": no such file; expected a Hugging Face model folder");
         }
+        if (!Files.isRegularFile(file)) {
+            throw new IOException(file + ": expected a plain file");
+        }
+        if (Files.size(file) > MOST_BYTES) {
+            throw new IOException(file + ": expected at most " + MOST_BYTES + " bytes, got " + Files.size(file));
+        }
         try {
-            return new ConfigJson(file, JsonMapper.shared().readTree(Files.readAllBytes(file)));
+            return new ConfigJson(file, MAPPER.readTree(Files.readAllBytes(file)));
         } catch (JacksonException e) {
-            throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
+            String what =
+                    e.getOriginalMessage().contains("ALLOW_COMMENTS") ? "JSON has no comments" : e.getOriginalMessage();
+            throw new IOException(
+                    file + ":" + e.getLocation().getLineNr() + ":"
+                            + e.getLocation().getColumnNr() + ": not valid JSON: " + what,
+                    e);
         }
     }
 

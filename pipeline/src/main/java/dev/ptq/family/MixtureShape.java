@@ -2,6 +2,7 @@ package dev.ptq.family;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /**
  * A mixture of experts: every token passes the MLPs of the experts that its router finds likeliest.
@@ -30,5 +31,11 @@ public record MixtureShape(
     public int activeWidth() {
         return perToken * experts.get(0).width()
                 + shared.map(part -> part.expert().width()).orElse(0);
+    }
+
+    @Override
+    public List<MlpShape> mlps() {
+        return Stream.concat(experts.stream(), shared.map(Shared::expert).stream())
+                .toList();
     }
 }

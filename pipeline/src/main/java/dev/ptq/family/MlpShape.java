@@ -41,6 +41,11 @@ public record MlpShape(int width, Activation activation, boolean gated, List<Pro
         return width;
     }
 
+    @Override
+    public List<MlpShape> mlps() {
+        return List.of(this);
+    }
+
     /** The same with a prefix before all paths. */
     MlpShape below(String prefix) {
         return new MlpShape(

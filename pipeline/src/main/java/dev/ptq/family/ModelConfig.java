@@ -103,6 +103,11 @@ public record ModelConfig(
         return layers.size();
     }
 
+    /** Returns whether any block is a mixture of experts. */
+    public boolean hasExperts() {
+        return layers.stream().anyMatch(block -> block.mlp() instanceof MixtureShape);
+    }
+
     /** The longest sequence. Where positions are scaled to the length, the number of positions is no bound. */
     public int longestSequence() {
         boolean unbounded = layers.stream()

@@ -62,7 +62,7 @@ final class AffineMap implements EquivalentTransform {
         for (int i = 0; i < values.length; i++) {
             start[i * size + i % size] = values[i];
         }
-        String label = mapping.kind().label();
+        String label = mapping.label();
         matrix = new Parameter(label + ".matrix", NativeFloats.of(manager, start, matrices, size, size), rate);
         this.shift = shift == null ? null : new Parameter(label + ".shift", shift, rate);
         mask = NativeFloats.create(manager, matrix.tensor().getShape());

@@ -3,6 +3,7 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.family.BlockShape;
 import dev.ptq.family.ModelConfig;
@@ -30,6 +31,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
@@ -60,17 +62,19 @@ public final class BlockContext {
     private ActivationStatistics statistics;
     private boolean statisticsStale;
     private boolean wasTransformed;
+    private @Nullable Block transformedBlock;
     private @Nullable Runnable stepListener;
 
     /**
      * Settings shared by all blocks.
      *
      * @param wanted statistics that some step needs
+     * @param experts how well calibration reaches them
      */
-    public record Setting(ModelConfig shape, ModelFormats formats, WantedStatistics wanted) {
-        /** A setting without static ranges. */
+    public record Setting(ModelConfig shape, ModelFormats formats, WantedStatistics wanted, ExpertTokens experts) {
+        /** A setting without static ranges and experts. */
         public Setting(ModelConfig shape, QuantizationSettings quantization, WantedStatistics wanted) {
-            this(shape, ModelFormats.of(quantization, shape), wanted);
+            this(shape, ModelFormats.of(quantization, shape), wanted, ExpertTokens.none());
         }
     }
 
@@ -160,15 +164,26 @@ public final class BlockContext {
         return block;
     }
 
+    ModelConfig model() {
+        return setting.shape();
+    }
+
     /** The parts of the block. */
     BlockShape shape() {
         return setting.shape().block(block.index());
     }
 
-    /** The mappings of these kinds, in computation order. */
+    /** Returns whether methods work on a linear: not in an expert that calibration hardly reaches. */
+    boolean isWorkedOn(LinearSpec linear) {
+        return setting.experts().suffice(block.index(), linear.hookPoint());
+    }
+
+    /** The mappings of these kinds, in computation order, but for those in experts that calibration hardly reaches. */
     List<SmoothingMapping> mappings(Set<SmoothingMapping.Kind> kinds) {
         return LanguageModel.mappings(setting.shape(), block.index()).stream()
                 .filter(mapping -> kinds.contains(mapping.kind()))
+                .filter(mapping -> mapping.hookPoint().stream()
+                        .allMatch(there -> setting.experts().suffice(block.index(), there)))
                 .toList();
     }
 
@@ -206,9 +221,9 @@ public final class BlockContext {
             return taken.computeIfAbsent(List.of(step), key -> take(block, step));
         }
 
-        /** With the linears of earlier hook points as they will run. */
+        /** With the linears of earlier hook points as they will run; all experts of a mixture have these in common. */
         ActivationStatistics behind(Method step, HookPoint hookPoint) {
-            return taken.computeIfAbsent(List.of(step, hookPoint), key -> {
+            return taken.computeIfAbsent(List.of(step, hookPoint.place()), key -> {
                 try (Block partly = runningBefore(hookPoint)) {
                     return take(partly, step);
                 }
@@ -222,7 +237,8 @@ public final class BlockContext {
                     .statistics(
                             running,
                             samples().quantized(),
-                            WantedStatistics.of(step.needs().statistics(), linears, step::matches));
+                            WantedStatistics.of(step.needs().statistics(), linears, step::matches)
+                                    .withAllTokens(setting.wanted().allTokens()));
         }
 
         private Block runningBefore(HookPoint hookPoint) {
@@ -290,6 +306,17 @@ public final class BlockContext {
             }
         });
         block = block.with(transformed);
+        transformedBlock = block;
+    }
+
+    /**
+     * The distance between what the block computes in full precision before and after transformations, if there were
+     * any, see {@link BlockSamples#distance}.
+     *
+     * @param sample at this block
+     */
+    public OptionalDouble transformDistance(BlockSamples sample) {
+        return transformedBlock == null ? OptionalDouble.empty() : OptionalDouble.of(sample.distance(transformedBlock));
     }
 
     /** Adopts a weight that a method rounded. */

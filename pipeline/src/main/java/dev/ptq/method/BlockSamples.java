@@ -102,6 +102,23 @@ public final class BlockSamples implements AutoCloseable {
         }
     }
 
+    /**
+     * The distance between what two blocks make of the first sample on the full-precision path: the largest difference
+     * of a value, as a share of the largest magnitude.
+     *
+     * @param other than the block as it was before any method
+     */
+    double distance(Block other) {
+        try (NDManager scratch = full.batch(0).getManager().newSubManager()) {
+            NDArray expected = target().batch(0);
+            NDArray output = pass.forward(other, full.batch(0), ActivationObserver.NONE);
+            output.attach(scratch);
+            NDArray difference = output.sub(expected).abs().max();
+            double largest = expected.abs().max().getFloat();
+            return largest == 0 ? difference.getFloat() : difference.getFloat() / largest;
+        }
+    }
+
     /** Returns some samples as one batch, attached to {@code scratch} until it is closed. */
     static NDArray together(NDManager scratch, HiddenStates states, int... chosen) {
         NDList list = new NDList();

@@ -42,7 +42,7 @@ final class ChannelScaling implements EquivalentTransform {
         this.mapping = mapping;
         this.heads = heads;
         this.floor = (float) floor;
-        String label = mapping.kind().label();
+        String label = mapping.label();
         this.scale = new Parameter(label + ".scale", scale, rate);
         this.shift = shift == null ? null : new Parameter(label + ".shift", shift, rate);
     }

@@ -7,6 +7,7 @@ import dev.ptq.family.ModelConfig;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.HashMap;
@@ -29,6 +30,16 @@ public record Composition(List<Method> steps) {
     /** Returns whether there are no steps, so that weights are rounded to nearest. */
     public boolean isEmpty() {
         return steps.isEmpty();
+    }
+
+    /** Returns whether any step rescales channels. */
+    public boolean transforms() {
+        return steps.stream().anyMatch(step -> !step.transforms().isEmpty());
+    }
+
+    /** Returns whether any step needs calibration. */
+    public boolean needsCalibration() {
+        return steps.stream().anyMatch(step -> step.needs().calibration());
     }
 
     /** Returns whether samples must reach blocks through the finished blocks before them. */
@@ -194,13 +205,19 @@ public record Composition(List<Method> steps) {
         }
     }
 
-    /** Reports what does not fit a model of this shape. A linear has one low-rank path: a second would replace it. */
-    public void checkModel(
+    /**
+     * Reports what does not fit a model of this shape. A linear has one low-rank path: a second would replace it.
+     *
+     * @return what the steps leave out because the model has no place for it, a sentence each
+     */
+    public List<String> checkModel(
             ModelConfig shape, List<LinearSpec> linears, QuantizationSettings quantization, List<ConfigTable> tables) {
         Map<String, String> corrected = new HashMap<>();
+        List<String> left = new ArrayList<>();
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
             step.check(shape, quantization, tables.get(i));
+            left.addAll(MappingKeys.check(step, shape, tables.get(i)));
             if (step.phase() == Phase.SPLIT || step.phase() == Phase.CORRECT) {
                 String name = i + " (" + step.name() + ")";
                 for (LinearSpec linear : linears) {
@@ -216,6 +233,7 @@ public record Composition(List<Method> steps) {
                 }
             }
         }
+        return left;
     }
 
     /** Reports steps that change values whose ranges are found before any training. */

@@ -47,10 +47,10 @@ final class FusedParts {
                             attention.keyWidth() / groups,
                             attention.keyWidth() / groups)));
         }
-        if (shape.mlp() instanceof MlpShape mlp && mlp.isFused()) {
-            all.add(new Fused(
-                    mlp.inputs().get(0).path(), Mappings.mlpInputs(mlp), 1, List.of(mlp.width(), mlp.width())));
-        }
+        shape.mlp().mlps().stream()
+                .filter(MlpShape::isFused)
+                .forEach(mlp -> all.add(new Fused(
+                        mlp.inputs().get(0).path(), Mappings.mlpInputs(mlp), 1, List.of(mlp.width(), mlp.width()))));
     }
 
     /** Returns tensors by the names of {@link dev.ptq.model.Block#tensors}, with fused ones taken apart. */

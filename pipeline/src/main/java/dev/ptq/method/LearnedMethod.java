@@ -70,13 +70,17 @@ interface LearnedMethod extends Method {
     }
 
     @Override
+    default boolean onlyTransforms() {
+        return !learnsRounding();
+    }
+
+    @Override
     default Set<SmoothingMapping.Kind> transforms() {
         return transformation().kinds();
     }
 
     @Override
     default void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
-        MappingKeys.check(transformation().mappings(), shape, table);
         List<LinearSpec> linears = LanguageModel.linears(shape);
         if (quantization.weightsOnly().isNone()) {
             table.problem(
@@ -117,7 +121,10 @@ interface LearnedMethod extends Method {
                 context.shape(),
                 context.formats(),
                 transforms(context),
-                linear -> rounding(context, linear));
+                linear -> context.isWorkedOn(linear.spec())
+                        ? rounding(context, linear)
+                        : WeightRounding.nearest(
+                                context.formats().of(linear.spec()).weight()));
         try (BlockReconstruction reconstruction = new BlockReconstruction(context, parametrization, training())) {
             reconstruction.run(name());
         }

@@ -23,14 +23,12 @@ import dev.ptq.model.QuantizationSettings;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
-import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -217,21 +215,18 @@ public record LowRankCorrection(
     @Override
     public void apply(BlockContext context) throws IOException {
         List<Linear> matched = context.block().linears().stream()
-                .filter(linear -> matches(linear.spec()))
+                .filter(linear -> matches(linear.spec()) && context.isWorkedOn(linear.spec()))
                 .toList();
         if (inputs != Inputs.TRUE_SEQUENTIAL) {
             correct(context, matched);
             return;
         }
-        // what enters a hook point depends on what becomes of the linears before it
-        Set<HookPoint> hookPoints = matched.stream()
-                .map(linear -> linear.spec().hookPoint())
-                .collect(Collectors.toCollection(LinkedHashSet::new));
-        for (HookPoint hookPoint : hookPoints) {
+        // what comes to a place depends on what becomes of the linears before it
+        for (HookPoint.Place place : HookPoint.Place.values()) {
             correct(
                     context,
                     matched.stream()
-                            .filter(linear -> linear.spec().hookPoint().equals(hookPoint))
+                            .filter(linear -> linear.spec().hookPoint().place() == place)
                             .toList());
         }
     }

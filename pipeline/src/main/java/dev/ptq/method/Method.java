@@ -33,6 +33,11 @@ public interface Method {
         return Set.of();
     }
 
+    /** Returns whether it does nothing but rescale. */
+    default boolean onlyTransforms() {
+        return phase() == Phase.TRANSFORM;
+    }
+
     /** Reads the table for training the last block further on each text before scoring, if the method supports it. */
     default Optional<TestTimeAdaptation> adaptation(ConfigTable step) {
         return Optional.empty();

@@ -35,8 +35,8 @@ final class RotaryTurn implements EquivalentTransform {
         this.heads = heads;
         this.floor = (float) floor;
         Shape shape = new Shape(heads.kvHeads(), heads.pairs());
-        along = new Parameter(mapping.kind().label() + ".along", manager.ones(shape), rate);
-        across = new Parameter(mapping.kind().label() + ".across", manager.zeros(shape), rate);
+        along = new Parameter(mapping.label() + ".along", manager.ones(shape), rate);
+        across = new Parameter(mapping.label() + ".across", manager.zeros(shape), rate);
     }
 
     @Override

@@ -51,9 +51,7 @@ record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implement
     }
 
     @Override
-    public void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
-        MappingKeys.check(mappings, shape, table);
-    }
+    public void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {}
 
     @Override
     public Set<SmoothingMapping.Kind> transforms() {

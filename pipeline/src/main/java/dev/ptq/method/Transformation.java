@@ -130,7 +130,7 @@ record Transformation(
         if (mappings.isEmpty()) {
             return none();
         }
-        boolean fromStatistics = mappings.stream().anyMatch(kind -> kind != SmoothingMapping.Kind.QUERY_KEY);
+        boolean fromStatistics = mappings.stream().anyMatch(SmoothingMapping.Kind::hasActivation);
         double alpha = fromStatistics && rule == ScaleStart.Rule.BALANCED ? table.read(ScaleStart.ALPHA) : 0;
         // a key without effect is not read, and so refused
         return new Transformation(
@@ -154,7 +154,7 @@ record Transformation(
     }
 
     Set<Statistic> statistics() {
-        if (mappings.stream().allMatch(kind -> kind.hookPoint().isEmpty())) {
+        if (mappings.stream().allMatch(kind -> !kind.hasActivation())) {
             return Set.of();
         }
         return shift == Shift.AUTO || shift == Shift.MID_RANGE
@@ -189,7 +189,7 @@ record Transformation(
             int channels = paired ? heads.headDim() - heads.pairs() : heads.headDim();
             return NativeFloats.of(manager, ScaleStart.ones(heads.kvHeads() * channels), heads.kvHeads(), channels);
         }
-        float[] scales = start.scales(context, mapping, mapping.balanceLayers().subList(0, 1));
+        float[] scales = start.scales(context, mapping, mapping.startLayers());
         float[] own = mapping.kind() == SmoothingMapping.Kind.VALUE_OUT ? heads.largestOfGroup(scales) : scales;
         return NativeFloats.of(manager, own, own.length);
     }

@@ -7,11 +7,20 @@ import ai.djl.ndarray.NDArray;
 public interface ActivationObserver {
     /**
      * Looks at an input without keeping it. Each hook point of a block shows its inputs one after the other, in the order
-     * of the sequences; different hook points may do so at the same time, on several threads.
-     *
-     * @param input {@code [sequences, tokens, features]}
+     * of the sequences; different hook points may do so at the same time, on several threads. Every sequence is shown at
+     * every hook point, if only as one without tokens.
      */
-    void observe(int block, HookPoint hookPoint, NDArray input);
+    void observe(int block, HookPoint hookPoint, HookInput input);
+
+    /** Looks at whole sequences, {@code [sequences, tokens, features]}. */
+    default void observe(int block, HookPoint hookPoint, NDArray input) {
+        observe(block, hookPoint, HookInput.of(input));
+    }
+
+    /** Whether the experts of a mixture show it all tokens, not just those that the router sends to them. */
+    default boolean seesAllTokens() {
+        return false;
+    }
 
     /** Looks at nothing. */
     ActivationObserver NONE = (block, hookPoint, input) -> {};

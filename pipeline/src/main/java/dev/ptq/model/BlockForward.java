@@ -185,14 +185,12 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
 
     /** Each expert takes its tokens, in their order, and what it makes of them is added up in the order of experts. */
     private NDArray mixture(MixtureShape mixture, NDArray input) {
-        pass.observer().observe(pass.block().index(), HookPoint.MLP_IN, input);
+        pass.observer().observe(pass.block().index(), HookPoint.MIXTURE_IN, input);
         long hidden = input.getShape().get(2);
         NDArray tokens = input.reshape(-1, hidden);
         int count = (int) tokens.getShape().get(0);
         int experts = mixture.experts().size();
-        NDArray probabilities = pass.operators()
-                .linear(tokens, pass.block().norm(mixture.router() + ".weight"), null)
-                .softmax(-1);
+        NDArray probabilities = unrounded(mixture.router(), tokens).softmax(-1);
         Routing routing = Routing.of(probabilities.toFloatArray(), experts, mixture.perToken());
         NDArray flat = probabilities.reshape(-1, 1);
         NDArray sums = null;
@@ -206,11 +204,12 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
         NDArray output = tokens.zerosLike();
         for (int i = 0; i < experts; i++) {
             int[] own = routing.tokens(i);
+            BlockForward running = observed(mixture.experts().get(i), Decoder.expert(i), input, own);
             if (own.length == 0) {
                 continue;
             }
             NDArray rows = NativeFloats.indices(input.getManager(), own, own.length);
-            NDArray made = mlp(
+            NDArray made = running.mlp(
                             mixture.experts().get(i),
                             Decoder.expert(i),
                             Torch.embedding(tokens, rows).reshape(1, own.length, hidden))
@@ -224,13 +223,52 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
         }
         if (mixture.shared().isPresent()) {
             MixtureShape.Shared shared = mixture.shared().get();
-            NDArray gate = ai.djl.nn.Activation.sigmoid(
-                    pass.operators().linear(tokens, pass.block().norm(shared.gate() + ".weight"), null));
-            NDArray made =
-                    mlp(shared.expert(), Decoder.SHARED_EXPERT, pass.operators().own(input));
+            NDArray gate = ai.djl.nn.Activation.sigmoid(unrounded(shared.gate(), tokens));
+            NDArray made = mlp(
+                    shared.expert(), HookPoint.SHARED_EXPERT, pass.operators().own(input));
             output = output.add(made.reshape(count, hidden).mul(gate));
         }
         return output.reshape(input.getShape());
+    }
+
+    /** A router or a gate, to which a transform may have added a bias. */
+    private NDArray unrounded(String path, NDArray tokens) {
+        return pass.operators()
+                .linear(
+                        tokens,
+                        pass.block().norm(path + ".weight"),
+                        pass.block().optionalNorm(path + ".bias"));
+    }
+
+    /**
+     * The pass through an expert in which the observer sees the tokens that it is sent. If the observer wants all, they
+     * go through the expert here, and it sees nothing of that pass.
+     *
+     * @param own the tokens that the router sends to the expert
+     */
+    private BlockForward observed(MlpShape mlp, String expert, NDArray input, int[] own) {
+        ActivationObserver observer = pass.observer();
+        int index = pass.block().index();
+        if (observer.seesAllTokens()) {
+            ActivationObserver ofAll = (block, hookPoint, all) ->
+                    observer.observe(block, hookPoint, new HookInput(all.values(), all.lengths(), own.length));
+            with(ofAll).mlp(mlp, expert, pass.operators().own(input));
+            return with(ActivationObserver.NONE);
+        }
+        List<Integer> lengths = Routing.lengths(own, input.getShape());
+        if (own.length == 0) {
+            NDArray none =
+                    input.getManager().create(new Shape(0, input.getShape().get(2)));
+            observer.observe(index, HookPoint.MLP_IN.of(expert), new HookInput(none, lengths, 0));
+            NDArray noMiddle = input.getManager().create(new Shape(0, mlp.width()));
+            observer.observe(index, HookPoint.MLP_MID.of(expert), new HookInput(noMiddle, lengths, 0));
+        }
+        return with((block, hookPoint, some) ->
+                observer.observe(block, hookPoint, new HookInput(some.values(), lengths, own.length)));
+    }
+
+    private BlockForward with(ActivationObserver observer) {
+        return new BlockForward(shape, pass.observedBy(observer));
     }
 
     private NDArray norm(Norm norm, NDArray values) {

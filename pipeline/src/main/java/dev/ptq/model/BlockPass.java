@@ -182,7 +182,7 @@ public final class BlockPass implements AutoCloseable {
                 if (!NativeFloats.allFinite(output)) {
                     List<HookPoint> wrong = new ArrayList<>();
                     forward(block, input, trees, (same, hookPoint, values) -> {
-                        if (!NativeFloats.allFinite(values)) {
+                        if (!NativeFloats.allFinite(values.values())) {
                             wrong.add(hookPoint);
                         }
                     });

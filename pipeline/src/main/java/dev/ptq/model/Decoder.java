@@ -5,7 +5,6 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.family.AttentionShape;
 import dev.ptq.family.AttentionShape.HeadNorms;
 import dev.ptq.family.BlockShape;
-import dev.ptq.family.FeedForward;
 import dev.ptq.family.MixtureShape;
 import dev.ptq.family.MlpShape;
 import dev.ptq.family.ModelConfig;
@@ -29,9 +28,6 @@ import org.jspecify.annotations.Nullable;
 /** A model by its parts: the names and shapes of its tensors, and the computation outside and inside of its blocks. */
 record Decoder(ModelConfig config) {
     private static final String WEIGHT = ".weight";
-    /** The expert that all tokens pass, in {@link HookPoint}s. */
-    static final String SHARED_EXPERT = "shared";
-
     /** An expert in {@link HookPoint}s. */
     static String expert(int index) {
         return Integer.toString(index);
@@ -70,7 +66,7 @@ record Decoder(ModelConfig config) {
             for (int i = 0; i < mixture.experts().size(); i++) {
                 addMlp(block, mixture.experts().get(i), expert(i), linears);
             }
-            mixture.shared().ifPresent(shared -> addMlp(block, shared.expert(), SHARED_EXPERT, linears));
+            mixture.shared().ifPresent(shared -> addMlp(block, shared.expert(), HookPoint.SHARED_EXPERT, linears));
         } else {
             addMlp(block, (MlpShape) shape.mlp(), "", linears);
         }
@@ -89,23 +85,24 @@ record Decoder(ModelConfig config) {
         return new LinearSpec(block, prefix(block) + path, path, hookPoint, out, in, linear.hasBias());
     }
 
+    /** The inputs of linears of a block, in computation order, and that of its mixture. */
+    List<InputSpec> inputs(int block) {
+        Set<InputSpec> inputs = new LinkedHashSet<>();
+        linears(block).forEach(linear -> inputs.add(linear.input()));
+        if (config.block(block).mlp() instanceof MixtureShape) {
+            inputs.add(new InputSpec(block, HookPoint.MIXTURE_IN, config.hiddenSize()));
+        }
+        return List.copyOf(inputs);
+    }
+
     static List<Projection> linears(BlockShape shape) {
         List<Projection> linears = new ArrayList<>(shape.attention().inputs());
         linears.add(shape.attention().output());
-        for (MlpShape mlp : mlps(shape.mlp())) {
+        for (MlpShape mlp : shape.mlp().mlps()) {
             linears.addAll(mlp.inputs());
             linears.add(mlp.output());
         }
         return linears;
-    }
-
-    private static List<MlpShape> mlps(FeedForward part) {
-        if (part instanceof MixtureShape mixture) {
-            List<MlpShape> mlps = new ArrayList<>(mixture.experts());
-            mixture.shared().ifPresent(shared -> mlps.add(shared.expert()));
-            return mlps;
-        }
-        return List.of((MlpShape) part);
     }
 
     static List<Norm> norms(BlockShape shape) {
@@ -196,11 +193,6 @@ record Decoder(ModelConfig config) {
     /** The tensor that is added to logits, {@code [vocabSize]}. */
     Optional<String> headBias() {
         return config.output().bias() ? Optional.of(config.output().head() + ".bias") : Optional.empty();
-    }
-
-    /** The places where channels of a block can be rescaled, in computation order. */
-    List<SmoothingMapping> mappings(int block) {
-        return Mappings.of(config.block(block));
     }
 
     /**

@@ -13,6 +13,11 @@ import java.util.Objects;
 
 /** One batch passing through one block: everything a family's forward pass needs besides the hidden states. */
 record ForwardPass(Block block, SequenceConstants constants, ActivationObserver observer, Operators operators) {
+    /** The same with another observer. */
+    ForwardPass observedBy(ActivationObserver other) {
+        return new ForwardPass(block, constants, other, operators);
+    }
+
     /**
      * Applies linears that share an input, which is rounded once per format.
      *

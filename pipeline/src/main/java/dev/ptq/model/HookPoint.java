@@ -10,15 +10,21 @@ public record HookPoint(Place place, String expert) {
     public static final HookPoint ATTENTION_IN = new HookPoint(Place.ATTENTION_IN, "");
     /** The input of attention's output projection. */
     public static final HookPoint ATTENTION_OUT = new HookPoint(Place.ATTENTION_OUT, "");
-    /** The input of the MLP's first linears; in a mixture that of the router and all experts together. */
+    /** The input of a mixture: of its router and of all experts together. No linear that is rounded takes it. */
+    public static final HookPoint MIXTURE_IN = new HookPoint(Place.MIXTURE_IN, "");
+    /** The input of the MLP's first linears. */
     public static final HookPoint MLP_IN = new HookPoint(Place.MLP_IN, "");
     /** The input of the MLP's last linear. */
     public static final HookPoint MLP_MID = new HookPoint(Place.MLP_MID, "");
+
+    /** The expert that all tokens pass. */
+    static final String SHARED_EXPERT = "shared";
 
     /** Position in a block, in the order of computation. */
     public enum Place {
         ATTENTION_IN("attn_in"),
         ATTENTION_OUT("attn_out"),
+        MIXTURE_IN("mixture_in"),
         MLP_IN("mlp_in"),
         MLP_MID("mlp_mid");
 
@@ -32,6 +38,11 @@ public record HookPoint(Place place, String expert) {
     /** The same place in an expert. */
     HookPoint of(String someExpert) {
         return new HookPoint(place, someExpert);
+    }
+
+    /** Returns whether a router decides which tokens come here. */
+    public boolean isRouted() {
+        return !expert.isEmpty() && !expert.equals(SHARED_EXPERT);
     }
 
     /** The name in files and configs. */

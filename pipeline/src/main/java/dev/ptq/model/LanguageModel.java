@@ -123,9 +123,18 @@ public final class LanguageModel implements AutoCloseable {
         return linears;
     }
 
-    /** Where the channels of a block of a model of this shape can be rescaled. */
+    /** The inputs of the linears of all blocks, in order, and those of mixtures. */
+    public static List<InputSpec> inputs(ModelConfig config) {
+        Decoder decoder = new Decoder(config);
+        return IntStream.range(0, config.blocks())
+                .boxed()
+                .flatMap(block -> decoder.inputs(block).stream())
+                .toList();
+    }
+
+    /** Where the channels of a block of a model of this shape can be rescaled, in computation order. */
     public static List<SmoothingMapping> mappings(ModelConfig config, int block) {
-        return new Decoder(config).mappings(block);
+        return Mappings.of(config.block(block)).present();
     }
 
     /** The longest sequences whose tokens depend on nothing but what is before them: longer ones turn positions faster. */

@@ -26,6 +26,11 @@ public record LinearSpec(
         return module + ".bias";
     }
 
+    /** Its input. */
+    public InputSpec input() {
+        return new InputSpec(block, hookPoint, inFeatures);
+    }
+
     /** Number of weights. */
     public long size() {
         return (long) outFeatures * inFeatures;

@@ -4,19 +4,29 @@ import dev.ptq.family.Activation;
 import dev.ptq.family.AttentionShape;
 import dev.ptq.family.AttentionShape.Order;
 import dev.ptq.family.BlockShape;
+import dev.ptq.family.BranchNorms;
+import dev.ptq.family.MixtureShape;
 import dev.ptq.family.MlpShape;
-import dev.ptq.family.Norm;
 import dev.ptq.family.Projection;
+import dev.ptq.model.SmoothingMapping.Kind;
 import java.util.ArrayList;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
  * The smoothing mappings of a block, as its parts allow them. A fused linear stands in them as its parts, whose names are
  * its path and what the part makes: {@code self_attn.qkv_proj.query}.
+ *
+ * @param present in computation order
+ * @param absent the kinds that the block has none of, and why
  */
-public final class Mappings {
-    private Mappings() {}
+public record Mappings(List<SmoothingMapping> present, Map<Kind, String> absent) {
+    public Mappings {
+        present = List.copyOf(present);
+        absent = Map.copyOf(absent);
+    }
 
     /** The paths of the linears that make queries, keys and values, or of the parts of one. */
     public static List<String> attentionInputs(AttentionShape attention) {
@@ -32,44 +42,95 @@ public final class Mappings {
         return mlp.isFused() ? List.of(paths.get(0) + ".gate", paths.get(0) + ".up") : paths;
     }
 
-    static List<SmoothingMapping> of(BlockShape block) {
-        List<SmoothingMapping> mappings = new ArrayList<>();
+    /** The mappings of a block. */
+    public static Mappings of(BlockShape block) {
+        List<SmoothingMapping> present = new ArrayList<>();
+        Map<Kind, String> absent = new EnumMap<>(Kind.class);
         AttentionShape attention = block.attention();
         List<String> inputs = attentionInputs(attention);
-        norm(block, block.attentionNorms().before())
-                .ifPresent(norm ->
-                        mappings.add(new SmoothingMapping(SmoothingMapping.Kind.ATTENTION_IN, norm.path(), inputs)));
-        // a bound is not scaled with what it bounds
-        boolean isLinear = attention.clip().isEmpty();
-        if (isLinear) {
-            mappings.add(new SmoothingMapping(
-                    SmoothingMapping.Kind.VALUE_OUT,
+        Optional<String> noNorm = whyNoNorm(block, block.attentionNorms());
+        noNorm.ifPresentOrElse(
+                why -> absent.put(Kind.ATTENTION_IN, why),
+                () -> present.add(SmoothingMapping.of(
+                        Kind.ATTENTION_IN, HookPoint.ATTENTION_IN, smoothed(block.attentionNorms()), inputs)));
+        if (attention.clip().isPresent()) {
+            absent.put(Kind.VALUE_OUT, "a bound on values is not scaled with them");
+            absent.put(Kind.QUERY_KEY, "a bound on queries and keys is not scaled with them");
+        } else {
+            present.add(SmoothingMapping.of(
+                    Kind.VALUE_OUT,
+                    HookPoint.ATTENTION_OUT,
                     inputs.get(2),
                     List.of(attention.output().path())));
-        }
-        if (isLinear && attention.headNorms().isEmpty()) {
-            mappings.add(new SmoothingMapping(SmoothingMapping.Kind.QUERY_KEY, inputs.get(1), List.of(inputs.get(0))));
-        }
-        if (block.mlp() instanceof MlpShape mlp) {
-            List<String> first = mlpInputs(mlp);
-            // what is multiplied comes first, then what goes through the activation
-            List<String> balanced = mlp.gated() ? List.of(first.get(1), first.get(0)) : first;
-            norm(block, block.mlpNorms().before())
-                    .ifPresent(norm ->
-                            mappings.add(new SmoothingMapping(SmoothingMapping.Kind.MLP_IN, norm.path(), balanced)));
-            if (mlp.gated() || mlp.activation() == Activation.RELU) {
-                mappings.add(new SmoothingMapping(
-                        SmoothingMapping.Kind.MLP_MID,
-                        balanced.get(0),
-                        List.of(mlp.output().path())));
+            if (attention.headNorms().isPresent()) {
+                absent.put(Kind.QUERY_KEY, "norms of queries and keys undo what is scaled before them");
+            } else {
+                List<String> queries = List.of(inputs.get(0));
+                present.add(new SmoothingMapping(Kind.QUERY_KEY, Optional.empty(), inputs.get(1), queries, queries));
             }
         }
-        return mappings;
+        addMlp(block, present, absent);
+        return new Mappings(present, absent);
     }
 
-    /** A norm that feeds nothing but linears, and has a weight to take up factors. */
-    private static Optional<Norm> norm(BlockShape block, Optional<Norm> norm) {
-        return block.sharesNorm() ? Optional.empty() : norm.filter(Norm::hasWeight);
+    private static void addMlp(BlockShape block, List<SmoothingMapping> present, Map<Kind, String> absent) {
+        Optional<MixtureShape> mixture =
+                block.mlp() instanceof MixtureShape found ? Optional.of(found) : Optional.empty();
+        List<MlpShape> mlps = block.mlp().mlps();
+        List<String> first =
+                mlps.stream().flatMap(mlp -> balanced(mlp).stream()).toList();
+        Optional<String> noNorm = whyNoNorm(block, block.mlpNorms());
+        if (noNorm.isPresent()) {
+            absent.put(Kind.MLP_IN, noNorm.get());
+        } else if (mixture.isPresent()) {
+            List<String> all = new ArrayList<>(first);
+            all.add(mixture.get().router());
+            mixture.get().shared().ifPresent(shared -> all.add(shared.gate()));
+            present.add(new SmoothingMapping(
+                    Kind.MLP_IN,
+                    Optional.of(HookPoint.MIXTURE_IN),
+                    smoothed(block.mlpNorms()),
+                    all,
+                    mlps.stream().map(mlp -> balanced(mlp).get(0)).toList()));
+        } else {
+            present.add(SmoothingMapping.of(Kind.MLP_IN, HookPoint.MLP_IN, smoothed(block.mlpNorms()), first));
+        }
+        for (int i = 0; i < mlps.size(); i++) {
+            MlpShape mlp = mlps.get(i);
+            if (mlp.gated() || mlp.activation() == Activation.RELU) {
+                String expert = mixture.isEmpty()
+                        ? ""
+                        : i < mixture.get().experts().size() ? Decoder.expert(i) : HookPoint.SHARED_EXPERT;
+                present.add(SmoothingMapping.of(
+                        Kind.MLP_MID,
+                        HookPoint.MLP_MID.of(expert),
+                        balanced(mlp).get(0),
+                        List.of(mlp.output().path())));
+            } else {
+                absent.put(Kind.MLP_MID, "its activation function does not commute with factors");
+            }
+        }
+    }
+
+    /** The first linears of an MLP: what is multiplied comes first, then what goes through the activation. */
+    private static List<String> balanced(MlpShape mlp) {
+        List<String> first = mlpInputs(mlp);
+        return mlp.gated() ? List.of(first.get(1), first.get(0)) : first;
+    }
+
+    private static String smoothed(BranchNorms norms) {
+        return norms.before().orElseThrow().path();
+    }
+
+    /** Why there is no norm that feeds nothing but these linears and can take up factors; absent if there is one. */
+    private static Optional<String> whyNoNorm(BlockShape block, BranchNorms norms) {
+        if (norms.before().isEmpty()) {
+            return Optional.of("no norm is in front");
+        }
+        if (block.sharesNorm()) {
+            return Optional.of("attention and MLP share the norm in front");
+        }
+        return norms.before().get().hasWeight() ? Optional.empty() : Optional.of("the norm in front has no weight");
     }
 
     private static List<String> paths(List<Projection> linears) {

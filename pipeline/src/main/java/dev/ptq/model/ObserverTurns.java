@@ -1,6 +1,5 @@
 package dev.ptq.model;
 
-import ai.djl.ndarray.NDArray;
 import java.util.BitSet;
 import java.util.HashMap;
 import java.util.Map;
@@ -34,7 +33,7 @@ final class ObserverTurns {
         }
 
         @Override
-        public void observe(int block, HookPoint hookPoint, NDArray input) {
+        public void observe(int block, HookPoint hookPoint, HookInput input) {
             if (observer == NONE) {
                 return;
             }
@@ -44,6 +43,11 @@ final class ObserverTurns {
             } finally {
                 leave(hookPoint, piece);
             }
+        }
+
+        @Override
+        public boolean seesAllTokens() {
+            return observer.seesAllTokens();
         }
 
         @Override

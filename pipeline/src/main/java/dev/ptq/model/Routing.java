@@ -1,6 +1,8 @@
 package dev.ptq.model;
 
+import ai.djl.ndarray.types.Shape;
 import java.util.Arrays;
+import java.util.List;
 
 /** The experts of each token of a mixture: those of the largest probabilities, the first where some are equal. */
 final class Routing {
@@ -79,5 +81,14 @@ final class Routing {
             }
         }
         return entries;
+    }
+
+    /** How many of some tokens are in each sequence of {@code [sequences, tokens, features]}. */
+    static List<Integer> lengths(int[] tokens, Shape sequences) {
+        int[] lengths = new int[(int) sequences.get(0)];
+        for (int token : tokens) {
+            lengths[token / (int) sequences.get(1)]++;
+        }
+        return Arrays.stream(lengths).boxed().toList();
     }
 }

@@ -2,35 +2,39 @@ package dev.ptq.model;
 
 import java.util.List;
 import java.util.Optional;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A smoothing mapping: a place in a block where channels between one layer and the next can be rescaled without
  * changing the block's function, because both sides are linear there.
  *
- * @param smoothLayer short name of the layer that the channels come from, a norm or a linear
- * @param balanceLayers short names of the linears that take them; the first is the one whose weights start scales
+ * @param hookPoint of the activation that the balance layers take; none between queries and keys
+ * @param smoothLayer path of the layer that the channels come from, a norm or a linear
+ * @param balanceLayers paths of the linears that take them
+ * @param startLayers those of them whose weights start learned factors
  */
-public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balanceLayers) {
+public record SmoothingMapping(
+        Kind kind,
+        Optional<HookPoint> hookPoint,
+        String smoothLayer,
+        List<String> balanceLayers,
+        List<String> startLayers) {
     /** Position in a block. */
     public enum Kind {
         /** From the norm to the query, key and value projections. */
-        ATTENTION_IN("attn_in", HookPoint.Place.ATTENTION_IN),
+        ATTENTION_IN("attn_in"),
         /** From the value projection through attention, whose weights sum to one, to the output projection. */
-        VALUE_OUT("v_o", HookPoint.Place.ATTENTION_OUT),
+        VALUE_OUT("v_o"),
         /** Between queries and keys, which meet in a product. */
-        QUERY_KEY("q_k", null),
+        QUERY_KEY("q_k"),
         /** From the norm to the MLP's first linears. */
-        MLP_IN("mlp_in", HookPoint.Place.MLP_IN),
+        MLP_IN("mlp_in"),
         /** From the MLP's first linear to its last, if everything between is linear or commutes with positive factors. */
-        MLP_MID("mlp_mid", HookPoint.Place.MLP_MID);
+        MLP_MID("mlp_mid");
 
         private final String label;
-        private final Optional<HookPoint.Place> place;
 
-        Kind(String label, HookPoint.@Nullable Place place) {
+        Kind(String label) {
             this.label = label;
-            this.place = Optional.ofNullable(place);
         }
 
         /** The name in configs. */
@@ -38,18 +42,36 @@ public record SmoothingMapping(Kind kind, String smoothLayer, List<String> balan
             return label;
         }
 
-        /** The activation that the balance layers take; none between queries and keys. */
-        public Optional<HookPoint> hookPoint() {
-            return place.map(at -> new HookPoint(at, ""));
-        }
-
         /** Returns whether the smooth layer is a norm. */
         public boolean afterNorm() {
             return this == ATTENTION_IN || this == MLP_IN;
+        }
+
+        /** Returns whether the factors follow from an activation. */
+        public boolean hasActivation() {
+            return this != QUERY_KEY;
         }
     }
 
     public SmoothingMapping {
         balanceLayers = List.copyOf(balanceLayers);
+        startLayers = List.copyOf(startLayers);
+    }
+
+    /** A mapping whose factors start from the first balance layer's weights. */
+    static SmoothingMapping of(Kind kind, HookPoint hookPoint, String smoothLayer, List<String> balanceLayers) {
+        return new SmoothingMapping(
+                kind, Optional.of(hookPoint), smoothLayer, balanceLayers, balanceLayers.subList(0, 1));
+    }
+
+    /** The name in files: its kind, and of those in an expert which. */
+    public String label() {
+        String expert = expert();
+        return expert.isEmpty() ? kind.label() : kind.label() + "." + expert;
+    }
+
+    /** The expert that it is in, see {@link HookPoint}; empty for all others. */
+    private String expert() {
+        return hookPoint.map(HookPoint::expert).orElse("");
     }
 }

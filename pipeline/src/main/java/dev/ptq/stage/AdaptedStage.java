@@ -3,6 +3,7 @@ package dev.ptq.stage;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.Variant;
+import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.method.BlockContext;
@@ -115,13 +116,18 @@ final class AdaptedStage implements Stage {
                 }
                 progress.step(index + 1L);
             }
+            ActivationStatistics statistics = ActivationRanges.statistics(inputs);
             try (Block block = model.load(last)) {
                 samples.enter(block);
                 progress.step(last + 1L);
                 BlockContext context = new BlockContext(
-                        new BlockContext.Setting(experiment.shape(), quantized.formats(), experiment.statistics()),
+                        new BlockContext.Setting(
+                                experiment.shape(),
+                                quantized.formats(),
+                                experiment.statistics(),
+                                experiment.expertTokens(statistics)),
                         block,
-                        ActivationRanges.statistics(inputs),
+                        statistics,
                         Optional.of(samples),
                         settings.seed());
                 TrainingLog.follow(context, progress, last + 1L);

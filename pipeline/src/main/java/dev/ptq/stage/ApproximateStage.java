@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
@@ -20,8 +21,10 @@ import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -43,7 +46,7 @@ final class ApproximateStage implements Stage {
             long seed,
             Optional<Samples> samples) {}
 
-    /** The training samples of blocks. */
+    /** The calibration samples, where methods or the distance that they move a block by need them. */
     private record Samples(
             Workspace.TokenizerContent tokenizer, Text.Content text, int numSamples, int seqLen, int batchSize) {}
 
@@ -59,7 +62,7 @@ final class ApproximateStage implements Stage {
                         : experiment.quantization().weightsOnly(),
                 experiment.steps().steps(),
                 experiment.seed(),
-                experiment.needsSamples()
+                experiment.needsSamples() || experiment.steps().transforms()
                         ? Optional.of(
                                 samples(workspace, experiment.calibration().orElseThrow()))
                         : Optional.empty());
@@ -101,11 +104,13 @@ final class ApproximateStage implements Stage {
         BlockContext.Setting setting = new BlockContext.Setting(
                 experiment.shape(),
                 ActivationRanges.in(settings.formats(), experiment.shape(), inputs),
-                experiment.statistics());
+                experiment.statistics(),
+                experiment.expertTokens(statistics));
         LanguageModel model = workspace.model();
         BlockResults results = new BlockResults();
         int blocks = model.config().blocks();
         Optional<BlockSamples> samples = blockSamples(model);
+        Optional<BlockSamples> ofMethods = samples.filter(there -> experiment.needsSamples());
         int training = settings.samples()
                 .map(given -> experiment
                         .steps()
@@ -129,9 +134,9 @@ final class ApproximateStage implements Stage {
                         samples.get().enter(block);
                     }
                     if (!results.restore(files, kept)) {
-                        BlockContext context = new BlockContext(setting, block, statistics, samples, settings.seed());
+                        BlockContext context = new BlockContext(setting, block, statistics, ofMethods, settings.seed());
                         TrainingLog.follow(context, progress, (long) index * perBlock);
-                        results.takeOver(work(context, files), kept);
+                        results.takeOver(work(context, files, samples), kept);
                     }
                 }
                 if (samples.isPresent() && index + 1 < blocks) {
@@ -148,22 +153,37 @@ final class ApproximateStage implements Stage {
             samples.ifPresent(BlockSamples::close);
         }
         results.writeRows(output.resolve(RunFiles.LAYERS));
+        if (experiment.steps().transforms()) {
+            writeDistance(results.transformDistance().orElse(0), output);
+        }
         for (int index = 0; index < blocks; index++) {
             new BlockFiles(unfinished, index).moveTo(output);
         }
         log.info("{}: {} rows of {} blocks", RunFiles.APPROXIMATE, results.size(), blocks);
     }
 
+    private static void writeDistance(double distance, Path output) throws IOException {
+        JsonFiles.write(output.resolve(RunFiles.METRICS), Map.of(Metric.TRANSFORM_DISTANCE.label(), distance));
+        log.info(
+                "{}: transformations move what a block computes in full precision by at most {} of its largest magnitude",
+                RunFiles.APPROXIMATE,
+                String.format(Locale.ROOT, "%.1e", distance));
+    }
+
+    /** All samples if methods need them; the first alone where only a distance is measured on it. */
     private Optional<BlockSamples> blockSamples(LanguageModel model) throws IOException {
         if (settings.samples().isEmpty()) {
             return Optional.empty();
         }
         CalibrationSettings calibration = workspace.experiment().calibration().orElseThrow();
-        return Optional.of(new BlockSamples(model, workspace.calibrationSamples(calibration), calibration.batchSize()));
+        int[][] all = workspace.calibrationSamples(calibration);
+        int[][] used = workspace.experiment().needsSamples() ? all : new int[][] {all[0]};
+        return Optional.of(new BlockSamples(model, used, calibration.batchSize()));
     }
 
     /** Applies all steps to a block and saves the results. */
-    private BlockResults work(BlockContext context, BlockFiles files) throws IOException {
+    private BlockResults work(BlockContext context, BlockFiles files, Optional<BlockSamples> samples)
+            throws IOException {
         for (Method step : settings.steps()) {
             step.apply(context);
         }
@@ -172,7 +192,8 @@ final class ApproximateStage implements Stage {
         if (workspace.experiment().quantization().hasStaticActivations()) {
             ActivationRanges.retake(context, patch);
         }
-        BlockResults results = BlockResults.of(context);
+        BlockResults results =
+                BlockResults.of(context, samples.map(context::transformDistance).orElseGet(OptionalDouble::empty));
         results.save(files, context, patch);
         return results;
     }

@@ -17,24 +17,40 @@ import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalDouble;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.json.JsonMapper;
 
-/** The methods' reports on one block, or on all so far: rows of {@code layers.csv}, and singular values. */
+/**
+ * The methods' reports on one block, or on all so far: rows of {@code layers.csv}, singular values, and how far
+ * transformations moved what the block computes.
+ */
 final class BlockResults {
     private static final Logger log = LoggerFactory.getLogger(BlockResults.class);
     private static final String ROWS = "layers";
     private static final String WEIGHTS_TOO = "weights";
     private static final String PARAMETERS_TOO = "parameters";
+    private static final String DISTANCE = "transform_distance";
 
     private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
     private final List<List<Object>> rows = new ArrayList<>();
+    private OptionalDouble transformDistance = OptionalDouble.empty();
 
     static BlockResults of(BlockContext context) {
+        return of(context, OptionalDouble.empty());
+    }
+
+    /**
+     * Takes a context's reports.
+     *
+     * @param transformDistance see {@link BlockContext#transformDistance}
+     */
+    static BlockResults of(BlockContext context, OptionalDouble transformDistance) {
         BlockResults results = new BlockResults();
+        results.transformDistance = transformDistance;
         results.singularValues.putAll(context.singularValues());
         context.blockReports().forEach(report -> results.rows.add(row(report)));
         context.layerReports().forEach(report -> results.rows.add(row(report)));
@@ -48,6 +64,11 @@ final class BlockResults {
 
     int size() {
         return rows.size();
+    }
+
+    /** The largest one of all blocks that were transformed. */
+    OptionalDouble transformDistance() {
+        return transformDistance;
     }
 
     /** Writes {@code layers.csv}. */
@@ -64,16 +85,12 @@ final class BlockResults {
         factors.add(patch, context.block().linears().stream().map(Linear::spec).toList());
         factors.write(files.factors());
         context.writeParameters(files.parameters());
-        SafetensorsWriter.write(
-                files.done(),
-                singularValues,
-                Map.of(
-                        ROWS,
-                        JsonMapper.shared().writeValueAsString(rows),
-                        WEIGHTS_TOO,
-                        String.valueOf(patch.changesWeights()),
-                        PARAMETERS_TOO,
-                        String.valueOf(!context.parameters().isEmpty())));
+        Map<String, String> metadata = new LinkedHashMap<>();
+        metadata.put(ROWS, JsonMapper.shared().writeValueAsString(rows));
+        metadata.put(WEIGHTS_TOO, String.valueOf(patch.changesWeights()));
+        metadata.put(PARAMETERS_TOO, String.valueOf(!context.parameters().isEmpty()));
+        transformDistance.ifPresent(distance -> metadata.put(DISTANCE, String.valueOf(distance)));
+        SafetensorsWriter.write(files.done(), singularValues, metadata);
     }
 
     /** Takes over a block that an earlier process finished; returns whether there is a readable one. */
@@ -88,12 +105,16 @@ final class BlockResults {
             BlockResults own = new BlockResults();
             own.rows.addAll(JsonMapper.shared()
                     .readValue(saved.metadata().getOrDefault(ROWS, ""), new TypeReference<List<List<Object>>>() {}));
+            String distance = saved.metadata().get(DISTANCE);
+            if (distance != null) {
+                own.transformDistance = OptionalDouble.of(Double.parseDouble(distance));
+            }
             for (String name : saved.entries().keySet()) {
                 own.singularValues.put(name, saved.load(kept, name));
             }
             takeOver(own, kept);
             return true;
-        } catch (IOException | JacksonException e) {
+        } catch (IOException | JacksonException | NumberFormatException e) {
             log.warn("{}: cannot be used, the block is done again: {}", files.done(), e.getMessage());
             return false;
         }
@@ -109,6 +130,10 @@ final class BlockResults {
         own.singularValues.values().forEach(values -> values.attach(kept));
         singularValues.putAll(own.singularValues);
         rows.addAll(own.rows);
+        if (own.transformDistance.isPresent()) {
+            transformDistance =
+                    OptionalDouble.of(Math.max(own.transformDistance.getAsDouble(), transformDistance.orElse(0)));
+        }
     }
 
     private static List<Object> row(BlockContext.LayerReport report) {

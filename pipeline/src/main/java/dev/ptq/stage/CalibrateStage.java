@@ -1,7 +1,12 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.ExpertColumn;
 import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.TableColumn;
+import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.calibrate.ExpertSettings;
+import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.StatisticsFile;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.data.Text;
@@ -13,8 +18,11 @@ import dev.ptq.run.Stage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -23,6 +31,8 @@ final class CalibrateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(CalibrateStage.class);
 
     static final String NAME = RunFiles.CALIBRATE;
+    /** Experts that a message names. */
+    private static final int NAMED = 16;
 
     private final Workspace workspace;
     private final CalibrationSettings calibration;
@@ -35,6 +45,7 @@ final class CalibrateStage implements Stage {
             int numSamples,
             int seqLen,
             int batchSize,
+            Optional<ExpertSettings> experts,
             WantedStatistics statistics) {}
 
     CalibrateStage(Workspace workspace, CalibrationSettings calibration) throws IOException {
@@ -47,6 +58,7 @@ final class CalibrateStage implements Stage {
                 calibration.numSamples(),
                 calibration.seqLen(),
                 calibration.batchSize(),
+                calibration.experts(),
                 workspace.experiment().statistics());
     }
 
@@ -76,7 +88,7 @@ final class CalibrateStage implements Stage {
         int[][] samples = workspace.calibrationSamples(calibration);
         Path file = unfinished.resolve(RunFiles.STATISTICS);
         try (StatisticsFile statistics = new StatisticsFile(
-                        file, LanguageModel.linears(model.config()), settings.statistics(), calibration.batchSize());
+                        file, LanguageModel.inputs(model.config()), settings.statistics(), calibration.batchSize());
                 BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
                 HiddenStates states = model.embed(samples, calibration.batchSize());
                 Progress progress = workspace
@@ -85,7 +97,35 @@ final class CalibrateStage implements Stage {
             runner.run(states, statistics, progress, NAME, workspace.unfinished(unfinished), statistics);
             statistics.finish();
         }
+        if (calibration.experts().isPresent()) {
+            reportExperts(
+                    ExpertTokens.of(
+                            ActivationStatistics.read(file),
+                            LanguageModel.inputs(model.config()),
+                            calibration.experts()),
+                    output);
+        }
         Files.move(file, output.resolve(RunFiles.STATISTICS));
         log.info("{}: {} samples of {} tokens", NAME, samples.length, calibration.seqLen());
+    }
+
+    /** Writes the tokens of all experts, and names those with too few. */
+    private void reportExperts(ExpertTokens experts, Path output) throws IOException {
+        List<List<Object>> rows = new ArrayList<>();
+        experts.counts().forEach(count -> rows.add(List.of(count.block(), count.expert(), count.tokens())));
+        Tables.write(output.resolve(RunFiles.EXPERTS), TableColumn.header(ExpertColumn.values()), rows);
+        ExpertSettings rule = calibration.experts().orElseThrow();
+        List<ExpertTokens.Count> few = experts.few();
+        if (few.isEmpty() || rule.policy() == ExpertSettings.Policy.ROUTE_ALL) {
+            return;
+        }
+        String what = few.size() + " of " + rows.size() + " experts get fewer than " + rule.minTokens()
+                + " tokens of calibration: "
+                + few.stream().limit(NAMED).map(Object::toString).collect(Collectors.joining(", "))
+                + (few.size() > NAMED ? ", ..." : "");
+        if (rule.policy() == ExpertSettings.Policy.ERROR) {
+            throw new IOException(what + "; take more samples, or another expert_policy than \"error\"");
+        }
+        log.warn("{}; no method works on them, their weights are rounded to nearest", what);
     }
 }

@@ -1,10 +1,15 @@
 package dev.ptq.stage;
 
 import dev.ptq.artifact.Variant;
+import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.calibrate.ExpertSettings;
+import dev.ptq.calibrate.ExpertTokens;
+import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.data.Tokenizer;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
 import dev.ptq.method.TestTimeAdaptation;
@@ -14,6 +19,7 @@ import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -25,6 +31,7 @@ import java.util.Set;
  * @param seed for everything random
  * @param model where the model is
  * @param memory whether the model stays in memory
+ * @param addBos whether texts begin with the start token
  * @param shape of the model
  * @param calibration text for statistics; present where a step needs one
  * @param steps {@code [[approximation]]}, in order
@@ -36,6 +43,7 @@ public record Experiment(
         long seed,
         ModelFolder model,
         Memory memory,
+        Tokenizer.AddBos addBos,
         ModelConfig shape,
         Optional<CalibrationSettings> calibration,
         Composition steps,
@@ -78,9 +86,26 @@ public record Experiment(
 
     /** The statistics that calibration must collect. */
     public WantedStatistics statistics() {
-        return steps.calibrationStatistics(
-                quantization.hasStaticActivations() ? ActivationRanges.STATISTICS : Set.of(),
-                LanguageModel.linears(shape));
+        Set<Statistic> more = EnumSet.noneOf(Statistic.class);
+        if (quantization.hasStaticActivations()) {
+            more.addAll(ActivationRanges.STATISTICS);
+        }
+        if (shape.hasExperts() && (!more.isEmpty() || steps.needsCalibration())) {
+            more.add(Statistic.TOKENS);
+        }
+        boolean allTokens = calibration
+                .flatMap(CalibrationSettings::experts)
+                .filter(experts -> experts.policy() == ExpertSettings.Policy.ROUTE_ALL)
+                .isPresent();
+        return steps.calibrationStatistics(more, LanguageModel.linears(shape)).withAllTokens(allTokens);
+    }
+
+    /** How well calibration reaches the experts of the model. */
+    ExpertTokens expertTokens(ActivationStatistics statistics) {
+        return statistics().isEmpty()
+                ? ExpertTokens.none()
+                : ExpertTokens.of(
+                        statistics, LanguageModel.inputs(shape), calibration.flatMap(CalibrationSettings::experts));
     }
 
     /**

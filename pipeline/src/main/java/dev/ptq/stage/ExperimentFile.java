@@ -6,7 +6,6 @@ import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
-import dev.ptq.family.MixtureShape;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
 import dev.ptq.method.Methods;
@@ -37,6 +36,7 @@ final class ExperimentFile {
     private final String modelName;
     private final Optional<ModelFolder> folder;
     private final Experiment.Memory memory;
+    private final Tokenizer.AddBos addBos;
     private final Optional<ModelConfig> shape;
     private final Optional<CalibrationSettings> calibration;
     private final Composition steps;
@@ -55,8 +55,12 @@ final class ExperimentFile {
         modelName = modelTable.read(ExperimentKeys.PATH);
         folder = modelName.isEmpty() ? Optional.empty() : folder(modelTable, modelName);
         memory = modelTable.read(ExperimentKeys.MEMORY);
+        addBos = modelTable.read(ExperimentKeys.ADD_BOS);
         shape = folder.flatMap(found -> shape(modelTable, found.path()));
-        calibration = root.read(ExperimentKeys.CALIBRATION).map(CalibrationSettings::read);
+        // of a model that cannot be read, nobody knows whether it has experts
+        boolean mayHaveExperts = shape.map(ModelConfig::hasExperts).orElse(true);
+        calibration =
+                root.read(ExperimentKeys.CALIBRATION).map(table -> CalibrationSettings.read(table, mayHaveExperts));
         stepTables = root.read(ExperimentKeys.APPROXIMATION);
         steps = new Composition(stepTables.stream().map(Methods::read).toList());
         adaptation = steps.adaptation(stepTables);
@@ -90,6 +94,7 @@ final class ExperimentFile {
                 seed,
                 folder.orElseThrow(),
                 memory,
+                addBos,
                 shape.orElseThrow(),
                 calibration,
                 steps,
@@ -130,18 +135,11 @@ final class ExperimentFile {
 
     /** Checks everything that depends on the model. */
     private void checkAgainst(ModelConfig model) {
-        steps.checkModel(model, LanguageModel.linears(model), quantization, stepTables);
+        notes.addAll(steps.checkModel(model, LanguageModel.linears(model), quantization, stepTables));
         steps.check(stepTables);
         quantizationTable.ifPresent(table -> quantization.check(LanguageModel.linears(model), table));
         calibration.ifPresent(settings ->
                 root.read(ExperimentKeys.CALIBRATION).ifPresent(table -> checkLength(table, settings.seqLen(), model)));
-        boolean hasExperts = model.layers().stream().anyMatch(block -> block.mlp() instanceof MixtureShape);
-        if (hasExperts && calibration.isPresent()) {
-            root.problem(
-                    ExperimentKeys.CALIBRATION.name(),
-                    "statistics of experts are not gathered yet: a mixture of experts can be rounded to nearest and"
-                            + " evaluated, without [calibration] and [[approximation]]");
-        }
         for (int i = 0; i < evaluation.perplexities().size(); i++) {
             checkLength(
                     perplexityTables.get(i), evaluation.perplexities().get(i).seqLen(), model);
@@ -171,7 +169,7 @@ final class ExperimentFile {
             ModelConfig config = ModelConfig.read(folder);
             shape = Optional.of(config);
             Tokenizer.require(folder);
-            notes.addAll(Tokenizer.notes(folder));
+            notes.addAll(Tokenizer.notes(folder, addBos));
             LanguageModel.Inspection model = LanguageModel.inspect(config, WeightSource.open(folder));
             shape = Optional.of(model.config());
             notes.addAll(model.notes());

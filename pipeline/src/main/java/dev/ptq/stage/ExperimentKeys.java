@@ -5,6 +5,7 @@ import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Section;
+import dev.ptq.data.Tokenizer;
 import dev.ptq.method.Methods;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.stage.Experiment.Memory;
@@ -31,13 +32,25 @@ public final class ExperimentKeys {
             .preset(Memory.AUTO)
             .says("where blocks are kept between passes; results are the same");
 
+    static final Key<Tokenizer.AddBos> ADD_BOS = Key.choice(
+                    "add_bos",
+                    Choices.of(
+                                    "auto",
+                                    Tokenizer.AddBos.AUTO,
+                                    "as the template in `tokenizer.json` has it; where there is none, as `add_bos_token` in"
+                                            + " `tokenizer_config.json` says")
+                            .and("true", Tokenizer.AddBos.TRUE, "always")
+                            .and("false", Tokenizer.AddBos.FALSE, "never"))
+            .preset(Tokenizer.AddBos.AUTO)
+            .says("whether a text begins with the tokenizer's start token");
+
     static final Key<Boolean> STRICT = Key.flag("strict")
             .preset(false)
             .says("whether what is odd about the model is an error; otherwise it is a warning");
 
     /** {@code [model]}. */
     public static final Key<ConfigTable> MODEL =
-            Key.table("model", Section.of("model", PATH, MEMORY)).says("the model");
+            Key.table("model", Section.of("model", PATH, MEMORY, ADD_BOS)).says("the model");
 
     /** {@code [calibration]}. */
     public static final Key<Optional<ConfigTable>> CALIBRATION = Key.table("calibration", CalibrationSettings.SECTION)

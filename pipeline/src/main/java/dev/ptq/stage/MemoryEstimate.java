@@ -12,8 +12,8 @@ import dev.ptq.method.LowRankCorrection;
 import dev.ptq.method.Training;
 import dev.ptq.model.BlockPass;
 import dev.ptq.model.HookPoint;
+import dev.ptq.model.InputSpec;
 import dev.ptq.model.LanguageModel;
-import dev.ptq.model.LinearSpec;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -171,12 +171,12 @@ public final class MemoryEstimate {
     private long matrices() {
         WantedStatistics wanted = experiment.statistics();
         Map<HookPoint, Long> hookPoints = new HashMap<>();
-        for (LinearSpec linear : LanguageModel.linears(shape)) {
-            long matrices = wanted.of(linear.block(), linear.hookPoint()).stream()
+        for (InputSpec input : LanguageModel.inputs(shape)) {
+            long matrices = wanted.of(input.block(), input.hookPoint()).stream()
                     .filter(Statistic::isMatrix)
                     .count();
             hookPoints.merge(
-                    linear.hookPoint(), matrices * linear.inFeatures() * linear.inFeatures() * Float.BYTES, Math::max);
+                    input.hookPoint(), matrices * input.features() * input.features() * Float.BYTES, Math::max);
         }
         return hookPoints.values().stream().mapToLong(Long::longValue).sum();
     }

@@ -56,7 +56,7 @@ public final class Workspace implements AutoCloseable {
     public record ModelContent(String sha256) {}
 
     /** The tokenizer's part in a fingerprint. */
-    public record TokenizerContent(String sha256) {}
+    public record TokenizerContent(String sha256, Tokenizer.AddBos addBos) {}
 
     /**
      * The tasks' part in a fingerprint.
@@ -74,7 +74,7 @@ public final class Workspace implements AutoCloseable {
         List<Path> files = new ArrayList<>(List.of(folder.resolve("config.json")));
         files.addAll(Checkpoint.files(folder));
         model = new ModelContent(Digests.of(files));
-        tokenizer = new TokenizerContent(Digests.of(Tokenizer.files(folder)));
+        tokenizer = new TokenizerContent(Digests.of(Tokenizer.files(folder)), experiment.addBos());
     }
 
     Experiment experiment() {
@@ -173,7 +173,10 @@ public final class Workspace implements AutoCloseable {
 
     Tokenizer tokenizer() throws IOException {
         if (openTokenizer == null) {
-            openTokenizer = Tokenizer.open(experiment.model().path());
+            openTokenizer = Tokenizer.open(
+                    experiment.model().path(),
+                    experiment.addBos(),
+                    experiment.shape().vocabulary().size());
         }
         return openTokenizer;
     }
@@ -210,16 +213,27 @@ public final class Workspace implements AutoCloseable {
         }
     }
 
+    /** Names the text in which there is a token that the model does not have. */
+    private static int[][] ofText(Text text, Given<int[][]> chunks) throws IOException {
+        try {
+            return chunks.read();
+        } catch (Tokenizer.UnknownTokenException e) {
+            throw new ConfigException(text.label() + ": " + e.getMessage());
+        }
+    }
+
     /** The chunks of a text to be scored, tokenized once for all variants of the model. */
     int[][] chunks(PerplexitySettings perplexity) throws IOException {
         int[][] chunks = scored.get(perplexity);
         if (chunks == null) {
             ModelConfig shape = experiment.shape();
-            chunks = Perplexity.chunks(
-                    perplexity,
-                    tokenizer(),
-                    shape.longestSequence(),
-                    shape.vocabulary().size());
+            chunks = ofText(
+                    perplexity.text(),
+                    () -> Perplexity.chunks(
+                            perplexity,
+                            tokenizer(),
+                            shape.longestSequence(),
+                            shape.vocabulary().size()));
             scored.put(perplexity, chunks);
         }
         return chunks;
@@ -227,8 +241,10 @@ public final class Workspace implements AutoCloseable {
 
     /** The chunks for calibration statistics. */
     int[][] calibrationSamples(CalibrationSettings calibration) throws IOException {
-        int[][] chunks = Chunks.firstOfStream(
-                calibration.text().rows(), tokenizer(), calibration.seqLen(), calibration.numSamples());
+        int[][] chunks = ofText(
+                calibration.text(),
+                () -> Chunks.firstOfStream(
+                        calibration.text().rows(), tokenizer(), calibration.seqLen(), calibration.numSamples()));
         if (chunks.length < calibration.numSamples()) {
             throw new ConfigException(calibration.text().label() + ": has " + chunks.length + " chunks of "
                     + calibration.seqLen() + " tokens, calibration asks for " + calibration.numSamples()

@@ -64,7 +64,10 @@ public final class NativeFloats {
         if (array.size() >= 1L << 29) {
             throw new IllegalArgumentException("a tensor of " + array.getShape() + " is too large for one window");
         }
-        return array.toByteBuffer(true).asFloatBuffer();
+        // a tensor without values may have no memory to show
+        return array.size() == 0
+                ? FloatBuffer.allocate(0)
+                : array.toByteBuffer(true).asFloatBuffer();
     }
 
     /**

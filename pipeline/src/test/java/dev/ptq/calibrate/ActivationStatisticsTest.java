@@ -8,6 +8,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.HookPoint;
+import dev.ptq.model.InputSpec;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
@@ -29,7 +30,8 @@ class ActivationStatisticsTest {
     private static final LinearSpec TWIN = new LinearSpec(0, "n", "n", HookPoint.MLP_IN, 5, 2, false);
     private static final LinearSpec SECOND = new LinearSpec(1, "o", "o", HookPoint.MLP_IN, 3, 2, false);
     private static final List<LinearSpec> LINEARS = List.of(FIRST, TWIN, SECOND);
-    private static final Set<Statistic> ALL = EnumSet.allOf(Statistic.class);
+    private static final List<InputSpec> INPUTS = List.of(FIRST.input(), SECOND.input());
+    private static final Set<Statistic> ALL = EnumSet.complementOf(EnumSet.of(Statistic.TOKENS));
     private static final WantedStatistics EVERY = WantedStatistics.ofEvery(ALL);
 
     private final NDManager manager = TensorEngine.newManager();
@@ -62,7 +64,7 @@ class ActivationStatisticsTest {
     /** Batch means of magnitudes are (2, 1) and (0.5, 5); a mean over both would be smaller. */
     @Test
     void takesTheLargestBatchMeanOfMagnitudesAndSurvivesItsFile() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, INPUTS, EVERY, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -82,7 +84,7 @@ class ActivationStatisticsTest {
             observeSecond(collector);
             kept = collector.finished();
         }
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, INPUTS, EVERY, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -119,19 +121,19 @@ class ActivationStatisticsTest {
     @Test
     void anotherProcessGoesOnAfterTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+        try (StatisticsFile killed = new StatisticsFile(file, INPUTS, EVERY, 2)) {
             observeFirst(killed);
             saved = killed.save();
             observeFirst((block, hookPoint, input) -> killed.observe(1, hookPoint, input));
         }
-        try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+        try (StatisticsFile next = new StatisticsFile(file, INPUTS, EVERY, 2)) {
             next.restore(saved);
             observeSecond(next);
             next.finish();
         }
         ActivationStatistics found = ActivationStatistics.read(file);
         Path straight = folder.resolve("straight.safetensors");
-        try (StatisticsFile whole = new StatisticsFile(straight, LINEARS, EVERY, 2)) {
+        try (StatisticsFile whole = new StatisticsFile(straight, INPUTS, EVERY, 2)) {
             observeFirst(whole);
             observeSecond(whole);
             whole.finish();
@@ -143,14 +145,14 @@ class ActivationStatisticsTest {
     @Test
     void doesNotGoOnWithoutTheStatisticsOfTheBlocksThatAreDone() throws IOException {
         Map<String, float[]> saved;
-        try (StatisticsFile killed = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+        try (StatisticsFile killed = new StatisticsFile(file, INPUTS, EVERY, 2)) {
             observeFirst(killed);
             saved = killed.save();
         }
         byte[] whole = Files.readAllBytes(file);
         for (byte[] broken : List.of(new byte[0], java.util.Arrays.copyOf(whole, whole.length - 1), new byte[999])) {
             Files.write(file, broken);
-            try (StatisticsFile next = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+            try (StatisticsFile next = new StatisticsFile(file, INPUTS, EVERY, 2)) {
                 assertThatThrownBy(() -> next.restore(saved))
                         .isInstanceOf(IOException.class)
                         .hasMessage(file + ": the statistics of the blocks that were done are gone");
@@ -165,7 +167,7 @@ class ActivationStatisticsTest {
 
     @Test
     void aPassThatMissedABlockOrSawOneTwiceIsADefect() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, INPUTS, EVERY, 2)) {
             observeFirst(statistics);
             assertThatThrownBy(statistics::finish)
                     .isInstanceOf(IllegalStateException.class)
@@ -182,22 +184,22 @@ class ActivationStatisticsTest {
     void namesTheLayerThatWasNotSeen() throws IOException {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.MAX_BATCH_MEAN_ABS))
-                .withMessage("max_batch_mean_abs of m was not collected");
-        try (StatisticsFile statistics =
-                new StatisticsFile(file, List.of(FIRST), WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX)), 2)) {
+                .withMessage("blocks.0.mlp_in.max_batch_mean_abs was not collected");
+        try (StatisticsFile statistics = new StatisticsFile(
+                file, List.of(FIRST.input()), WantedStatistics.ofEvery(EnumSet.of(Statistic.ABS_MAX)), 2)) {
             observeFirst(statistics);
             statistics.finish();
         }
         ActivationStatistics read = ActivationStatistics.read(file);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> read.matrix(manager, FIRST, Statistic.HESSIAN))
-                .withMessage("hessian of m was not collected");
+                .withMessage("blocks.0.mlp_in.hessian was not collected");
     }
 
     @Test
     void matricesAreOfTheInputsOfSomeLinearsAlone() throws IOException {
         WantedStatistics wanted = WantedStatistics.of(ALL, LINEARS, TWIN::equals);
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, wanted, 2)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, INPUTS, wanted, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();
@@ -209,7 +211,7 @@ class ActivationStatisticsTest {
         assertThat(read.of(SECOND, Statistic.MAX)).containsExactly(9, -9);
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> read.matrix(manager, SECOND, Statistic.HESSIAN))
-                .withMessage("hessian of o was not collected");
+                .withMessage("blocks.1.mlp_in.hessian was not collected");
         assertThat(WantedStatistics.of(ALL, LINEARS, linear -> true)).isEqualTo(EVERY);
         Set<Statistic> vectors = EnumSet.of(Statistic.MAX);
         assertThat(WantedStatistics.of(vectors, LINEARS, linear -> false)).isEqualTo(WantedStatistics.ofEvery(vectors));
@@ -227,7 +229,7 @@ class ActivationStatisticsTest {
 
     @Test
     void refusesAMatrixOfAnotherShape() throws IOException {
-        try (StatisticsFile statistics = new StatisticsFile(file, LINEARS, EVERY, 2)) {
+        try (StatisticsFile statistics = new StatisticsFile(file, INPUTS, EVERY, 2)) {
             observeFirst(statistics);
             observeSecond(statistics);
             statistics.finish();

@@ -5,15 +5,20 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.ActivationStatistics.Collector;
+import dev.ptq.model.HookInput;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.util.Arrays;
+import java.util.DoubleSummaryStatistics;
 import java.util.EnumSet;
+import java.util.List;
 import java.util.SplittableRandom;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -136,9 +141,93 @@ class StatisticTest {
         }
     }
 
+    /**
+     * A router sends an expert a few tokens of each sequence, or none. A batch is as many sequences as ever, and one
+     * without tokens has no mean; the rest is as if the tokens had come alone.
+     */
+    @Test
+    void sequencesMayHaveFewTokensOrNone() throws IOException {
+        int[] lengths = {0, 3, 1, 0, 0, 0, 5, 2};
+        float[][] tokens = activations(1, 11, 3)[0];
+        HookPoint expert = new HookPoint(HookPoint.Place.MLP_IN, "4");
+        ActivationStatistics found;
+        try (Collector collector = new Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)), 2)) {
+            int from = 0;
+            for (int at = 0; at < lengths.length; at += 4) {
+                List<Integer> some = Arrays.stream(lengths, at, at + 4).boxed().toList();
+                int count = some.stream().mapToInt(Integer::intValue).sum();
+                NDArray values = NativeFloats.of(manager, flat(tokens, from, from + count), 1, count, 3);
+                collector.observe(0, expert, new HookInput(values, some, count));
+                from += count;
+            }
+            found = collector.finished();
+        }
+        LinearSpec linear = new LinearSpec(0, "w", "w", expert, 1, 3, false);
+        ActivationStatistics alone = observed(new float[][][] {tokens}, 1);
+        for (Statistic statistic : EnumSet.of(Statistic.MIN, Statistic.MAX, Statistic.ABS_MAX)) {
+            assertThat(found.of(linear, statistic)).isEqualTo(alone.of(linear(3), statistic));
+        }
+        assertThat(found.of(linear, Statistic.SECOND_MOMENT)).isEqualTo(alone.of(linear(3), Statistic.SECOND_MOMENT));
+        float[] products = found.matrix(manager, linear, Statistic.HESSIAN).toFloatArray();
+        float[] expectedProducts =
+                alone.matrix(manager, linear(3), Statistic.HESSIAN).toFloatArray();
+        for (int i = 0; i < products.length; i++) {
+            assertThat(products[i]).isCloseTo(expectedProducts[i], within(1e-5f));
+        }
+        assertThat(found.of(linear, Statistic.TOKENS)).containsExactly(11);
+        double[] batchMeans = new double[3];
+        double[] middle = new double[3];
+        for (int i = 0; i < 3; i++) {
+            batchMeans[i] =
+                    Math.max(Math.max(meanAbs(tokens, 0, 3, i), meanAbs(tokens, 3, 4, i)), meanAbs(tokens, 4, 11, i));
+            middle[i] = middle(tokens, 0, 3, i);
+            middle[i] = 0.99 * middle[i] + 0.01 * middle(tokens, 3, 4, i);
+            middle[i] = 0.99 * middle[i] + 0.01 * middle(tokens, 4, 9, i);
+            middle[i] = 0.99 * middle[i] + 0.01 * middle(tokens, 9, 11, i);
+        }
+        assertClose(found.of(linear, Statistic.MAX_BATCH_MEAN_ABS), batchMeans, 1e-6);
+        assertClose(found.of(linear, Statistic.MID_RANGE), middle, 1e-6);
+    }
+
+    /** An expert that no token comes to has a count, and nothing that a method would go by. */
+    @Test
+    void noTokensAtAll() throws IOException {
+        HookPoint expert = new HookPoint(HookPoint.Place.MLP_IN, "0");
+        try (Collector collector = new Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)), 2)) {
+            collector.observe(0, expert, new HookInput(manager.create(new Shape(0, 3)), List.of(0, 0, 0), 0));
+            ActivationStatistics found = collector.finished();
+            LinearSpec linear = new LinearSpec(0, "w", "w", expert, 1, 3, false);
+            assertThat(found.of(linear, Statistic.TOKENS)).containsExactly(0);
+            assertThat(found.of(linear, Statistic.MIN)).containsOnly(Float.POSITIVE_INFINITY);
+            assertThat(found.matrix(manager, linear, Statistic.HESSIAN).toFloatArray())
+                    .hasSize(9);
+        }
+    }
+
+    private static float[] flat(float[][] tokens, int from, int to) {
+        float[] flat = new float[(to - from) * 3];
+        for (int i = from; i < to; i++) {
+            System.arraycopy(tokens[i], 0, flat, (i - from) * 3, 3);
+        }
+        return flat;
+    }
+
+    private static double meanAbs(float[][] tokens, int from, int to, int feature) {
+        return IntStream.range(from, to)
+                .mapToDouble(i -> Math.abs(tokens[i][feature]))
+                .average()
+                .orElseThrow();
+    }
+
+    private static double middle(float[][] tokens, int from, int to, int feature) {
+        DoubleSummaryStatistics values =
+                IntStream.range(from, to).mapToDouble(i -> tokens[i][feature]).summaryStatistics();
+        return (values.getMin() + values.getMax()) / 2;
+    }
+
     /** To the last bit: sequences come in pieces. */
     @ParameterizedTest
-    @EnumSource(Statistic.class)
+    @EnumSource(value = Statistic.class, mode = EnumSource.Mode.EXCLUDE, names = "TOKENS")
     void doesNotDependOnHowManySequencesComeAtOnce(Statistic statistic) throws IOException {
         float[][][] activations = activations(12, 16, 40);
         float[] one = result(observed(activations, 12), statistic, 40);
@@ -159,7 +248,7 @@ class StatisticTest {
     }
 
     @ParameterizedTest
-    @EnumSource(Statistic.class)
+    @EnumSource(value = Statistic.class, mode = EnumSource.Mode.EXCLUDE, names = "TOKENS")
     void aValueThatIsNotANumberStaysOne(Statistic statistic) throws IOException {
         for (int bad : new int[] {0, 3, 5}) {
             float[][][] activations = activations(6, 4, 5);
@@ -185,7 +274,7 @@ class StatisticTest {
         }
         NDArray view = NativeFloats.of(manager, values, 2, features, 4).transpose(0, 2, 1);
         NDArray copy = NativeFloats.of(manager, view.toFloatArray(), 2, 4, features);
-        for (Statistic statistic : Statistic.values()) {
+        for (Statistic statistic : EnumSet.complementOf(EnumSet.of(Statistic.TOKENS))) {
             try (Collector ofView = new Collector(WantedStatistics.ofEvery(EnumSet.of(statistic)), 2);
                     Collector ofCopy = new Collector(WantedStatistics.ofEvery(EnumSet.of(statistic)), 2)) {
                 ofView.observe(0, HookPoint.MLP_MID, view);

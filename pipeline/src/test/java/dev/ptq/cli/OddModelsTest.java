@@ -21,6 +21,9 @@ import java.util.function.BiConsumer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.json.JsonMapper;
+import tools.jackson.databind.node.ArrayNode;
+import tools.jackson.databind.node.ObjectNode;
 
 /** Checkpoints that are not quite what their config says: read right, or refused, and never without a word. */
 class OddModelsTest {
@@ -218,5 +221,154 @@ class OddModelsTest {
         assertThat(outcome.err()).contains("model_type", "mixtral", "nothing was computed; did you mean \"qwen2\"?");
         config("\"qwen22\"", "\"deepseek_v3\"");
         assertThat(validate().err()).contains("latent attention");
+    }
+
+    /** A token that someone added, and no row of the embedding. */
+    @Test
+    void tokensBeyondTheEmbeddingAreFoundBeforeAnythingIsComputed() throws IOException {
+        Path file = odd.resolve("tokenizer.json");
+        String tokenizer = Files.readString(file);
+        ObjectNode content = (ObjectNode) JsonMapper.shared().readTree(tokenizer);
+        ArrayNode added = content.withArray("added_tokens");
+        added.addObject()
+                .put("id", 259)
+                .put("content", "orchard")
+                .put("single_word", false)
+                .put("lstrip", false)
+                .put("rstrip", false)
+                .put("normalized", false)
+                .put("special", false);
+        Files.writeString(file, content.toString());
+        for (String part : new String[] {"", CALIBRATED}) {
+            Outcome outcome = tiny.run(part + CONFIG, "tag" + part.length());
+            assertThat(outcome.code()).as(outcome.err()).isEqualTo(2);
+            assertThat(outcome.err())
+                    .contains("tokenizer.json: the token \"orchard\" has the id 259")
+                    .contains("vocab_size, 259")
+                    .contains("DIR/text.txt")
+                    .contains(" orchard ")
+                    .doesNotContain("quantize:", "at dev.ptq");
+            assertThat(outcome.err().lines().filter(line -> line.contains("orchard")))
+                    .as("once, though two sections read the text")
+                    .hasSize(1);
+        }
+        tiny.config(CONFIG);
+        Outcome sampled = tiny.execute("sample", "--model", "DIR/odd", "--prompt", "an orchard", "--tokens", "1");
+        assertThat(sampled.code()).isEqualTo(2);
+        assertThat(sampled.err()).contains("the token \"orchard\" has the id 259");
+    }
+
+    private static final String CALIBRATED = """
+            [calibration]
+            dataset = "DIR/text.txt"
+            num_samples = 2
+            seq_len = 24
+            [[approximation]]
+            method = "l2qer"
+            rank = 2
+            [quantization.weight]
+            format = "int"
+            bits = 4
+            """;
+
+    private double lossOf(String addBos, String tag) throws IOException {
+        Outcome outcome = tiny.run(CONFIG.replace("[evaluation]", "add_bos = " + addBos + "\n[evaluation]"), tag);
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        return Objects.requireNonNull(tiny.metrics(tag).get("perplexity/tales/loss"));
+    }
+
+    private void tokenizerConfig(String json) throws IOException {
+        Files.writeString(odd.resolve("tokenizer_config.json"), json);
+    }
+
+    private void template(boolean isThere) throws IOException {
+        Path file = odd.resolve("tokenizer.json");
+        ObjectNode content = (ObjectNode) JsonMapper.shared().readTree(Files.readString(file));
+        if (isThere) {
+            content.set("post_processor", JsonMapper.shared().readTree("""
+                    {"type": "TemplateProcessing",
+                     "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
+                     "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+                     "special_tokens": {"<s>": {"id": "<s>", "ids": [1], "tokens": ["<s>"]}}}
+                    """));
+        } else {
+            content.putNull("post_processor");
+        }
+        Files.writeString(file, content.toString());
+    }
+
+    /** The template first, then the config; a key has the last word, and what contradicts is said. */
+    @Test
+    void whetherTextsBeginWithTheStartToken() throws IOException {
+        template(true);
+        tokenizerConfig("{\"bos_token\": \"<s>\"}");
+        double with = loss("with");
+        template(false);
+        double without = loss("without");
+        assertThat(with).isNotEqualTo(without);
+        assertThat(validate().out()).doesNotContain("warning");
+
+        tokenizerConfig("{\"bos_token\": \"<s>\", \"add_bos_token\": true}");
+        assertThat(loss("no-template")).isEqualTo(with);
+        assertThat(validate().out())
+                .contains("# warning: tokenizer.json has no template for special tokens, and tokenizer_config.json says"
+                        + " add_bos_token = true; the latter is followed");
+        template(true);
+        assertThat(validate().out()).doesNotContain("warning");
+        tokenizerConfig("{\"bos_token\": \"<s>\", \"add_bos_token\": false}");
+        assertThat(loss("bos-off")).isEqualTo(with);
+        assertThat(validate().out())
+                .contains("# warning: tokenizer.json puts a special token before a text, and tokenizer_config.json says"
+                        + " add_bos_token = false; the former is followed");
+
+        for (boolean isThere : new boolean[] {true, false}) {
+            template(isThere);
+            assertThat(lossOf("true", "true" + isThere)).isEqualTo(with);
+            assertThat(lossOf("false", "false" + isThere)).isEqualTo(without);
+        }
+        Outcome decided = tiny.execute("validate", "DIR/config.toml");
+        assertThat(decided.out()).contains("add_bos = false").doesNotContain("warning");
+    }
+
+    @Test
+    void aStartTokenThatIsNotThereCannotBeAdded() throws IOException {
+        template(false);
+        tokenizerConfig("{\"bos_token\": \"<begin>\"}");
+        Outcome outcome = tiny.run(CONFIG.replace("[evaluation]", "add_bos = true\n[evaluation]"), "tag");
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err()).contains("tokenizer_config.json: bos_token", "got '<begin>'", "model.add_bos");
+    }
+
+    @Test
+    void sentencePieceAloneIsRefusedByName() throws IOException {
+        Files.delete(odd.resolve("tokenizer.json"));
+        Files.writeString(odd.resolve("tokenizer.model"), "x");
+        assertThat(validate().err()).contains("tokenizer.json: no such file", "tokenizer.model", "SentencePiece");
+    }
+
+    /** Python writes what is no number as a word; of a key that nothing reads it does no harm. */
+    @Test
+    void configWithWordsForNumbers() throws IOException {
+        config("{", "{\"router_aux_loss_coef\": NaN, \"other\": -Infinity,");
+        assertThat(loss("words")).isEqualTo(right);
+        config("\"rms_norm_eps\"", "\"rms_norm_eps\": NaN, \"old\"");
+        assertThat(validate().err()).contains("config.json: rms_norm_eps: expected", "NaN");
+    }
+
+    @Test
+    void configWithAComment() throws IOException {
+        config("{", "{\n  // as trained\n");
+        Outcome outcome = validate();
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err())
+                .contains("config.json:2:", "not valid JSON: JSON has no comments")
+                .doesNotContain("Feature", "enable");
+    }
+
+    @Test
+    void configThatIsNoPlainFile() throws IOException {
+        Files.delete(odd.resolve("config.json"));
+        Files.createDirectory(odd.resolve("config.json"));
+        assertThat(validate().err()).contains("config.json: expected a plain file");
     }
 }

@@ -137,6 +137,11 @@ final class TinyExperiment {
         return JsonMapper.shared().readTree(Files.readString(result(name)));
     }
 
+    /** What a run wrote to its log. */
+    List<String> log(String tag) throws IOException {
+        return Files.readAllLines(result(tag + "/log.txt"));
+    }
+
     /** The numbers in a run's {@code metrics.json}. */
     Map<String, Double> metrics(String tag) throws IOException {
         Map<String, Double> metrics = new TreeMap<>();

@@ -9,11 +9,16 @@ import ai.djl.ndarray.types.Shape;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
+import dev.ptq.model.BlockRunner;
+import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.HiddenStates;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Scoring;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.model.TinyFamilies;
+import dev.ptq.progress.Progress;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
@@ -100,6 +105,44 @@ class EquivalentTransformTest {
             }
         }
         return tried;
+    }
+
+    /** Every mapping of every block at once: the logits of the whole model stay. */
+    @ParameterizedTest
+    @MethodSource("families")
+    void logitsOfEveryFamilyArePreserved(Path family) throws IOException {
+        int[][] chunks = {{5, 3, 81, 12, 40, 7, 7}, {1, 2, 3, 4, 5, 6, 9}};
+        try (LanguageModel model = LanguageModel.open(family)) {
+            NDArray before = logits(model, chunks, BlockChange.none());
+            for (int which = 0; which < 2; which++) {
+                int choice = which;
+                BlockChange change = block -> {
+                    HeadLayout heads =
+                            HeadLayout.of(model.config().block(block.index()).attention());
+                    FusedParts fused = new FusedParts(model.config().block(block.index()));
+                    Map<String, NDArray> apart = fused.apart(block.tensors());
+                    for (SmoothingMapping mapping : LanguageModel.mappings(model.config(), block.index())) {
+                        List<EquivalentTransform> all = transforms(block.manager(), block, mapping, heads, true);
+                        EquivalentTransform transform = all.get(Math.min(choice, all.size() - 1));
+                        scramble(transform, choice + mapping.hashCode());
+                        transform.apply(apart);
+                    }
+                    block.replace(fused.together(apart));
+                };
+                assertThat(difference(before, logits(model, chunks, change)))
+                        .as("choice %d", which)
+                        .isLessThan(1e-4);
+            }
+        }
+    }
+
+    private static NDArray logits(LanguageModel model, int[][] chunks, BlockChange change) throws IOException {
+        HiddenStates states = model.embed(chunks, chunks.length);
+        try (BlockRunner runner = new BlockRunner(model, change, false);
+                Progress progress = Progress.Reporter.none().start("", 1, "")) {
+            runner.run(states, ActivationObserver.NONE, progress);
+            return Scoring.logits(model, states, 0);
+        }
     }
 
     /** One mapping after the other, in the order of the computation, is a transform too. */
@@ -312,8 +355,13 @@ class EquivalentTransformTest {
     void matricesStayDominant() {
         try (NDManager manager = TensorEngine.newManager()) {
             HeadLayout heads = new HeadLayout(2, 2, 8, Optional.empty());
+            List<String> output = List.of("self_attn.o_proj");
             SmoothingMapping mapping = new SmoothingMapping(
-                    SmoothingMapping.Kind.VALUE_OUT, "self_attn.v_proj", List.of("self_attn.o_proj"));
+                    SmoothingMapping.Kind.VALUE_OUT,
+                    Optional.of(HookPoint.ATTENTION_OUT),
+                    "self_attn.v_proj",
+                    output,
+                    output);
             AffineMap map = new AffineMap(manager, mapping, heads, ones(manager, 2, 8), null, 0.3, 0.01, 1);
             NDArray matrix = map.parameters().get(0).tensor();
             SplittableRandom random = new SplittableRandom(1);

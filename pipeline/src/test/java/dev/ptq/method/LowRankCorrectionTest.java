@@ -73,8 +73,7 @@ class LowRankCorrectionTest {
                         WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)), 2)) {
             pass.forward(block, states.batch(0), (index, hookPoint, input) -> {
                 collector.observe(index, hookPoint, input);
-                NDArray copy = input.toType(DataType.FLOAT64, true)
-                        .reshape(-1, input.getShape().get(2));
+                NDArray copy = input.values().toType(DataType.FLOAT64, true).reshape(-1, input.features());
                 copy.attach(block.manager());
                 inputs.put(hookPoint, copy);
             });

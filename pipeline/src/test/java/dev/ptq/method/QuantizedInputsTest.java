@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigTable;
@@ -84,7 +85,8 @@ class QuantizedInputsTest {
 
     private BlockContext context() {
         return new BlockContext(
-                new BlockContext.Setting(model.config(), formats, WantedStatistics.ofEvery(Set.of())),
+                new BlockContext.Setting(
+                        model.config(), formats, WantedStatistics.ofEvery(Set.of()), ExpertTokens.none()),
                 block,
                 ActivationStatistics.none(),
                 Optional.of(samples),

@@ -290,7 +290,8 @@ class ForwardTest {
                 BlockRunner runner = new BlockRunner(model, BlockChange.none(), false)) {
             runner.run(
                     states,
-                    (block, hookPoint, input) -> seen.add(block + " " + hookPoint.label() + " " + input.getShape()),
+                    (block, hookPoint, input) -> seen.add(block + " " + hookPoint.label() + " "
+                            + input.values().getShape()),
                     silence());
         }
         assertThat(seen).hasSize(16);

@@ -69,7 +69,7 @@ class ObserverTurnsTest {
 
     private ObserverTurns turns() {
         return new ObserverTurns((block, hookPoint, input) ->
-                seen.getOrDefault(hookPoint, List.of()).add(input.getInt()));
+                seen.getOrDefault(hookPoint, List.of()).add(input.values().getInt()));
     }
 
     private static List<Integer> each(int without) {

@@ -3,7 +3,6 @@ package dev.ptq.model;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import ai.djl.ndarray.NDArray;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -37,7 +36,7 @@ class ResumeStateTest {
         }
 
         @Override
-        public void observe(int block, HookPoint hookPoint, NDArray input) {
+        public void observe(int block, HookPoint hookPoint, HookInput input) {
             if (block == failAt) {
                 throw new IllegalStateException("killed");
             }

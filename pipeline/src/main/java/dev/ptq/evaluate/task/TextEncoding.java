@@ -34,6 +34,7 @@ public interface TextEncoding {
             throw new IOException("the tokenizer has no " + (forced ? "start" : "end-of-text")
                     + " token, which tasks need; name it in " + Tokenizer.CONFIG);
         }
+        tokenizer.known(prefix.getAsInt());
         boolean special = settings.addBos().orElse(settings.profile() == Profile.HARNESS);
         Logger log = LoggerFactory.getLogger(TextEncoding.class);
         log.info(

@@ -1,0 +1,4 @@
+package dev.ptq.model;
+
+/** An input of linears: a hook point of a block, and the number of values of a token there. */
+public record InputSpec(int block, HookPoint hookPoint, int features) {}
