@@ -17,6 +17,7 @@ import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.io.TempDir;
@@ -84,12 +85,13 @@ class MixtureTest {
                     continue;
                 }
                 int hidden = model.config().hiddenSize();
-                float[] entering = some.values().get(block + " mixture_in");
+                float[] entering = Objects.requireNonNull(some.values().get(block + " mixture_in"));
                 int routed = 0;
                 for (int expert = 0; expert < mixture.experts().size(); expert++) {
                     String name = block + " mlp_in." + expert;
-                    float[] own = some.values().get(name);
-                    List<Integer> lengths = some.lengths().get(name);
+                    float[] own = Objects.requireNonNull(some.values().get(name));
+                    List<Integer> lengths =
+                            Objects.requireNonNull(some.lengths().get(name));
                     assertThat(lengths).hasSize(CHUNKS.length);
                     int count = lengths.stream().mapToInt(Integer::intValue).sum();
                     assertThat(own).hasSize(count * hidden);
