@@ -1,8 +1,8 @@
 package dev.ptq.artifact;
 
 /**
- * The columns of {@code layers.csv} where methods report their work: one row per linear with a low-rank correction, one
- * per trained block. Columns of the other kind are empty.
+ * The columns of {@code layers.csv} where methods report their work: one row per linear that was corrected or rounded with
+ * regard to its input, one per trained block. Columns of the other kind are empty.
  */
 public enum ApproximatedColumn implements TableColumn {
     /** The linear, or the block. */
@@ -32,5 +32,11 @@ public enum ApproximatedColumn implements TableColumn {
     /** The step that was kept. */
     BEST_STEP,
     /** Steps of training. */
-    STEPS
+    STEPS,
+    /** What was added to the diagonal of the Hessian. */
+    DAMPING,
+    /** Columns whose input is always zero. */
+    DEAD_COLUMNS,
+    /** Why the weight was rounded to nearest after all. */
+    NOTE
 }

@@ -95,6 +95,17 @@ final class BlockFloatEncoding implements Encoding {
     }
 
     @Override
+    public float rounded(float value, int index) {
+        return format.rounded(value, exponents[blocks.blockOf(index)]);
+    }
+
+    @Override
+    public void take(Encoding part, int index) {
+        BlockFloatEncoding other = (BlockFloatEncoding) part;
+        blocks.matching(other.blocks, index, (from, to) -> exponents[to] = other.exponents[from]);
+    }
+
+    @Override
     public int code(float rounded, int index) {
         double step = Math.scalb(1.0, exponents[blocks.blockOf(index)] - format.stepsBelow());
         int mantissa = (int) Math.min(Math.rint(Math.abs(rounded) / step), format.largestCode());

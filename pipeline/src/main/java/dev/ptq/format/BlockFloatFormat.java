@@ -39,6 +39,10 @@ public record BlockFloatFormat(
 
     /** The name in configs. */
     static final String NAME = "mxint";
+    /** Magnitudes up to this stay unrounded where exponents are rounded up, as in LQER's code. */
+    static final float UNTOUCHED = 1e-8f;
+    /** Added to magnitudes there before they are rounded. */
+    static final float OFFSET = 1e-9f;
     /** The exponent of a block that is not a number. */
     static final int NAN = Float.MAX_EXPONENT + 1;
 
@@ -94,6 +98,12 @@ public record BlockFloatFormat(
             Arrays.fill(exponents, NAN);
         }
         return new BlockFloatEncoding(this, blocks, exponents);
+    }
+
+    @Override
+    public BlockFloatEncoding blank(Shape shape, Operand operand) {
+        Blocks blocks = blocks(shape, operand);
+        return new BlockFloatEncoding(this, blocks, new int[Math.toIntExact(blocks.count())]);
     }
 
     @Override
@@ -192,6 +202,25 @@ public record BlockFloatFormat(
         }
         int exponent = ceil() ? Log2.ceil(maximumBits) : Math.getExponent((double) Float.intBitsToFloat(maximumBits));
         return Math.min(clamped(exponent), NAN);
+    }
+
+    /** Returns a value rounded in a block with this exponent. */
+    float rounded(float value, int exponent) {
+        float magnitude = Math.abs(value);
+        if (exponent > Float.MAX_EXPONENT) {
+            return Float.NaN;
+        }
+        if (!ceil()) {
+            double code = Math.rint(magnitude / Math.scalb(1.0, exponent - stepsBelow()));
+            return Math.copySign(value(Math.min(code, largestCode()), exponent), value);
+        }
+        if (magnitude <= UNTOUCHED) {
+            return value;
+        }
+        // LQER's arithmetic step by step
+        float scale = (float) Math.scalb(1.0, exponent);
+        float code = (float) Math.rint((magnitude + OFFSET) / scale * (largestCode() + 1));
+        return Math.copySign(value(Math.min(code, largestCode()), exponent), value);
     }
 
     /** Returns the value of a mantissa, a whole number; rounded once if it is not a normal number. */

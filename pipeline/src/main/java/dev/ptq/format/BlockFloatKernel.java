@@ -7,9 +7,7 @@ import java.util.Arrays;
  * vectorizes them: no branches, no bit patterns, and a scale per column rather than per block.
  */
 final class BlockFloatKernel implements Blocks.StripKernel {
-    private static final float OFFSET = 1e-9f;
-    private static final float UNTOUCHED = 1e-8f;
-    private static final int UNTOUCHED_BITS = Float.floatToRawIntBits(UNTOUCHED);
+    private static final int UNTOUCHED_BITS = Float.floatToRawIntBits(BlockFloatFormat.UNTOUCHED);
     /** Multiplied by this, any number that matters exceeds 1: a comparison without a branch. */
     private static final float STEEP = 1e30f;
 
@@ -188,10 +186,10 @@ final class BlockFloatKernel implements Blocks.StripKernel {
             float value = values[i];
             float scale = scales[i];
             float magnitude = Math.abs(value);
-            float scaled = Math.min((magnitude + OFFSET) * scale, largestCode);
+            float scaled = Math.min((magnitude + BlockFloatFormat.OFFSET) * scale, largestCode);
             float code = (scaled + RowKernels.WHOLE) - RowKernels.WHOLE;
             float sign = Math.max(-1, Math.min(1, value * STEEP));
-            float touched = Math.min(1, Math.max(0, (magnitude - UNTOUCHED) * STEEP));
+            float touched = Math.min(1, Math.max(0, (magnitude - BlockFloatFormat.UNTOUCHED) * STEEP));
             values[i] = touched * (sign * (code / scale)) + (1 - touched) * value;
         }
     }
@@ -199,20 +197,7 @@ final class BlockFloatKernel implements Blocks.StripKernel {
     /** Rounds strips in which powers of two leave the normal range. */
     private void roundSlowly(float[] values) {
         for (int column = 0; column < columns; column++) {
-            float value = values[column];
-            int exponent = exponents[column / blockColumns];
-            float magnitude = Math.abs(value);
-            if (exponent > Float.MAX_EXPONENT) {
-                values[column] = Float.NaN;
-            } else if (!ceil) {
-                double code = Math.rint(magnitude / Math.scalb(1.0, exponent - format.stepsBelow()));
-                values[column] = Math.copySign(format.value(Math.min(code, largestCode), exponent), value);
-            } else if (magnitude > UNTOUCHED) {
-                // LQER's arithmetic step by step
-                float scale = (float) Math.scalb(1.0, exponent);
-                float code = (float) Math.rint((magnitude + OFFSET) / scale * (largestCode + 1));
-                values[column] = Math.copySign(format.value(Math.min(code, largestCode), exponent), value);
-            }
+            values[column] = format.rounded(values[column], exponents[column / blockColumns]);
         }
     }
 }

@@ -98,6 +98,22 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         return strip * across() + index % columns / blockColumns;
     }
 
+    /** Calls {@code copy} with the number of each block of a part of the tensor, and its number in these blocks. */
+    void matching(Blocks part, int index, BlockCopy copy) {
+        int first = blockOf(index);
+        for (int strip = 0; strip < part.strips(); strip++) {
+            for (int block = 0; block < part.across(); block++) {
+                copy.from(strip * part.across() + block, first + strip * across() + block);
+            }
+        }
+    }
+
+    /** Copies what a block of a part shares. */
+    @FunctionalInterface
+    interface BlockCopy {
+        void from(int part, int whole);
+    }
+
     /**
      * Processes {@code rows} whole rows of {@link #columns}, one row of blocks, held row by row from {@code at}. The
      * first block of row {@code strip} has the number {@code strip * across}.

@@ -5,7 +5,7 @@ import java.nio.FloatBuffer;
 import java.util.Map;
 
 /** The meaning of one tensor's codes: its format, with the values its blocks share. */
-sealed interface Encoding permits IntegerEncoding, BlockFloatEncoding, MinifloatEncoding, FixedPointEncoding {
+sealed interface Encoding permits IntegerEncoding, BlockFloatEncoding, MinifloatEncoding, FixedPointEncoding, OrderedEncoding {
     /** Returns the bits of a code. */
     int bits();
 
@@ -14,6 +14,17 @@ sealed interface Encoding permits IntegerEncoding, BlockFloatEncoding, Minifloat
 
     /** Rounds another tensor of the shape in place, with the same shared values. */
     void round(FloatBuffer values);
+
+    /** Returns one value rounded with the shared values at an index of the tensor; NaN where these are not finite. */
+    float rounded(float value, int index);
+
+    /**
+     * Takes over the shared values of a part of the tensor.
+     *
+     * @param part of the same format
+     * @param index in this tensor of the part's first value, which is also the first of a block
+     */
+    void take(Encoding part, int index);
 
     /** Returns the code of a rounded value; any code if it has none. */
     int code(float rounded, int index);

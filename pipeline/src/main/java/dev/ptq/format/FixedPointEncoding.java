@@ -23,6 +23,16 @@ record FixedPointEncoding(FixedPointFormat format, Shape shape) implements Encod
     }
 
     @Override
+    public float rounded(float value, int index) {
+        return format.rounded(value);
+    }
+
+    @Override
+    public void take(Encoding part, int index) {
+        // nothing is shared
+    }
+
+    @Override
     public int code(float rounded, int index) {
         long lowest = format.lowestCode();
         long highest = lowest + (1L << bits()) - 1;

@@ -26,20 +26,33 @@ public record FixedPointFormat(int bits, int fractionBits, boolean signed) imple
 
     @Override
     public void round(FloatBuffer values, Shape shape, Operand operand) {
-        float scale = scale();
-        float lowest = lowestCode();
-        float highest = highestCode();
         Blocks.rows(shape).rewrite(values, layout -> (strip, tile, at, rows) -> {
             for (int i = at; i < at + rows * layout.columns(); i++) {
-                float code = (float) Math.rint(tile[i] * scale);
-                tile[i] = value(Math.min(Math.max(code, lowest), highest), scale);
+                tile[i] = rounded(tile[i]);
             }
         });
+    }
+
+    /** Returns one value rounded. */
+    float rounded(float value) {
+        float scale = scale();
+        float code = (float) Math.rint(value * scale);
+        return value(Math.min(Math.max(code, lowestCode()), highestCode()), scale);
     }
 
     @Override
     public Encoding fit(FloatBuffer values, Shape shape, Operand operand) {
         round(values, shape, operand);
+        return new FixedPointEncoding(this, shape);
+    }
+
+    @Override
+    public Blocks blocks(Shape shape, Operand operand) {
+        return Blocks.one(shape);
+    }
+
+    @Override
+    public Encoding blank(Shape shape, Operand operand) {
         return new FixedPointEncoding(this, shape);
     }
 

@@ -201,6 +201,8 @@ public final class Grid {
      *       that are not symmetric
      *   <li>{@code exponent}, likewise, U8, of {@code mxint}: with the bias of the format, 255 for NaN; I32 and 256 if
      *       255 is a number's
+     *   <li>{@code column_order}, I32, if groups of other columns than neighbours share values: the columns, group by
+     *       group
      *   <li>{@code exception_index}, I64, ascending places in the tensor, and {@code exception_value}, F32; if there
      *       are any
      * </ul>
@@ -232,7 +234,9 @@ public final class Grid {
         }
         Parts found = new Parts(parts);
         int size = size(shape);
-        Encoding encoding = coded.read(shape, operand, found);
+        Encoding read = coded.read(shape, operand, found);
+        Encoding encoding =
+                found.has(OrderedEncoding.ORDER) ? OrderedEncoding.read(read, shape, found) : read;
         PackedCodes packed = PackedCodes.of(shape.getShape(), encoding.bits());
         ByteBuffer bytes = found.require(CODES, StoredType.U8, packed.shape(shape.getShape()));
         int[] exceptions = new int[0];

@@ -11,6 +11,12 @@ sealed interface GridFormat extends NumberFormat permits RangedFormat, StaticFor
     /** Rounds a tensor in place, as {@link #round} does, and returns its encoding. */
     Encoding fit(FloatBuffer values, Shape shape, Operand operand);
 
+    /** Returns the blocks of a tensor that share values; one where none are shared. */
+    Blocks blocks(Shape shape, Operand operand);
+
+    /** Returns an encoding whose shared values are still to be taken from parts of the tensor. */
+    Encoding blank(Shape shape, Operand operand);
+
     /**
      * Reads the encoding of a stored tensor.
      *

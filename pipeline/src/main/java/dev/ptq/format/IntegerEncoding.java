@@ -115,6 +115,23 @@ final class IntegerEncoding implements Encoding {
     }
 
     @Override
+    public float rounded(float value, int index) {
+        int block = blocks.blockOf(index);
+        float code = (float) Math.rint(value / scales[block]) + zeroPoints[block];
+        float within = Math.min(Math.max(code, format.lowestCode()), format.highestCode());
+        return IntegerKernel.value(within, zeroPoints[block], scales[block]);
+    }
+
+    @Override
+    public void take(Encoding part, int index) {
+        IntegerEncoding other = (IntegerEncoding) part;
+        blocks.matching(other.blocks, index, (from, to) -> {
+            scales[to] = other.scales[from];
+            zeroPoints[to] = other.zeroPoints[from];
+        });
+    }
+
+    @Override
     public int code(float rounded, int index) {
         int block = blocks.blockOf(index);
         float code = (float) Math.rint(rounded / scales[block]) + zeroPoints[block];

@@ -109,6 +109,13 @@ public record IntegerFormat(
     }
 
     @Override
+    public IntegerEncoding blank(Shape shape, Operand operand) {
+        Blocks blocks = blocks(shape, operand);
+        int count = Math.toIntExact(blocks.count());
+        return new IntegerEncoding(this, blocks, new float[count], new float[count]);
+    }
+
+    @Override
     public IntegerEncoding within(Blocks one, Bounds bounds) {
         float scale = step(bounds);
         float[] scales = new float[Math.toIntExact(one.count())];

@@ -27,6 +27,16 @@ record MinifloatEncoding(MinifloatFormat format, Shape shape) implements Encodin
     }
 
     @Override
+    public float rounded(float value, int index) {
+        return format.rounded(value);
+    }
+
+    @Override
+    public void take(Encoding part, int index) {
+        // nothing is shared
+    }
+
+    @Override
     public int code(float rounded, int index) {
         int sign = Float.floatToIntBits(rounded) >>> 31;
         double magnitude = Math.abs(rounded);

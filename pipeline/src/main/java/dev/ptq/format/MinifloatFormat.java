@@ -43,6 +43,16 @@ public record MinifloatFormat(int bits, int exponentBits, int exponentBias) impl
     }
 
     @Override
+    public Blocks blocks(Shape shape, Operand operand) {
+        return Blocks.one(shape);
+    }
+
+    @Override
+    public Encoding blank(Shape shape, Operand operand) {
+        return new MinifloatEncoding(this, shape);
+    }
+
+    @Override
     public Encoding read(Shape shape, Operand operand, Parts parts) {
         return new MinifloatEncoding(this, shape);
     }
@@ -62,7 +72,8 @@ public record MinifloatFormat(int bits, int exponentBits, int exponentBias) impl
         return (double) bits * shape.size();
     }
 
-    private float rounded(float value) {
+    /** Returns one value rounded. */
+    float rounded(float value) {
         float magnitude = Math.abs(value);
         if (magnitude <= UNTOUCHED || Float.isNaN(value)) {
             return value;

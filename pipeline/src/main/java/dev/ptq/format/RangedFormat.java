@@ -10,9 +10,6 @@ public sealed interface RangedFormat extends GridFormat permits IntegerFormat, B
     /** Returns the config setting that makes all values of a tensor share a scale; empty if they already do. */
     Optional<String> settingForOneRange();
 
-    /** Returns the blocks of a tensor that share a scale. */
-    Blocks blocks(Shape shape, Operand operand);
-
     /** Returns the encoding if all values are one block of known range. */
     Encoding within(Blocks one, Bounds bounds);
 

@@ -58,6 +58,16 @@ public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) impleme
     }
 
     @Override
+    public Blocks blocks(Shape shape, Operand operand) {
+        return Blocks.one(shape);
+    }
+
+    @Override
+    public Encoding blank(Shape shape, Operand operand) {
+        return format.within(Blocks.one(shape), range());
+    }
+
+    @Override
     public Encoding read(Shape shape, Operand operand, Parts parts) throws IOException {
         return format.read(Blocks.one(shape), parts);
     }

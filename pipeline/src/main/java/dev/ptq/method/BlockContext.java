@@ -56,6 +56,7 @@ public final class BlockContext {
     private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
     private final List<LayerReport> layers = new ArrayList<>();
+    private final List<RoundingReport> roundings = new ArrayList<>();
     private final List<BlockReport> blocks = new ArrayList<>();
     private final QuantizedInputs quantizedInputs = new QuantizedInputs();
     private Block block;
@@ -93,6 +94,34 @@ public final class BlockContext {
             double errorAfter,
             double capturedEnergy,
             double seconds) {}
+
+    /**
+     * Report on a weight that was rounded with regard to its input. Losses are the mean squares, over tokens and outputs,
+     * of what its errors add to an output.
+     *
+     * @param nearestLoss with the weight rounded to nearest
+     * @param damping added to the diagonal of the Hessian
+     * @param deadColumns columns whose input is always zero
+     * @param note why the weight was rounded to nearest after all; empty if it was not
+     */
+    public record RoundingReport(
+            String method,
+            LinearSpec linear,
+            double nearestLoss,
+            double loss,
+            double damping,
+            int deadColumns,
+            double seconds,
+            String note) {
+        static RoundingReport fallback(String method, LinearSpec linear, String note) {
+            return new RoundingReport(method, linear, 0, 0, 0, 0, 0, note);
+        }
+
+        /** Whether the weight was rounded to nearest after all. */
+        public boolean isFallback() {
+            return !note.isEmpty();
+        }
+    }
 
     /**
      * Report on the training of a block. Losses are means over all samples.
@@ -436,6 +465,10 @@ public final class BlockContext {
         blocks.add(report);
     }
 
+    void report(RoundingReport report) {
+        roundings.add(report);
+    }
+
     void report(LayerReport report) {
         layers.add(report);
     }
@@ -465,6 +498,11 @@ public final class BlockContext {
     /** One row per layer worked on. */
     public List<LayerReport> layerReports() {
         return layers;
+    }
+
+    /** One row per weight that was rounded with regard to its input. */
+    public List<RoundingReport> roundingReports() {
+        return roundings;
     }
 
     /** One row per training. */

@@ -49,6 +49,11 @@ public final class Methods {
                     new Entry(AffineQuant.KEYS, AffineQuant::read),
                     "the same with invertible matrices for factors (AffineQuant, ICLR 2024); trains on calibration")
             .and(
+                    "gptq",
+                    new Entry(Gptq.KEYS, Gptq::read),
+                    "rounding column by column, where later columns make up for earlier errors (GPTQ, ICLR 2023); needs"
+                            + " calibration")
+            .and(
                     "flexround",
                     new Entry(FlexRound.KEYS, table -> FlexRound.read(table, false)),
                     "a learned divisor for each weight (FlexRound, ICML 2023); trains on calibration")

@@ -53,6 +53,7 @@ final class BlockResults {
         results.transformDistance = transformDistance;
         results.singularValues.putAll(context.singularValues());
         context.blockReports().forEach(report -> results.rows.add(row(report)));
+        context.roundingReports().forEach(report -> results.rows.add(row(report)));
         context.layerReports().forEach(report -> results.rows.add(row(report)));
         return results;
     }
@@ -147,6 +148,23 @@ final class BlockResults {
         cells.put(ApproximatedColumn.ERROR_AFTER, report.errorAfter());
         cells.put(ApproximatedColumn.ENERGY_CAPTURED, report.capturedEnergy());
         cells.put(ApproximatedColumn.SECONDS, report.seconds());
+        return row(cells);
+    }
+
+    private static List<Object> row(BlockContext.RoundingReport report) {
+        Map<ApproximatedColumn, Object> cells = new EnumMap<>(ApproximatedColumn.class);
+        cells.put(ApproximatedColumn.MODULE, report.linear().module());
+        cells.put(ApproximatedColumn.METHOD, report.method());
+        cells.put(ApproximatedColumn.OUT_FEATURES, report.linear().outFeatures());
+        cells.put(ApproximatedColumn.IN_FEATURES, report.linear().inFeatures());
+        cells.put(ApproximatedColumn.NOTE, report.note());
+        if (!report.isFallback()) {
+            cells.put(ApproximatedColumn.SECONDS, report.seconds());
+            cells.put(ApproximatedColumn.LOSS_RTN, report.nearestLoss());
+            cells.put(ApproximatedColumn.LOSS_FINAL, report.loss());
+            cells.put(ApproximatedColumn.DAMPING, report.damping());
+            cells.put(ApproximatedColumn.DEAD_COLUMNS, report.deadColumns());
+        }
         return row(cells);
     }
 

@@ -15,6 +15,7 @@ import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
+import java.util.Optional;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
@@ -316,6 +317,23 @@ public final class Torch {
     /** Returns eigenvalues, ascending, and eigenvectors, as columns, of a symmetric matrix. */
     public static NDList eigh(NDArray x) {
         return call("eigh", x);
+    }
+
+    /**
+     * Returns the upper triangular matrix {@code U}, float32, with {@code x⁻¹ = Uᵀ U}, found in float64; empty if {@code x}
+     * is not positive definite.
+     *
+     * @param x symmetric
+     */
+    public static Optional<NDArray> inverseFactor(NDArray x) {
+        NDList found = call("inverse_factor", x);
+        try (NDArray info = found.get(1).toType(DataType.FLOAT32, true)) {
+            if (info.getFloat() == 0 && NativeFloats.allFinite(found.get(0))) {
+                return Optional.of(found.get(0));
+            }
+        }
+        found.close();
+        return Optional.empty();
     }
 
     /** Returns the singular values of a matrix, descending, without the vectors. */

@@ -202,6 +202,13 @@ class Operators(Module):
   def eigh(self: __torch__.Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
     return torch.linalg_eigh(x)
 
+  def inverse_factor(self: __torch__.Operators, x: Tensor) -> Tuple[Tensor, Tensor]:
+    lower, info, = ops.aten.linalg_cholesky_ex(torch.flip(torch.to(x, 7), [0, 1]), upper=False, check_errors=False)
+    upper = torch.flip(lower, [0, 1])
+    identity = torch.diag_embed(torch.ones_like(torch.diagonal(upper)))
+    inverse = ops.aten.linalg_solve_triangular(upper, identity, upper=True, left=True, unitriangular=False)
+    return (torch.to(inverse, 6), info)
+
   def svdvals(self: __torch__.Operators, x: Tensor) -> Tensor:
     return torch.linalg_svdvals(x)
 

@@ -1,0 +1,220 @@
+package dev.ptq.method;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
+import dev.ptq.calibrate.ActivationStatistics;
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.config.Choices;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Keys;
+import dev.ptq.family.ModelConfig;
+import dev.ptq.format.ColumnRounding;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.model.HookPoint;
+import dev.ptq.model.LanguageModel;
+import dev.ptq.model.Linear;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.model.QuantizationSettings;
+import java.io.IOException;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * GPTQ: weights are rounded column by column, and later columns make up for the errors of earlier ones. Source: GPTQ
+ * (ICLR 2023).
+ *
+ * @param inputs of linears: the outputs of the finished blocks, and within a block those of the linears before it, rounded
+ *     or not
+ */
+record Gptq(GptqSolver solver, Inputs inputs) implements Method {
+    /** Features of an input whose Hessian fits in one window. */
+    private static final int LARGEST_MATRIX = 23170;
+
+    /** Whose settings are taken where the table does not say otherwise. */
+    private enum Preset {
+        NONE(GptqSolver.Order.NONE, GptqSolver.Groups.LIVE, Inputs.TRUE_SEQUENTIAL, 0.01, false),
+        GPTQMODEL(GptqSolver.Order.NONE, GptqSolver.Groups.BOUNDARY, Inputs.TRUE_SEQUENTIAL, 0.05, true),
+        LLM_COMPRESSOR(GptqSolver.Order.ACTIVATION, GptqSolver.Groups.STATIC, Inputs.QUANTIZED, 0.01, true);
+
+        private final GptqSolver.Order order;
+        private final GptqSolver.Groups groups;
+        private final Inputs inputs;
+        private final double damping;
+        private final boolean zeroDead;
+
+        Preset(
+                GptqSolver.Order order, GptqSolver.Groups groups, Inputs inputs, double damping, boolean zeroDead) {
+            this.order = order;
+            this.groups = groups;
+            this.inputs = inputs;
+            this.damping = damping;
+            this.zeroDead = zeroDead;
+        }
+    }
+
+    private static final String AS_PRESET = "as `preset` has it; alone ";
+
+    private static final Key<Preset> PRESET = Key.choice(
+                    "preset",
+                    Choices.of("none", Preset.NONE, "those of this program")
+                            .and("gptqmodel", Preset.GPTQMODEL, "those of GPTQModel")
+                            .and("llm_compressor", Preset.LLM_COMPRESSOR, "those of llm-compressor"))
+            .preset(Preset.NONE)
+            .says("whose defaults the other keys have. The integers that go with them are `grid` of the format");
+
+    private static final Key<GptqSolver.Order> ORDER = Key.choice("order", GptqSolver.Order.CHOICES)
+            .presetIs(AS_PRESET + "`\"none\"`")
+            .says("in which columns are rounded");
+
+    private static final Key<Inputs> SEQUENTIAL = Key.choice(
+                    "sequential",
+                    Choices.of(
+                                    "linear",
+                                    Inputs.TRUE_SEQUENTIAL,
+                                    "after each group of linears with one input, the next inputs are taken anew")
+                            .and("block", Inputs.QUANTIZED, "after each block"))
+            .presetIs(AS_PRESET + "`\"linear\"`")
+            .says("how often inputs are taken through what is rounded already");
+
+    private static final Key<GptqSolver.Groups> GROUP_PARAMETERS = Key.choice(
+                    "group_parameters", GptqSolver.Groups.CHOICES)
+            .presetIs(AS_PRESET + "`\"live\"`")
+            .says("what the scales of groups, or the exponents of blocks, are fitted to");
+
+    private static final Key<Double> DAMPING = Key.decimal("damping")
+            .from(1e-6)
+            .to(0.99)
+            .presetIs(AS_PRESET + "`0.01`")
+            .says("added to the diagonal of the Hessian, as a share of its mean; it grows where that is not enough");
+
+    private static final Key<Integer> BLOCK_COLUMNS = Key.integer("block_columns")
+            .from(1)
+            .to(1 << 14)
+            .preset(128)
+            .says("columns whose errors reach later ones together; of no effect on results but by `\"boundary\"`");
+
+    private static final Key<Boolean> ZERO_DEAD = Key.choice(
+                    "dead_columns",
+                    Choices.of("round", false, "they are rounded like the others").and("zero", true, "they become zero"))
+            .presetIs(AS_PRESET + "`\"round\"`")
+            .says("what becomes of columns whose input is always zero");
+
+    /** The keys of a step. */
+    static final Keys KEYS =
+            Keys.of(PRESET, ORDER, SEQUENTIAL, GROUP_PARAMETERS, DAMPING, BLOCK_COLUMNS, ZERO_DEAD);
+
+    static Gptq read(ConfigTable table) {
+        Preset preset = table.read(PRESET);
+        return new Gptq(
+                new GptqSolver(
+                        table.read(ORDER, preset.order),
+                        table.read(GROUP_PARAMETERS, preset.groups),
+                        table.read(DAMPING, preset.damping),
+                        table.read(BLOCK_COLUMNS),
+                        table.read(ZERO_DEAD, preset.zeroDead)),
+                table.read(SEQUENTIAL, preset.inputs));
+    }
+
+    @Override
+    public String name() {
+        return "gptq";
+    }
+
+    @Override
+    public Phase phase() {
+        return Phase.ROUND;
+    }
+
+    @Override
+    public Needs needs() {
+        return new Needs(Set.of(Statistic.HESSIAN), inputs, Optional.empty());
+    }
+
+    @Override
+    public void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
+        if (quantization.weightsOnly().isNone()) {
+            table.problem("method", "gptq rounds weights, and none has a format: add one to [quantization.weight]");
+        }
+        LanguageModel.linears(shape).stream()
+                .filter(linear -> linear.inFeatures() > LARGEST_MATRIX)
+                .findFirst()
+                .ifPresent(linear -> table.problem(
+                        "method",
+                        "gptq takes weights of at most " + LARGEST_MATRIX + " input features, " + linear.weightName()
+                                + " has " + linear.inFeatures()));
+    }
+
+    @Override
+    public void apply(BlockContext context) throws IOException {
+        for (HookPoint.Place place : HookPoint.Place.values()) {
+            List<Linear> linears = context.block().linears().stream()
+                    .filter(linear -> linear.spec().hookPoint().place() == place)
+                    .filter(linear -> !format(context, linear.spec()).isNone())
+                    .toList();
+            if (!linears.isEmpty()) {
+                round(context, linears);
+            }
+        }
+    }
+
+    private static NumberFormat format(BlockContext context, LinearSpec linear) {
+        return context.formats().of(linear).weight();
+    }
+
+    /** Rounds the linears at one place; in a mixture they are those of several inputs. */
+    private void round(BlockContext context, List<Linear> linears) throws IOException {
+        try (NDManager prepared = context.block().manager().newSubManager()) {
+            Map<List<Object>, Optional<GptqSolver.Input>> inputs = new HashMap<>();
+            for (Linear linear : linears) {
+                LinearSpec spec = linear.spec();
+                if (!context.isWorkedOn(spec)) {
+                    context.report(BlockContext.RoundingReport.fallback(
+                            name(), spec, "calibration hardly reaches the expert; rounded to nearest"));
+                    continue;
+                }
+                long start = System.nanoTime();
+                try (NDManager scratch = prepared.newSubManager()) {
+                    ActivationStatistics statistics = context.statistics(this, spec);
+                    NDArray hessian = statistics.matrix(scratch, spec, Statistic.HESSIAN);
+                    NumberFormat format = format(context, spec);
+                    int group = ColumnRounding.groupColumns(format, linear.weight().getShape());
+                    List<Object> key = List.of(spec.hookPoint(), group);
+                    if (!inputs.containsKey(key)) {
+                        inputs.put(key, solver.prepare(prepared, hessian, group));
+                    }
+                    Optional<GptqSolver.Input> input = inputs.getOrDefault(key, Optional.empty());
+                    if (input.isEmpty()) {
+                        context.report(BlockContext.RoundingReport.fallback(
+                                name(), spec, "no damping makes the Hessian positive definite; rounded to nearest"));
+                        continue;
+                    }
+                    double nearest = nearestLoss(context, linear, hessian, scratch);
+                    GptqSolver.Rounded rounded = solver.round(linear.weight(), format, input.get());
+                    context.round(linear, rounded.grid());
+                    context.report(new BlockContext.RoundingReport(
+                            name(),
+                            spec,
+                            nearest,
+                            rounded.loss(),
+                            input.get().added(),
+                            input.get().dead(),
+                            (System.nanoTime() - start) / 1e9,
+                            ""));
+                }
+            }
+        }
+    }
+
+    private static double nearestLoss(BlockContext context, Linear linear, NDArray hessian, NDManager scratch)
+            throws IOException {
+        NDArray nearest = context.roundedToNearest(linear.spec(), linear.weight());
+        nearest.attach(scratch);
+        NDArray error = linear.weight().sub(nearest);
+        error.attach(scratch);
+        return GptqSolver.loss(error, hessian);
+    }
+}
