@@ -33,6 +33,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /** The state of one block, in full precision, while the experiment's methods process it in turn. */
@@ -247,26 +248,27 @@ public final class BlockContext {
         private final Map<List<Object>, ActivationStatistics> taken = new HashMap<>();
 
         ActivationStatistics ofBlock(Method step) {
-            return taken.computeIfAbsent(List.of(step), key -> take(block, step));
+            return taken.computeIfAbsent(List.of(step), key -> take(block, step, linear -> true));
         }
 
         /** With the linears of earlier hook points as they will run; all experts of a mixture have these in common. */
         ActivationStatistics behind(Method step, HookPoint hookPoint) {
             return taken.computeIfAbsent(List.of(step, hookPoint.place()), key -> {
                 try (Block partly = runningBefore(hookPoint)) {
-                    return take(partly, step);
+                    return take(
+                            partly, step, linear -> linear.hookPoint().place() == hookPoint.place());
                 }
             });
         }
 
-        private ActivationStatistics take(Block running, Method step) {
+        private ActivationStatistics take(Block running, Method step, Predicate<LinearSpec> some) {
             List<LinearSpec> linears =
                     block.linears().stream().map(Linear::spec).toList();
             return samples()
                     .statistics(
                             running,
                             samples().quantized(),
-                            WantedStatistics.of(step.needs().statistics(), linears, step::matches)
+                            WantedStatistics.of(step.needs().statistics(), linears, some.and(step::matches))
                                     .withAllTokens(setting.wanted().allTokens()));
         }
 
