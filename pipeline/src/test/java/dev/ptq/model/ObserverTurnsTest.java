@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -45,7 +46,7 @@ class ObserverTurnsTest {
                     for (int piece = next.getAndIncrement(); piece < PIECES; piece = next.getAndIncrement()) {
                         try (NDManager own = manager.newSubManager();
                                 ObserverTurns.Turn turn = turns.of(piece)) {
-                            NDArray input = own.create(piece);
+                            NDArray input = NativeFloats.of(own, new float[] {piece}, 1, 1, 1);
                             SplittableRandom random = new SplittableRandom(piece);
                             for (HookPoint hookPoint : HOOK_POINTS) {
                                 if (piece == failing && hookPoint.equals(HookPoint.MLP_IN)) {
@@ -69,7 +70,7 @@ class ObserverTurnsTest {
 
     private ObserverTurns turns() {
         return new ObserverTurns((block, hookPoint, input) ->
-                seen.getOrDefault(hookPoint, List.of()).add(input.values().getInt()));
+                seen.getOrDefault(hookPoint, List.of()).add((int) input.values().getFloat()));
     }
 
     private static List<Integer> each(int without) {
@@ -100,7 +101,7 @@ class ObserverTurnsTest {
     void comingBackIsRefused() {
         try (NDManager manager = TensorEngine.newManager();
                 ObserverTurns.Turn turn = turns().of(0)) {
-            NDArray input = manager.create(0);
+            NDArray input = NativeFloats.of(manager, new float[1], 1, 1, 1);
             turn.observe(0, HookPoint.ATTENTION_IN, input);
             turn.observe(0, HookPoint.MLP_IN, input);
             assertThatThrownBy(() -> turn.observe(0, HookPoint.ATTENTION_IN, input))
