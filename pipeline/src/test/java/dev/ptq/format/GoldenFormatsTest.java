@@ -228,7 +228,7 @@ class GoldenFormatsTest {
             }
             for (int i = 0; i < codes.length; i++) {
                 int scale = scales[blocks.blockOf(i)];
-                if (scale == own[blocks.blockOf(i)] && scale != NAN_SCALE) {
+                if (scale == own[blocks.blockOf(i)] && scale != NAN_SCALE && Float.isFinite(output[i])) {
                     // + 0 makes zeros of both signs equal
                     assertThat(element.value(ownCodes[i]) + 0)
                             .as(one.settings + " code " + i)
@@ -236,9 +236,11 @@ class GoldenFormatsTest {
                 }
             }
         });
-        System.out.println(equal[0] + " " + withScales[0] + " " + otherScales);
         assertThat(equal[0]).isEqualTo(831);
-        assertThat(withScales[0]).isEqualTo(0);
+        assertThat(withScales[0]).isEqualTo(787);
+        // blocks with equal values and another scale: logarithms in float32, and zeros of mxint8 at 2^-126
+        assertThat(otherScales)
+                .isEqualTo(Map.of("microxcaling floor", 58, "torchao rceil", 2, "definition ceil", 4));
     }
 
     private static int[] bytes(Grid grid) {
@@ -367,7 +369,6 @@ class GoldenFormatsTest {
             }
             counts[0]++;
         });
-        System.out.println(skipped);
         assertThat(counts).containsExactly(80, 65);
         assertThat(skipped)
                 .containsOnly(Map.entry("a given amax is finite", 2), Map.entry("torchao clamps infinities", 1));

@@ -80,6 +80,12 @@ class GridTest {
             BlockFloatFormat whole = new BlockFloatFormat(6, List.of(-1, -1), 8, 127, rounding);
             formats.add(new StaticFormat(whole, Optional.empty()).withBounds(-1.5f, 0.25f));
         }
+        for (SmallFloat element : List.of(SmallFloat.E4M3, SmallFloat.E5M2)) {
+            Fp8Format tensor = new Fp8Format(element, Fp8Format.Granularity.TENSOR);
+            formats.add(new StaticFormat(tensor, Optional.empty()).withBounds(-1.5f, 2));
+        }
+        formats.add(new Nvfp4Format().withAmax(2));
+        formats.add(new StaticFormat(new Nvfp4Format(), Optional.empty()).withBounds(-1.5f, 2));
         formats.add(new MinifloatFormat(24, 8, 0));
         formats.add(new MinifloatFormat(12, 8, 127));
         formats.add(new MinifloatFormat(9, 8, 255));
