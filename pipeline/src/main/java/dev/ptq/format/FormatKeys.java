@@ -144,8 +144,9 @@ final class FormatKeys {
                                     ScaleRule.RCEIL,
                                     "the smallest power of two that clamps nothing, torchao's RCEIL"))
             .preset(ScaleRule.FLOOR)
-            .says("how a block's power of two follows from its largest magnitude amax; emax is the exponent of the largest"
-                    + " element");
+            .says(
+                    "how a block's power of two follows from its largest magnitude amax; emax is the exponent of the largest"
+                            + " element");
 
     static final Key<Ties> TIES = Key.choice(
                     "ties",
@@ -155,14 +156,11 @@ final class FormatKeys {
             .preset(Ties.EVEN)
             .says("how elements are rounded");
 
-    static final Key<Boolean> FLUSH = Key.flag("flush")
-            .preset(false)
-            .says("whether a block whose magnitudes are all below 2⁻¹²⁶ becomes zeros");
+    static final Key<Boolean> FLUSH =
+            Key.flag("flush").preset(false).says("whether a block whose magnitudes are all below 2⁻¹²⁶ becomes zeros");
 
     static final Choices<Fp8Format.Granularity> FP8_GRANULARITIES = Choices.of(
-                    "tensor",
-                    Fp8Format.Granularity.TENSOR,
-                    "all values, of an activation as with `int`")
+                    "tensor", Fp8Format.Granularity.TENSOR, "all values, of an activation as with `int`")
             .and("channel", Fp8Format.Granularity.CHANNEL, "an output feature of a weight")
             .and("token", Fp8Format.Granularity.TOKEN, "a token of an activation")
             .and("block", Fp8Format.Granularity.BLOCK, "a rectangle of `block_size`");

@@ -82,7 +82,8 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
 
     /** Reads the keys besides the name. */
     static Fp8Format read(ConfigTable table, Formats.Rules rules, SmallFloat element) {
-        List<Granularity> valid = rules.granularities().stream().map(Fp8Format::ofInteger).toList();
+        List<Granularity> valid =
+                rules.granularities().stream().map(Fp8Format::ofInteger).toList();
         Granularity granularity =
                 table.read(FormatKeys.FP8_GRANULARITY, FormatKeys.FP8_GRANULARITIES.only(valid), valid.get(0));
         List<Integer> blockSize = List.of();
@@ -127,8 +128,7 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
             case CHANNEL, TOKEN -> List.of(1, -1);
             case BLOCK -> blockSize;
         };
-        return Blocks.over(
-                shape.getShape(), operand.channelsAreColumns() ? List.of(size.get(1), size.get(0)) : size);
+        return Blocks.over(shape.getShape(), operand.channelsAreColumns() ? List.of(size.get(1), size.get(0)) : size);
     }
 
     @Override

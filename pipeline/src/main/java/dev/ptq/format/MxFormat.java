@@ -90,13 +90,15 @@ public record MxFormat(SmallFloat element, int blockSize, ScaleRule scaleRule, T
     }
 
     private Blocks blocks(Shape shape, Operand operand) {
-        return Blocks.over(shape.getShape(), operand.channelsAreColumns() ? List.of(blockSize, 1) : List.of(1, blockSize));
+        return Blocks.over(
+                shape.getShape(), operand.channelsAreColumns() ? List.of(blockSize, 1) : List.of(1, blockSize));
     }
 
     @Override
     public void round(FloatBuffer values, Shape shape, Operand operand) {
         Blocks blocks = blocks(shape, operand);
-        SmallFloatKernel.fit(values, blocks, rounding(), new PowerOfTwo(this), new float[Math.toIntExact(blocks.count())]);
+        SmallFloatKernel.fit(
+                values, blocks, rounding(), new PowerOfTwo(this), new float[Math.toIntExact(blocks.count())]);
     }
 
     @Override

@@ -75,8 +75,8 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
             throw new IllegalArgumentException("only torchao goes without a tensor scale, and then there is no amax");
         }
         if (range != Range.MINMAX && (isTorchao || fourOverSix)) {
-            throw new IllegalArgumentException("a range is searched for with the rule of compressed-tensors only, and"
-                    + " without four over six");
+            throw new IllegalArgumentException(
+                    "a range is searched for with the rule of compressed-tensors only, and" + " without four over six");
         }
         if (amax.isPresent() && !(amax.get() >= 0 && amax.get() < Float.POSITIVE_INFINITY)) {
             throw new IllegalArgumentException("expected a finite largest magnitude, got " + amax.get());
@@ -104,7 +104,8 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
         }
         if (range != Range.MINMAX && rule == Rule.TORCHAO) {
             table.problem(
-                    FormatKeys.NVFP4_RANGE, "a range is searched for with rule = \"compressed_tensors\" only; set that");
+                    FormatKeys.NVFP4_RANGE,
+                    "a range is searched for with rule = \"compressed_tensors\" only; set that");
             range = Range.MINMAX;
         }
         if (range != Range.MINMAX && fourOverSix) {
@@ -276,7 +277,9 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
         }
         float[] tensor = new float[tensorScales(blocks)];
         if (tensorScale) {
-            parts.require(TENSOR_SCALE, StoredType.F32, tensor.length).asFloatBuffer().get(tensor);
+            parts.require(TENSOR_SCALE, StoredType.F32, tensor.length)
+                    .asFloatBuffer()
+                    .get(tensor);
         } else {
             tensor[0] = 1;
         }

@@ -87,8 +87,8 @@ class Fp8FormatTest {
         // the last column is a block by itself
         assertThat(rounded(blocks(Rule.COMPRESSED_TENSORS, 2, 2), shape, Operand.WEIGHT, values))
                 .containsExactly(448, 0, 0x1p-8f, 896, 0, 0x1p-8f, 1792, 0, 0x1p-8f);
-        for (Fp8Format format : List.of(
-                new Fp8Format(element, Granularity.CHANNEL), blocks(Rule.COMPRESSED_TENSORS, 1, 3))) {
+        for (Fp8Format format :
+                List.of(new Fp8Format(element, Granularity.CHANNEL), blocks(Rule.COMPRESSED_TENSORS, 1, 3))) {
             float[] turned = {448, 17, 17, 1, 2, 3};
             // a column of a factor is a channel
             assertThat(rounded(format, new Shape(3, 2), Operand.FACTOR, 448, 1, 17, 2, 17, 3))
@@ -125,7 +125,8 @@ class Fp8FormatTest {
     @Test
     void configsHaveTheBlocksOfTheirUse() {
         String block = "{ format = \"fp8_e4m3\", granularity = \"block\" }";
-        assertThat(Formats.parse(block, "test", Formats.Use.WEIGHT)).isEqualTo(blocks(Rule.COMPRESSED_TENSORS, 128, 128));
+        assertThat(Formats.parse(block, "test", Formats.Use.WEIGHT))
+                .isEqualTo(blocks(Rule.COMPRESSED_TENSORS, 128, 128));
         assertThat(Formats.parse(block, "test", Formats.Use.INPUT)).isEqualTo(blocks(Rule.COMPRESSED_TENSORS, 1, 128));
         String plain = "{ format = \"fp8_e5m2\" }";
         assertThat(Formats.parse(plain, "test", Formats.Use.WEIGHT))
@@ -135,7 +136,9 @@ class Fp8FormatTest {
         assertThat(Formats.parse(plain, "test", Formats.Use.BIAS))
                 .isEqualTo(new Fp8Format(SmallFloat.E5M2, Granularity.TENSOR));
         assertThat(Formats.parse(
-                        "{ format = \"fp8_e4m3\", granularity = \"tensor\", dynamic = false }", "test", Formats.Use.INPUT))
+                        "{ format = \"fp8_e4m3\", granularity = \"tensor\", dynamic = false }",
+                        "test",
+                        Formats.Use.INPUT))
                 .isEqualTo(new StaticFormat(new Fp8Format(SmallFloat.E4M3, Granularity.TENSOR), Optional.empty()));
 
         assertProblem("{ format = \"fp8_e4m3\", granularity = \"channel\" }", "granularity: expected one of");
@@ -159,11 +162,11 @@ class Fp8FormatTest {
 
     @Test
     void impossibleFormatsAreRefused() {
-        assertThatThrownBy(() -> new Fp8Format(SmallFloat.INT8, Granularity.TENSOR)).hasMessage("not FP8: INT8");
+        assertThatThrownBy(() -> new Fp8Format(SmallFloat.INT8, Granularity.TENSOR))
+                .hasMessage("not FP8: INT8");
         assertThatThrownBy(() -> new Fp8Format(SmallFloat.E4M3, Granularity.BLOCK))
                 .hasMessage("block size [] with granularity BLOCK");
-        assertThatThrownBy(() ->
-                        new Fp8Format(SmallFloat.E4M3, Granularity.TENSOR, List.of(), Rule.TORCHAO_BLOCKWISE))
+        assertThatThrownBy(() -> new Fp8Format(SmallFloat.E4M3, Granularity.TENSOR, List.of(), Rule.TORCHAO_BLOCKWISE))
                 .hasMessage("the rule TORCHAO_BLOCKWISE is for blocks, not for TENSOR");
     }
 }

@@ -15,7 +15,6 @@ import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.FloatBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -70,12 +69,14 @@ class GoldenFormatsTest {
 
         /** The part of this case with the given name; empty if the reference has none. */
         float[] floats(String part) throws IOException {
-            String name = part + "/" + String.format(Locale.ROOT, "%04d", settings.get("id").asInt());
+            String name = part + "/"
+                    + String.format(Locale.ROOT, "%04d", settings.get("id").asInt());
             return tensors.entries().containsKey(name) ? tensors.floats(name) : new float[0];
         }
 
         int[] integers(String part) throws IOException {
-            String name = part + "/" + String.format(Locale.ROOT, "%04d", settings.get("id").asInt());
+            String name = part + "/"
+                    + String.format(Locale.ROOT, "%04d", settings.get("id").asInt());
             if (!tensors.entries().containsKey(name)) {
                 return new int[0];
             }
@@ -143,8 +144,12 @@ class GoldenFormatsTest {
         NDArray values = NativeFloats.of(manager, input, shape.getShape());
         Grid grid = format.fit(values, operand).orElseThrow();
         float[] fitted = grid.values(manager).toFloatArray();
-        assertSame(format + " fitted", fitted, format.fakeQuantize(values, operand).toFloatArray());
-        assertSame(format + " differentiable", fitted, format.differentiable(values, operand).toFloatArray());
+        assertSame(
+                format + " fitted", fitted, format.fakeQuantize(values, operand).toFloatArray());
+        assertSame(
+                format + " differentiable",
+                fitted,
+                format.differentiable(values, operand).toFloatArray());
         return grid;
     }
 
@@ -239,8 +244,7 @@ class GoldenFormatsTest {
         assertThat(equal[0]).isEqualTo(831);
         assertThat(withScales[0]).isEqualTo(787);
         // blocks with equal values and another scale: logarithms in float32, and zeros of mxint8 at 2^-126
-        assertThat(otherScales)
-                .isEqualTo(Map.of("microxcaling floor", 58, "torchao rceil", 2, "definition ceil", 4));
+        assertThat(otherScales).isEqualTo(Map.of("microxcaling floor", 58, "torchao rceil", 2, "definition ceil", 4));
     }
 
     private static int[] bytes(Grid grid) {
@@ -363,7 +367,10 @@ class GoldenFormatsTest {
             float[] tensor = one.floats("gscale");
             if (tensor.length > 0) {
                 float[] own = new float[1];
-                Objects.requireNonNull(grid.parts().get("tensor_scale")).bytes().asFloatBuffer().get(own);
+                Objects.requireNonNull(grid.parts().get("tensor_scale"))
+                        .bytes()
+                        .asFloatBuffer()
+                        .get(own);
                 assertSame(one.settings + " tensor scale", own, tensor);
                 counts[1]++;
             }

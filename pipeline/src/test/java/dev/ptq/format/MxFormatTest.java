@@ -105,8 +105,8 @@ class MxFormatTest {
                         for (int i = 0; i < block.length; i++) {
                             // zeros of both signs are equal
                             if (actual[i] != expected[i]) {
-                                throw new AssertionError(format + " of " + block[i] + ": " + actual[i] + ", expected "
-                                        + expected[i]);
+                                throw new AssertionError(
+                                        format + " of " + block[i] + ": " + actual[i] + ", expected " + expected[i]);
                             }
                         }
                     }
@@ -129,10 +129,13 @@ class MxFormatTest {
             assertThat(rounded(with(SmallFloat.E2M1, rule), values)).containsExactly(8, -2, 1, 0, 4);
         }
         // below 7 only two of them
-        assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.EVEN), Math.nextDown(7f))).containsExactly(6);
-        assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.CEIL), Math.nextDown(7f))).containsExactly(6);
+        assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.EVEN), Math.nextDown(7f)))
+                .containsExactly(6);
+        assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.CEIL), Math.nextDown(7f)))
+                .containsExactly(6);
         assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.RCEIL), 6, 5)).containsExactly(6, 4);
-        assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.RCEIL), Math.nextUp(6f), 5)).containsExactly(6, 4);
+        assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.RCEIL), Math.nextUp(6f), 5))
+                .containsExactly(6, 4);
         assertThat(rounded(with(SmallFloat.E2M1, ScaleRule.RCEIL), 6.5f, 0.5f)).containsExactly(6, 0);
     }
 
@@ -190,8 +193,10 @@ class MxFormatTest {
                         Formats.Use.WEIGHT))
                 .isEqualTo(new MxFormat(SmallFloat.E4M3, 16, ScaleRule.RCEIL, Ties.AWAY, true));
         assertThat(Formats.written(new MxFormat(SmallFloat.E3M2)))
-                .isEqualTo("{ format = 'mxfp6_e3m2', block_size = 32, scale_rule = 'floor', ties = 'even', flush = false }");
-        assertProblem("{ format = \"mxfp4\", block_size = 0 }", "block_size: expected a whole number of at least 1, got 0");
+                .isEqualTo(
+                        "{ format = 'mxfp6_e3m2', block_size = 32, scale_rule = 'floor', ties = 'even', flush = false }");
+        assertProblem(
+                "{ format = \"mxfp4\", block_size = 0 }", "block_size: expected a whole number of at least 1, got 0");
         assertProblem("{ format = \"mxfp4\", scale_rule = \"flor\" }", "did you mean \"floor\"");
         assertProblem("{ format = \"mxint8\", bits = 8 }", "bits: unknown key");
         assertProblem("{ format = \"mxfp4\", dynamic = false }", "mxfp4 has no range that could come from calibration");

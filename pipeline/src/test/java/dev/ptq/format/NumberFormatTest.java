@@ -195,8 +195,7 @@ class NumberFormatTest {
         }
         for (boolean fourOverSix : new boolean[] {false, true}) {
             for (Nvfp4Format.Rule rule : Nvfp4Format.Rule.values()) {
-                formats.add(
-                        new Nvfp4Format(rule, true, fourOverSix, Nvfp4Format.Range.MINMAX, Optional.empty()));
+                formats.add(new Nvfp4Format(rule, true, fourOverSix, Nvfp4Format.Range.MINMAX, Optional.empty()));
             }
             formats.add(new Nvfp4Format(
                     Nvfp4Format.Rule.TORCHAO, false, fourOverSix, Nvfp4Format.Range.MINMAX, Optional.empty()));

@@ -169,7 +169,10 @@ class Nvfp4FormatTest {
                     amaxes[block] =
                             amax(Arrays.copyOfRange(row, block * BLOCK, Math.min(row.length, (block + 1) * BLOCK)));
                 }
-                assertThat(search.run(FloatBuffer.wrap(row.clone()), Blocks.over(shape.getShape(), List.of(1, BLOCK)), amaxes))
+                assertThat(search.run(
+                                FloatBuffer.wrap(row.clone()),
+                                Blocks.over(shape.getShape(), List.of(1, BLOCK)),
+                                amaxes))
                         .containsExactly(best);
             }
         }
@@ -201,8 +204,10 @@ class Nvfp4FormatTest {
             turned[i % 20 * 3 + i / 20] = rows[i];
         }
         float[] expected = rounded(new Nvfp4Format(), new Shape(3, 20), Operand.WEIGHT, rows);
-        assertThat(rounded(new Nvfp4Format(), new Shape(3, 20), Operand.KEY, rows)).containsExactly(expected);
-        assertThat(rounded(new Nvfp4Format(), new Shape(3, 20), Operand.VALUE, rows)).containsExactly(expected);
+        assertThat(rounded(new Nvfp4Format(), new Shape(3, 20), Operand.KEY, rows))
+                .containsExactly(expected);
+        assertThat(rounded(new Nvfp4Format(), new Shape(3, 20), Operand.VALUE, rows))
+                .containsExactly(expected);
         float[] columns = rounded(new Nvfp4Format(), new Shape(20, 3), Operand.FACTOR, turned);
         for (int i = 0; i < rows.length; i++) {
             assertThat(columns[i % 20 * 3 + i / 20]).isEqualTo(expected[i]);
@@ -221,7 +226,8 @@ class Nvfp4FormatTest {
         expected[0] = 6;
         expected[1] = 2;
         expected[BLOCK] = 1.5f;
-        assertThat(rounded(new Nvfp4Format().withAmax(6), shape, Operand.WEIGHT, values)).containsExactly(expected);
+        assertThat(rounded(new Nvfp4Format().withAmax(6), shape, Operand.WEIGHT, values))
+                .containsExactly(expected);
         StaticFormat found = new StaticFormat(new Nvfp4Format(), Optional.empty()).withBounds(-6, 2);
         assertThat(rounded(found, shape, Operand.ACTIVATION, values)).containsExactly(expected);
         values[2] = Float.POSITIVE_INFINITY;
@@ -238,8 +244,7 @@ class Nvfp4FormatTest {
         assertThat(format(Rule.TORCHAO, false, false).storageBits(shape, Operand.WEIGHT))
                 .isEqualTo(400 * 4 + 10 * 3 * 8);
         Shape batch = new Shape(3, 10, 40);
-        assertThat(new Nvfp4Format().storageBits(batch, Operand.ACTIVATION))
-                .isEqualTo(3 * (400 * 4 + 10 * 3 * 8 + 32));
+        assertThat(new Nvfp4Format().storageBits(batch, Operand.ACTIVATION)).isEqualTo(3 * (400 * 4 + 10 * 3 * 8 + 32));
         assertThat(new Nvfp4Format().withAmax(1).storageBits(batch, Operand.ACTIVATION))
                 .isEqualTo(3 * (400 * 4 + 10 * 3 * 8) + 32);
         assertThat(new StaticFormat(new Nvfp4Format(), Optional.empty()).storageBits(batch, Operand.ACTIVATION))
@@ -248,7 +253,8 @@ class Nvfp4FormatTest {
 
     @Test
     void configsNameWhatDoesNotGoTogether() {
-        assertThat(Formats.parse("{ format = \"nvfp4\" }", "test", Formats.Use.INPUT)).isEqualTo(new Nvfp4Format());
+        assertThat(Formats.parse("{ format = \"nvfp4\" }", "test", Formats.Use.INPUT))
+                .isEqualTo(new Nvfp4Format());
         assertThat(Formats.parse("{ format = \"nvfp4\", dynamic = false }", "test", Formats.Use.INPUT))
                 .isEqualTo(new StaticFormat(new Nvfp4Format(), Optional.empty()));
         assertThat(Formats.written(new Nvfp4Format().withAmax(0.5f)))
@@ -274,7 +280,8 @@ class Nvfp4FormatTest {
                         "test",
                         Formats.Use.INPUT))
                 .isInstanceOf(ConfigException.class)
-                .hasMessageContaining("dynamic: a range from calibration is that of all values: set tensor_scale = true");
+                .hasMessageContaining(
+                        "dynamic: a range from calibration is that of all values: set tensor_scale = true");
         assertThatThrownBy(() -> Formats.parse(
                         "{ format = 'nvfp4', rule = 'torchao', tensor_scale = false, amax = 1.0 }", "grid.format"))
                 .isInstanceOf(ConfigException.class)

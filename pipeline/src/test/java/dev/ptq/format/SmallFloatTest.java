@@ -13,8 +13,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 class SmallFloatTest {
     /** Every number and every midpoint, one float32 step to either side of both, extremes, and random values. */
     private static float[] values(SmallFloat element) {
-        List<Float> values = new ArrayList<>(List.of(
-                0f, Float.MIN_VALUE, Float.MIN_NORMAL, 1e-30f, Float.MAX_VALUE, Float.POSITIVE_INFINITY));
+        List<Float> values = new ArrayList<>(
+                List.of(0f, Float.MIN_VALUE, Float.MIN_NORMAL, 1e-30f, Float.MAX_VALUE, Float.POSITIVE_INFINITY));
         double[] numbers = ScalarSmallFloats.numbers(element);
         for (int i = 0; i < numbers.length; i++) {
             double next = i + 1 < numbers.length ? numbers[i + 1] : 2 * numbers[i] - numbers[i - 1];
