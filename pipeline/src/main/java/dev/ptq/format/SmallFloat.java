@@ -43,6 +43,8 @@ public enum SmallFloat {
     private final int maxExponent;
     private final float largest;
     private final int nanCode;
+    /** The value of each code. */
+    @SuppressWarnings("ImmutableEnumChecker") // never handed out, never changed
     private final float[] values;
 
     SmallFloat(int bits, int mantissaBits, int minExponent, int maxExponent, float largest, int nanCode) {
