@@ -20,7 +20,7 @@ import java.util.Optional;
  */
 public record BlockFloatFormat(
         int bits, List<Integer> blockSize, int exponentBits, int exponentBias, ExponentRounding exponentRounding)
-        implements RangedFormat {
+        implements OneScaleFormat {
     /** The rule that turns the logarithm of a block's largest magnitude into its exponent. */
     public enum ExponentRounding {
         /**
@@ -108,9 +108,8 @@ public record BlockFloatFormat(
 
     @Override
     public BlockFloatEncoding within(Blocks one, Bounds bounds) {
-        float largest = Math.max(Math.abs(bounds.low()), Math.abs(bounds.high()));
         int[] exponents = new int[Math.toIntExact(one.count())];
-        Arrays.fill(exponents, blockExponent(Float.floatToRawIntBits(largest)));
+        Arrays.fill(exponents, blockExponent(Float.floatToRawIntBits(bounds.largestMagnitude())));
         return new BlockFloatEncoding(this, one, exponents);
     }
 

@@ -4,6 +4,7 @@ import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.Parallel;
 import java.nio.FloatBuffer;
 import java.util.List;
+import java.util.function.Supplier;
 
 /**
  * The division of a tensor into blocks that share something: {@code batch} matrices of {@code rows} by {@code columns},
@@ -127,6 +128,30 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
     @FunctionalInterface
     interface KernelMaker {
         StripKernel make(Blocks layout);
+    }
+
+    /** Takes the values of one block, row by row from the start of the array; the next call overwrites them. */
+    @FunctionalInterface
+    interface BlockReader {
+        void read(int block, float[] values, int count);
+    }
+
+    /** Reads every block, on all processors; each thread has a reader of its own. */
+    void read(FloatBuffer values, Supplier<BlockReader> readers) {
+        rewrite(values, layout -> {
+            BlockReader reader = readers.get();
+            float[] block = new float[layout.blockRows * layout.blockColumns];
+            return (strip, tile, at, stripRows) -> {
+                for (int number = 0; number < layout.across(); number++) {
+                    int left = number * layout.blockColumns;
+                    int width = Math.min(layout.blockColumns, layout.columns - left);
+                    for (int row = 0; row < stripRows; row++) {
+                        System.arraycopy(tile, at + row * layout.columns + left, block, row * width, width);
+                    }
+                    reader.read(strip * layout.across() + number, block, stripRows * width);
+                }
+            };
+        });
     }
 
     /** The working memory of one thread. */

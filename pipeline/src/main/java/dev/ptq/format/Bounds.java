@@ -7,4 +7,9 @@ public record Bounds(float low, float high) {
             throw new IllegalArgumentException("no such range: from " + low + " to " + high);
         }
     }
+
+    /** Returns the larger magnitude of both ends. */
+    float largestMagnitude() {
+        return Math.max(Math.abs(low), Math.abs(high));
+    }
 }

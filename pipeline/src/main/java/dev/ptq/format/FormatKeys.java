@@ -5,6 +5,8 @@ import dev.ptq.config.Key;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
+import dev.ptq.format.MxFormat.ScaleRule;
+import dev.ptq.format.SmallFloat.Ties;
 import java.util.List;
 
 /** The keys of number formats, besides the name of the format. */
@@ -114,6 +116,120 @@ final class FormatKeys {
             Key.integer("fraction_bits").from(-64).to(64).says("bits behind the point");
 
     static final Key<Boolean> SIGNED = Key.flag("signed").preset(true).says("whether values have a sign");
+
+    static final Key<Integer> MX_BLOCK_SIZE = Key.integer("block_size")
+            .from(1)
+            .preset(MxFormat.BLOCK_SIZE)
+            .says("neighbouring features that share a power of two");
+
+    static final Key<ScaleRule> SCALE_RULE = Key.choice(
+                    "scale_rule",
+                    Choices.of(
+                                    "floor",
+                                    ScaleRule.FLOOR,
+                                    "floor(log2 amax) − emax, the rule of the specification; elements beyond the largest"
+                                            + " are clamped")
+                            .and("ceil", ScaleRule.CEIL, "ceil(log2 amax) − emax, torchao's CEIL")
+                            .and(
+                                    "even",
+                                    ScaleRule.EVEN,
+                                    "as `floor`, with amax first rounded half up to the element's mantissa bits, torchao's"
+                                            + " EVEN")
+                            .and(
+                                    "even_e2m1",
+                                    ScaleRule.EVEN_E2M1,
+                                    "the same with one mantissa bit for every element, compressed-tensors' MXFP8")
+                            .and(
+                                    "rceil",
+                                    ScaleRule.RCEIL,
+                                    "the smallest power of two that clamps nothing, torchao's RCEIL"))
+            .preset(ScaleRule.FLOOR)
+            .says(
+                    "how a block's power of two follows from its largest magnitude amax; emax is the exponent of the largest"
+                            + " element");
+
+    static final Key<Ties> TIES = Key.choice(
+                    "ties",
+                    Choices.of("even", Ties.EVEN, "half to the even code")
+                            .and("away", Ties.AWAY, "half away from zero, microxcaling's default")
+                            .and("trunc", Ties.TRUNC, "all values towards zero"))
+            .preset(Ties.EVEN)
+            .says("how elements are rounded");
+
+    static final Key<Boolean> FLUSH =
+            Key.flag("flush").preset(false).says("whether a block whose magnitudes are all below 2⁻¹²⁶ becomes zeros");
+
+    static final Choices<Fp8Format.Granularity> FP8_GRANULARITIES = Choices.of(
+                    "tensor", Fp8Format.Granularity.TENSOR, "all values, of an activation as with `int`")
+            .and("channel", Fp8Format.Granularity.CHANNEL, "an output feature of a weight")
+            .and("token", Fp8Format.Granularity.TOKEN, "a token of an activation")
+            .and("block", Fp8Format.Granularity.BLOCK, "a rectangle of `block_size`");
+
+    static final Key<Fp8Format.Granularity> FP8_GRANULARITY = Key.choice("granularity", FP8_GRANULARITIES)
+            .presetIs("weights: `\"channel\"`, activations: `\"token\"`, biases: `\"tensor\"`")
+            .says("the values that share a scale. Weights have no `\"token\"`, activations no `\"channel\"`, and biases"
+                    + " nothing but `\"tensor\"`");
+
+    static final Key<List<Integer>> FP8_BLOCK_SIZE = Key.integers("block_size")
+            .presetIs("weights: `[128, 128]`, activations: `[1, 128]`")
+            .says("channels or tokens, and features, of a block; -1 is the whole dimension; only with"
+                    + " `granularity = \"block\"`");
+
+    static final Key<Fp8Format.Rule> FP8_RULE = Key.choice(
+                    "rule",
+                    Choices.of(
+                                    "compressed_tensors",
+                                    Fp8Format.Rule.COMPRESSED_TENSORS,
+                                    "scale amax / max, 2⁻²³ for zeros; the presets of llm-compressor, which use E4M3")
+                            .and("torchao", Fp8Format.Rule.TORCHAO, "scale amax / max; zeros alone become NaN")
+                            .and(
+                                    "torchao_blockwise",
+                                    Fp8Format.Rule.TORCHAO_BLOCKWISE,
+                                    "values are multiplied by the reciprocal, amax is at least 10⁻¹²; only with"
+                                            + " `granularity = \"block\"`"))
+            .preset(Fp8Format.Rule.COMPRESSED_TENSORS)
+            .says("the toolkit whose arithmetic of scales is followed bit for bit; max is the largest element");
+
+    static final Key<Nvfp4Format.Rule> NVFP4_RULE = Key.choice(
+                    "rule",
+                    Choices.of(
+                                    "compressed_tensors",
+                                    Nvfp4Format.Rule.COMPRESSED_TENSORS,
+                                    "a block scale of zero becomes 0.125")
+                            .and(
+                                    "torchao",
+                                    Nvfp4Format.Rule.TORCHAO,
+                                    "block scales are at least 2⁻⁶; with a tensor scale, zeros alone become NaN"))
+            .preset(Nvfp4Format.Rule.COMPRESSED_TENSORS)
+            .says("the toolkit whose arithmetic of scales is followed bit for bit");
+
+    static final Key<Boolean> TENSOR_SCALE = Key.flag("tensor_scale")
+            .preset(true)
+            .says("whether the tensor has a float32 scale besides those of blocks; `false` only with"
+                    + " `rule = \"torchao\"`");
+
+    static final Key<Boolean> FOUR_OVER_SIX = Key.flag("four_over_six")
+            .preset(false)
+            .says("whether the largest magnitude of a block becomes 4 where that has a lower squared error than 6");
+
+    static final Key<Nvfp4Format.Range> NVFP4_RANGE = Key.choice(
+                    "range",
+                    Choices.of("minmax", Nvfp4Format.Range.MINMAX, "all values")
+                            .and(
+                                    "mse",
+                                    Nvfp4Format.Range.MSE,
+                                    "of 81 to 100 hundredths of that, the one with the least error")
+                            .and(
+                                    "expanded_mse",
+                                    Nvfp4Format.Range.EXPANDED_MSE,
+                                    "the same for 0.81 to 1.8 times that; searches are for weights, with"
+                                            + " `rule = \"compressed_tensors\"`"))
+            .preset(Nvfp4Format.Range.MINMAX)
+            .says("the values that a block covers");
+
+    /** Only for reading a written format. */
+    static final Key<Double> AMAX =
+            Key.decimal(Nvfp4Format.AMAX).from(0.0).to(LARGEST).says("the largest magnitude for the tensor scale");
 
     private FormatKeys() {}
 }

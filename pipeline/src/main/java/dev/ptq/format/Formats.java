@@ -42,7 +42,7 @@ public final class Formats {
      * @param calibrated whether there may be a range from calibration
      * @param bounds whether the table may have that range
      */
-    private record Rules(
+    record Rules(
             List<Granularity> granularities,
             boolean symmetric,
             boolean searched,
@@ -73,6 +73,11 @@ public final class Formats {
             return new Rules(granularities, false, false, true, calibrated, false);
         }
 
+        /** Returns whether values can share a scale by output features. */
+        boolean hasChannels() {
+            return granularities.contains(Granularity.CHANNEL);
+        }
+
         private Rules unsearched() {
             return new Rules(granularities, symmetric, false, says, calibrated, bounds);
         }
@@ -80,9 +85,26 @@ public final class Formats {
 
     /** The keys of a format besides its name, and their reader. */
     private record Kind(Keys keys, BiFunction<ConfigTable, Rules, NumberFormat> reader) {
-        /** Returns the keys of a table from {@link #written}, including those of a static range. */
+        static Kind mx(SmallFloat element) {
+            return new Kind(
+                    Keys.of(FormatKeys.MX_BLOCK_SIZE, FormatKeys.SCALE_RULE, FormatKeys.TIES, FormatKeys.FLUSH),
+                    (table, rules) -> without(table, MxFormat.name(element), MxFormat.read(table, element)));
+        }
+
+        static Kind fp8(SmallFloat element) {
+            return new Kind(
+                    Keys.of(
+                            FormatKeys.FP8_GRANULARITY,
+                            FormatKeys.FP8_BLOCK_SIZE,
+                            FormatKeys.FP8_RULE,
+                            FormatKeys.DYNAMIC),
+                    (table, rules) -> ranged(table, rules, Fp8Format.read(table, rules, element)));
+        }
+
+        /** Returns the keys of a table from {@link #written}, including those of a static range or tensor scale. */
         Keys writtenKeys() {
-            return keys.all().contains(FormatKeys.DYNAMIC) ? keys.and(FormatKeys.LOW, FormatKeys.HIGH) : keys;
+            Keys written = keys.all().contains(FormatKeys.TENSOR_SCALE) ? keys.and(FormatKeys.AMAX) : keys;
+            return keys.all().contains(FormatKeys.DYNAMIC) ? written.and(FormatKeys.LOW, FormatKeys.HIGH) : written;
         }
     }
 
@@ -132,7 +154,32 @@ public final class Formats {
                     new Kind(
                             Keys.of(FormatKeys.FIXED_BITS, FormatKeys.FRACTION_BITS, FormatKeys.SIGNED),
                             (table, rules) -> without(table, FixedPointFormat.NAME, fixed(table))),
-                    "fixed point without a derived scale, bit for bit LQER's integer");
+                    "fixed point without a derived scale, bit for bit LQER's integer")
+            .and(
+                    MxFormat.name(SmallFloat.E4M3),
+                    Kind.mx(SmallFloat.E4M3),
+                    "OCP MX: a power of two per block of 32, E4M3 elements")
+            .and(MxFormat.name(SmallFloat.E5M2), Kind.mx(SmallFloat.E5M2), "the same with E5M2 elements")
+            .and(MxFormat.name(SmallFloat.E3M2), Kind.mx(SmallFloat.E3M2), "the same with 6 bits, E3M2 elements")
+            .and(MxFormat.name(SmallFloat.E2M3), Kind.mx(SmallFloat.E2M3), "the same with 6 bits, E2M3 elements")
+            .and(MxFormat.name(SmallFloat.E2M1), Kind.mx(SmallFloat.E2M1), "the same with 4 bits, E2M1 elements")
+            .and(MxFormat.name(SmallFloat.INT8), Kind.mx(SmallFloat.INT8), "the same with 64ths of 8 bits")
+            .and(
+                    Fp8Format.name(SmallFloat.E4M3),
+                    Kind.fp8(SmallFloat.E4M3),
+                    "FP8 up to 448, float32 scale taken from the data")
+            .and(Fp8Format.name(SmallFloat.E5M2), Kind.fp8(SmallFloat.E5M2), "the same up to 57344, E5M2")
+            .and(
+                    Nvfp4Format.NAME,
+                    new Kind(
+                            Keys.of(
+                                    FormatKeys.NVFP4_RULE,
+                                    FormatKeys.TENSOR_SCALE,
+                                    FormatKeys.FOUR_OVER_SIX,
+                                    FormatKeys.NVFP4_RANGE,
+                                    FormatKeys.DYNAMIC),
+                            (table, rules) -> ranged(table, rules, Nvfp4Format.read(table, rules))),
+                    "NVFP4: E2M1 elements, an E4M3 scale per block of 16, a float32 scale");
 
     private static final Key<Kind> NAME = Key.choice(FORMAT, KINDS).says("the format; it decides the other keys");
 

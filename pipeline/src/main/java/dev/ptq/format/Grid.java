@@ -25,7 +25,7 @@ import java.util.stream.IntStream;
  * <p>Integers have a scale for each group and, unless symmetric, a zero point: {@code value = scale (code -
  * zeroPoint)}. In {@code mxint} a code is a signed mantissa, the lowest of two's complement being the negative zero,
  * and each block has an exponent. A code of {@code minifloat} holds sign, exponent and mantissa; one of {@code fixed}
- * is a number of steps.
+ * is a number of steps. MX, FP8 and NVFP4 have codes of {@link SmallFloat} and a scale for each block.
  *
  * <p>Values that no code represents bit for bit are kept as exceptions. There are normally none. LQER's {@code mxint}
  * and {@code minifloat} do not round magnitudes up to 1e-8, {@code minifloat} and {@code fixed} have no code for NaN,
@@ -132,8 +132,9 @@ public final class Grid {
     }
 
     /**
-     * Returns the scale of each group of integers, row by row; none for other formats. It is not finite if the group's
-     * values are not.
+     * Returns the scale of each group of integers, and of each block of MX, FP8 and NVFP4, row by row; none for other
+     * formats. It is what codes are multiplied by, in NVFP4 the product of both scales. It is not finite if the values
+     * are not.
      */
     public float[] scales() {
         return encoding.scales();
@@ -199,7 +200,10 @@ public final class Grid {
      *   <li>{@code scale}, F32 {@code [rows of groups, groups of a row]}, of integers
      *   <li>{@code zero_point}, likewise, U8 where codes and zero points have at most 8 bits, else I32; of integers
      *       that are not symmetric
-     *   <li>{@code exponent}, likewise, U8, of {@code mxint}: with the bias of the format, 255 for NaN; I32 and 256 if
+     *   <li>{@code scale}, likewise, of FP8, its reciprocal with the rule {@code torchao_blockwise}; of MX U8, the
+     *       exponent + 127 or 255 for NaN; of NVFP4 U8, codes of E4M3
+     *   <li>{@code tensor_scale}, F32 {@code [matrices]} or {@code [1]}, of NVFP4
+     *   <li>{@code exponent}, {@code [rows of blocks, blocks of a row]}, U8, of {@code mxint}: with the bias of the format, 255 for NaN; I32 and 256 if
      *       255 is a number's
      *   <li>{@code column_order}, I32, if groups of other columns than neighbours share values: the columns, group by
      *       group

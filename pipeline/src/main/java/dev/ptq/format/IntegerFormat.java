@@ -37,7 +37,7 @@ import java.util.function.Function;
  */
 public record IntegerFormat(
         int bits, Granularity granularity, int groupSize, boolean symmetric, boolean includeZero, Range range)
-        implements RangedFormat {
+        implements OneScaleFormat {
     /** The name in configs. */
     static final String NAME = "int";
 

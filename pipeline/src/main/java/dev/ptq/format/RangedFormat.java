@@ -3,27 +3,26 @@ package dev.ptq.format;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import java.io.IOException;
+import java.nio.FloatBuffer;
 import java.util.Optional;
 
-/** A format whose scales follow from the ranges of the values that share them. */
-public sealed interface RangedFormat extends GridFormat permits IntegerFormat, BlockFloatFormat {
-    /** Returns the config setting that makes all values of a tensor share a scale; empty if they already do. */
+/** A format whose scales follow from the ranges of values, and which can be given one range for all of them. */
+public sealed interface RangedFormat extends GridFormat permits OneScaleFormat, Nvfp4Format {
+    /** Returns the config setting that makes one range decide; empty if it already does. */
     Optional<String> settingForOneRange();
 
-    /** Returns the encoding if all values are one block of known range. */
-    Encoding within(Blocks one, Bounds bounds);
+    /** Rounds a tensor in place with a known range, and returns its encoding. An infinite value becomes NaN. */
+    Encoding fitWithin(Bounds bounds, FloatBuffer values, Shape shape, Operand operand);
 
     /**
-     * Reads the encoding of a stored tensor.
+     * Reads the encoding of a stored tensor that was rounded with a known range.
      *
-     * @throws IOException if the parts do not belong to these blocks
+     * @throws IOException if the parts do not belong to such a tensor
      */
-    Encoding read(Blocks blocks, Parts parts) throws IOException;
+    Encoding readWithin(Shape shape, Operand operand, Parts parts) throws IOException;
 
-    @Override
-    default Encoding read(Shape shape, Operand operand, Parts parts) throws IOException {
-        return read(blocks(shape, operand), parts);
-    }
+    /** Returns the storage in bits of a tensor that was rounded with a known range. */
+    double storageBitsWithin(Shape shape, Operand operand);
 
     /** As {@link #differentiable}, with a known range. Rounding and clamping have derivative one here. */
     default NDArray differentiableWithin(Bounds bounds, NDArray values, Operand operand) {

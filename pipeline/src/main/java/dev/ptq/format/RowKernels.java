@@ -59,6 +59,25 @@ final class RowKernels {
         return Math.max(Math.max(a, b), Math.max(c, d));
     }
 
+    /** Returns the bits of the largest magnitude of several values of either sign, NaN of either sign above all. */
+    static int largestMagnitudeBits(float[] values, int from, int to) {
+        int a = 0;
+        int b = 0;
+        int c = 0;
+        int d = 0;
+        int i = from;
+        for (; i + 3 < to; i += 4) {
+            a = Math.max(a, Float.floatToRawIntBits(values[i]) & Integer.MAX_VALUE);
+            b = Math.max(b, Float.floatToRawIntBits(values[i + 1]) & Integer.MAX_VALUE);
+            c = Math.max(c, Float.floatToRawIntBits(values[i + 2]) & Integer.MAX_VALUE);
+            d = Math.max(d, Float.floatToRawIntBits(values[i + 3]) & Integer.MAX_VALUE);
+        }
+        for (; i < to; i++) {
+            a = Math.max(a, Float.floatToRawIntBits(values[i]) & Integer.MAX_VALUE);
+        }
+        return Math.max(Math.max(a, b), Math.max(c, d));
+    }
+
     /** Returns the largest of several values of either sign, NaN above all. */
     static float largest(float[] values, int from, int to) {
         float a = Float.NEGATIVE_INFINITY;

@@ -9,8 +9,9 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * A format with a static range for all values, and so with one scale. Values beyond the range become its ends; an
- * infinite one becomes NaN, so that it is noticed.
+ * A format with a static range for all values, and so with one scale; in {@code nvfp4} this is the tensor's, and blocks
+ * keep scales from their values. Values beyond the range become its ends; an infinite one becomes NaN, so that it is
+ * noticed.
  *
  * @param format used with the range; for a whole tensor, from the smallest to the largest value
  * @param bounds the range; absent until it is taken from statistics, and until then nothing can be rounded
@@ -47,14 +48,12 @@ public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) impleme
 
     @Override
     public void round(FloatBuffer values, Shape shape, Operand operand) {
-        format.within(Blocks.one(shape), range()).round(values);
+        format.fitWithin(range(), values, shape, operand);
     }
 
     @Override
     public Encoding fit(FloatBuffer values, Shape shape, Operand operand) {
-        Encoding encoding = format.within(Blocks.one(shape), range());
-        encoding.round(values);
-        return encoding;
+        return format.fitWithin(range(), values, shape, operand);
     }
 
     @Override
@@ -69,12 +68,12 @@ public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) impleme
 
     @Override
     public Encoding read(Shape shape, Operand operand, Parts parts) throws IOException {
-        return format.read(Blocks.one(shape), parts);
+        return format.readWithin(shape, operand, parts);
     }
 
     @Override
     public double storageBits(Shape shape, Operand operand) {
-        return format.storageBits(new Shape(1, shape.size()), operand);
+        return format.storageBitsWithin(shape, operand);
     }
 
     /**

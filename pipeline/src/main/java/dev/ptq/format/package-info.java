@@ -2,8 +2,8 @@
  * Number formats: rounding to them and back, and the storage that a value takes in them.
  *
  * <ul>
- *   <li>With {@code granularity = "tensor"}, an activation has one scale per sequence, so results do not depend on
- *       the batch.
+ *   <li>With {@code granularity = "tensor"}, and in {@code nvfp4}, an activation has one scale per sequence, so
+ *       results do not depend on the batch.
  * </ul>
  */
 @NullMarked

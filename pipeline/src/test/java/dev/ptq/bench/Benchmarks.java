@@ -11,11 +11,15 @@ import dev.ptq.data.Tokenizer;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
+import dev.ptq.format.Fp8Format;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.MinifloatFormat;
+import dev.ptq.format.MxFormat;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Nvfp4Format;
 import dev.ptq.format.Operand;
+import dev.ptq.format.SmallFloat;
 import dev.ptq.method.LowRankSolver;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.AttentionFormats;
@@ -115,6 +119,21 @@ public final class Benchmarks {
         formats.put("int 4 group 128", new IntegerFormat(4, IntegerFormat.Granularity.GROUP, 128, false));
         formats.put("minifloat 8 (4)", new MinifloatFormat(8, 4, 7));
         formats.put("fixed 8 (4)", new FixedPointFormat(8, 4, true));
+        for (SmallFloat element : SmallFloat.values()) {
+            formats.put("mx " + element, new MxFormat(element));
+        }
+        formats.put(
+                "mx E2M1 away",
+                new MxFormat(SmallFloat.E2M1, 32, MxFormat.ScaleRule.FLOOR, SmallFloat.Ties.AWAY, false));
+        formats.put("fp8 channel", new Fp8Format(SmallFloat.E4M3, Fp8Format.Granularity.CHANNEL));
+        formats.put(
+                "fp8 [128,128]",
+                new Fp8Format(
+                        SmallFloat.E4M3,
+                        Fp8Format.Granularity.BLOCK,
+                        List.of(128, 128),
+                        Fp8Format.Rule.COMPRESSED_TENSORS));
+        formats.put("nvfp4", new Nvfp4Format());
         try (NDManager manager = TensorEngine.newManager()) {
             NDArray values = gaussian(manager, 4096, 4096);
             NDArray copy = values.duplicate();

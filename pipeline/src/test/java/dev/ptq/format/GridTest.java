@@ -80,6 +80,12 @@ class GridTest {
             BlockFloatFormat whole = new BlockFloatFormat(6, List.of(-1, -1), 8, 127, rounding);
             formats.add(new StaticFormat(whole, Optional.empty()).withBounds(-1.5f, 0.25f));
         }
+        for (SmallFloat element : List.of(SmallFloat.E4M3, SmallFloat.E5M2)) {
+            Fp8Format tensor = new Fp8Format(element, Fp8Format.Granularity.TENSOR);
+            formats.add(new StaticFormat(tensor, Optional.empty()).withBounds(-1.5f, 2));
+        }
+        formats.add(new Nvfp4Format().withAmax(2));
+        formats.add(new StaticFormat(new Nvfp4Format(), Optional.empty()).withBounds(-1.5f, 2));
         formats.add(new MinifloatFormat(24, 8, 0));
         formats.add(new MinifloatFormat(12, 8, 127));
         formats.add(new MinifloatFormat(9, 8, 255));
@@ -199,6 +205,12 @@ class GridTest {
         // exponents of 1/2 to 4, four mantissas: sign, two bits, two bits
         Grid minifloat = fit(new MinifloatFormat(5, 2, 1), weight, Operand.WEIGHT);
         assertThat(codes(minifloat)).containsExactly(4, 16 + 2, 8 + 2, 1, 16 + 12 + 2, 12 + 3, 12 + 3, 0);
+
+        // 14 and 3 have the exponents 3 and 1, the largest element has 2: steps of 2 and 1/2 below 4 of them
+        Grid mx = fit(new MxFormat(SmallFloat.E2M1), weight, Operand.WEIGHT);
+        assertThat(mx.scales()).containsExactly(0.5f, 2);
+        assertThat(codes(mx)).containsExactly(4, 8 + 2, 7, 1, 8 + 5, 6, 7, 0);
+        assertThat(mx.values(manager).toFloatArray()).containsExactly(1, -0.5f, 3, 0.25f, -6, 8, 12, 0);
 
         Grid fixed = fit(new FixedPointFormat(4, 1, true), weight, Operand.WEIGHT);
         assertThat(codes(fixed)).containsExactly(2, -1, 6, 0, -8, 7, 7, 0);
@@ -455,6 +467,41 @@ class GridTest {
                 values,
                 parts -> with(parts, "exception_value", RawTensor.of(new float[1], 1)),
                 "exception_value: expected F32 [2], got F32 [1]");
+
+        NumberFormat mx = new MxFormat(SmallFloat.E2M1);
+        refuses(mx, values, parts -> without(parts, "scale"), "scale: expected a tensor");
+        refuses(
+                mx,
+                values,
+                parts -> with(parts, "scale", RawTensor.of(new byte[2], 1, 2)),
+                "scale: expected U8 [2, 1], got U8 [1, 2]");
+        refuses(
+                mx,
+                values,
+                parts -> with(parts, "tensor_scale", RawTensor.of(new float[1], 1)),
+                "tensor_scale: expected no parts but [scale, codes], got this one too");
+        refuses(
+                new Fp8Format(SmallFloat.E4M3, Fp8Format.Granularity.CHANNEL),
+                values,
+                parts -> with(parts, "scale", RawTensor.of(new float[] {1, -1}, 2, 1)),
+                "scale: expected no negative number, got -1.0 at 1");
+        NumberFormat nvfp4 = new Nvfp4Format();
+        refuses(
+                nvfp4,
+                values,
+                parts -> with(parts, "scale", RawTensor.of(new byte[] {127, -128}, 2, 1)),
+                "scale: expected from 0 to 127, got 128 at 1");
+        refuses(
+                nvfp4,
+                values,
+                parts -> with(parts, "tensor_scale", RawTensor.of(new float[] {-1}, 1)),
+                "tensor_scale: expected no negative number, got -1.0 at 0");
+        refuses(
+                nvfp4,
+                values,
+                parts -> with(parts, "tensor_scale", RawTensor.of(new float[2], 2)),
+                "tensor_scale: expected F32 [1], got F32 [2]");
+
         refuses(blocks, values, parts -> without(parts, "exception_index"), "exception_index: expected a tensor");
         refuses(blocks, values, parts -> without(parts, "exception_value"), "exception_value: expected a tensor");
     }

@@ -1,0 +1,332 @@
+package dev.ptq.format;
+
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.weights.RawTensor;
+import dev.ptq.weights.StoredType;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * NVFP4: elements of type E2M1, a scale of type E4M3 for each 16 neighbours, and a float32 scale for the tensor. Elements
+ * and block scales are rounded half to even. A block with a NaN or an infinity becomes NaN, and with it, where there is
+ * a dynamic tensor scale, by the arithmetic of the rule other blocks.
+ *
+ * <p>Blocks lie along the features, as those of {@link MxFormat}. In a batch every matrix has its own tensor scale,
+ * unless {@code amax} is given.
+ *
+ * <p>With {@code fourOverSix} (arXiv 2512.02010), a block is rounded twice, with {@code s6} for {@code amax_b / 6} and with
+ * {@code s4} for {@code amax_b / 4}, and keeps the result with the smaller sum of squared errors, on equality that of
+ * {@code s6}. The rule's 2688 = 6 · 448 becomes 1536 = 6 · 256 then, so that {@code s4} of the largest block is 384.
+ *
+ * @param rule the arithmetic of scales
+ * @param tensorScale whether the tensor has a scale
+ * @param fourOverSix whether a block's largest magnitude becomes 4 where that is better than 6
+ * @param range how the largest magnitude of a block is chosen
+ * @param amax the largest magnitude for the tensor scale, for example of several tensors that are one in an inference
+ *     engine; if absent, that of the values. Blocks beyond it are clamped
+ */
+public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, Range range, Optional<Float> amax)
+        implements RangedFormat {
+    /** The arithmetic of a toolkit, bit for bit. Below, e4 rounds to E4M3 and fp4 to E2M1, clamped to the largest. */
+    public enum Rule {
+        /**
+         * compressed-tensors: {@code g = 1 / max(amax, 2^-126) · 2688}, 1 if that is not finite; {@code s = e4(g (amax_b /
+         * 6))}, a zero becomes 0.125; with {@code S = s / g} a value becomes {@code S fp4(x / S)}.
+         */
+        COMPRESSED_TENSORS,
+        /**
+         * torchao: {@code p = amax / 2688}, without a tensor scale 1; {@code s = e4(max(amax_b / 6 / p, 2^-6))}; a value
+         * becomes {@code (p s) fp4(x ((1 / p) / s))}. With a tensor scale, zeros alone become NaN.
+         */
+        TORCHAO
+    }
+
+    /** The choice of a block's largest magnitude. The largest of these is the tensor's. */
+    public enum Range {
+        /** That of the values. */
+        MINMAX,
+        /** {@link Nvfp4Search#MSE}. */
+        MSE,
+        /** {@link Nvfp4Search#EXPANDED_MSE}. */
+        EXPANDED_MSE
+    }
+
+    /** The name in configs. */
+    static final String NAME = "nvfp4";
+    /** The key of {@link #amax} in a table outside configs. */
+    static final String AMAX = "amax";
+
+    private static final String TENSOR_SCALE = "tensor_scale";
+    private static final SmallFloat ELEMENT = SmallFloat.E2M1;
+    private static final SmallFloat SCALE = SmallFloat.E4M3;
+    private static final int BLOCK_SIZE = 16;
+    private static final int TENSOR_SCALE_BITS = 32;
+    private static final float LARGEST_WITH_FOUR = 256;
+
+    public Nvfp4Format {
+        boolean isTorchao = rule == Rule.TORCHAO;
+        if (!tensorScale && (!isTorchao || amax.isPresent())) {
+            throw new IllegalArgumentException("only torchao goes without a tensor scale, and then there is no amax");
+        }
+        if (range != Range.MINMAX && (isTorchao || fourOverSix)) {
+            throw new IllegalArgumentException(
+                    "a range is searched for with the rule of compressed-tensors only, and" + " without four over six");
+        }
+        if (amax.isPresent() && !(amax.get() >= 0 && amax.get() < Float.POSITIVE_INFINITY)) {
+            throw new IllegalArgumentException("expected a finite largest magnitude, got " + amax.get());
+        }
+    }
+
+    /** Makes the format of compressed-tensors. */
+    public Nvfp4Format() {
+        this(Rule.COMPRESSED_TENSORS, true, false, Range.MINMAX, Optional.empty());
+    }
+
+    /** Reads the keys besides the name. */
+    static Nvfp4Format read(ConfigTable table, Formats.Rules rules) {
+        Rule rule = table.read(FormatKeys.NVFP4_RULE);
+        boolean tensorScale = table.read(FormatKeys.TENSOR_SCALE);
+        if (!tensorScale && rule != Rule.TORCHAO) {
+            table.problem(FormatKeys.TENSOR_SCALE, "only rule = \"torchao\" goes without a tensor scale; set that");
+            tensorScale = true;
+        }
+        boolean fourOverSix = table.read(FormatKeys.FOUR_OVER_SIX);
+        Range range = table.read(FormatKeys.NVFP4_RANGE);
+        if (range != Range.MINMAX && !rules.searched()) {
+            table.problem(FormatKeys.NVFP4_RANGE, "a search is for weights: it takes many passes over the values");
+            range = Range.MINMAX;
+        }
+        if (range != Range.MINMAX && rule == Rule.TORCHAO) {
+            table.problem(
+                    FormatKeys.NVFP4_RANGE,
+                    "a range is searched for with rule = \"compressed_tensors\" only; set that");
+            range = Range.MINMAX;
+        }
+        if (range != Range.MINMAX && fourOverSix) {
+            table.problem(
+                    FormatKeys.NVFP4_RANGE, "four_over_six = true chooses the range of a block itself; leave one out");
+            range = Range.MINMAX;
+        }
+        Optional<Float> amax = rules.bounds() && table.has(FormatKeys.AMAX)
+                ? Optional.of(table.read(FormatKeys.AMAX).floatValue())
+                : Optional.empty();
+        if (amax.isPresent() && !tensorScale) {
+            table.problem(FormatKeys.AMAX, "it decides the tensor scale, and there is none");
+            amax = Optional.empty();
+        }
+        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, amax);
+    }
+
+    /** Returns the same format with the tensor scale for this largest magnitude. */
+    public Nvfp4Format withAmax(float largest) {
+        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, Optional.of(largest));
+    }
+
+    @Override
+    public NumberFormat dynamic() {
+        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, Optional.empty());
+    }
+
+    private Nvfp4Scales arithmetic() {
+        return new Nvfp4Scales(rule, tensorScale, fourOverSix ? LARGEST_WITH_FOUR : SCALE.largest());
+    }
+
+    private SmallFloatKernel.Rounding rounding() {
+        return SmallFloatKernel.Rounding.even(ELEMENT, arithmetic().divides());
+    }
+
+    private static Blocks blocks(Shape shape, Operand operand) {
+        return Blocks.over(
+                shape.getShape(), operand.channelsAreColumns() ? List.of(BLOCK_SIZE, 1) : List.of(1, BLOCK_SIZE));
+    }
+
+    @Override
+    public void round(FloatBuffer values, Shape shape, Operand operand) {
+        measured(values, blocks(shape, operand)).roundOwn(values);
+    }
+
+    @Override
+    public Encoding fit(FloatBuffer values, Shape shape, Operand operand) {
+        SmallFloatEncoding encoding = measured(values, blocks(shape, operand));
+        encoding.roundOwn(values);
+        return encoding;
+    }
+
+    private SmallFloatEncoding measured(FloatBuffer values, Blocks blocks) {
+        float[] amaxes = amaxes(values, blocks);
+        float[] chosen = switch (range) {
+            case MINMAX -> amaxes;
+            case MSE -> Nvfp4Search.MSE.run(values, blocks, amaxes);
+            case EXPANDED_MSE -> Nvfp4Search.EXPANDED_MSE.run(values, blocks, amaxes);
+        };
+        float[] tensor = ofTensors(chosen, blocks);
+        byte[] scales = fourOverSix
+                ? betterOfFourAndSix(values, blocks, tensor, chosen)
+                : scales(blocks, tensor, chosen, Nvfp4Scales.LARGEST);
+        return encoding(blocks, tensor, scales);
+    }
+
+    private float[] amaxes(FloatBuffer values, Blocks blocks) {
+        float[] amaxes = new float[Math.toIntExact(blocks.count())];
+        blocks.rewrite(values, layout -> {
+            SmallFloatKernel kernel = new SmallFloatKernel(rounding(), layout);
+            return (strip, tile, at, rows) -> {
+                int[] maxima = kernel.measure(tile, at, rows);
+                for (int block = 0; block < maxima.length; block++) {
+                    amaxes[strip * maxima.length + block] = Float.intBitsToFloat(maxima[block]);
+                }
+            };
+        });
+        return amaxes;
+    }
+
+    /** Returns the scale of each matrix; a single one if the largest magnitude is given, or 1. */
+    private float[] ofTensors(float[] amaxes, Blocks blocks) {
+        float[] tensor = new float[tensorScales(blocks)];
+        int size = tensor.length == 0 ? 0 : amaxes.length / tensor.length;
+        for (int i = 0; i < tensor.length; i++) {
+            float largest = amax.orElseGet(() -> 0f);
+            for (int block = i * size; block < (i + 1) * size && amax.isEmpty(); block++) {
+                largest = Math.max(largest, amaxes[block]);
+            }
+            tensor[i] = arithmetic().ofTensor(largest);
+        }
+        return tensor;
+    }
+
+    private int tensorScales(Blocks blocks) {
+        return tensorScale && amax.isEmpty() ? blocks.batch() : 1;
+    }
+
+    /** Returns the scale of a block's tensor. */
+    private static float of(float[] tensor, Blocks blocks, int block) {
+        return tensor[(int) (block / (blocks.count() / tensor.length))];
+    }
+
+    private byte[] scales(Blocks blocks, float[] tensor, float[] amaxes, float element) {
+        byte[] scales = new byte[amaxes.length];
+        for (int block = 0; block < scales.length; block++) {
+            scales[block] = code(arithmetic().ofBlock(of(tensor, blocks, block), amaxes[block], element));
+        }
+        return scales;
+    }
+
+    private static byte code(float scale) {
+        return (byte) SCALE.code(scale);
+    }
+
+    private byte[] betterOfFourAndSix(FloatBuffer values, Blocks blocks, float[] tensor, float[] amaxes) {
+        byte[] scales = scales(blocks, tensor, amaxes, Nvfp4Scales.LARGEST);
+        byte[] larger = scales(blocks, tensor, amaxes, 4);
+        Nvfp4Scales arithmetic = arithmetic();
+        blocks.read(values, () -> (block, own, count) -> {
+            float shared = of(tensor, blocks, block);
+            double six = error(arithmetic, own, count, shared, SCALE.value(scales[block]));
+            double four = error(arithmetic, own, count, shared, SCALE.value(larger[block]));
+            if (four < six) {
+                scales[block] = larger[block];
+            }
+        });
+        return scales;
+    }
+
+    private static double error(Nvfp4Scales arithmetic, float[] values, int count, float tensor, float block) {
+        float scale = arithmetic.scale(tensor, block);
+        float factor = arithmetic.factor(tensor, block);
+        double sum = 0;
+        for (int i = 0; i < count; i++) {
+            double error = (double) arithmetic.rounded(values[i], scale, factor) - values[i];
+            sum += error * error;
+        }
+        return sum;
+    }
+
+    private SmallFloatEncoding encoding(Blocks blocks, float[] tensor, byte[] codes) {
+        Nvfp4Scales arithmetic = arithmetic();
+        float[] scales = new float[codes.length];
+        float[] factors = new float[codes.length];
+        for (int block = 0; block < codes.length; block++) {
+            float own = SCALE.value(codes[block]);
+            scales[block] = arithmetic.scale(of(tensor, blocks, block), own);
+            factors[block] = arithmetic.factor(of(tensor, blocks, block), own);
+        }
+        Map<String, RawTensor> parts = new LinkedHashMap<>();
+        parts.put(SmallFloatEncoding.SCALE, RawTensor.of(codes, blocks.strips(), blocks.across()));
+        if (tensorScale) {
+            parts.put(TENSOR_SCALE, RawTensor.of(tensor, tensor.length));
+        }
+        return new SmallFloatEncoding(rounding(), blocks, scales, factors, parts);
+    }
+
+    @Override
+    public Encoding read(Shape shape, Operand operand, Parts parts) throws IOException {
+        Blocks blocks = blocks(shape, operand);
+        ByteBuffer stored = parts.require(SmallFloatEncoding.SCALE, StoredType.U8, blocks.strips(), blocks.across());
+        byte[] codes = new byte[Math.toIntExact(blocks.count())];
+        stored.get(0, codes);
+        for (int i = 0; i < codes.length; i++) {
+            if (codes[i] < 0) {
+                throw parts.wrong(SmallFloatEncoding.SCALE, "from 0 to 127", (codes[i] & 0xff) + " at " + i);
+            }
+        }
+        float[] tensor = new float[tensorScales(blocks)];
+        if (tensorScale) {
+            parts.require(TENSOR_SCALE, StoredType.F32, tensor.length)
+                    .asFloatBuffer()
+                    .get(tensor);
+        } else {
+            tensor[0] = 1;
+        }
+        for (int i = 0; i < tensor.length; i++) {
+            if (tensor[i] < 0) {
+                throw parts.wrong(TENSOR_SCALE, "no negative number", tensor[i] + " at " + i);
+            }
+        }
+        return encoding(blocks, tensor, codes);
+    }
+
+    @Override
+    public Optional<String> settingForOneRange() {
+        return tensorScale ? Optional.empty() : Optional.of("tensor_scale = true");
+    }
+
+    @Override
+    public Encoding fitWithin(Bounds bounds, FloatBuffer values, Shape shape, Operand operand) {
+        return withAmax(bounds.largestMagnitude()).fit(values, shape, operand);
+    }
+
+    @Override
+    public Encoding readWithin(Shape shape, Operand operand, Parts parts) throws IOException {
+        return withAmax(0).read(shape, operand, parts);
+    }
+
+    @Override
+    public double storageBitsWithin(Shape shape, Operand operand) {
+        return withAmax(0).storageBits(shape, operand);
+    }
+
+    @Override
+    public Map<String, Object> table() {
+        Map<String, Object> table = new LinkedHashMap<>();
+        table.put(Formats.FORMAT, NAME);
+        table.put("rule", Formats.label(rule));
+        table.put("tensor_scale", tensorScale);
+        table.put("four_over_six", fourOverSix);
+        table.put("range", Formats.label(range));
+        amax.ifPresent(largest -> table.put(AMAX, largest));
+        return table;
+    }
+
+    @Override
+    public double storageBits(Shape shape, Operand operand) {
+        Blocks blocks = blocks(shape, operand);
+        double shared = tensorScale ? TENSOR_SCALE_BITS * (double) tensorScales(blocks) : 0;
+        return (double) ELEMENT.bits() * shape.size() + (double) SCALE.bits() * blocks.count() + shared;
+    }
+}
