@@ -7,7 +7,12 @@ import java.nio.FloatBuffer;
 import java.util.Optional;
 
 /** A format whose values are codes: all but {@link NoFormat}. */
-sealed interface GridFormat extends NumberFormat permits RangedFormat, StaticFormat, MinifloatFormat, FixedPointFormat {
+sealed interface GridFormat extends NumberFormat permits RangedFormat,
+        StaticFormat,
+        MinifloatFormat,
+        FixedPointFormat,
+        NormalFloatFormat,
+        TernaryFormat {
     /** Rounds a tensor in place, as {@link #round} does, and returns its encoding. */
     Encoding fit(FloatBuffer values, Shape shape, Operand operand);
 

@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.util.Optional;
 
 /** A format whose scales follow from the ranges of the values that share them. */
-public sealed interface RangedFormat extends GridFormat permits IntegerFormat, BlockFloatFormat {
+public sealed interface RangedFormat extends GridFormat permits IntegerFormat, BlockFloatFormat, IntegerGridFormat {
     /** Returns the config setting that makes all values of a tensor share a scale; empty if they already do. */
     Optional<String> settingForOneRange();
 
