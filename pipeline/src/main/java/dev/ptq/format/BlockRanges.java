@@ -56,14 +56,4 @@ record BlockRanges(float[] lows, float[] highs) {
         }
         return products;
     }
-
-    /** Replaces the range of a block by another's. */
-    void take(int block, BlockRanges other) {
-        lows[block] = other.lows[block];
-        highs[block] = other.highs[block];
-    }
-
-    BlockRanges copy() {
-        return new BlockRanges(lows.clone(), highs.clone());
-    }
 }

@@ -51,8 +51,12 @@ final class FormatKeys {
                             .and(
                                     "gptq_mse",
                                     Range.GPTQ_MSE,
-                                    "the same as GPTQ and GPTQModel search for it; only for weights, with the other"
-                                            + " grids")
+                                    "the same as GPTQ searches for it; only for weights, with the other grids")
+                            .and(
+                                    "gptqmodel_mse",
+                                    Range.GPTQMODEL_MSE,
+                                    "the same as GPTQModel does, which differs for `grid = \"gptq\"` with 2 bits and"
+                                            + " `symmetric = false`; likewise")
                             .and(
                                     "compressed_tensors_mse",
                                     Range.COMPRESSED_TENSORS_MSE,

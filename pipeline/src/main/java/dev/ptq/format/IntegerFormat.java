@@ -77,6 +77,8 @@ public record IntegerFormat(
         MSE,
         /** By search as in GPTQ, see {@link RangeShrinking}. */
         GPTQ_MSE,
+        /** By search as in GPTQModel, see {@link RangeShrinking}. */
+        GPTQMODEL_MSE,
         /** By search as in llm-compressor, see {@link RangeShrinking}. */
         COMPRESSED_TENSORS_MSE
     }

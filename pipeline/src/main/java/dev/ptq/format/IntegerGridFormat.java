@@ -60,26 +60,48 @@ public record IntegerGridFormat(
     private StepEncoding encoding(FloatBuffer values, Shape shape, Operand operand) {
         Blocks blocks = blocks(shape, operand);
         BlockRanges ranges = BlockRanges.of(blocks, values);
-        if (range == Range.MINMAX) {
-            return encoding(blocks, ranges);
-        }
-        return encoding(blocks, new RangeShrinking(this, blocks, values).best(ranges));
+        return range == Range.MINMAX
+                ? encoding(blocks, ranges)
+                : new RangeShrinking(this, blocks, values).best(ranges);
     }
 
     /** Returns the encoding of blocks with these ranges. */
     StepEncoding encoding(Blocks blocks, BlockRanges ranges) {
         float[] scales = new float[ranges.count()];
         float[] zeroPoints = new float[scales.length];
-        boolean isUnrounded = false;
         for (int i = 0; i < scales.length; i++) {
             float scale = scale(ranges.low(i), ranges.high(i));
             float zeroPoint = zeroPoint(ranges.low(i), ranges.high(i), scale);
-            isUnrounded |= grid == IntegerGrid.GPTQ && scale == 0;
             boolean isNumber = Float.isFinite(scale) && Float.isFinite(zeroPoint);
             scales[i] = isNumber || scale == 0 ? usable(scale) : Float.NaN;
             zeroPoints[i] = isNumber ? zeroPoint : 0;
         }
+        return encoding(blocks, scales, zeroPoints);
+    }
+
+    /** Returns the encoding of blocks with these scales and zero points. */
+    StepEncoding encoding(Blocks blocks, float[] scales, float[] zeroPoints) {
+        boolean isUnrounded = false;
+        for (float scale : scales) {
+            isUnrounded |= grid == IntegerGrid.GPTQ && scale == 0;
+        }
         return new StepEncoding(codes(), blocks, zeros(), isUnrounded, scales, zeroPoints);
+    }
+
+    /**
+     * Returns for each block the whole number on the other side of the zero point before it was rounded; the zero point
+     * itself if that was whole.
+     *
+     * @param encoding with the scales and zero points that follow from the ranges
+     */
+    float[] otherZeroPoints(BlockRanges ranges, StepEncoding encoding) {
+        float[] scales = encoding.scales();
+        float[] others = encoding.allZeroPoints();
+        for (int i = 0; i < others.length; i++) {
+            float exact = -Math.min(ranges.low(i), 0) / scales[i];
+            others[i] += Math.signum(exact - others[i]);
+        }
+        return others;
     }
 
     @Override
@@ -93,11 +115,7 @@ public record IntegerGridFormat(
         // a zero point that is not clamped is at most twice as far, where scales are rounded to the smallest numbers
         int highest = grid == IntegerGrid.GPTQ ? 2 * highestCode() : highestCode();
         float[] zeroPoints = StepEncoding.readZeroPoints(blocks, parts, zeros(), lowestCode(), highest);
-        boolean isUnrounded = false;
-        for (float scale : scales) {
-            isUnrounded |= grid == IntegerGrid.GPTQ && scale == 0;
-        }
-        return new StepEncoding(codes(), blocks, zeros(), isUnrounded, scales, zeroPoints);
+        return encoding(blocks, scales, zeroPoints);
     }
 
     private StepEncoding.Zeros zeros() {

@@ -6,9 +6,10 @@ import java.util.Arrays;
 
 /**
  * Shrinks both ends of each block's range by hundredths and keeps the ends with the least sum of {@code |w - ŵ|^2.4};
- * of equal ones the widest. Source: the released codes of GPTQ (ICLR 2023), up to 79 hundredths, and of llm-compressor,
- * up to 19 and no further once five in a row made no block of the whole tensor better: there, one block's range may
- * depend on the others.
+ * of equal ones the widest. Source: the released codes of GPTQ (ICLR 2023), up to 79 hundredths; of GPTQModel, which with
+ * two bits and a zero point also tries the whole number on the other side of the unrounded one; and of llm-compressor, up
+ * to 19 hundredths and no further once five in a row made no block of the whole tensor better, so that one block's range
+ * may depend on the others.
  *
  * <p>Errors are float32 and are summed in double precision.
  */
@@ -21,6 +22,8 @@ final class RangeShrinking {
     private final FloatBuffer values;
     private final int steps;
     private final int patience;
+    /** Whether each zero point's neighbour is tried too. */
+    private final boolean takesOthers;
 
     RangeShrinking(IntegerGridFormat format, Blocks blocks, FloatBuffer values) {
         this.format = format;
@@ -29,27 +32,63 @@ final class RangeShrinking {
         boolean isShort = format.range() == Range.COMPRESSED_TENSORS_MSE;
         steps = isShort ? 20 : 80;
         patience = isShort ? 5 : steps;
+        takesOthers = format.range() == Range.GPTQMODEL_MSE
+                && format.grid() == IntegerGrid.GPTQ
+                && format.bits() == 2
+                && !format.mapping().symmetric();
     }
 
-    /** Returns the best ranges, starting from those of all values. */
-    BlockRanges best(BlockRanges whole) {
-        BlockRanges best = whole.copy();
-        double[] least = new double[whole.count()];
-        Arrays.fill(least, Double.POSITIVE_INFINITY);
+    /**
+     * Returns the encoding with the best scales and zero points.
+     *
+     * @param whole the ranges of all values
+     */
+    StepEncoding best(BlockRanges whole) {
+        StepEncoding widest = format.encoding(blocks, whole);
+        Best best = new Best(widest.scales(), widest.allZeroPoints());
         int inVain = 0;
         for (int step = 0; step < steps && inVain < patience; step++) {
             BlockRanges shrunk = whole.times((float) (1 - step / PARTS));
-            double[] errors = errors(format.encoding(blocks, shrunk));
-            inVain++;
-            for (int block = 0; block < errors.length; block++) {
-                if (errors[block] < least[block]) {
-                    least[block] = errors[block];
-                    best.take(block, shrunk);
-                    inVain = 0;
+            StepEncoding candidate = format.encoding(blocks, shrunk);
+            boolean isBetter = best.consider(candidate, errors(candidate));
+            if (takesOthers) {
+                float[] others = format.otherZeroPoints(shrunk, candidate);
+                StepEncoding other = format.encoding(blocks, candidate.scales(), others);
+                isBetter |= best.consider(other, errors(other));
+            }
+            inVain = isBetter ? 0 : inVain + 1;
+        }
+        return format.encoding(blocks, best.scales, best.zeroPoints);
+    }
+
+    /** The best scale and zero point of each block so far. */
+    private static final class Best {
+        final float[] scales;
+        final float[] zeroPoints;
+        private final double[] errors;
+
+        Best(float[] scales, float[] zeroPoints) {
+            this.scales = scales;
+            this.zeroPoints = zeroPoints;
+            errors = new double[scales.length];
+            Arrays.fill(errors, Double.POSITIVE_INFINITY);
+        }
+
+        /** Takes over the blocks whose errors are smaller, and returns whether there were any. */
+        boolean consider(StepEncoding candidate, double[] found) {
+            float[] otherScales = candidate.scales();
+            float[] otherZeroPoints = candidate.allZeroPoints();
+            boolean isBetter = false;
+            for (int block = 0; block < found.length; block++) {
+                if (found[block] < errors[block]) {
+                    errors[block] = found[block];
+                    scales[block] = otherScales[block];
+                    zeroPoints[block] = otherZeroPoints[block];
+                    isBetter = true;
                 }
             }
+            return isBetter;
         }
-        return best;
     }
 
     private double[] errors(StepEncoding encoding) {
