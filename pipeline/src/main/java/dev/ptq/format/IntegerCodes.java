@@ -39,7 +39,8 @@ record IntegerCodes(int bits, int lowest, int highest, Order order) {
             }
             case SHIFT_THEN_ROUND -> {
                 for (int i = from; i < to; i++) {
-                    float code = (float) Math.rint(clamped(values[i] / scale + zeroPoint));
+                    // adding 0 leaves no negative zero, which has no code
+                    float code = (float) Math.rint(clamped(values[i] / scale + zeroPoint)) + 0f;
                     values[i] = (code - zeroPoint) * scale;
                 }
             }

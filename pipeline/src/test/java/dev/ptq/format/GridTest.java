@@ -80,6 +80,12 @@ class GridTest {
             BlockFloatFormat whole = new BlockFloatFormat(6, List.of(-1, -1), 8, 127, rounding);
             formats.add(new StaticFormat(whole, Optional.empty()).withBounds(-1.5f, 0.25f));
         }
+        for (NumberFormat format : NumberFormatTest.integerGrids()) {
+            if (format instanceof IntegerGridFormat integers && integers.settingForOneRange().isEmpty()) {
+                formats.add(new StaticFormat(integers, Optional.empty()).withBounds(-1.5f, 2));
+                formats.add(new StaticFormat(integers, Optional.empty()).withBounds(0.5f, 2));
+            }
+        }
         formats.add(new MinifloatFormat(24, 8, 0));
         formats.add(new MinifloatFormat(12, 8, 127));
         formats.add(new MinifloatFormat(9, 8, 255));
