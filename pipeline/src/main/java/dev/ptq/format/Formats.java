@@ -151,17 +151,17 @@ public final class Formats {
             .and(
                     NormalFloatFormat.NAMES.get(1),
                     new Kind(NORMAL, (table, rules) -> normalFloat(table, rules, 3)),
-                    "8 of these, as in LoftQ")
+                    "8 quantiles, as in LoftQ")
             .and(
                     NormalFloatFormat.NAMES.get(2),
                     new Kind(NORMAL, (table, rules) -> normalFloat(table, rules, 2)),
-                    "4 of these, as in LoftQ")
+                    "4 quantiles, as in LoftQ")
             .and(
                     TernaryFormat.NAME,
                     new Kind(
                             Keys.of(FormatKeys.GRANULARITY, FormatKeys.GROUP_SIZE, FormatKeys.TERNARY_SCALE),
                             (table, rules) -> without(table, TernaryFormat.NAME, ternary(table, rules))),
-                    "-1, 0 and 1 times a scale");
+                    "-1, 0 and 1 times a scale; a code takes two bits");
 
     private static final Key<Kind> NAME = Key.choice(FORMAT, KINDS).says("the format; it decides the other keys");
 

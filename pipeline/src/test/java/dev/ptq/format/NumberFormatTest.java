@@ -313,10 +313,11 @@ class NumberFormatTest {
                     formats.add(grid(2, Granularity.GROUP, grid, mapping, Range.MINMAX));
                     formats.add(grid(4, Granularity.CHANNEL, grid, mapping, Range.MINMAX));
                     formats.add(grid(8, Granularity.TENSOR, grid, mapping, Range.MINMAX));
-                    formats.add(grid(16, Granularity.TOKEN, grid, mapping, Range.MINMAX));
                 }
             }
         }
+        formats.add(grid(16, Granularity.TOKEN, IntegerGrid.FULL_RANGE, Mapping.ASYMMETRIC, Range.MINMAX));
+        formats.add(grid(16, Granularity.TOKEN, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC_FLOAT, Range.MINMAX));
         formats.add(grid(3, Granularity.GROUP, IntegerGrid.GPTQ, Mapping.SYMMETRIC, Range.GPTQ_MSE));
         formats.add(grid(2, Granularity.CHANNEL, IntegerGrid.GPTQ, Mapping.ASYMMETRIC, Range.GPTQMODEL_MSE));
         IntegerGrid early = IntegerGrid.COMPRESSED_TENSORS;
