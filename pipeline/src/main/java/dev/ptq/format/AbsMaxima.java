@@ -4,7 +4,6 @@ import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.Arrays;
 import java.util.Map;
 
 /**
@@ -34,8 +33,7 @@ sealed interface AbsMaxima {
             return new Plain(floats(parts, Plain.ABS_MAX, count, blocks.lines(), blocks.blocksInLine()));
         }
         byte[] codes = new byte[count];
-        ByteBuffer stored =
-                parts.require(Dynamic.CODES, StoredType.U8, blocks.lines(), blocks.blocksInLine());
+        ByteBuffer stored = parts.require(Dynamic.CODES, StoredType.U8, blocks.lines(), blocks.blocksInLine());
         stored.get(0, codes);
         int across = LineBlocks.across(count, format.doubleBlockSize());
         boolean isStepped = format.rule() == NormalFloatFormat.Rule.TORCHAO;

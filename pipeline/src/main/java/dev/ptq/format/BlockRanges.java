@@ -6,18 +6,20 @@ import java.util.Arrays;
 /** The smallest and the largest value of each block; both NaN if one of its values is. */
 record BlockRanges(float[] lows, float[] highs) {
     static BlockRanges of(Blocks blocks, FloatBuffer values) {
-        BlockRanges ranges = new BlockRanges(
-                filled(blocks, Float.POSITIVE_INFINITY), filled(blocks, Float.NEGATIVE_INFINITY));
-        blocks.visit(values, layout -> (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
-            float low = ranges.lows[block];
-            float high = ranges.highs[block];
-            for (int i = from; i < to; i++) {
-                low = Math.min(low, tile[i]);
-                high = Math.max(high, tile[i]);
-            }
-            ranges.lows[block] = low;
-            ranges.highs[block] = high;
-        }));
+        BlockRanges ranges =
+                new BlockRanges(filled(blocks, Float.POSITIVE_INFINITY), filled(blocks, Float.NEGATIVE_INFINITY));
+        blocks.visit(
+                values,
+                layout -> (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
+                    float low = ranges.lows[block];
+                    float high = ranges.highs[block];
+                    for (int i = from; i < to; i++) {
+                        low = Math.min(low, tile[i]);
+                        high = Math.max(high, tile[i]);
+                    }
+                    ranges.lows[block] = low;
+                    ranges.highs[block] = high;
+                }));
         return ranges;
     }
 

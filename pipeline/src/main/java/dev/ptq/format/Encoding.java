@@ -5,12 +5,13 @@ import java.nio.FloatBuffer;
 import java.util.Map;
 
 /** The meaning of one tensor's codes: its format, with the values its blocks share. */
-sealed interface Encoding permits IntegerEncoding,
-        BlockFloatEncoding,
-        MinifloatEncoding,
-        FixedPointEncoding,
-        StepEncoding,
-        NormalFloatEncoding {
+sealed interface Encoding
+        permits IntegerEncoding,
+                BlockFloatEncoding,
+                MinifloatEncoding,
+                FixedPointEncoding,
+                StepEncoding,
+                NormalFloatEncoding {
     /** Returns the bits of a code. */
     int bits();
 

@@ -173,7 +173,8 @@ final class FormatKeys {
     static final Key<Integer> NORMAL_BLOCK_SIZE = Key.integer("block_size")
             .from(1)
             .preset(NormalFloatFormat.BLOCK_SIZE)
-            .says("values that share a largest magnitude, along the flattened tensor or, in activations, along a token");
+            .says(
+                    "values that share a largest magnitude, along the flattened tensor or, in activations, along a token");
 
     static final Key<Boolean> DOUBLE_QUANTIZATION = Key.flag("double_quantization")
             .presetIs("`false`; `true` and not to be changed with `rule = \"torchao\"`")

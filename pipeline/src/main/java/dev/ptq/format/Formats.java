@@ -95,8 +95,8 @@ public final class Formats {
     /** The key of a format's name. */
     static final String FORMAT = "format";
 
-    private static final Keys NORMAL = Keys.of(
-            FormatKeys.NORMAL_BLOCK_SIZE, FormatKeys.DOUBLE_QUANTIZATION, FormatKeys.DOUBLE_BLOCK_SIZE);
+    private static final Keys NORMAL =
+            Keys.of(FormatKeys.NORMAL_BLOCK_SIZE, FormatKeys.DOUBLE_QUANTIZATION, FormatKeys.DOUBLE_BLOCK_SIZE);
 
     private static final Choices<Kind> KINDS = Choices.of(
                     NoFormat.NAME,
@@ -362,8 +362,7 @@ public final class Formats {
 
     private static NumberFormat normalFloat(ConfigTable table, Rules rules, int bits) {
         int blockSize = table.read(FormatKeys.NORMAL_BLOCK_SIZE);
-        NormalFloatFormat.Rule rule =
-                bits == 4 ? table.read(FormatKeys.NORMAL_RULE) : NormalFloatFormat.Rule.PEFT;
+        NormalFloatFormat.Rule rule = bits == 4 ? table.read(FormatKeys.NORMAL_RULE) : NormalFloatFormat.Rule.PEFT;
         boolean isDouble = isDouble(table, rules, rule);
         int doubleBlockSize = isDouble ? table.read(FormatKeys.DOUBLE_BLOCK_SIZE) : 0;
         NumberFormat format = new NormalFloatFormat(bits, blockSize, doubleBlockSize, rule);
@@ -371,10 +370,10 @@ public final class Formats {
     }
 
     private static boolean isDouble(ConfigTable table, Rules rules, NormalFloatFormat.Rule rule) {
-        String everyToken = "double quantization takes the mean over a whole weight; activations change with every token: ";
+        String everyToken =
+                "double quantization takes the mean over a whole weight; activations change with every token: ";
         if (rule == NormalFloatFormat.Rule.TORCHAO) {
-            table.refuse(
-                    FormatKeys.DOUBLE_QUANTIZATION, "rule = \"torchao\" is always doubly quantized; leave it out");
+            table.refuse(FormatKeys.DOUBLE_QUANTIZATION, "rule = \"torchao\" is always doubly quantized; leave it out");
             if (rules.change()) {
                 table.problem(FormatKeys.NORMAL_RULE, everyToken + "take rule = \"bitsandbytes\"");
             }

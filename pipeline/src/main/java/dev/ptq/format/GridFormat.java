@@ -7,12 +7,8 @@ import java.nio.FloatBuffer;
 import java.util.Optional;
 
 /** A format whose values are codes: all but {@link NoFormat}. */
-sealed interface GridFormat extends NumberFormat permits RangedFormat,
-        StaticFormat,
-        MinifloatFormat,
-        FixedPointFormat,
-        NormalFloatFormat,
-        TernaryFormat {
+sealed interface GridFormat extends NumberFormat
+        permits RangedFormat, StaticFormat, MinifloatFormat, FixedPointFormat, NormalFloatFormat, TernaryFormat {
     /** Rounds a tensor in place, as {@link #round} does, and returns its encoding. */
     Encoding fit(FloatBuffer values, Shape shape, Operand operand);
 

@@ -60,9 +60,7 @@ public record IntegerGridFormat(
     private StepEncoding encoding(FloatBuffer values, Shape shape, Operand operand) {
         Blocks blocks = blocks(shape, operand);
         BlockRanges ranges = BlockRanges.of(blocks, values);
-        return range == Range.MINMAX
-                ? encoding(blocks, ranges)
-                : new RangeShrinking(this, blocks, values).best(ranges);
+        return range == Range.MINMAX ? encoding(blocks, ranges) : new RangeShrinking(this, blocks, values).best(ranges);
     }
 
     /** Returns the encoding of blocks with these ranges. */
@@ -129,9 +127,7 @@ public record IntegerGridFormat(
         IntegerCodes.Order order = switch (grid) {
             case COMPRESSED_TENSORS -> IntegerCodes.Order.SHIFT_THEN_ROUND;
             case TORCHAO ->
-                mapping == Mapping.ASYMMETRIC_FLOAT
-                        ? IntegerCodes.Order.FROM_MIDDLE
-                        : IntegerCodes.Order.BY_RECIPROCAL;
+                mapping == Mapping.ASYMMETRIC_FLOAT ? IntegerCodes.Order.FROM_MIDDLE : IntegerCodes.Order.BY_RECIPROCAL;
             default -> IntegerCodes.Order.ROUND_THEN_SHIFT;
         };
         return new IntegerCodes(bits, lowestCode(), highestCode(), order);
@@ -139,9 +135,7 @@ public record IntegerGridFormat(
 
     private boolean startsAtZero() {
         return !mapping.symmetric()
-                && (grid == IntegerGrid.GPTQ
-                        || grid == IntegerGrid.FULL_RANGE
-                        || mapping == Mapping.ASYMMETRIC_FLOAT);
+                && (grid == IntegerGrid.GPTQ || grid == IntegerGrid.FULL_RANGE || mapping == Mapping.ASYMMETRIC_FLOAT);
     }
 
     private int lowestCode() {

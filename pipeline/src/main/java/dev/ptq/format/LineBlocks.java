@@ -71,8 +71,8 @@ record LineBlocks(int lines, int length, int size) {
         int blocks = count();
         int inTile = Math.max(1, TILE / size);
         int tiles = (int) ((blocks + (long) inTile - 1) / inTile);
-        Parallel.forEach(tiles, () -> tile, (same, i) -> same.run(
-                i * inTile, (int) Math.min(blocks, (i + 1L) * inTile) - 1));
+        Parallel.forEach(
+                tiles, () -> tile, (same, i) -> same.run(i * inTile, (int) Math.min(blocks, (i + 1L) * inTile) - 1));
     }
 
     private float[] loaded(FloatBuffer values, int first, int last, Kernel kernel) {

@@ -31,9 +31,7 @@ final class NormalFloatEncoding implements Encoding {
         0.5626f, 0.7230f, 1
     };
 
-    private static final float[] NF3 = {
-        -1, -0.4786292016506195f, -0.217141792178154f, 0, NF4[9], NF4[11], NF4[13], 1
-    };
+    private static final float[] NF3 = {-1, -0.4786292016506195f, -0.217141792178154f, 0, NF4[9], NF4[11], NF4[13], 1};
     private static final float[] NF2 = {-1, 0, NF4[11], 1};
 
     /** Below it, a block's largest magnitude has no use as a divisor in bitsandbytes. */

@@ -129,9 +129,7 @@ public record NormalFloatFormat(int bits, int blockSize, int doubleBlockSize, Ru
     @Override
     public double storageBits(Shape shape, Operand operand) {
         double blocks = LineBlocks.of(shape, operand, blockSize).count();
-        double shared = isDouble()
-                ? 8 * blocks + 32 * (Math.ceil(blocks / doubleBlockSize) + 1)
-                : 32 * blocks;
+        double shared = isDouble() ? 8 * blocks + 32 * (Math.ceil(blocks / doubleBlockSize) + 1) : 32 * blocks;
         return (double) bits * shape.size() + shared;
     }
 }

@@ -39,12 +39,7 @@ final class StepEncoding implements Encoding {
      * @param zeroPoints of blocks, finite; all 0 if there are none
      */
     StepEncoding(
-            IntegerCodes codes,
-            Blocks blocks,
-            Zeros zeros,
-            boolean isUnrounded,
-            float[] scales,
-            float[] zeroPoints) {
+            IntegerCodes codes, Blocks blocks, Zeros zeros, boolean isUnrounded, float[] scales, float[] zeroPoints) {
         this.codes = codes;
         this.blocks = blocks;
         this.zeros = zeros;
@@ -65,8 +60,7 @@ final class StepEncoding implements Encoding {
     }
 
     /** Reads the zero points of blocks; whole ones reach from {@code lowest} to {@code highest}. */
-    static float[] readZeroPoints(Blocks blocks, Parts parts, Zeros zeros, int lowest, int highest)
-            throws IOException {
+    static float[] readZeroPoints(Blocks blocks, Parts parts, Zeros zeros, int lowest, int highest) throws IOException {
         if (zeros == Zeros.FLOATING) {
             return floats(blocks, parts, ZERO_POINT);
         }

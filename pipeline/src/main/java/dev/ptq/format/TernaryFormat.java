@@ -59,13 +59,15 @@ public record TernaryFormat(Granularity granularity, int groupSize, Scale scale)
         double[] sums = new double[Math.toIntExact(blocks.count())];
         int[] counts = new int[sums.length];
         float[] largest = new float[sums.length];
-        blocks.visit(values, layout -> (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
-            for (int i = from; i < to; i++) {
-                sums[block] += Math.abs(tile[i]);
-                largest[block] = Math.max(largest[block], Math.abs(tile[i]));
-            }
-            counts[block] += to - from;
-        }));
+        blocks.visit(
+                values,
+                layout -> (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
+                    for (int i = from; i < to; i++) {
+                        sums[block] += Math.abs(tile[i]);
+                        largest[block] = Math.max(largest[block], Math.abs(tile[i]));
+                    }
+                    counts[block] += to - from;
+                }));
         float[] scales = new float[sums.length];
         for (int i = 0; i < scales.length; i++) {
             scales[i] = Float.isFinite(largest[i]) ? scale(sums[i] / counts[i], largest[i]) : Float.NaN;

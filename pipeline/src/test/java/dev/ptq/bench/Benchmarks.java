@@ -146,7 +146,12 @@ public final class Benchmarks {
 
     private static NumberFormat gridded(IntegerGrid grid) {
         return new IntegerGridFormat(
-                4, IntegerFormat.Granularity.CHANNEL, 0, grid, IntegerGrid.Mapping.SYMMETRIC, IntegerFormat.Range.MINMAX);
+                4,
+                IntegerFormat.Granularity.CHANNEL,
+                0,
+                grid,
+                IntegerGrid.Mapping.SYMMETRIC,
+                IntegerFormat.Range.MINMAX);
     }
 
     private static void forward() throws IOException {

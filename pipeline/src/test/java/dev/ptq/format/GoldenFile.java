@@ -25,7 +25,8 @@ record GoldenFile(JsonNode header, ByteBuffer data) {
         int length = Math.toIntExact(all.getLong(0));
         String header = new String(all.array(), Long.BYTES, length, StandardCharsets.UTF_8);
         return new GoldenFile(
-                JsonMapper.shared().readTree(header), all.position(Long.BYTES + length).slice());
+                JsonMapper.shared().readTree(header),
+                all.position(Long.BYTES + length).slice());
     }
 
     List<JsonNode> cases() {

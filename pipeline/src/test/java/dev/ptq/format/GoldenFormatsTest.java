@@ -115,7 +115,8 @@ class GoldenFormatsTest {
     private static NormalFloatFormat normalFloat(JsonNode one) {
         int bits = one.get("fmt").asString().charAt(2) - '0';
         int block = one.get("block").asInt();
-        NormalFloatFormat.Rule rule = NormalFloatFormat.Rule.valueOf(one.get("ref").asString().toUpperCase(Locale.ROOT));
+        NormalFloatFormat.Rule rule =
+                NormalFloatFormat.Rule.valueOf(one.get("ref").asString().toUpperCase(Locale.ROOT));
         boolean isDouble = one.path("double").asBoolean(false);
         int size = one.path("scaler_block").asInt(NormalFloatFormat.DOUBLE_BLOCK_SIZE);
         return new NormalFloatFormat(bits, block, isDouble ? size : 0, rule);
@@ -158,7 +159,11 @@ class GoldenFormatsTest {
 
             if (otherMeans.isEmpty() || otherMeans.get(otherMeans.size() - 1) != id(one)) {
                 NDArray array = NativeFloats.of(manager, input, shape(one).getShape());
-                assertPart(file, "out", one, format.fakeQuantize(array, Operand.WEIGHT).toFloatArray());
+                assertPart(
+                        file,
+                        "out",
+                        one,
+                        format.fakeQuantize(array, Operand.WEIGHT).toFloatArray());
             }
             compared++;
         });
@@ -245,9 +250,9 @@ class GoldenFormatsTest {
     }
 
     /** In GPTQ symmetric codes are held from 0 up, with a zero point in the middle. */
-    private static void assertCodes(JsonNode one, GoldenFile file, IntegerGridFormat format, Grid grid)
-            {
-        boolean isShifted = format.grid() == IntegerGrid.GPTQ && format.mapping().symmetric();
+    private static void assertCodes(JsonNode one, GoldenFile file, IntegerGridFormat format, Grid grid) {
+        boolean isShifted =
+                format.grid() == IntegerGrid.GPTQ && format.mapping().symmetric();
         int middle = isShifted ? 1 << (format.bits() - 1) : 0;
         float[] codes = codes(grid);
         for (int i = 0; i < codes.length; i++) {
@@ -263,7 +268,10 @@ class GoldenFormatsTest {
             assertPart(file, "zp", one, zeroPoints);
         } else {
             float[] stored = new float[grid.scales().length];
-            Objects.requireNonNull(grid.parts().get("zero_point")).bytes().asFloatBuffer().get(stored);
+            Objects.requireNonNull(grid.parts().get("zero_point"))
+                    .bytes()
+                    .asFloatBuffer()
+                    .get(stored);
             assertPart(file, "zp", one, stored);
         }
     }

@@ -81,7 +81,8 @@ class GridTest {
             formats.add(new StaticFormat(whole, Optional.empty()).withBounds(-1.5f, 0.25f));
         }
         for (NumberFormat format : NumberFormatTest.integerGrids()) {
-            if (format instanceof IntegerGridFormat integers && integers.settingForOneRange().isEmpty()) {
+            if (format instanceof IntegerGridFormat integers
+                    && integers.settingForOneRange().isEmpty()) {
                 formats.add(new StaticFormat(integers, Optional.empty()).withBounds(-1.5f, 2));
                 formats.add(new StaticFormat(integers, Optional.empty()).withBounds(0.5f, 2));
             }

@@ -51,10 +51,12 @@ class IntegerGridFormatTest {
     void roundsSymmetricRowsByHand() {
         // 3 bits, steps of 7 to either side: codes -4 to 3
         float[] straddling = {-7, 7, 3, -1.2f};
-        assertThat(row(channel(3, IntegerGrid.GPTQ, Mapping.SYMMETRIC), straddling)).containsExactly(-8, 6, 4, -2);
+        assertThat(row(channel(3, IntegerGrid.GPTQ, Mapping.SYMMETRIC), straddling))
+                .containsExactly(-8, 6, 4, -2);
         assertThat(row(channel(3, IntegerGrid.COMPRESSED_TENSORS, Mapping.SYMMETRIC), straddling))
                 .containsExactly(-8, 6, 4, -2);
-        assertThat(row(channel(3, IntegerGrid.TORCHAO, Mapping.SYMMETRIC), straddling)).containsExactly(-8, 6, 4, -2);
+        assertThat(row(channel(3, IntegerGrid.TORCHAO, Mapping.SYMMETRIC), straddling))
+                .containsExactly(-8, 6, 4, -2);
         // the larger end has the code -4: 8 and equal ends in steps of -2, -8 in steps of 2
         IntegerGridFormat full = channel(3, IntegerGrid.FULL_RANGE, Mapping.SYMMETRIC);
         assertThat(row(full, -8, 8, 6, 3.2f)).as("equal ends").containsExactly(-6, 8, 6, 4);
@@ -68,8 +70,10 @@ class IntegerGridFormatTest {
     @Test
     void aRowWithoutNegativeValuesLosesHalfTheCodesOfGptq() {
         // from 0 to 7 in 7 steps, of which the codes 4 to 7 are above 0
-        assertThat(row(channel(3, IntegerGrid.GPTQ, Mapping.SYMMETRIC), 7, 3, 1, 0)).containsExactly(3, 3, 1, 0);
-        assertThat(row(channel(3, IntegerGrid.GPTQ, Mapping.SYMMETRIC), -7, -3, 0)).containsExactly(-8, -4, 0);
+        assertThat(row(channel(3, IntegerGrid.GPTQ, Mapping.SYMMETRIC), 7, 3, 1, 0))
+                .containsExactly(3, 3, 1, 0);
+        assertThat(row(channel(3, IntegerGrid.GPTQ, Mapping.SYMMETRIC), -7, -3, 0))
+                .containsExactly(-8, -4, 0);
     }
 
     @Test
@@ -86,7 +90,8 @@ class IntegerGridFormatTest {
         // codes that are rounded after the zero point was added are even in their own right: 0.5 - 1 is -0
         assertThat(row(channel(3, IntegerGrid.COMPRESSED_TENSORS, Mapping.ASYMMETRIC), -3, 4, 0.5f))
                 .containsExactly(-3, 4, 1);
-        assertThat(row(channel(3, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC), -3, 4, 0.5f)).containsExactly(-3, 4, 0);
+        assertThat(row(channel(3, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC), -3, 4, 0.5f))
+                .containsExactly(-3, 4, 0);
         // from 10 to 17 without 0: the zero point stays among the codes, or is a value
         assertThat(row(channel(3, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC_NO_ZERO), 10, 17, 12.4f))
                 .containsExactly(7, 7, 7);

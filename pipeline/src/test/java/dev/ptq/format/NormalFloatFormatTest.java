@@ -18,8 +18,22 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 class NormalFloatFormatTest {
     private static final float[] NF4 = {
-        -1, -0.6961928f, -0.52507305f, -0.3949175f, -0.28444138f, -0.18477343f, -0.091050036f, 0, 0.0795803f, 0.1609302f,
-        0.2461123f, 0.33791524f, 0.44070983f, 0.562617f, 0.72295684f, 1
+        -1,
+        -0.6961928f,
+        -0.52507305f,
+        -0.3949175f,
+        -0.28444138f,
+        -0.18477343f,
+        -0.091050036f,
+        0,
+        0.0795803f,
+        0.1609302f,
+        0.2461123f,
+        0.33791524f,
+        0.44070983f,
+        0.562617f,
+        0.72295684f,
+        1
     };
     private static final float[] NF3 = {-1, -0.4786292f, -0.21714179f, 0, 0.1609302f, 0.33791524f, 0.562617f, 1};
     private static final float[] NF2 = {-1, 0, 0.33791524f, 1};
@@ -115,8 +129,11 @@ class NormalFloatFormatTest {
     @Test
     void doubleQuantizationIsCloseToTheLargestMagnitudes() {
         SplittableRandom random = new SplittableRandom(6);
-        float[] values = random.doubles(64 * 40).collect(() -> FloatBuffer.allocate(64 * 40), (buffer, value) ->
-                        buffer.put((float) (value - 0.5) * (1 + buffer.position() / 640)), FloatBuffer::put)
+        float[] values = random.doubles(64 * 40)
+                .collect(
+                        () -> FloatBuffer.allocate(64 * 40),
+                        (buffer, value) -> buffer.put((float) (value - 0.5) * (1 + buffer.position() / 640)),
+                        FloatBuffer::put)
                 .array();
         LineBlocks blocks = LineBlocks.of(new Shape(64, 40), Operand.WEIGHT, 64);
         float[] exact = blocks.absMax(FloatBuffer.wrap(values));
@@ -148,7 +165,8 @@ class NormalFloatFormatTest {
         }
         for (Rule rule : new Rule[] {Rule.BITSANDBYTES, Rule.TORCHAO}) {
             NormalFloatFormat format = new NormalFloatFormat(4, 4, 4, rule);
-            assertThat(rounded(format, Operand.WEIGHT, new Shape(4, 8), values)[4]).isEqualTo(-3);
+            assertThat(rounded(format, Operand.WEIGHT, new Shape(4, 8), values)[4])
+                    .isEqualTo(-3);
         }
     }
 
@@ -166,7 +184,8 @@ class NormalFloatFormatTest {
             }
             for (Rule rule : new Rule[] {Rule.BITSANDBYTES, Rule.TORCHAO}) {
                 NormalFloatFormat format = new NormalFloatFormat(4, 4, 256, rule);
-                assertThat(rounded(format, Operand.WEIGHT, new Shape(2, 4), values)).containsOnly(Float.NaN);
+                assertThat(rounded(format, Operand.WEIGHT, new Shape(2, 4), values))
+                        .containsOnly(Float.NaN);
             }
         }
     }
@@ -189,15 +208,20 @@ class NormalFloatFormatTest {
 
     @Test
     void whatWasStoredComesBack() throws IOException {
-        float[] values = new SplittableRandom(3).doubles(60).collect(() -> FloatBuffer.allocate(60), (buffer, value) ->
-                        buffer.put((float) (value - 0.4)), FloatBuffer::put)
+        float[] values = new SplittableRandom(3)
+                .doubles(60)
+                .collect(
+                        () -> FloatBuffer.allocate(60),
+                        (buffer, value) -> buffer.put((float) (value - 0.4)),
+                        FloatBuffer::put)
                 .array();
         Shape shape = new Shape(6, 10);
         NormalFloatFormat format = new NormalFloatFormat(4, 7, 4, Rule.BITSANDBYTES);
         NormalFloatEncoding encoding = format.fit(FloatBuffer.wrap(values), shape, Operand.WEIGHT);
         Map<String, RawTensor> parts = encoding.parts();
         assertThat(parts.keySet()).containsExactlyInAnyOrder("absmax_code", "absmax_scale", "absmax_mean");
-        assertThat(format.read(shape, Operand.WEIGHT, new Parts(parts)).scales()).containsExactly(encoding.scales());
+        assertThat(format.read(shape, Operand.WEIGHT, new Parts(parts)).scales())
+                .containsExactly(encoding.scales());
 
         Map<String, RawTensor> damaged = new LinkedHashMap<>(parts);
         damaged.put("absmax_scale", RawTensor.of(new float[2], 2));

@@ -67,8 +67,7 @@ class NumberFormatTest {
         assertThat(Formats.written(new NormalFloatFormat(4, 64)))
                 .isEqualTo("{ format = 'nf4', block_size = 64, double_quantization = false, rule = 'bitsandbytes' }");
         assertThat(Formats.written(new NormalFloatFormat(3, 64, 256, NormalFloatFormat.Rule.PEFT)))
-                .isEqualTo(
-                        "{ format = 'nf3', block_size = 64, double_quantization = true, double_block_size = 256 }");
+                .isEqualTo("{ format = 'nf3', block_size = 64, double_quantization = true, double_block_size = 256 }");
         assertThat(Formats.written(new NormalFloatFormat(4, 32, 16, NormalFloatFormat.Rule.TORCHAO)))
                 .isEqualTo("{ format = 'nf4', block_size = 32, double_block_size = 16, rule = 'torchao' }");
         assertThat(Formats.written(new TernaryFormat(Granularity.TENSOR, 0, TernaryFormat.Scale.ABSMEAN)))
@@ -220,10 +219,10 @@ class NumberFormatTest {
                 "format.double_quantization: double quantization takes the mean over a whole weight; activations change"
                         + " with every token: leave it out");
         assertProblem("{ format = 'nf3', rule = 'torchao' }", Formats.Use.WEIGHT, "format.rule: unknown key");
-        assertProblem("{ format = 'nf4', double_block_size = 8 }", Formats.Use.WEIGHT, "double_block_size: unknown key");
-        assertProblem("{ format = 'nf4', block_size = 0 }", Formats.Use.WEIGHT, "format.block_size: expected");
         assertProblem(
-                "{ format = 'ternary', bits = 2 }", Formats.Use.WEIGHT, "format.bits: unknown key");
+                "{ format = 'nf4', double_block_size = 8 }", Formats.Use.WEIGHT, "double_block_size: unknown key");
+        assertProblem("{ format = 'nf4', block_size = 0 }", Formats.Use.WEIGHT, "format.block_size: expected");
+        assertProblem("{ format = 'ternary', bits = 2 }", Formats.Use.WEIGHT, "format.bits: unknown key");
         for (String name : List.of("nf4", "ternary")) {
             assertProblem(
                     "{ format = '" + name + "', dynamic = false }",
@@ -322,7 +321,8 @@ class NumberFormatTest {
         formats.add(grid(2, Granularity.CHANNEL, IntegerGrid.GPTQ, Mapping.ASYMMETRIC, Range.GPTQMODEL_MSE));
         IntegerGrid early = IntegerGrid.COMPRESSED_TENSORS;
         formats.add(grid(4, Granularity.TENSOR, early, Mapping.ASYMMETRIC, Range.COMPRESSED_TENSORS_MSE));
-        formats.add(grid(2, Granularity.GROUP, IntegerGrid.FULL_RANGE, Mapping.SYMMETRIC, Range.COMPRESSED_TENSORS_MSE));
+        formats.add(
+                grid(2, Granularity.GROUP, IntegerGrid.FULL_RANGE, Mapping.SYMMETRIC, Range.COMPRESSED_TENSORS_MSE));
         return formats;
     }
 

@@ -30,9 +30,8 @@ record ScalarGrids(int bits, IntegerGrid grid, Mapping mapping) {
                 case GPTQ -> gptq(values[i], min, max);
                 case COMPRESSED_TENSORS -> compressedTensors(values[i], min, max);
                 case FULL_RANGE -> fullRange(values[i], min, max);
-                case TORCHAO -> mapping == Mapping.ASYMMETRIC_FLOAT
-                        ? tinygemm(values[i], min, max)
-                        : torchao(values[i], min, max);
+                case TORCHAO ->
+                    mapping == Mapping.ASYMMETRIC_FLOAT ? tinygemm(values[i], min, max) : torchao(values[i], min, max);
                 case NARROW -> throw new AssertionError();
             };
         }
