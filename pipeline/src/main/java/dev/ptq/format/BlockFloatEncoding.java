@@ -100,9 +100,8 @@ final class BlockFloatEncoding implements Encoding {
     }
 
     @Override
-    public void take(Encoding part, int index) {
-        BlockFloatEncoding other = (BlockFloatEncoding) part;
-        blocks.matching(other.blocks, index, (from, to) -> exponents[to] = other.exponents[from]);
+    public void take(Encoding other, int from, int to) {
+        exponents[to] = ((BlockFloatEncoding) other).exponents[from];
     }
 
     @Override

@@ -101,12 +101,6 @@ public record BlockFloatFormat(
     }
 
     @Override
-    public BlockFloatEncoding blank(Shape shape, Operand operand) {
-        Blocks blocks = blocks(shape, operand);
-        return new BlockFloatEncoding(this, blocks, new int[Math.toIntExact(blocks.count())]);
-    }
-
-    @Override
     public BlockFloatEncoding within(Blocks one, Bounds bounds) {
         int[] exponents = new int[Math.toIntExact(one.count())];
         Arrays.fill(exponents, blockExponent(Float.floatToRawIntBits(bounds.largestMagnitude())));

@@ -124,6 +124,23 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         void apply(int strip, float[] values, int at, int rows);
     }
 
+    /** Processes values of one block, side by side from {@code from} (inclusive) to {@code to} (exclusive). */
+    @FunctionalInterface
+    interface Run {
+        void apply(int block, int from, int to);
+    }
+
+    /** Shows the values of row {@code strip} of blocks, held as for a {@link StripKernel}, row by row, block by block. */
+    void forEachRun(int strip, int at, int rows, Run run) {
+        int firstBlock = strip * across();
+        for (int row = 0; row < rows; row++) {
+            int start = at + row * columns;
+            for (int from = 0, block = firstBlock; from < columns; from += blockColumns, block++) {
+                run.apply(block, start + from, start + Math.min(columns, from + blockColumns));
+            }
+        }
+    }
+
     /** Makes a kernel with scratch memory for one thread, for blocks in the layout best for the kernel. */
     @FunctionalInterface
     interface KernelMaker {
@@ -168,11 +185,24 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
     /** Rewrites every row of blocks of {@code values} in place, on all processors. */
     void rewrite(FloatBuffer values, KernelMaker kernels) {
         if (values.capacity() > 0) {
-            inLongRows().rewriteTiles(values, kernels);
+            inLongRows().forEachTile(values, kernels, (start, tile, length) -> values.put(start, tile, 0, length));
         }
     }
 
-    private void rewriteTiles(FloatBuffer values, KernelMaker kernels) {
+    /** Shows every row of blocks of {@code values} to the kernels, on all processors; changes are not kept. */
+    void visit(FloatBuffer values, KernelMaker kernels) {
+        if (values.capacity() > 0) {
+            inLongRows().forEachTile(values, kernels, (start, tile, length) -> {});
+        }
+    }
+
+    /** Takes the {@code length} values of a tile that a kernel has processed. */
+    @FunctionalInterface
+    private interface TileSink {
+        void take(int start, float[] tile, int length);
+    }
+
+    private void forEachTile(FloatBuffer values, KernelMaker kernels, TileSink sink) {
         int strips = Math.toIntExact(strips());
         int stripValues = Math.multiplyExact(blockRows, columns);
         int stripsInTile = Math.max(1, TILE / stripValues);
@@ -189,7 +219,7 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
                 worker.kernel.apply(strip, worker.tile, at, stripRows);
                 at += stripRows * columns;
             }
-            values.put(start, worker.tile, 0, length);
+            sink.take(start, worker.tile, length);
         });
     }
 

@@ -25,21 +25,27 @@ public final class ColumnRounding {
     /**
      * Starts with nothing fitted.
      *
-     * @param shape of the weight, {@code [outFeatures, inFeatures]}
+     * @param weight {@code [outFeatures, inFeatures]}, float32; what all its values share is fitted to it here
      * @param order in which columns are rounded: the column of each place
      * @throws IllegalArgumentException if the format has no codes
      */
-    public ColumnRounding(NumberFormat format, Shape shape, int[] order) {
-        if (!(format instanceof GridFormat coded)) {
-            throw new IllegalArgumentException("expected a format with codes, got " + Formats.written(format));
-        }
-        this.format = coded;
-        this.shape = shape;
+    public ColumnRounding(NumberFormat format, NDArray weight, int[] order) {
+        shape = weight.getShape();
+        this.format = coded(format).ofTensor(NativeFloats.window(weight), shape, Operand.WEIGHT);
         this.order = order.clone();
         columns = order.length;
-        blocks = coded.blocks(shape, Operand.WEIGHT);
+        blocks = this.format.blocks(shape, Operand.WEIGHT);
         isInPlace = keepsGroups();
-        encoding = coded.blank(shape, Operand.WEIGHT);
+        // all of it is to be replaced
+        FloatBuffer zeros = FloatBuffer.allocate(Math.toIntExact(shape.size()));
+        encoding = this.format.fit(zeros, shape, Operand.WEIGHT);
+    }
+
+    private static GridFormat coded(NumberFormat format) {
+        if (format instanceof GridFormat coded) {
+            return coded;
+        }
+        throw new IllegalArgumentException("expected a format with codes, got " + Formats.written(format));
     }
 
     /** Whether each group in the order consists of the columns of a group of the weight. */
@@ -61,7 +67,7 @@ public final class ColumnRounding {
      * @param shape of the weight, {@code [outFeatures, inFeatures]}
      */
     public static int groupColumns(NumberFormat format, Shape shape) {
-        return new ColumnRounding(format, shape, asTheyAre((int) shape.get(1))).groupColumns();
+        return coded(format).blocks(shape, Operand.WEIGHT).blockColumns();
     }
 
     /** Columns that share values; all of them if they are shared by whole rows. */
@@ -94,7 +100,9 @@ public final class ColumnRounding {
         int width = Math.min(groupColumns(), columns - place);
         int first = isInPlace ? order[place] / groupColumns() * groupColumns() : place;
         Shape part = new Shape(values.length / width, width);
-        encoding.take(format.fit(FloatBuffer.wrap(values), part, Operand.WEIGHT), row * columns + first);
+        Encoding fitted = format.fit(FloatBuffer.wrap(values), part, Operand.WEIGHT);
+        Blocks own = format.blocks(part, Operand.WEIGHT);
+        blocks.matching(own, row * columns + first, (from, to) -> encoding.take(fitted, from, to));
     }
 
     /** Returns a value rounded in a row, and in the column at a place in the order. */

@@ -11,6 +11,8 @@ sealed interface Encoding
                 MinifloatEncoding,
                 FixedPointEncoding,
                 SmallFloatEncoding,
+                StepEncoding,
+                NormalFloatEncoding,
                 OrderedEncoding {
     /** Returns the bits of a code. */
     int bits();
@@ -25,12 +27,13 @@ sealed interface Encoding
     float rounded(float value, int index);
 
     /**
-     * Takes over the shared values of a part of the tensor.
+     * Takes over what a block shares.
      *
-     * @param part of the same format
-     * @param index in this tensor of the part's first value, which is also the first of a block
+     * @param other encoding of the same format
+     * @param from its block
+     * @param to the block in this encoding
      */
-    void take(Encoding part, int index);
+    void take(Encoding other, int from, int to);
 
     /** Returns the code of a rounded value; any code if it has none. */
     int code(float rounded, int index);

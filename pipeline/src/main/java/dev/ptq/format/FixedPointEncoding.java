@@ -28,7 +28,7 @@ record FixedPointEncoding(FixedPointFormat format, Shape shape) implements Encod
     }
 
     @Override
-    public void take(Encoding part, int index) {
+    public void take(Encoding other, int from, int to) {
         // nothing is shared
     }
 

@@ -52,11 +52,6 @@ public record FixedPointFormat(int bits, int fractionBits, boolean signed) imple
     }
 
     @Override
-    public Encoding blank(Shape shape, Operand operand) {
-        return new FixedPointEncoding(this, shape);
-    }
-
-    @Override
     public Encoding read(Shape shape, Operand operand, Parts parts) {
         return new FixedPointEncoding(this, shape);
     }

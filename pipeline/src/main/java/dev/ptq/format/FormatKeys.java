@@ -7,6 +7,7 @@ import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
 import dev.ptq.format.MxFormat.ScaleRule;
 import dev.ptq.format.SmallFloat.Ties;
+import dev.ptq.format.IntegerGrid.Mapping;
 import java.util.List;
 
 /** The keys of number formats, besides the name of the format. */
@@ -47,7 +48,21 @@ final class FormatKeys {
                                     "mse",
                                     Range.MSE,
                                     "the range with the least error, see below; only for weights, of up to "
-                                            + IntegerFormat.MOST_SEARCHED_BITS + " bits"))
+                                            + IntegerFormat.MOST_SEARCHED_BITS
+                                            + " bits, with `grid = \"narrow\"`")
+                            .and(
+                                    "gptq_mse",
+                                    Range.GPTQ_MSE,
+                                    "the same as GPTQ searches for it; only for weights, with the other grids")
+                            .and(
+                                    "gptqmodel_mse",
+                                    Range.GPTQMODEL_MSE,
+                                    "the same as GPTQModel does, which differs for `grid = \"gptq\"` with 2 bits and"
+                                            + " `symmetric = false`; likewise")
+                            .and(
+                                    "compressed_tensors_mse",
+                                    Range.COMPRESSED_TENSORS_MSE,
+                                    "the same as the `mse` observer of llm-compressor searches for it; likewise"))
             .preset(Range.MINMAX)
             .says("the values that the codes cover");
 
@@ -55,7 +70,7 @@ final class FormatKeys {
             .preset(true)
             .says(
                     "whether the range always contains 0. With `false` it is the range of the values alone, and the zero point"
-                            + " may lie beyond the codes, as in OmniQuant's code; not with `symmetric = true` or `range = \"mse\"`");
+                            + " may lie beyond the codes, as in OmniQuant's code; only with `grid = \"narrow\"`, not with `symmetric = true` or `range = \"mse\"`");
 
     static final Key<Boolean> DYNAMIC = Key.flag(StaticFormat.DYNAMIC)
             .preset(true)
@@ -230,6 +245,74 @@ final class FormatKeys {
     /** Only for reading a written format. */
     static final Key<Double> AMAX =
             Key.decimal(Nvfp4Format.AMAX).from(0.0).to(LARGEST).says("the largest magnitude for the tensor scale");
+    static final Key<IntegerGrid> GRID = Key.choice(
+                    "grid",
+                    Choices.of(
+                                    "narrow",
+                                    IntegerGrid.NARROW,
+                                    "symmetric ranges end at the highest code; the grid of methods that learn")
+                            .and("gptq", IntegerGrid.GPTQ, "GPTQ's and GPTQModel's")
+                            .and(
+                                    "compressed_tensors",
+                                    IntegerGrid.COMPRESSED_TENSORS,
+                                    "that of compressed-tensors and llm-compressor")
+                            .and(
+                                    "full_range",
+                                    IntegerGrid.FULL_RANGE,
+                                    "AutoRound's: the end of the larger magnitude has the lowest code, and the scale is"
+                                            + " negative if that end is positive")
+                            .and("torchao", IntegerGrid.TORCHAO, "torchao's, see `mapping`"))
+            .preset(IntegerGrid.NARROW)
+            .says("the tool whose scale, zero point and order of rounding are used, see below");
+
+    static final Key<Mapping> MAPPING = Key.choice(
+                    "mapping",
+                    Choices.of("symmetric", Mapping.SYMMETRIC, "without a zero point")
+                            .and(
+                                    "symmetric_no_clipping_err",
+                                    Mapping.SYMMETRIC_NO_CLIPPING_ERR,
+                                    "the same, and neither end of the range is clamped")
+                            .and("asymmetric", Mapping.ASYMMETRIC, "with a zero point; the range contains 0")
+                            .and(
+                                    "asymmetric_no_zero",
+                                    Mapping.ASYMMETRIC_NO_ZERO,
+                                    "the range need not contain 0, but the zero point is among the codes")
+                            .and(
+                                    "asymmetric_float",
+                                    Mapping.ASYMMETRIC_FLOAT,
+                                    "the range need not contain 0; a floating-point value of the middle code stands for"
+                                            + " the zero point"))
+            .presetIs("`\"symmetric\"`, of activations `\"asymmetric\"`")
+            .says("only with `grid = \"torchao\"`, in place of `symmetric`");
+
+    static final Key<Integer> NORMAL_BLOCK_SIZE = Key.integer("block_size")
+            .from(1)
+            .preset(NormalFloatFormat.BLOCK_SIZE)
+            .says(
+                    "values that share a largest magnitude, along the flattened tensor or, in activations, along a token");
+
+    static final Key<Boolean> DOUBLE_QUANTIZATION = Key.flag("double_quantization")
+            .presetIs("`false`; `true` and not to be changed with `rule = \"torchao\"`")
+            .says("whether the largest magnitudes are quantized too, to 8 bits; not of activations");
+
+    static final Key<Integer> DOUBLE_BLOCK_SIZE = Key.integer("double_block_size")
+            .from(1)
+            .preset(NormalFloatFormat.DOUBLE_BLOCK_SIZE)
+            .says("largest magnitudes that share a scale; only with double quantization");
+
+    static final Key<NormalFloatFormat.Rule> NORMAL_RULE = Key.choice(
+                    "rule",
+                    Choices.of("bitsandbytes", NormalFloatFormat.Rule.BITSANDBYTES, "")
+                            .and("torchao", NormalFloatFormat.Rule.TORCHAO, "a table of four decimals"))
+            .preset(NormalFloatFormat.Rule.BITSANDBYTES)
+            .says("the tool whose table, order of rounding and double quantization are used");
+
+    static final Key<TernaryFormat.Scale> TERNARY_SCALE = Key.choice(
+                    "scale",
+                    Choices.of("absmean", TernaryFormat.Scale.ABSMEAN, "the mean magnitude, as in BitNet b1.58")
+                            .and("absmax", TernaryFormat.Scale.ABSMAX, "the largest magnitude"))
+            .preset(TernaryFormat.Scale.ABSMEAN)
+            .says("the value of the code 1");
 
     private FormatKeys() {}
 }

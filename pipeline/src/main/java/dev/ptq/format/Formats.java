@@ -9,6 +9,7 @@ import dev.ptq.config.Section;
 import dev.ptq.config.TomlWriter;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
+import dev.ptq.format.IntegerGrid.Mapping;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -78,6 +79,11 @@ public final class Formats {
             return granularities.contains(Granularity.CHANNEL);
         }
 
+        /** Returns whether the values change with every token. */
+        boolean change() {
+            return says && !bounds;
+        }
+
         private Rules unsearched() {
             return new Rules(granularities, symmetric, false, says, calibrated, bounds);
         }
@@ -111,6 +117,9 @@ public final class Formats {
     /** The key of a format's name. */
     static final String FORMAT = "format";
 
+    private static final Keys NORMAL =
+            Keys.of(FormatKeys.NORMAL_BLOCK_SIZE, FormatKeys.DOUBLE_QUANTIZATION, FormatKeys.DOUBLE_BLOCK_SIZE);
+
     private static final Choices<Kind> KINDS = Choices.of(
                     NoFormat.NAME,
                     new Kind(Keys.of(), (table, rules) -> without(table, NoFormat.NAME, new NoFormat())),
@@ -125,7 +134,9 @@ public final class Formats {
                                     FormatKeys.SYMMETRIC,
                                     FormatKeys.INCLUDE_ZERO,
                                     FormatKeys.RANGE,
-                                    FormatKeys.DYNAMIC),
+                                    FormatKeys.DYNAMIC,
+                                    FormatKeys.GRID,
+                                    FormatKeys.MAPPING),
                             (table, rules) -> ranged(table, rules, integer(table, rules))),
                     "affine integers, scale taken from the data")
             .and(
@@ -179,7 +190,25 @@ public final class Formats {
                                     FormatKeys.NVFP4_RANGE,
                                     FormatKeys.DYNAMIC),
                             (table, rules) -> ranged(table, rules, Nvfp4Format.read(table, rules))),
-                    "NVFP4: E2M1 elements, an E4M3 scale per block of 16, a float32 scale");
+                    "NVFP4: E2M1 elements, an E4M3 scale per block of 16, a float32 scale")
+            .and(
+                    NormalFloatFormat.NAMES.get(0),
+                    new Kind(NORMAL.and(FormatKeys.NORMAL_RULE), (table, rules) -> normalFloat(table, rules, 4)),
+                    "16 quantiles of the normal distribution, as in QLoRA")
+            .and(
+                    NormalFloatFormat.NAMES.get(1),
+                    new Kind(NORMAL, (table, rules) -> normalFloat(table, rules, 3)),
+                    "8 quantiles, as in LoftQ")
+            .and(
+                    NormalFloatFormat.NAMES.get(2),
+                    new Kind(NORMAL, (table, rules) -> normalFloat(table, rules, 2)),
+                    "4 quantiles, as in LoftQ")
+            .and(
+                    TernaryFormat.NAME,
+                    new Kind(
+                            Keys.of(FormatKeys.GRANULARITY, FormatKeys.GROUP_SIZE, FormatKeys.TERNARY_SCALE),
+                            (table, rules) -> without(table, TernaryFormat.NAME, ternary(table, rules))),
+                    "-1, 0 and 1 times a scale; a code takes two bits");
 
     private static final Key<Kind> NAME = Key.choice(FORMAT, KINDS).says("the format; it decides the other keys");
 
@@ -295,24 +324,43 @@ public final class Formats {
         return Optional.of(new Bounds(low, high));
     }
 
-    private static IntegerFormat integer(ConfigTable table, Rules rules) {
+    private static RangedFormat integer(ConfigTable table, Rules rules) {
         int bits = table.read(FormatKeys.INT_BITS);
-        Granularity granularity = table.read(
-                FormatKeys.GRANULARITY,
-                FormatKeys.GRANULARITIES.only(rules.granularities()),
-                rules.granularities().get(0));
-        int groupSize = granularity == Granularity.GROUP ? table.read(FormatKeys.GROUP_SIZE) : 0;
-        boolean symmetric = table.read(FormatKeys.SYMMETRIC, rules.symmetric());
-        Range range = table.read(FormatKeys.RANGE);
-        if (range == Range.MSE && !rules.searched()) {
-            table.problem(FormatKeys.RANGE, "\"mse\" is for weights: it takes hundreds of passes over the values");
+        Granularity granularity = granularity(table, rules);
+        int groupSize = groupSize(table, granularity);
+        IntegerGrid grid = table.read(FormatKeys.GRID);
+        if (grid == IntegerGrid.NARROW) {
+            table.refuse(FormatKeys.MAPPING, "only grid = \"torchao\" has mappings; leave it out");
+            return narrow(table, rules, bits, granularity, groupSize);
+        }
+        Mapping mapping = mapping(table, rules, grid);
+        table.refuse(FormatKeys.INCLUDE_ZERO, "only grid = \"narrow\" has this choice; leave it out");
+        Range range = range(table, rules);
+        if (range == Range.MSE) {
+            table.problem(
+                    FormatKeys.RANGE,
+                    "\"mse\" is for grid = \"narrow\"; take \"gptq_mse\" or \"compressed_tensors_mse\"");
             range = Range.MINMAX;
         }
+        return new IntegerGridFormat(bits, granularity, groupSize, grid, mapping, range);
+    }
+
+    private static IntegerFormat narrow(
+            ConfigTable table, Rules rules, int bits, Granularity granularity, int groupSize) {
+        boolean symmetric = table.read(FormatKeys.SYMMETRIC, rules.symmetric());
+        Range range = range(table, rules);
         if (range == Range.MSE && bits > IntegerFormat.MOST_SEARCHED_BITS) {
             table.problem(
                     FormatKeys.RANGE,
                     "\"mse\" is for up to " + IntegerFormat.MOST_SEARCHED_BITS + " bits, there are " + bits
                             + "; leave it out");
+            range = Range.MINMAX;
+        }
+        if (range != Range.MSE && range != Range.MINMAX) {
+            table.problem(
+                    FormatKeys.RANGE,
+                    "\"" + label(range) + "\" is not for grid = \"narrow\"; set another grid, such as \"gptq\", or"
+                            + " range = \"mse\"");
             range = Range.MINMAX;
         }
         boolean includeZero = table.read(FormatKeys.INCLUDE_ZERO);
@@ -324,6 +372,70 @@ public final class Formats {
             includeZero = true;
         }
         return new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, range);
+    }
+
+    private static Granularity granularity(ConfigTable table, Rules rules) {
+        return table.read(
+                FormatKeys.GRANULARITY,
+                FormatKeys.GRANULARITIES.only(rules.granularities()),
+                rules.granularities().get(0));
+    }
+
+    private static int groupSize(ConfigTable table, Granularity granularity) {
+        return granularity == Granularity.GROUP ? table.read(FormatKeys.GROUP_SIZE) : 0;
+    }
+
+    private static Range range(ConfigTable table, Rules rules) {
+        Range range = table.read(FormatKeys.RANGE);
+        if (range != Range.MINMAX && !rules.searched()) {
+            table.problem(
+                    FormatKeys.RANGE,
+                    "\"" + label(range) + "\" is for weights: it takes " + (range == Range.MSE ? "hundreds" : "dozens")
+                            + " of passes over the values");
+            return Range.MINMAX;
+        }
+        return range;
+    }
+
+    private static Mapping mapping(ConfigTable table, Rules rules, IntegerGrid grid) {
+        Mapping preset = rules.symmetric() ? Mapping.SYMMETRIC : Mapping.ASYMMETRIC;
+        if (grid == IntegerGrid.TORCHAO) {
+            table.refuse(FormatKeys.SYMMETRIC, "with grid = \"torchao\" set mapping instead");
+            return table.read(FormatKeys.MAPPING, preset);
+        }
+        table.refuse(FormatKeys.MAPPING, "only grid = \"torchao\" has mappings; set symmetric instead");
+        return table.read(FormatKeys.SYMMETRIC, rules.symmetric()) ? Mapping.SYMMETRIC : Mapping.ASYMMETRIC;
+    }
+
+    private static NumberFormat normalFloat(ConfigTable table, Rules rules, int bits) {
+        int blockSize = table.read(FormatKeys.NORMAL_BLOCK_SIZE);
+        NormalFloatFormat.Rule rule = bits == 4 ? table.read(FormatKeys.NORMAL_RULE) : NormalFloatFormat.Rule.PEFT;
+        boolean isDouble = isDouble(table, rules, rule);
+        int doubleBlockSize = isDouble ? table.read(FormatKeys.DOUBLE_BLOCK_SIZE) : 0;
+        NumberFormat format = new NormalFloatFormat(bits, blockSize, doubleBlockSize, rule);
+        return without(table, NormalFloatFormat.NAMES.get(4 - bits), format);
+    }
+
+    private static boolean isDouble(ConfigTable table, Rules rules, NormalFloatFormat.Rule rule) {
+        String everyToken =
+                "double quantization takes the mean over a whole weight; activations change with every token: ";
+        if (rule == NormalFloatFormat.Rule.TORCHAO) {
+            table.refuse(FormatKeys.DOUBLE_QUANTIZATION, "rule = \"torchao\" is always doubly quantized; leave it out");
+            if (rules.change()) {
+                table.problem(FormatKeys.NORMAL_RULE, everyToken + "take rule = \"bitsandbytes\"");
+            }
+            return true;
+        }
+        boolean isDouble = table.read(FormatKeys.DOUBLE_QUANTIZATION, false);
+        if (isDouble && rules.change()) {
+            table.problem(FormatKeys.DOUBLE_QUANTIZATION, everyToken + "leave it out");
+        }
+        return isDouble;
+    }
+
+    private static NumberFormat ternary(ConfigTable table, Rules rules) {
+        Granularity granularity = granularity(table, rules);
+        return new TernaryFormat(granularity, groupSize(table, granularity), table.read(FormatKeys.TERNARY_SCALE));
     }
 
     private static BlockFloatFormat blockFloat(ConfigTable table) {

@@ -23,13 +23,15 @@ import java.util.stream.IntStream;
  * changes and needs no closing.
  *
  * <p>Integers have a scale for each group and, unless symmetric, a zero point: {@code value = scale (code -
- * zeroPoint)}. In {@code mxint} a code is a signed mantissa, the lowest of two's complement being the negative zero,
+ * zeroPoint)}. With torchao's {@code asymmetric_float} mapping the stored zero point is the value of the middle code. A
+ * code of {@code nf4}, {@code nf3} and {@code nf2} is a place in their table, and the scale of a block its largest
+ * magnitude. In {@code mxint} a code is a signed mantissa, the lowest of two's complement being the negative zero,
  * and each block has an exponent. A code of {@code minifloat} holds sign, exponent and mantissa; one of {@code fixed}
  * is a number of steps. MX, FP8 and NVFP4 have codes of {@link SmallFloat} and a scale for each block.
  *
  * <p>Values that no code represents bit for bit are kept as exceptions. There are normally none. LQER's {@code mxint}
  * and {@code minifloat} do not round magnitudes up to 1e-8, {@code minifloat} and {@code fixed} have no code for NaN,
- * and {@code fixed} has none for the negative zero.
+ * {@code fixed} has none for the negative zero, and a tensor that GPTQ's grid leaves unrounded has hardly any.
  */
 public final class Grid {
     private static final String CODES = "codes";
@@ -132,15 +134,15 @@ public final class Grid {
     }
 
     /**
-     * Returns the scale of each group of integers, and of each block of MX, FP8 and NVFP4, row by row; none for other
-     * formats. It is what codes are multiplied by, in NVFP4 the product of both scales. It is not finite if the values
-     * are not.
+     * Returns the scale of each group of integers, and of each block of MX, FP8 and NVFP4, or the largest magnitude of each
+     * block of a normal float, row by row; none for other formats. It is what codes are multiplied by, in NVFP4 the product
+     * of both scales. It is not finite if the values are not.
      */
     public float[] scales() {
         return encoding.scales();
     }
 
-    /** Returns the zero point of each group of integers that are not symmetric, otherwise none. */
+    /** Returns the zero point of each group of integers that are not symmetric, if it is a whole number. */
     public int[] zeroPoints() {
         return encoding.zeroPoints();
     }
@@ -176,7 +178,7 @@ public final class Grid {
     /**
      * Returns another tensor rounded with the scales and exponents of this one. Values beyond the codes become the
      * nearest; with scales or exponents, values that are not finite become NaN. For the tensor that was fitted the
-     * values are equal.
+     * values are equal; not so for doubly quantized largest magnitudes that were read, by which values are divided.
      *
      * @param other float32
      * @throws IllegalArgumentException if its shape differs
@@ -199,11 +201,15 @@ public final class Grid {
      *       the format has negative ones, in two's complement
      *   <li>{@code scale}, F32 {@code [rows of groups, groups of a row]}, of integers
      *   <li>{@code zero_point}, likewise, U8 where codes and zero points have at most 8 bits, else I32; of integers
-     *       that are not symmetric
+     *       that are not symmetric. I32 in the grids of tools, F32 with {@code asymmetric_float}
      *   <li>{@code scale}, likewise, of FP8, its reciprocal with the rule {@code torchao_blockwise}; of MX U8, the
      *       exponent + 127 or 255 for NaN; of NVFP4 U8, codes of E4M3
      *   <li>{@code tensor_scale}, F32 {@code [matrices]} or {@code [1]}, of NVFP4
-     *   <li>{@code exponent}, {@code [rows of blocks, blocks of a row]}, U8, of {@code mxint}: with the bias of the format, 255 for NaN; I32 and 256 if
+     *   <li>{@code absmax}, F32 {@code [lines of blocks, blocks of a line]}, of normal floats; doubly quantized
+     *       {@code absmax_code}, U8, likewise, {@code absmax_scale} or torchao's {@code absmax_factor}, F32, one for
+     *       each second block, and {@code absmax_mean}, F32 {@code [1]}
+     *   <li>{@code exponent}, {@code [rows of blocks, blocks of a row]}, U8, of {@code mxint}: with the bias of the format,
+     *       255 for NaN; I32 and 256 if
      *       255 is a number's
      *   <li>{@code column_order}, I32, if groups of other columns than neighbours share values: the columns, group by
      *       group

@@ -8,15 +8,26 @@ import java.util.Optional;
 
 /** A format whose values are codes: all but {@link NoFormat}. */
 sealed interface GridFormat extends NumberFormat
-        permits RangedFormat, StaticFormat, MinifloatFormat, FixedPointFormat, MxFormat {
+        permits RangedFormat,
+                StaticFormat,
+                MinifloatFormat,
+                FixedPointFormat,
+                MxFormat,
+                NormalFloatFormat,
+                TernaryFormat {
     /** Rounds a tensor in place, as {@link #round} does, and returns its encoding. */
     Encoding fit(FloatBuffer values, Shape shape, Operand operand);
 
     /** Returns the blocks of a tensor that share values; one where none are shared. */
     Blocks blocks(Shape shape, Operand operand);
 
-    /** Returns an encoding whose shared values are still to be taken from parts of the tensor. */
-    Encoding blank(Shape shape, Operand operand);
+    /**
+     * Returns the format with the values fixed that all blocks of a tensor share, as far as it has any; parts of the tensor
+     * are then rounded as the whole.
+     */
+    default GridFormat ofTensor(FloatBuffer values, Shape shape, Operand operand) {
+        return this;
+    }
 
     /**
      * Reads the encoding of a stored tensor.

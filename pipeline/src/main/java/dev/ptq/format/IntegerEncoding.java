@@ -123,12 +123,9 @@ final class IntegerEncoding implements Encoding {
     }
 
     @Override
-    public void take(Encoding part, int index) {
-        IntegerEncoding other = (IntegerEncoding) part;
-        blocks.matching(other.blocks, index, (from, to) -> {
-            scales[to] = other.scales[from];
-            zeroPoints[to] = other.zeroPoints[from];
-        });
+    public void take(Encoding other, int from, int to) {
+        scales[to] = ((IntegerEncoding) other).scales[from];
+        zeroPoints[to] = ((IntegerEncoding) other).zeroPoints[from];
     }
 
     @Override

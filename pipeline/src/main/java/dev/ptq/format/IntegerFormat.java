@@ -56,7 +56,17 @@ public record IntegerFormat(
         /** {@code groupSize} neighbouring features of one output feature or one token. */
         GROUP,
         /** One token of an activation. */
-        TOKEN
+        TOKEN;
+
+        /** Returns the blocks of a tensor whose values share a scale. */
+        Blocks blocks(Shape shape, Operand operand, int groupSize) {
+            List<Integer> size = switch (this) {
+                case TENSOR -> List.of(-1, -1);
+                case CHANNEL, TOKEN -> operand.channelsAreColumns() ? List.of(-1, 1) : List.of(1, -1);
+                case GROUP -> operand.channelsAreColumns() ? List.of(groupSize, 1) : List.of(1, groupSize);
+            };
+            return Blocks.over(shape.getShape(), size);
+        }
     }
 
     /** The method that finds the range of values that share a scale. */
@@ -64,7 +74,13 @@ public record IntegerFormat(
         /** From the smallest to the largest. */
         MINMAX,
         /** By search, see {@link RangeSearch}. */
-        MSE
+        MSE,
+        /** By search as in GPTQ, see {@link RangeShrinking}. */
+        GPTQ_MSE,
+        /** By search as in GPTQModel, see {@link RangeShrinking}. */
+        GPTQMODEL_MSE,
+        /** By search as in llm-compressor, see {@link RangeShrinking}. */
+        COMPRESSED_TENSORS_MSE
     }
 
     public IntegerFormat {
@@ -73,6 +89,9 @@ public record IntegerFormat(
         }
         if (granularity == Granularity.GROUP ? groupSize < 1 : groupSize != 0) {
             throw new IllegalArgumentException("group size " + groupSize + " with granularity " + granularity);
+        }
+        if (range != Range.MINMAX && range != Range.MSE) {
+            throw new IllegalArgumentException("no search of this format: " + range);
         }
         if (!includeZero && (symmetric || range == Range.MSE)) {
             throw new IllegalArgumentException("a symmetric or searched range always contains 0");
@@ -109,13 +128,6 @@ public record IntegerFormat(
     }
 
     @Override
-    public IntegerEncoding blank(Shape shape, Operand operand) {
-        Blocks blocks = blocks(shape, operand);
-        int count = Math.toIntExact(blocks.count());
-        return new IntegerEncoding(this, blocks, new float[count], new float[count]);
-    }
-
-    @Override
     public IntegerEncoding within(Blocks one, Bounds bounds) {
         float scale = step(bounds);
         float[] scales = new float[Math.toIntExact(one.count())];
@@ -147,6 +159,7 @@ public record IntegerFormat(
         if (granularity == Granularity.GROUP) {
             table.put("group_size", groupSize);
         }
+        table.put("grid", Formats.label(IntegerGrid.NARROW));
         table.put("symmetric", symmetric);
         table.put("range", Formats.label(range));
         table.put("include_zero", includeZero);
@@ -162,12 +175,7 @@ public record IntegerFormat(
 
     @Override
     public Blocks blocks(Shape shape, Operand operand) {
-        List<Integer> size = switch (granularity) {
-            case TENSOR -> List.of(-1, -1);
-            case CHANNEL, TOKEN -> operand.channelsAreColumns() ? List.of(-1, 1) : List.of(1, -1);
-            case GROUP -> operand.channelsAreColumns() ? List.of(groupSize, 1) : List.of(1, groupSize);
-        };
-        return Blocks.over(shape.getShape(), size);
+        return granularity.blocks(shape, operand, groupSize);
     }
 
     float lowestCode() {

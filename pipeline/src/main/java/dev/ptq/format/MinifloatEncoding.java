@@ -32,7 +32,7 @@ record MinifloatEncoding(MinifloatFormat format, Shape shape) implements Encodin
     }
 
     @Override
-    public void take(Encoding part, int index) {
+    public void take(Encoding other, int from, int to) {
         // nothing is shared
     }
 

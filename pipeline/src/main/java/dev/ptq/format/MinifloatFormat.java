@@ -48,11 +48,6 @@ public record MinifloatFormat(int bits, int exponentBits, int exponentBias) impl
     }
 
     @Override
-    public Encoding blank(Shape shape, Operand operand) {
-        return new MinifloatEncoding(this, shape);
-    }
-
-    @Override
     public Encoding read(Shape shape, Operand operand, Parts parts) {
         return new MinifloatEncoding(this, shape);
     }

@@ -89,7 +89,8 @@ public record MxFormat(SmallFloat element, int blockSize, ScaleRule scaleRule, T
         return new SmallFloatKernel.Rounding(element, ties, flush, false);
     }
 
-    private Blocks blocks(Shape shape, Operand operand) {
+    @Override
+    public Blocks blocks(Shape shape, Operand operand) {
         return Blocks.over(
                 shape.getShape(), operand.channelsAreColumns() ? List.of(blockSize, 1) : List.of(1, blockSize));
     }

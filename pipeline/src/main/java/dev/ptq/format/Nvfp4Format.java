@@ -141,7 +141,8 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
         return SmallFloatKernel.Rounding.even(ELEMENT, arithmetic().divides());
     }
 
-    private static Blocks blocks(Shape shape, Operand operand) {
+    @Override
+    public Blocks blocks(Shape shape, Operand operand) {
         return Blocks.over(
                 shape.getShape(), operand.channelsAreColumns() ? List.of(BLOCK_SIZE, 1) : List.of(1, BLOCK_SIZE));
     }
@@ -159,17 +160,22 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
     }
 
     private SmallFloatEncoding measured(FloatBuffer values, Blocks blocks) {
-        float[] amaxes = amaxes(values, blocks);
-        float[] chosen = switch (range) {
-            case MINMAX -> amaxes;
-            case MSE -> Nvfp4Search.MSE.run(values, blocks, amaxes);
-            case EXPANDED_MSE -> Nvfp4Search.EXPANDED_MSE.run(values, blocks, amaxes);
-        };
+        float[] chosen = chosen(values, blocks);
         float[] tensor = ofTensors(chosen, blocks);
         byte[] scales = fourOverSix
                 ? betterOfFourAndSix(values, blocks, tensor, chosen)
                 : scales(blocks, tensor, chosen, Nvfp4Scales.LARGEST);
         return encoding(blocks, tensor, scales);
+    }
+
+    /** Returns the largest magnitude that each block covers. */
+    private float[] chosen(FloatBuffer values, Blocks blocks) {
+        float[] amaxes = amaxes(values, blocks);
+        return switch (range) {
+            case MINMAX -> amaxes;
+            case MSE -> Nvfp4Search.MSE.run(values, blocks, amaxes);
+            case EXPANDED_MSE -> Nvfp4Search.EXPANDED_MSE.run(values, blocks, amaxes);
+        };
     }
 
     private float[] amaxes(FloatBuffer values, Blocks blocks) {
@@ -262,6 +268,19 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
             parts.put(TENSOR_SCALE, RawTensor.of(tensor, tensor.length));
         }
         return new SmallFloatEncoding(rounding(), blocks, scales, factors, parts);
+    }
+
+    @Override
+    public GridFormat ofTensor(FloatBuffer values, Shape shape, Operand operand) {
+        if (!tensorScale || amax.isPresent()) {
+            return this;
+        }
+        Blocks blocks = blocks(shape, operand);
+        float largest = 0;
+        for (float chosen : chosen(values, blocks)) {
+            largest = Math.max(largest, chosen);
+        }
+        return Float.isFinite(largest) ? withAmax(largest) : this;
     }
 
     @Override

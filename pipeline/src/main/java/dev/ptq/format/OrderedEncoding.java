@@ -76,8 +76,8 @@ final class OrderedEncoding implements Encoding {
     }
 
     @Override
-    public void take(Encoding part, int index) {
-        throw new IllegalStateException("a part of the tensor has other blocks");
+    public void take(Encoding other, int from, int to) {
+        encoding.take(other, from, to);
     }
 
     @Override

@@ -2,9 +2,12 @@ package dev.ptq.format;
 
 import dev.ptq.format.SmallFloat.Ties;
 import dev.ptq.weights.RawTensor;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 
 /** Small floats: a scale for each block. */
 final class SmallFloatEncoding implements Encoding {
@@ -16,6 +19,8 @@ final class SmallFloatEncoding implements Encoding {
     private final float[] scales;
     private final float[] factors;
     private final Map<String, RawTensor> parts;
+    /** The scales in their stored form. */
+    private final byte[] stored;
 
     /**
      * Makes an encoding.
@@ -35,6 +40,9 @@ final class SmallFloatEncoding implements Encoding {
         this.scales = scales;
         this.factors = factors;
         this.parts = new LinkedHashMap<>(parts);
+        ByteBuffer bytes = Objects.requireNonNull(parts.get(SCALE)).bytes();
+        stored = new byte[bytes.remaining()];
+        bytes.get(0, stored);
     }
 
     /**
@@ -106,6 +114,22 @@ final class SmallFloatEncoding implements Encoding {
     }
 
     @Override
+    public float rounded(float value, int index) {
+        int block = blocks.blockOf(index);
+        float scaled = rounding.divides() ? value / scales[block] : value * factors[block];
+        return Float.isNaN(scaled) ? Float.NaN : rounding.element().round(scaled, rounding.ties()) * scales[block];
+    }
+
+    @Override
+    public void take(Encoding other, int from, int to) {
+        SmallFloatEncoding same = (SmallFloatEncoding) other;
+        scales[to] = same.scales[from];
+        factors[to] = same.factors[from];
+        int size = stored.length / scales.length;
+        System.arraycopy(same.stored, from * size, stored, to * size, size);
+    }
+
+    @Override
     public int code(float rounded, int index) {
         SmallFloat element = rounding.element();
         return element.code(element.round(rounded / scales[blocks.blockOf(index)], Ties.EVEN));
@@ -118,6 +142,10 @@ final class SmallFloatEncoding implements Encoding {
 
     @Override
     public Map<String, RawTensor> parts() {
-        return parts;
+        RawTensor scale = Objects.requireNonNull(parts.get(SCALE));
+        ByteBuffer bytes = ByteBuffer.wrap(stored.clone()).order(ByteOrder.LITTLE_ENDIAN);
+        Map<String, RawTensor> all = new LinkedHashMap<>(parts);
+        all.put(SCALE, new RawTensor(scale.type(), scale.shape(), bytes));
+        return all;
     }
 }

@@ -62,11 +62,6 @@ public record StaticFormat(RangedFormat format, Optional<Bounds> bounds) impleme
     }
 
     @Override
-    public Encoding blank(Shape shape, Operand operand) {
-        return format.within(Blocks.one(shape), range());
-    }
-
-    @Override
     public Encoding read(Shape shape, Operand operand, Parts parts) throws IOException {
         return format.readWithin(shape, operand, parts);
     }

@@ -207,7 +207,7 @@ record GptqSolver(Order order, Groups groups, double damping, int blockColumns, 
                 clearDead(start, input);
             }
             int rows = (int) weight.getShape().get(0);
-            ColumnRounding rounding = new ColumnRounding(format, weight.getShape(), input.order);
+            ColumnRounding rounding = new ColumnRounding(format, start, input.order);
             boolean isFitted = groups == Groups.STATIC || rounding.groupColumns() >= input.order.length;
             if (isFitted) {
                 rounding.fitAll(start);

@@ -3,6 +3,7 @@ package dev.ptq.method;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.IntegerGridFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
@@ -97,7 +98,9 @@ interface LearnedMethod extends Method {
                     .ifPresent(linear -> table.problem(
                             "method",
                             name() + " learns the scales of integers, and " + linear.weightName()
-                                    + " has another format; give it format = \"int\" or \"none\""));
+                                    + " has another format; give it format = \"int\""
+                                    + (hasOtherGrid(quantization, linear) ? " with grid = \"narrow\"" : "")
+                                    + " or \"none\""));
             linears.stream()
                     .filter(linear -> learnsRanges()
                             && quantization.formats(linear.weightName()).weight() instanceof IntegerFormat format
@@ -108,6 +111,10 @@ interface LearnedMethod extends Method {
                             name() + " learns the ranges of weights, and that of " + linear.weightName()
                                     + " is searched for; take range = \"minmax\", or lwc = false"));
         }
+    }
+
+    private static boolean hasOtherGrid(QuantizationSettings quantization, LinearSpec linear) {
+        return quantization.formats(linear.weightName()).weight() instanceof IntegerGridFormat;
     }
 
     private static boolean fits(NumberFormat format) {

@@ -13,13 +13,17 @@ import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
 import dev.ptq.format.Fp8Format;
 import dev.ptq.format.IntegerFormat;
+import dev.ptq.format.IntegerGrid;
+import dev.ptq.format.IntegerGridFormat;
 import dev.ptq.format.MinifloatFormat;
 import dev.ptq.format.MxFormat;
 import dev.ptq.format.NoFormat;
+import dev.ptq.format.NormalFloatFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Nvfp4Format;
 import dev.ptq.format.Operand;
 import dev.ptq.format.SmallFloat;
+import dev.ptq.format.TernaryFormat;
 import dev.ptq.method.LowRankSolver;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.AttentionFormats;
@@ -117,6 +121,16 @@ public final class Benchmarks {
         formats.put("mxint 4 [1,128]", mxint(4, 1, 128));
         formats.put("int 4 channel", new IntegerFormat(4, IntegerFormat.Granularity.CHANNEL, 0, true));
         formats.put("int 4 group 128", new IntegerFormat(4, IntegerFormat.Granularity.GROUP, 128, false));
+        for (IntegerGrid grid : IntegerGrid.values()) {
+            if (grid != IntegerGrid.NARROW) {
+                String name = "int 4 " + grid.name().toLowerCase(Locale.ROOT);
+                formats.put(name, gridded(grid));
+            }
+        }
+        formats.put("ternary", new TernaryFormat(IntegerFormat.Granularity.CHANNEL, 0, TernaryFormat.Scale.ABSMEAN));
+        formats.put("nf4", new NormalFloatFormat(4, 64));
+        formats.put("nf4 double", new NormalFloatFormat(4, 64, 256, NormalFloatFormat.Rule.BITSANDBYTES));
+        formats.put("nf3", new NormalFloatFormat(3, 64));
         formats.put("minifloat 8 (4)", new MinifloatFormat(8, 4, 7));
         formats.put("fixed 8 (4)", new FixedPointFormat(8, 4, true));
         for (SmallFloat element : SmallFloat.values()) {
@@ -143,10 +157,20 @@ public final class Benchmarks {
                 })[0];
                 double millions = values.size() / seconds / 1e6;
                 print(
-                        "  %-16s %6.1f ms  %6.0f million values/s  %5.1f x the original's %.0f",
+                        "  %-24s %6.1f ms  %6.0f million values/s  %5.1f x the original's %.0f",
                         format.getKey(), seconds * 1e3, millions, millions / ORIGINAL_VALUES, ORIGINAL_VALUES);
             }
         }
+    }
+
+    private static NumberFormat gridded(IntegerGrid grid) {
+        return new IntegerGridFormat(
+                4,
+                IntegerFormat.Granularity.CHANNEL,
+                0,
+                grid,
+                IntegerGrid.Mapping.SYMMETRIC,
+                IntegerFormat.Range.MINMAX);
     }
 
     private static void forward() throws IOException {

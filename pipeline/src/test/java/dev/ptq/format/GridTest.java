@@ -86,6 +86,13 @@ class GridTest {
         }
         formats.add(new Nvfp4Format().withAmax(2));
         formats.add(new StaticFormat(new Nvfp4Format(), Optional.empty()).withBounds(-1.5f, 2));
+        for (NumberFormat format : NumberFormatTest.integerGrids()) {
+            if (format instanceof IntegerGridFormat integers
+                    && integers.settingForOneRange().isEmpty()) {
+                formats.add(new StaticFormat(integers, Optional.empty()).withBounds(-1.5f, 2));
+                formats.add(new StaticFormat(integers, Optional.empty()).withBounds(0.5f, 2));
+            }
+        }
         formats.add(new MinifloatFormat(24, 8, 0));
         formats.add(new MinifloatFormat(12, 8, 127));
         formats.add(new MinifloatFormat(9, 8, 255));

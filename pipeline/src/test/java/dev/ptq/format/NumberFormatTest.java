@@ -13,6 +13,7 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
+import dev.ptq.format.IntegerGrid.Mapping;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.nio.FloatBuffer;
@@ -55,11 +56,26 @@ class NumberFormatTest {
     void writesEveryKeyInOneOrder() {
         assertThat(Formats.written(new NoFormat())).isEqualTo("{ format = 'none' }");
         assertThat(Formats.written(new IntegerFormat(3, Granularity.GROUP, 32, false, true, Range.MSE)))
-                .isEqualTo("{ format = 'int', bits = 3, granularity = 'group', group_size = 32, symmetric = false,"
-                        + " range = 'mse', include_zero = true }");
+                .isEqualTo("{ format = 'int', bits = 3, granularity = 'group', group_size = 32, grid = 'narrow',"
+                        + " symmetric = false, range = 'mse', include_zero = true }");
+        assertThat(Formats.written(grid(3, Granularity.GROUP, IntegerGrid.GPTQ, Mapping.SYMMETRIC, Range.GPTQ_MSE)))
+                .isEqualTo("{ format = 'int', bits = 3, granularity = 'group', group_size = 5, grid = 'gptq',"
+                        + " symmetric = true, range = 'gptq_mse' }");
+        assertThat(Formats.written(
+                        grid(4, Granularity.TOKEN, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC_FLOAT, Range.MINMAX)))
+                .isEqualTo("{ format = 'int', bits = 4, granularity = 'token', grid = 'torchao',"
+                        + " mapping = 'asymmetric_float', range = 'minmax' }");
+        assertThat(Formats.written(new NormalFloatFormat(4, 64)))
+                .isEqualTo("{ format = 'nf4', block_size = 64, double_quantization = false, rule = 'bitsandbytes' }");
+        assertThat(Formats.written(new NormalFloatFormat(3, 64, 256, NormalFloatFormat.Rule.PEFT)))
+                .isEqualTo("{ format = 'nf3', block_size = 64, double_quantization = true, double_block_size = 256 }");
+        assertThat(Formats.written(new NormalFloatFormat(4, 32, 16, NormalFloatFormat.Rule.TORCHAO)))
+                .isEqualTo("{ format = 'nf4', block_size = 32, double_block_size = 16, rule = 'torchao' }");
+        assertThat(Formats.written(new TernaryFormat(Granularity.TENSOR, 0, TernaryFormat.Scale.ABSMEAN)))
+                .isEqualTo("{ format = 'ternary', granularity = 'tensor', scale = 'absmean' }");
         StaticFormat fixedRange = new StaticFormat(new IntegerFormat(8, Granularity.TENSOR, 0, true), Optional.empty());
-        String written = "{ format = 'int', bits = 8, granularity = 'tensor', symmetric = true, range = 'minmax',"
-                + " include_zero = true, dynamic = false";
+        String written = "{ format = 'int', bits = 8, granularity = 'tensor', grid = 'narrow', symmetric = true,"
+                + " range = 'minmax', include_zero = true, dynamic = false";
         assertThat(Formats.written(fixedRange)).isEqualTo(written + " }");
         assertThat(Formats.written(fixedRange.withBounds(-1.5f, 0.1f)))
                 .isEqualTo(written + ", low = -1.5, high = 0.10000000149011612 }");
@@ -127,6 +143,95 @@ class NumberFormatTest {
                 "low: unknown key");
     }
 
+    @Test
+    void saysWhichKeysAGridHas() {
+        assertProblem(
+                "{ format = 'int', bits = 4, mapping = 'symmetric' }",
+                Formats.Use.WEIGHT,
+                "format.mapping: only grid = \"torchao\" has mappings; leave it out");
+        assertProblem(
+                "{ format = 'int', bits = 4, grid = 'gptq', mapping = 'symmetric' }",
+                Formats.Use.WEIGHT,
+                "format.mapping: only grid = \"torchao\" has mappings; set symmetric instead");
+        assertProblem(
+                "{ format = 'int', bits = 4, grid = 'torchao', symmetric = true }",
+                Formats.Use.WEIGHT,
+                "format.symmetric: with grid = \"torchao\" set mapping instead");
+        assertProblem(
+                "{ format = 'int', bits = 4, grid = 'gptq', include_zero = false }",
+                Formats.Use.WEIGHT,
+                "format.include_zero: only grid = \"narrow\" has this choice; leave it out");
+        assertProblem(
+                "{ format = 'int', bits = 4, grid = 'full_range', range = 'mse' }",
+                Formats.Use.WEIGHT,
+                "format.range: \"mse\" is for grid = \"narrow\"; take \"gptq_mse\" or");
+        assertProblem(
+                "{ format = 'int', bits = 4, range = 'gptq_mse' }",
+                Formats.Use.WEIGHT,
+                "format.range: \"gptq_mse\" is not for grid = \"narrow\"; set another grid");
+        for (Formats.Use use : List.of(Formats.Use.FACTOR, Formats.Use.BIAS, Formats.Use.INPUT)) {
+            assertProblem(
+                    "{ format = 'int', bits = 4, grid = 'gptq', range = 'gptq_mse' }",
+                    use,
+                    "format.range: \"gptq_mse\" is for weights: it takes dozens of passes over the values");
+        }
+        // outside configs too
+        assertThatThrownBy(() -> Formats.parse("{ format = 'int', bits = 4, range = 'gptq_mse' }", "grid"))
+                .isInstanceOf(ConfigException.class);
+    }
+
+    @Test
+    void weightsAndActivationsHaveTheirOwnMapping() {
+        String table = "{ format = 'int', bits = 4, grid = 'torchao' }";
+        assertThat(Formats.parse(table, "test", Formats.Use.WEIGHT))
+                .isEqualTo(grid(4, Granularity.CHANNEL, IntegerGrid.TORCHAO, Mapping.SYMMETRIC, Range.MINMAX));
+        assertThat(Formats.parse(table, "test", Formats.Use.INPUT))
+                .isEqualTo(grid(4, Granularity.TOKEN, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC, Range.MINMAX));
+        NumberFormat fixed = Formats.parse(
+                "{ format = 'int', bits = 8, grid = 'gptq', granularity = 'tensor', dynamic = false }",
+                "test",
+                Formats.Use.INPUT);
+        assertThat(fixed)
+                .isEqualTo(new StaticFormat(
+                        grid(8, Granularity.TENSOR, IntegerGrid.GPTQ, Mapping.ASYMMETRIC, Range.MINMAX),
+                        Optional.empty()));
+    }
+
+    @Test
+    void saysWhichNormalFloatsAreDoublyQuantized() {
+        assertThat(Formats.parse("{ format = 'nf4', double_quantization = true }", "test", Formats.Use.WEIGHT))
+                .isEqualTo(new NormalFloatFormat(4, 64, 256, NormalFloatFormat.Rule.BITSANDBYTES));
+        assertThat(Formats.parse("{ format = 'nf4', rule = 'torchao' }", "test", Formats.Use.WEIGHT))
+                .isEqualTo(new NormalFloatFormat(4, 64, 256, NormalFloatFormat.Rule.TORCHAO));
+        assertThat(Formats.parse("{ format = 'nf3', block_size = 32 }", "test", Formats.Use.INPUT))
+                .isEqualTo(new NormalFloatFormat(3, 32));
+        assertProblem(
+                "{ format = 'nf4', rule = 'torchao', double_quantization = false }",
+                Formats.Use.WEIGHT,
+                "format.double_quantization: rule = \"torchao\" is always doubly quantized; leave it out");
+        assertProblem(
+                "{ format = 'nf4', rule = 'torchao' }",
+                Formats.Use.INPUT,
+                "format.rule: double quantization takes the mean over a whole weight; activations change with every"
+                        + " token: take rule = \"bitsandbytes\"");
+        assertProblem(
+                "{ format = 'nf2', double_quantization = true }",
+                Formats.Use.ACTIVATION,
+                "format.double_quantization: double quantization takes the mean over a whole weight; activations change"
+                        + " with every token: leave it out");
+        assertProblem("{ format = 'nf3', rule = 'torchao' }", Formats.Use.WEIGHT, "format.rule: unknown key");
+        assertProblem(
+                "{ format = 'nf4', double_block_size = 8 }", Formats.Use.WEIGHT, "double_block_size: unknown key");
+        assertProblem("{ format = 'nf4', block_size = 0 }", Formats.Use.WEIGHT, "format.block_size: expected");
+        assertProblem("{ format = 'ternary', bits = 2 }", Formats.Use.WEIGHT, "format.bits: unknown key");
+        for (String name : List.of("nf4", "ternary")) {
+            assertProblem(
+                    "{ format = '" + name + "', dynamic = false }",
+                    Formats.Use.INPUT,
+                    name + " has no range that could come from calibration; leave it out");
+        }
+    }
+
     private static void assertProblem(String table, Formats.Use use, String expected) {
         assertThatThrownBy(() -> Formats.parse(table, "test", use))
                 .isInstanceOf(ConfigException.class)
@@ -170,6 +275,9 @@ class NumberFormatTest {
             formats.add(plain(bits, Granularity.GROUP, 5));
         }
         formats.addAll(smallFloats());
+        formats.addAll(normalFloats());
+        formats.addAll(ternaries());
+        formats.addAll(integerGrids());
         return formats.stream();
     }
 
@@ -215,6 +323,58 @@ class NumberFormatTest {
                 || format instanceof Nvfp4Format nvfp4
                         && nvfp4.rule() == Nvfp4Format.Rule.TORCHAO
                         && nvfp4.tensorScale();
+    }
+
+    private static List<NumberFormat> normalFloats() {
+        List<NumberFormat> formats = new ArrayList<>();
+        for (int bits = 2; bits <= 4; bits++) {
+            NormalFloatFormat format = new NormalFloatFormat(bits, 7);
+            formats.add(format);
+            formats.add(new NormalFloatFormat(bits, NormalFloatFormat.BLOCK_SIZE));
+            formats.add(new NormalFloatFormat(bits, 5, 3, format.rule()));
+        }
+        formats.add(new NormalFloatFormat(4, 64, 4, NormalFloatFormat.Rule.TORCHAO));
+        formats.add(new NormalFloatFormat(4, 3, 256, NormalFloatFormat.Rule.TORCHAO));
+        return formats;
+    }
+
+    private static List<NumberFormat> ternaries() {
+        List<NumberFormat> formats = new ArrayList<>();
+        for (TernaryFormat.Scale scale : TernaryFormat.Scale.values()) {
+            formats.add(new TernaryFormat(Granularity.TENSOR, 0, scale));
+            formats.add(new TernaryFormat(Granularity.CHANNEL, 0, scale));
+            formats.add(new TernaryFormat(Granularity.GROUP, 5, scale));
+        }
+        return formats;
+    }
+
+    /** Every grid and mapping, with many widths and granularities. */
+    static List<NumberFormat> integerGrids() {
+        List<NumberFormat> formats = new ArrayList<>();
+        for (IntegerGrid grid : IntegerGrid.values()) {
+            for (Mapping mapping : Mapping.values()) {
+                boolean isTorchao = grid == IntegerGrid.TORCHAO;
+                if (grid != IntegerGrid.NARROW && (isTorchao || !mapping.isOfTorchao())) {
+                    formats.add(grid(2, Granularity.GROUP, grid, mapping, Range.MINMAX));
+                    formats.add(grid(4, Granularity.CHANNEL, grid, mapping, Range.MINMAX));
+                    formats.add(grid(8, Granularity.TENSOR, grid, mapping, Range.MINMAX));
+                }
+            }
+        }
+        formats.add(grid(16, Granularity.TOKEN, IntegerGrid.FULL_RANGE, Mapping.ASYMMETRIC, Range.MINMAX));
+        formats.add(grid(16, Granularity.TOKEN, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC_FLOAT, Range.MINMAX));
+        formats.add(grid(3, Granularity.GROUP, IntegerGrid.GPTQ, Mapping.SYMMETRIC, Range.GPTQ_MSE));
+        formats.add(grid(2, Granularity.CHANNEL, IntegerGrid.GPTQ, Mapping.ASYMMETRIC, Range.GPTQMODEL_MSE));
+        IntegerGrid early = IntegerGrid.COMPRESSED_TENSORS;
+        formats.add(grid(4, Granularity.TENSOR, early, Mapping.ASYMMETRIC, Range.COMPRESSED_TENSORS_MSE));
+        formats.add(
+                grid(2, Granularity.GROUP, IntegerGrid.FULL_RANGE, Mapping.SYMMETRIC, Range.COMPRESSED_TENSORS_MSE));
+        return formats;
+    }
+
+    private static IntegerGridFormat grid(
+            int bits, Granularity granularity, IntegerGrid grid, Mapping mapping, Range range) {
+        return new IntegerGridFormat(bits, granularity, granularity == Granularity.GROUP ? 5 : 0, grid, mapping, range);
     }
 
     private static IntegerFormat plain(int bits, Granularity granularity, int groupSize) {
@@ -273,7 +433,10 @@ class NumberFormatTest {
     @ParameterizedTest
     @MethodSource("formats")
     void blocksOfKeysAreThoseOfTheirTranspose(NumberFormat format) {
-        if (format instanceof IntegerFormat || smallFloats().contains(format)) {
+        if (!(format instanceof BlockFloatFormat
+                || format instanceof MinifloatFormat
+                || format instanceof FixedPointFormat
+                || format.isNone())) {
             // tokens are rows of what is held
             return;
         }
@@ -478,6 +641,28 @@ class NumberFormatTest {
                 .isEqualTo(200 * 4 + 30 * 16);
         assertThat(integer(Granularity.GROUP, 8, false).storageBits(shape, Operand.FACTOR))
                 .isEqualTo(200 * 4 + 40 * 20);
+        // other grids count the same; torchao's zero point of floating point has 16 bits
+        assertThat(grid(4, Granularity.CHANNEL, IntegerGrid.GPTQ, Mapping.SYMMETRIC, Range.MINMAX)
+                        .storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 10 * 16);
+        assertThat(grid(4, Granularity.GROUP, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC, Range.MINMAX)
+                        .storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 40 * 20);
+        assertThat(grid(4, Granularity.CHANNEL, IntegerGrid.TORCHAO, Mapping.ASYMMETRIC_FLOAT, Range.MINMAX)
+                        .storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 10 * 32);
+        assertThat(new TernaryFormat(Granularity.CHANNEL, 0, TernaryFormat.Scale.ABSMEAN)
+                        .storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 2 + 10 * 16);
+        // 4 blocks of a flat weight, of which the last is short; one in each of ten tokens
+        assertThat(new NormalFloatFormat(4, 64).storageBits(shape, Operand.WEIGHT))
+                .isEqualTo(200 * 4 + 4 * 32);
+        assertThat(new NormalFloatFormat(4, 64).storageBits(shape, Operand.ACTIVATION))
+                .isEqualTo(200 * 4 + 10 * 32);
+        // 0.127 bits a weight beyond the codes, and one mean
+        NormalFloatFormat twice = new NormalFloatFormat(4, 64, 256, NormalFloatFormat.Rule.BITSANDBYTES);
+        assertThat(twice.storageBits(new Shape(4096, 4096), Operand.WEIGHT))
+                .isEqualTo(4096 * 4096 * (4 + 8 / 64.0 + 32 / (64 * 256.0)) + 32);
         assertThat(integer(Granularity.TENSOR, 0, true).storageBits(shape, Operand.WEIGHT))
                 .isEqualTo(200 * 4 + 16);
         assertThat(integer(Granularity.TENSOR, 0, true).storageBits(new Shape(20), Operand.BIAS))

@@ -123,6 +123,11 @@ class CompositionTest {
                     .hasMessageContaining("learns the scales of integers, and"
                             + " model.layers.0.self_attn.q_proj.weight has another format; give it format = \"int\" or"
                             + " \"none\"");
+            String gptq = "[quantization.weight]\nformat = 'int'\ngrid = 'gptq'\nbits = 4\n";
+            assertThatThrownBy(() -> read(MODEL, CALIBRATION, gptq, steps(method)))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining("model.layers.0.self_attn.q_proj.weight has another format; give it format ="
+                            + " \"int\" with grid = \"narrow\" or \"none\"");
             assertThatThrownBy(() -> read(MODEL, CALIBRATION, steps(method)))
                     .isInstanceOf(ConfigException.class)
                     .hasMessageContaining(

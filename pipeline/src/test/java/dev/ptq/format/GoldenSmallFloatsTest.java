@@ -34,7 +34,7 @@ import tools.jackson.databind.JsonNode;
  * and scales. The reference data's notes say where an implementation of the definition differs; all cases that are
  * skipped are counted here, with the reason.
  */
-class GoldenFormatsTest {
+class GoldenSmallFloatsTest {
     private static final int NAN_SCALE = 255;
 
     private final NDManager manager = TensorEngine.newManager();
@@ -93,7 +93,7 @@ class GoldenFormatsTest {
         float largestMagnitude() throws IOException {
             float largest = 0;
             for (JsonNode name : settings.get("amax_of")) {
-                largest = Math.max(largest, GoldenFormatsTest.largestMagnitude(tensors.floats(name.asString())));
+                largest = Math.max(largest, GoldenSmallFloatsTest.largestMagnitude(tensors.floats(name.asString())));
             }
             return largest;
         }

@@ -1,0 +1,61 @@
+package dev.ptq.format;
+
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+
+/** The smallest and the largest value of each block; both NaN if one of its values is. */
+record BlockRanges(float[] lows, float[] highs) {
+    static BlockRanges of(Blocks blocks, FloatBuffer values) {
+        BlockRanges ranges =
+                new BlockRanges(filled(blocks, Float.POSITIVE_INFINITY), filled(blocks, Float.NEGATIVE_INFINITY));
+        blocks.visit(
+                values,
+                layout -> (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
+                    float low = ranges.lows[block];
+                    float high = ranges.highs[block];
+                    for (int i = from; i < to; i++) {
+                        low = Math.min(low, tile[i]);
+                        high = Math.max(high, tile[i]);
+                    }
+                    ranges.lows[block] = low;
+                    ranges.highs[block] = high;
+                }));
+        return ranges;
+    }
+
+    /** Gives all blocks one range. */
+    static BlockRanges same(Blocks blocks, Bounds bounds) {
+        return new BlockRanges(filled(blocks, bounds.low()), filled(blocks, bounds.high()));
+    }
+
+    private static float[] filled(Blocks blocks, float value) {
+        float[] all = new float[Math.toIntExact(blocks.count())];
+        Arrays.fill(all, value);
+        return all;
+    }
+
+    int count() {
+        return lows.length;
+    }
+
+    float low(int block) {
+        return lows[block];
+    }
+
+    float high(int block) {
+        return highs[block];
+    }
+
+    /** Returns the ranges with both ends times a factor. */
+    BlockRanges times(float factor) {
+        return new BlockRanges(times(lows, factor), times(highs, factor));
+    }
+
+    private static float[] times(float[] ends, float factor) {
+        float[] products = ends.clone();
+        for (int i = 0; i < products.length; i++) {
+            products[i] *= factor;
+        }
+        return products;
+    }
+}

@@ -1,0 +1,108 @@
+package dev.ptq.format;
+
+import dev.ptq.format.IntegerFormat.Range;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+
+/**
+ * Shrinks both ends of each block's range by hundredths and keeps the ends with the least sum of {@code |w - ŵ|^2.4};
+ * of equal ones the widest. Source: the released codes of GPTQ (ICLR 2023), up to 79 hundredths; of GPTQModel, which with
+ * two bits and a zero point also tries the whole number on the other side of the unrounded one; and of llm-compressor, up
+ * to 19 hundredths and no further once five in a row made no block of the whole tensor better, so that one block's range
+ * may depend on the others.
+ *
+ * <p>Errors are float32 and are summed in double precision.
+ */
+final class RangeShrinking {
+    private static final double EXPONENT = 2.4;
+    private static final double PARTS = 100;
+
+    private final IntegerGridFormat format;
+    private final Blocks blocks;
+    private final FloatBuffer values;
+    private final int steps;
+    private final int patience;
+    /** Whether each zero point's neighbour is tried too. */
+    private final boolean takesOthers;
+
+    RangeShrinking(IntegerGridFormat format, Blocks blocks, FloatBuffer values) {
+        this.format = format;
+        this.blocks = blocks;
+        this.values = values;
+        boolean isShort = format.range() == Range.COMPRESSED_TENSORS_MSE;
+        steps = isShort ? 20 : 80;
+        patience = isShort ? 5 : steps;
+        takesOthers = format.range() == Range.GPTQMODEL_MSE
+                && format.grid() == IntegerGrid.GPTQ
+                && format.bits() == 2
+                && !format.mapping().symmetric();
+    }
+
+    /**
+     * Returns the encoding with the best scales and zero points.
+     *
+     * @param whole the ranges of all values
+     */
+    StepEncoding best(BlockRanges whole) {
+        StepEncoding widest = format.encoding(blocks, whole);
+        Best best = new Best(widest.scales(), widest.allZeroPoints());
+        int inVain = 0;
+        for (int step = 0; step < steps && inVain < patience; step++) {
+            BlockRanges shrunk = whole.times((float) (1 - step / PARTS));
+            StepEncoding candidate = format.encoding(blocks, shrunk);
+            boolean isBetter = best.consider(candidate, errors(candidate));
+            if (takesOthers) {
+                float[] others = format.otherZeroPoints(shrunk, candidate);
+                StepEncoding other = format.encoding(blocks, candidate.scales(), others);
+                isBetter |= best.consider(other, errors(other));
+            }
+            inVain = isBetter ? 0 : inVain + 1;
+        }
+        return format.encoding(blocks, best.scales, best.zeroPoints);
+    }
+
+    /** The best scale and zero point of each block so far. */
+    private static final class Best {
+        final float[] scales;
+        final float[] zeroPoints;
+        private final double[] errors;
+
+        Best(float[] scales, float[] zeroPoints) {
+            this.scales = scales;
+            this.zeroPoints = zeroPoints;
+            errors = new double[scales.length];
+            Arrays.fill(errors, Double.POSITIVE_INFINITY);
+        }
+
+        /** Takes over the blocks whose errors are smaller, and returns whether there were any. */
+        boolean consider(StepEncoding candidate, double[] found) {
+            float[] otherScales = candidate.scales();
+            float[] otherZeroPoints = candidate.allZeroPoints();
+            boolean isBetter = false;
+            for (int block = 0; block < found.length; block++) {
+                if (found[block] < errors[block]) {
+                    errors[block] = found[block];
+                    scales[block] = otherScales[block];
+                    zeroPoints[block] = otherZeroPoints[block];
+                    isBetter = true;
+                }
+            }
+            return isBetter;
+        }
+    }
+
+    private double[] errors(StepEncoding encoding) {
+        double[] sums = new double[Math.toIntExact(blocks.count())];
+        blocks.visit(values, layout -> {
+            float[] rounded = new float[layout.columns()];
+            return (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
+                System.arraycopy(tile, from, rounded, 0, to - from);
+                encoding.roundRun(block, rounded, 0, to - from);
+                for (int i = from; i < to; i++) {
+                    sums[block] += Math.pow(Math.abs(rounded[i - from] - tile[i]), EXPONENT);
+                }
+            });
+        });
+        return sums;
+    }
+}

@@ -1,0 +1,174 @@
+package dev.ptq.format;
+
+import dev.ptq.weights.RawTensor;
+import dev.ptq.weights.StoredType;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.FloatBuffer;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/** Integers by the rules of a tool: a scale for each block, and perhaps a zero point. */
+final class StepEncoding implements Encoding {
+    private static final String SCALE = "scale";
+    private static final String ZERO_POINT = "zero_point";
+
+    /** The zero points of blocks. */
+    enum Zeros {
+        /** None: they are all 0. */
+        NONE,
+        /** Whole numbers. */
+        WHOLE,
+        /** Values of the middle code. */
+        FLOATING
+    }
+
+    private final IntegerCodes codes;
+    private final Blocks blocks;
+    private final Zeros zeros;
+    private final boolean isUnrounded;
+    private final float[] scales;
+    private final float[] zeroPoints;
+
+    /**
+     * Makes an encoding.
+     *
+     * @param isUnrounded whether the tensor stays as it is
+     * @param scales of blocks; NaN if the values of the block have none
+     * @param zeroPoints of blocks, finite; all 0 if there are none
+     */
+    StepEncoding(
+            IntegerCodes codes, Blocks blocks, Zeros zeros, boolean isUnrounded, float[] scales, float[] zeroPoints) {
+        this.codes = codes;
+        this.blocks = blocks;
+        this.zeros = zeros;
+        this.isUnrounded = isUnrounded;
+        this.scales = scales;
+        this.zeroPoints = zeroPoints;
+    }
+
+    /** Reads the scales of blocks; only some formats have negative ones. */
+    static float[] readScales(Blocks blocks, Parts parts, boolean mayBeNegative) throws IOException {
+        float[] scales = floats(blocks, parts, SCALE);
+        for (int i = 0; i < scales.length; i++) {
+            if (scales[i] < 0 && !mayBeNegative) {
+                throw parts.wrong(SCALE, "no negative number", scales[i] + " at " + i);
+            }
+        }
+        return scales;
+    }
+
+    /** Reads the zero points of blocks; whole ones reach from {@code lowest} to {@code highest}. */
+    static float[] readZeroPoints(Blocks blocks, Parts parts, Zeros zeros, int lowest, int highest) throws IOException {
+        if (zeros == Zeros.FLOATING) {
+            return floats(blocks, parts, ZERO_POINT);
+        }
+        float[] whole = new float[Math.toIntExact(blocks.count())];
+        if (zeros == Zeros.WHOLE) {
+            ByteBuffer stored = parts.require(ZERO_POINT, StoredType.I32, blocks.strips(), blocks.across());
+            for (int i = 0; i < whole.length; i++) {
+                int found = stored.getInt(4 * i);
+                if (found < lowest || found > highest) {
+                    throw parts.wrong(ZERO_POINT, "from " + lowest + " to " + highest, found + " at " + i);
+                }
+                whole[i] = found;
+            }
+        }
+        return whole;
+    }
+
+    private static float[] floats(Blocks blocks, Parts parts, String name) throws IOException {
+        float[] values = new float[Math.toIntExact(blocks.count())];
+        parts.require(name, StoredType.F32, blocks.strips(), blocks.across())
+                .asFloatBuffer()
+                .get(values);
+        return values;
+    }
+
+    @Override
+    public int bits() {
+        return codes.bits();
+    }
+
+    @Override
+    public boolean signed() {
+        return codes.lowest() < 0;
+    }
+
+    @Override
+    public float[] scales() {
+        return scales.clone();
+    }
+
+    @Override
+    public int[] zeroPoints() {
+        int[] whole = new int[zeros == Zeros.WHOLE ? zeroPoints.length : 0];
+        Arrays.setAll(whole, i -> (int) zeroPoints[i]);
+        return whole;
+    }
+
+    /** Returns a zero point for each block; 0 where there is none. */
+    float[] allZeroPoints() {
+        return zeroPoints.clone();
+    }
+
+    @Override
+    public void round(FloatBuffer values) {
+        if (isUnrounded) {
+            return;
+        }
+        boolean isOne = scales.length == 1;
+        blocks.asRowsIfOne().rewrite(values, layout -> (strip, tile, at, rows) -> {
+            RowKernels.spoil(tile, at, rows * layout.columns());
+            layout.forEachRun(strip, at, rows, (block, from, to) -> {
+                roundRun(isOne ? 0 : block, tile, from, to);
+            });
+        });
+    }
+
+    /** Rounds neighbouring values of one block, even if the tensor stays as it is. */
+    void roundRun(int block, float[] run, int from, int to) {
+        codes.round(run, from, to, scales[block], zeroPoints[block]);
+    }
+
+    @Override
+    public float rounded(float value, int index) {
+        if (isUnrounded) {
+            return value;
+        }
+        float[] one = {value};
+        roundRun(blocks.blockOf(index), one, 0, 1);
+        return one[0];
+    }
+
+    @Override
+    public void take(Encoding other, int from, int to) {
+        scales[to] = ((StepEncoding) other).scales[from];
+        zeroPoints[to] = ((StepEncoding) other).zeroPoints[from];
+    }
+
+    @Override
+    public int code(float rounded, int index) {
+        int block = blocks.blockOf(index);
+        return codes.code(rounded, scales[block], zeroPoints[block]);
+    }
+
+    @Override
+    public float value(int code, int index) {
+        int block = blocks.blockOf(index);
+        return codes.value(code, scales[block], zeroPoints[block]);
+    }
+
+    @Override
+    public Map<String, RawTensor> parts() {
+        Map<String, RawTensor> parts = new LinkedHashMap<>();
+        parts.put(SCALE, RawTensor.of(scales, blocks.strips(), blocks.across()));
+        if (zeros == Zeros.FLOATING) {
+            parts.put(ZERO_POINT, RawTensor.of(zeroPoints, blocks.strips(), blocks.across()));
+        } else if (zeros == Zeros.WHOLE) {
+            parts.put(ZERO_POINT, RawTensor.of(zeroPoints(), blocks.strips(), blocks.across()));
+        }
+        return parts;
+    }
+}
