@@ -180,7 +180,7 @@ class GoldenSmallFloatsTest {
         int[] codes = codes(grid);
         for (int i = 0; i < expected.length; i++) {
             boolean tells = Math.abs(output[i]) > 0x1p-120f && Float.isFinite(output[i]);
-            if (tells || output[i] == 0 && element.value(expected[i]) == 0) {
+            if (tells || (output[i] == 0 && element.value(expected[i]) == 0)) {
                 assertThat(element.value(codes[i]))
                         .as(one.settings + " code " + i)
                         .isEqualTo(element.value(expected[i]) + 0f);

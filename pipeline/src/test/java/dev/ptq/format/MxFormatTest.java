@@ -53,7 +53,7 @@ class MxFormatTest {
             amax = Math.max(amax, Math.abs((double) value));
         }
         float[] rounded = new float[block.length];
-        if (amax == 0 || format.flush() && amax < Float.MIN_NORMAL) {
+        if (amax == 0 || (format.flush() && amax < Float.MIN_NORMAL)) {
             return rounded;
         }
         int mantissaBits = format.scaleRule() == ScaleRule.EVEN_E2M1 ? 1 : element.mantissaBits();

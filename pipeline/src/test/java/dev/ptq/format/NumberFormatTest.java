@@ -319,10 +319,10 @@ class NumberFormatTest {
 
     /** Whether zeros alone become NaN, as the toolkit's do. */
     private static boolean losesZeros(NumberFormat format) {
-        return format instanceof Fp8Format fp8 && fp8.rule() == Fp8Format.Rule.TORCHAO
-                || format instanceof Nvfp4Format nvfp4
-                        && nvfp4.rule() == Nvfp4Format.Rule.TORCHAO
-                        && nvfp4.tensorScale();
+        boolean ofFp8 = format instanceof Fp8Format fp8 && fp8.rule() == Fp8Format.Rule.TORCHAO;
+        boolean ofNvfp4 =
+                format instanceof Nvfp4Format nvfp4 && nvfp4.rule() == Nvfp4Format.Rule.TORCHAO && nvfp4.tensorScale();
+        return ofFp8 || ofNvfp4;
     }
 
     private static List<NumberFormat> normalFloats() {

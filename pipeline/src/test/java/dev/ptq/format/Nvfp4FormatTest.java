@@ -94,7 +94,8 @@ class Nvfp4FormatTest {
             double size = Math.pow(2, random.nextInt(-60, 60));
             for (int i = 0; i < row.length; i++) {
                 // blocks far below the tensor's largest too
-                row[i] = (float) (size * Math.pow(2, -4 * (i / BLOCK)) * random.nextGaussian());
+                int block = i / BLOCK;
+                row[i] = (float) (size * Math.pow(2, -4 * block) * random.nextGaussian());
             }
             Shape shape = new Shape(1, row.length);
             for (boolean fourOverSix : new boolean[] {false, true}) {
@@ -184,7 +185,8 @@ class Nvfp4FormatTest {
         SplittableRandom random = new SplittableRandom(2);
         float[] values = new float[3 * 5 * 20];
         for (int i = 0; i < values.length; i++) {
-            values[i] = (float) (random.nextGaussian() * Math.pow(10, i / 100));
+            int matrix = i / 100;
+            values[i] = (float) (random.nextGaussian() * Math.pow(10, matrix));
         }
         float[] all = rounded(new Nvfp4Format(), new Shape(3, 5, 20), Operand.ACTIVATION, values);
         for (int matrix = 0; matrix < 3; matrix++) {
