@@ -51,8 +51,19 @@ sealed interface AbsMaxima {
     }
 
     /** In float32. */
-    record Plain(float[] values) implements AbsMaxima {
+    final class Plain implements AbsMaxima {
         static final String ABS_MAX = "absmax";
+
+        private final float[] values;
+
+        Plain(float[] values) {
+            this.values = values;
+        }
+
+        @Override
+        public float[] values() {
+            return values.clone();
+        }
 
         @Override
         public Map<String, RawTensor> parts(LineBlocks blocks) {
@@ -64,10 +75,22 @@ sealed interface AbsMaxima {
      * The double quantization of bitsandbytes: the distance from the mean, relative to the largest of {@code size}
      * blocks, as an entry of {@link DynamicTable}.
      */
-    record Dynamic(byte[] codes, int size, float[] scales, float mean) implements AbsMaxima {
+    final class Dynamic implements AbsMaxima {
         static final String CODES = "absmax_code";
         static final String SCALE = "absmax_scale";
         static final String MEAN = "absmax_mean";
+
+        private final byte[] codes;
+        private final int size;
+        private final float[] scales;
+        private final float mean;
+
+        Dynamic(byte[] codes, int size, float[] scales, float mean) {
+            this.codes = codes;
+            this.size = size;
+            this.scales = scales;
+            this.mean = mean;
+        }
 
         static Dynamic of(float[] absMax, int size, float mean) {
             float[] distances = distances(absMax, mean);
@@ -95,9 +118,23 @@ sealed interface AbsMaxima {
         }
     }
 
-    /** The double quantization of torchao: the distance from the mean as an 8-bit integer, {@code factor} to a unit. */
-    record Stepped(byte[] codes, int size, float[] factors, float mean) implements AbsMaxima {
+    /** The double quantization of torchao: the distance from the mean as a number of steps, an 8-bit integer. */
+    final class Stepped implements AbsMaxima {
         static final String FACTOR = "absmax_factor";
+
+        private final byte[] codes;
+        private final int size;
+        /** Steps to a unit. */
+        private final float[] factors;
+
+        private final float mean;
+
+        Stepped(byte[] codes, int size, float[] factors, float mean) {
+            this.codes = codes;
+            this.size = size;
+            this.factors = factors;
+            this.mean = mean;
+        }
 
         static Stepped of(float[] absMax, int size, float mean) {
             float[] distances = distances(absMax, mean);

@@ -4,7 +4,15 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 
 /** The smallest and the largest value of each block; both NaN if one of its values is. */
-record BlockRanges(float[] lows, float[] highs) {
+final class BlockRanges {
+    private final float[] lows;
+    private final float[] highs;
+
+    private BlockRanges(float[] lows, float[] highs) {
+        this.lows = lows;
+        this.highs = highs;
+    }
+
     static BlockRanges of(Blocks blocks, FloatBuffer values) {
         BlockRanges ranges =
                 new BlockRanges(filled(blocks, Float.POSITIVE_INFINITY), filled(blocks, Float.NEGATIVE_INFINITY));

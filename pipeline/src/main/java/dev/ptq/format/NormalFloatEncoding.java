@@ -9,20 +9,20 @@ import java.util.Map;
 final class NormalFloatEncoding implements Encoding {
     private static final float[] NF4 = {
         -1,
-        -0.6961928009986877f,
-        -0.5250730514526367f,
-        -0.39491748809814453f,
-        -0.28444138169288635f,
-        -0.18477343022823334f,
-        -0.09105003625154495f,
+        -0.6961928f,
+        -0.52507305f,
+        -0.3949175f,
+        -0.28444138f,
+        -0.18477343f,
+        -0.091050036f,
         0,
-        0.07958029955625534f,
-        0.16093020141124725f,
-        0.24611230194568634f,
-        0.33791524171829224f,
-        0.44070982933044434f,
-        0.5626170039176941f,
-        0.7229568362236023f,
+        0.0795803f,
+        0.1609302f,
+        0.2461123f,
+        0.33791524f,
+        0.44070983f,
+        0.562617f,
+        0.72295684f,
         1
     };
     /** As torchao has it, to four decimals. */
@@ -31,7 +31,7 @@ final class NormalFloatEncoding implements Encoding {
         0.5626f, 0.7230f, 1
     };
 
-    private static final float[] NF3 = {-1, -0.4786292016506195f, -0.217141792178154f, 0, NF4[9], NF4[11], NF4[13], 1};
+    private static final float[] NF3 = {-1, -0.4786292f, -0.21714179f, 0, NF4[9], NF4[11], NF4[13], 1};
     private static final float[] NF2 = {-1, 0, NF4[11], 1};
 
     /** Below it, a block's largest magnitude has no use as a divisor in bitsandbytes. */
