@@ -5,9 +5,9 @@ import dev.ptq.config.Key;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
+import dev.ptq.format.IntegerGrid.Mapping;
 import dev.ptq.format.MxFormat.ScaleRule;
 import dev.ptq.format.SmallFloat.Ties;
-import dev.ptq.format.IntegerGrid.Mapping;
 import java.util.List;
 
 /** The keys of number formats, besides the name of the format. */
@@ -245,6 +245,7 @@ final class FormatKeys {
     /** Only for reading a written format. */
     static final Key<Double> AMAX =
             Key.decimal(Nvfp4Format.AMAX).from(0.0).to(LARGEST).says("the largest magnitude for the tensor scale");
+
     static final Key<IntegerGrid> GRID = Key.choice(
                     "grid",
                     Choices.of(

@@ -245,8 +245,7 @@ public final class Grid {
         Parts found = new Parts(parts);
         int size = size(shape);
         Encoding read = coded.read(shape, operand, found);
-        Encoding encoding =
-                found.has(OrderedEncoding.ORDER) ? OrderedEncoding.read(read, shape, found) : read;
+        Encoding encoding = found.has(OrderedEncoding.ORDER) ? OrderedEncoding.read(read, shape, found) : read;
         PackedCodes packed = PackedCodes.of(shape.getShape(), encoding.bits());
         ByteBuffer bytes = found.require(CODES, StoredType.U8, packed.shape(shape.getShape()));
         int[] exceptions = new int[0];

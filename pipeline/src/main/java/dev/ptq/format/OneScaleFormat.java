@@ -5,7 +5,7 @@ import java.io.IOException;
 import java.nio.FloatBuffer;
 
 /** A format whose values can all share one scale; with a known range they do. */
-public sealed interface OneScaleFormat extends RangedFormat 
+public sealed interface OneScaleFormat extends RangedFormat
         permits IntegerFormat, BlockFloatFormat, IntegerGridFormat, Fp8Format {
     /** Returns the encoding if all values are one block of known range. */
     Encoding within(Blocks one, Bounds bounds);

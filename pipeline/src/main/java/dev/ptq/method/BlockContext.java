@@ -255,8 +255,7 @@ public final class BlockContext {
         ActivationStatistics behind(Method step, HookPoint hookPoint) {
             return taken.computeIfAbsent(List.of(step, hookPoint.place()), key -> {
                 try (Block partly = runningBefore(hookPoint)) {
-                    return take(
-                            partly, step, linear -> linear.hookPoint().place() == hookPoint.place());
+                    return take(partly, step, linear -> linear.hookPoint().place() == hookPoint.place());
                 }
             });
         }

@@ -46,8 +46,7 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
         private final double damping;
         private final boolean zeroDead;
 
-        Preset(
-                GptqSolver.Order order, GptqSolver.Groups groups, Inputs inputs, double damping, boolean zeroDead) {
+        Preset(GptqSolver.Order order, GptqSolver.Groups groups, Inputs inputs, double damping, boolean zeroDead) {
             this.order = order;
             this.groups = groups;
             this.inputs = inputs;
@@ -99,13 +98,13 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
 
     private static final Key<Boolean> ZERO_DEAD = Key.choice(
                     "dead_columns",
-                    Choices.of("round", false, "they are rounded like the others").and("zero", true, "they become zero"))
+                    Choices.of("round", false, "they are rounded like the others")
+                            .and("zero", true, "they become zero"))
             .presetIs(AS_PRESET + "`\"round\"`")
             .says("what becomes of columns whose input is always zero");
 
     /** The keys of a step. */
-    static final Keys KEYS =
-            Keys.of(PRESET, ORDER, SEQUENTIAL, GROUP_PARAMETERS, DAMPING, BLOCK_COLUMNS, ZERO_DEAD);
+    static final Keys KEYS = Keys.of(PRESET, ORDER, SEQUENTIAL, GROUP_PARAMETERS, DAMPING, BLOCK_COLUMNS, ZERO_DEAD);
 
     static Gptq read(ConfigTable table) {
         Preset preset = table.read(PRESET);
@@ -181,7 +180,8 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
                     ActivationStatistics statistics = context.statistics(this, spec);
                     NDArray hessian = statistics.matrix(scratch, spec, Statistic.HESSIAN);
                     NumberFormat format = format(context, spec);
-                    int group = ColumnRounding.groupColumns(format, linear.weight().getShape());
+                    int group =
+                            ColumnRounding.groupColumns(format, linear.weight().getShape());
                     List<Object> key = List.of(spec.hookPoint(), group);
                     if (!inputs.containsKey(key)) {
                         inputs.put(key, solver.prepare(prepared, hessian, group));

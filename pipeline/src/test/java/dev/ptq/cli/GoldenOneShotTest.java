@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.tensor.Shared;
-import dev.ptq.weights.Safetensors;
 import dev.ptq.weights.RawTensor;
+import dev.ptq.weights.Safetensors;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -64,7 +64,8 @@ class GoldenOneShotTest {
                 ? Stream.of("none")
                 : rows().stream()
                         .filter(row -> row.path("model").asString().equals("stories"))
-                        .filter(row -> List.of("RTN", "GPTQ").contains(row.path("method").asString()))
+                        .filter(row -> List.of("RTN", "GPTQ")
+                                .contains(row.path("method").asString()))
                         .map(row -> row.path("id").asString());
     }
 
@@ -177,16 +178,22 @@ class GoldenOneShotTest {
         } else if (settings.path("mse").asDouble(0) > 0) {
             toml.append("range = \"gptq_mse\"\n");
         }
-        toml.append(groups.startsWith("32") ? "granularity = \"group\"\ngroup_size = 32\n" : "granularity = \"channel\"\n");
+        toml.append(
+                groups.startsWith("32") ? "granularity = \"group\"\ngroup_size = 32\n" : "granularity = \"channel\"\n");
         if (groups.contains("down_proj")) {
-            toml.append("[[quantization.override]]\npattern = \".*down_proj.*\"\nweight = { granularity = \"channel\" }\n");
+            toml.append(
+                    "[[quantization.override]]\npattern = \".*down_proj.*\"\nweight = { granularity = \"channel\" }\n");
         }
         if (row.path("method").asString().equals("GPTQ")) {
             toml.append("[[approximation]]\nmethod = \"gptq\"\ndamping = 0.01\n");
-            toml.append("preset = \"").append(isLlmc ? "llm_compressor" : "gptqmodel").append("\"\n");
+            toml.append("preset = \"")
+                    .append(isLlmc ? "llm_compressor" : "gptqmodel")
+                    .append("\"\n");
             if (isLlmc) {
                 boolean isOrdered = settings.path("actorder").asString("").equals("static");
-                toml.append("order = \"").append(isOrdered ? "activation" : "none").append("\"\n");
+                toml.append("order = \"")
+                        .append(isOrdered ? "activation" : "none")
+                        .append("\"\n");
             } else {
                 String order = settings.path("desc_act").asBoolean()
                         ? "activation"

@@ -40,10 +40,10 @@ class ColumnRoundingTest {
     /** Whether parts of a tensor may be rounded otherwise than the whole, as blocks depend on each other. */
     private static boolean dependsOnTheWhole(NumberFormat format) {
         boolean byItsSmallestBlock = format instanceof BlockFloatFormat blocks && blocks.exponentBias() > 127;
-        boolean byThePatienceOfASearch =
-                format instanceof IntegerGridFormat integers && integers.range() == Range.COMPRESSED_TENSORS_MSE
-                        || format instanceof Nvfp4Format nvfp4 && nvfp4.range() != Nvfp4Format.Range.MINMAX;
-        return byItsSmallestBlock || byThePatienceOfASearch;
+        boolean byTheSearchOfIntegers =
+                format instanceof IntegerGridFormat integers && integers.range() == Range.COMPRESSED_TENSORS_MSE;
+        boolean byTheSearchOfFloats = format instanceof Nvfp4Format nvfp4 && nvfp4.range() != Nvfp4Format.Range.MINMAX;
+        return byItsSmallestBlock || byTheSearchOfIntegers || byTheSearchOfFloats;
     }
 
     private static float[] weight(long seed) {
@@ -165,7 +165,10 @@ class ColumnRoundingTest {
         Grid read = Grid.read(grid.format(), grid.shape(), grid.operand(), grid.parts());
         requireSame(read.values(manager).toFloatArray(), expected);
         requireSame(
-                read.round(NativeFloats.of(manager, rounded, ROWS, COLUMNS)).values(manager).toFloatArray(), expected);
+                read.round(NativeFloats.of(manager, rounded, ROWS, COLUMNS))
+                        .values(manager)
+                        .toFloatArray(),
+                expected);
     }
 
     private static void requireSame(float[] found, float[] expected) {
@@ -180,8 +183,8 @@ class ColumnRoundingTest {
         float[] weight = weight(1);
         ColumnRounding rounding =
                 new ColumnRounding(format, NativeFloats.of(manager, weight, ROWS, COLUMNS), shuffled(1));
-        Grid grid = rounding.grid(NativeFloats.of(
-                manager, rounded(rounding, weight, shuffled(1), true), ROWS, COLUMNS));
+        Grid grid =
+                rounding.grid(NativeFloats.of(manager, rounded(rounding, weight, shuffled(1), true), ROWS, COLUMNS));
         for (int wrong : new int[] {-1, COLUMNS, 0}) {
             int[] order = shuffled(1);
             order[order[0] == 0 ? 1 : 0] = wrong == 0 ? order[order[0] == 0 ? 0 : 1] : wrong;
@@ -192,6 +195,7 @@ class ColumnRoundingTest {
                     .hasMessageContaining("column_order: expected each column once, got ");
         }
         assertThat(IntStream.of(shuffled(1)).sorted().toArray()).isEqualTo(ColumnRounding.asTheyAre(COLUMNS));
-        assertThat(Arrays.equals(shuffled(1), ColumnRounding.asTheyAre(COLUMNS))).isFalse();
+        assertThat(Arrays.equals(shuffled(1), ColumnRounding.asTheyAre(COLUMNS)))
+                .isFalse();
     }
 }

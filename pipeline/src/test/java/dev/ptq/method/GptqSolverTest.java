@@ -148,7 +148,8 @@ class GptqSolverTest {
                     scales[row][i / group] = largest / ((1 << (bits - 1)) - 1);
                 }
                 double scale = scales[row][i / group];
-                double code = Math.max(-(1 << (bits - 1)), Math.min((1 << (bits - 1)) - 1, Math.rint(w[row][i] / scale)));
+                double code =
+                        Math.max(-(1 << (bits - 1)), Math.min((1 << (bits - 1)) - 1, Math.rint(w[row][i] / scale)));
                 rounded[row][order[i]] = code * scale;
                 double error = (w[row][i] - code * scale) / inverse[i][i];
                 for (int k = i + 1; k < columns; k++) {
@@ -166,12 +167,11 @@ class GptqSolverTest {
         return rounded;
     }
 
-    private GptqSolver.Rounded solve(
-            GptqSolver solver, double[][] weight, double[][] hessian, NumberFormat format) throws IOException {
+    private GptqSolver.Rounded solve(GptqSolver solver, double[][] weight, double[][] hessian, NumberFormat format)
+            throws IOException {
         NDArray tensor = tensor(weight);
         int group = ColumnRounding.groupColumns(format, tensor.getShape());
-        GptqSolver.Input input =
-                solver.prepare(manager, tensor(hessian), group).orElseThrow();
+        GptqSolver.Input input = solver.prepare(manager, tensor(hessian), group).orElseThrow();
         return solver.round(tensor, format, input);
     }
 
@@ -200,12 +200,12 @@ class GptqSolverTest {
         double[][] weight = weight(rows, columns, 1);
         double[][] hessian = hessian(columns, 2);
         boolean whole = group == columns;
-        NumberFormat format = new IntegerFormat(
-                4, whole ? Granularity.CHANNEL : Granularity.GROUP, whole ? 0 : group, true);
+        NumberFormat format =
+                new IntegerFormat(4, whole ? Granularity.CHANNEL : Granularity.GROUP, whole ? 0 : group, true);
         GptqSolver solver = new GptqSolver(order, groups, 0.01, block, false);
         int[] columnsInOrder = order == Order.NONE ? ColumnRounding.asTheyAre(columns) : byDiagonal(hessian);
-        double[][] expected = witness(
-                weight, hessian, 0.01, columnsInOrder, 4, group, groups == Groups.STATIC && group < columns);
+        double[][] expected =
+                witness(weight, hessian, 0.01, columnsInOrder, 4, group, groups == Groups.STATIC && group < columns);
         if (groups == Groups.STATIC) {
             // groups of neighbours, whatever the order
             expected = withStaticGroups(weight, hessian, columnsInOrder, group);
@@ -216,7 +216,8 @@ class GptqSolverTest {
         for (int i = 0; i < values.length; i++) {
             differing += Math.abs(values[i] - expected[i / columns][i % columns]) > 1e-3 ? 1 : 0;
         }
-        // float32 here, float64 there: a value near the middle of two codes may fall to the other side, and moves others
+        // float32 here, float64 there: a value near the middle of two codes may fall to the other side, and moves
+        // others
         assertThat(differing).isLessThanOrEqualTo(values.length / 100);
         assertThat(found.loss()).isCloseTo(loss(weight, values, hessian), within(1e-4 * loss(weight, values, hessian)));
     }
@@ -336,8 +337,11 @@ class GptqSolverTest {
             }
         }
         GptqSolver solver = new GptqSolver(Order.NONE, Groups.LIVE, 0.01, 8, false);
-        assertThat(solver.prepare(manager, tensor(hessian), 20).orElseThrow().dead()).isEqualTo(2);
-        assertThat(solver.prepare(manager, tensor(new double[20][20]), 20).orElseThrow().dead())
+        assertThat(solver.prepare(manager, tensor(hessian), 20).orElseThrow().dead())
+                .isEqualTo(2);
+        assertThat(solver.prepare(manager, tensor(new double[20][20]), 20)
+                        .orElseThrow()
+                        .dead())
                 .isEqualTo(20);
     }
 
