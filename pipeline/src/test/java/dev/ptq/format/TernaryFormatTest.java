@@ -55,8 +55,9 @@ class TernaryFormatTest {
         // the mean is at least 1e-5
         assertThat(rounded(new TernaryFormat(Granularity.TENSOR, 0, Scale.ABSMEAN), 1, 1e-6f, 6e-6f, 0))
                 .containsExactly(0, 1e-5f, 0);
-        assertThat(rounded(new TernaryFormat(Granularity.TENSOR, 0, Scale.ABSMAX), 1, 1e-42f, -1e-44f, 0))
-                .containsExactly(1e-42f, 0, 0);
+        float tiny = 700 * Float.MIN_VALUE;
+        assertThat(rounded(new TernaryFormat(Granularity.TENSOR, 0, Scale.ABSMAX), 1, tiny, -7 * Float.MIN_VALUE, 0))
+                .containsExactly(tiny, 0, 0);
         for (Scale scale : Scale.values()) {
             for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
                 float[] rounded = rounded(new TernaryFormat(Granularity.GROUP, 2, scale), 1, 1, bad, 1, -1);
