@@ -224,7 +224,8 @@ class RealModelRunsTest {
             double found = Double.parseDouble(response.path(0).asString());
             int tokens = expected.path("scored_tokens").path(choice).asInt();
             Double exact = IN_FLOAT64.get(name + ", choice " + choice);
-            double right = exact != null ? exact : expected.path("ll").path(choice).asDouble();
+            double right =
+                    exact != null ? exact : expected.path("ll").path(choice).asDouble();
             assertThat(found)
                     .as("%s, choice %d", name, choice)
                     .isCloseTo(right, within(2e-5 + (exact != null ? 0 : 1.6e-5) * tokens));
