@@ -26,7 +26,7 @@ final class LayerTable {
     private LayerTable() {}
 
     /**
-     * Reads one column, in the order of the file; linears outside of blocks are left out.
+     * Reads one column, in the order of the file; linears outside of blocks are left out, and so are empty cells.
      *
      * @param stage the file's folder in the run
      * @return empty if there is no such file
@@ -48,8 +48,11 @@ final class LayerTable {
         try (CSVParser parser = CSVParser.parse(new StringReader(text), format)) {
             for (CSVRecord row : parser) {
                 Optional<LinearName> linear = LinearName.of(row.get(MODULE));
-                double value = Double.parseDouble(row.get(column.label()));
-                linear.ifPresent(found -> values.put(found, value));
+                String cell = row.get(column.label());
+                if (!cell.isEmpty()) {
+                    double value = Double.parseDouble(cell);
+                    linear.ifPresent(found -> values.put(found, value));
+                }
             }
         } catch (UncheckedIOException | IllegalArgumentException | IllegalStateException e) {
             throw new IOException(

@@ -35,7 +35,10 @@ class RunFilesTest {
                         "loss_initial",
                         "loss_final",
                         "best_step",
-                        "steps");
+                        "steps",
+                        "damping",
+                        "dead_columns",
+                        "note");
         assertThat(TableColumn.header(QuantizedColumn.values()))
                 .containsExactly(
                         "module", "format", "bits_per_value", "bits_per_value_with_low_rank", "relative_error");

@@ -184,11 +184,12 @@ class ReportPageTest {
         assertThat(withClass(tables.get(1), "h0")).hasSize(13);
     }
 
-    /** The last linear is not corrected, nor is what is no part of a block shown. */
+    /** The last linear is not corrected, nor is what is no part of a block shown; a trained block has no such errors. */
     private static void writeLayers(Path run, int blocks) throws IOException {
         StringBuilder quantize = new StringBuilder("module,format,relative_error\nlm_head,none,0.5\n");
         StringBuilder approximate = new StringBuilder("module,method,error_before,error_after\n");
         for (int block = 0; block < blocks; block++) {
+            approximate.append("blocks.").append(block).append(",omniquant,,\n");
             for (String kind : KINDS) {
                 String module = "model.layers." + block + "." + kind;
                 quantize.append(module)
