@@ -5,7 +5,6 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.HookInput;
 import dev.ptq.model.HookPoint;
-import dev.ptq.model.InputSpec;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.weights.Safetensors;
@@ -145,7 +144,7 @@ public final class ActivationStatistics {
         if (statistic.isMatrix()) {
             throw new IllegalArgumentException(statistic.label() + " is a matrix");
         }
-        return of(linear.input(), statistic);
+        return of(linear.block(), linear.hookPoint(), statistic);
     }
 
     /**
@@ -153,8 +152,8 @@ public final class ActivationStatistics {
      *
      * @throws IllegalArgumentException if it was not collected
      */
-    public float[] of(InputSpec input, Statistic statistic) {
-        return inMemory(input, statistic).clone();
+    public float[] of(int block, HookPoint hookPoint, Statistic statistic) {
+        return inMemory(block, hookPoint, statistic).clone();
     }
 
     /**
@@ -168,12 +167,12 @@ public final class ActivationStatistics {
         }
         long[] shape = statistic.shape(linear.inFeatures());
         if (matrices.isEmpty()) {
-            return NativeFloats.of(manager, inMemory(linear.input(), statistic), shape);
+            return NativeFloats.of(manager, inMemory(linear.block(), linear.hookPoint(), statistic), shape);
         }
         try (Safetensors tensors = Safetensors.open(matrices.get())) {
             String name = name(linear.block(), linear.hookPoint(), statistic);
             if (!tensors.entries().containsKey(name)) {
-                throw notCollected(linear.input(), statistic);
+                throw notCollected(linear.block(), linear.hookPoint(), statistic);
             }
             if (!tensors.shape(name).equals(Arrays.stream(shape).boxed().toList())) {
                 throw new IOException(tensors.file() + ": tensor " + name + " has shape " + tensors.shape(name)
@@ -183,16 +182,16 @@ public final class ActivationStatistics {
         }
     }
 
-    private float[] inMemory(InputSpec input, Statistic statistic) {
-        float[] found = values.get(name(input.block(), input.hookPoint(), statistic));
+    private float[] inMemory(int block, HookPoint hookPoint, Statistic statistic) {
+        float[] found = values.get(name(block, hookPoint, statistic));
         if (found == null) {
-            throw notCollected(input, statistic);
+            throw notCollected(block, hookPoint, statistic);
         }
         return found;
     }
 
-    private static IllegalArgumentException notCollected(InputSpec input, Statistic statistic) {
-        return new IllegalArgumentException(name(input.block(), input.hookPoint(), statistic) + " was not collected");
+    private static IllegalArgumentException notCollected(int block, HookPoint hookPoint, Statistic statistic) {
+        return new IllegalArgumentException(name(block, hookPoint, statistic) + " was not collected");
     }
 
     static String name(int block, HookPoint hookPoint, Statistic statistic) {

@@ -47,6 +47,6 @@ public record CalibrationSettings(
                 table.read(NUM_SAMPLES),
                 table.read(SEQ_LEN),
                 table.read(BATCH_SIZE),
-                hasExperts ? Optional.of(ExpertSettings.read(table)) : Optional.empty());
+                ExpertSettings.read(table, hasExperts));
     }
 }

@@ -4,6 +4,7 @@ import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
+import java.util.Optional;
 
 /**
  * What becomes of experts that the router sends few tokens of the calibration set to, the keys of {@code [calibration]}
@@ -46,7 +47,14 @@ public record ExpertSettings(int minTokens, Policy policy) {
 
     static final Keys KEYS = Keys.of(MIN_TOKENS, POLICY);
 
-    static ExpertSettings read(ConfigTable table) {
-        return new ExpertSettings(table.read(MIN_TOKENS), table.read(POLICY));
+    /** Reads the keys; of a model without experts they are refused. */
+    static Optional<ExpertSettings> read(ConfigTable table, boolean hasExperts) {
+        if (hasExperts) {
+            return Optional.of(new ExpertSettings(table.read(MIN_TOKENS), table.read(POLICY)));
+        }
+        for (Key<?> key : KEYS.all()) {
+            table.refuse(key, "the model has no experts; leave it out");
+        }
+        return Optional.empty();
     }
 }

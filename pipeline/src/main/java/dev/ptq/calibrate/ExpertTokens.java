@@ -49,7 +49,7 @@ public final class ExpertTokens {
             for (InputSpec input : inputs) {
                 if (Statistic.TOKENS.isOf(input.hookPoint())) {
                     all.tokens.put(new Place(input.block(), input.hookPoint().expert()), (int)
-                            statistics.of(input, Statistic.TOKENS)[0]);
+                            statistics.of(input.block(), input.hookPoint(), Statistic.TOKENS)[0]);
                 }
             }
         }

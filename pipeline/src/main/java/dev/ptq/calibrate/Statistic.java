@@ -22,6 +22,9 @@ public enum Statistic {
     /** The tokens that a router sends to an expert, one number. */
     TOKENS("tokens", 0);
 
+    /** Features of an input whose matrix fits in one window, {@link dev.ptq.tensor.NativeFloats#window}. */
+    public static final int LARGEST_MATRIX = 23170;
+
     private final String label;
     private final int dimensions;
 

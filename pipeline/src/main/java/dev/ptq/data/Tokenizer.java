@@ -67,7 +67,8 @@ public final class Tokenizer implements AutoCloseable {
     /** Whether a whole text begins with it, or else with the start token. */
     private final boolean starts;
 
-    private Tokenizer(HuggingFaceTokenizer tokenizer, Path folder, AddBos addBos, int vocabulary) throws IOException {
+    private Tokenizer(HuggingFaceTokenizer tokenizer, Path folder, TokenizerFile content, AddBos addBos, int vocabulary)
+            throws IOException {
         this.tokenizer = tokenizer;
         this.file = folder.resolve(FILE);
         this.vocabulary = vocabulary;
@@ -82,8 +83,7 @@ public final class Tokenizer implements AutoCloseable {
         long[] whole = tokenizer.encode("a", true, false).getIds();
         this.startsByTemplate = whole.length > plain.length && (plain.length == 0 || whole[0] != plain[0]);
         this.starts = switch (addBos) {
-            case AUTO ->
-                startsByTemplate || TokenizerFile.read(file).addsStart(config).orElse(false);
+            case AUTO -> startsByTemplate || content.addsStart(config).orElse(false);
             case TRUE -> true;
             case FALSE -> false;
         };
@@ -143,7 +143,7 @@ public final class Tokenizer implements AutoCloseable {
             throw new IOException(file + ": " + e.getMessage(), e);
         }
         try {
-            return new Tokenizer(opened, folder, addBos, vocabulary);
+            return new Tokenizer(opened, folder, content, addBos, vocabulary);
         } catch (IOException | RuntimeException e) {
             opened.close();
             throw e;

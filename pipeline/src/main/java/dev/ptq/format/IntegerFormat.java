@@ -67,6 +67,21 @@ public record IntegerFormat(
             };
             return Blocks.over(shape.getShape(), size);
         }
+
+        /** Makes sure that there is a group size if, and only if, values share a scale in groups. */
+        void require(int groupSize) {
+            if (this == GROUP ? groupSize < 1 : groupSize != 0) {
+                throw new IllegalArgumentException("group size " + groupSize + " with granularity " + this);
+            }
+        }
+
+        /** Adds its keys to a format's table. */
+        void write(int groupSize, Map<String, Object> table) {
+            table.put("granularity", Formats.label(this));
+            if (this == GROUP) {
+                table.put("group_size", groupSize);
+            }
+        }
     }
 
     /** The method that finds the range of values that share a scale. */
@@ -87,9 +102,7 @@ public record IntegerFormat(
         if (bits < 2 || bits > 16) {
             throw new IllegalArgumentException("no such format: " + bits + " bits");
         }
-        if (granularity == Granularity.GROUP ? groupSize < 1 : groupSize != 0) {
-            throw new IllegalArgumentException("group size " + groupSize + " with granularity " + granularity);
-        }
+        granularity.require(groupSize);
         if (range != Range.MINMAX && range != Range.MSE) {
             throw new IllegalArgumentException("no search of this format: " + range);
         }
@@ -155,10 +168,7 @@ public record IntegerFormat(
         Map<String, Object> table = new LinkedHashMap<>();
         table.put(Formats.FORMAT, NAME);
         table.put("bits", bits);
-        table.put("granularity", Formats.label(granularity));
-        if (granularity == Granularity.GROUP) {
-            table.put("group_size", groupSize);
-        }
+        granularity.write(groupSize, table);
         table.put("grid", Formats.label(IntegerGrid.NARROW));
         table.put("symmetric", symmetric);
         table.put("range", Formats.label(range));

@@ -37,9 +37,7 @@ public record IntegerGridFormat(
         if (bits < 2 || bits > 16 || grid == IntegerGrid.NARROW || range == Range.MSE) {
             throw new IllegalArgumentException("no such format: " + bits + " bits, " + grid + ", " + range);
         }
-        if (granularity == Granularity.GROUP ? groupSize < 1 : groupSize != 0) {
-            throw new IllegalArgumentException("group size " + groupSize + " with granularity " + granularity);
-        }
+        granularity.require(groupSize);
         if (grid != IntegerGrid.TORCHAO && mapping.isOfTorchao()) {
             throw new IllegalArgumentException(mapping + " is a mapping of torchao, not of " + grid);
         }
@@ -247,10 +245,7 @@ public record IntegerGridFormat(
         Map<String, Object> table = new LinkedHashMap<>();
         table.put(Formats.FORMAT, IntegerFormat.NAME);
         table.put("bits", bits);
-        table.put("granularity", Formats.label(granularity));
-        if (granularity == Granularity.GROUP) {
-            table.put("group_size", groupSize);
-        }
+        granularity.write(groupSize, table);
         table.put("grid", Formats.label(grid));
         if (grid == IntegerGrid.TORCHAO) {
             table.put("mapping", Formats.label(mapping));

@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 
 /**
@@ -91,8 +90,7 @@ public record MxFormat(SmallFloat element, int blockSize, ScaleRule scaleRule, T
 
     @Override
     public Blocks blocks(Shape shape, Operand operand) {
-        return Blocks.over(
-                shape.getShape(), operand.channelsAreColumns() ? List.of(blockSize, 1) : List.of(1, blockSize));
+        return IntegerFormat.Granularity.GROUP.blocks(shape, operand, blockSize);
     }
 
     @Override

@@ -8,7 +8,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -143,8 +142,7 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
 
     @Override
     public Blocks blocks(Shape shape, Operand operand) {
-        return Blocks.over(
-                shape.getShape(), operand.channelsAreColumns() ? List.of(BLOCK_SIZE, 1) : List.of(1, BLOCK_SIZE));
+        return IntegerFormat.Granularity.GROUP.blocks(shape, operand, BLOCK_SIZE);
     }
 
     @Override

@@ -37,9 +37,7 @@ public record TernaryFormat(Granularity granularity, int groupSize, Scale scale)
     }
 
     public TernaryFormat {
-        if (granularity == Granularity.GROUP ? groupSize < 1 : groupSize != 0) {
-            throw new IllegalArgumentException("group size " + groupSize + " with granularity " + granularity);
-        }
+        granularity.require(groupSize);
     }
 
     @Override
@@ -107,10 +105,7 @@ public record TernaryFormat(Granularity granularity, int groupSize, Scale scale)
     public Map<String, Object> table() {
         Map<String, Object> table = new LinkedHashMap<>();
         table.put(Formats.FORMAT, NAME);
-        table.put("granularity", Formats.label(granularity));
-        if (granularity == Granularity.GROUP) {
-            table.put("group_size", groupSize);
-        }
+        granularity.write(groupSize, table);
         table.put("scale", Formats.label(scale));
         return table;
     }

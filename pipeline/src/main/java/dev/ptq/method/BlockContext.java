@@ -194,10 +194,6 @@ public final class BlockContext {
         return block;
     }
 
-    ModelConfig model() {
-        return setting.shape();
-    }
-
     /** The parts of the block. */
     BlockShape shape() {
         return setting.shape().block(block.index());

@@ -2,7 +2,6 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
@@ -17,7 +16,9 @@ import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -31,9 +32,6 @@ import java.util.Set;
  *     or not
  */
 record Gptq(GptqSolver solver, Inputs inputs) implements Method {
-    /** Features of an input whose Hessian fits in one window. */
-    private static final int LARGEST_MATRIX = 23170;
-
     /** Whose settings are taken where the table does not say otherwise. */
     private enum Preset {
         NONE(GptqSolver.Order.NONE, GptqSolver.Groups.LIVE, Inputs.TRUE_SEQUENTIAL, 0.01, false),
@@ -139,23 +137,32 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
             table.problem("method", "gptq rounds weights, and none has a format: add one to [quantization.weight]");
         }
         LanguageModel.linears(shape).stream()
-                .filter(linear -> linear.inFeatures() > LARGEST_MATRIX)
+                .filter(linear -> linear.inFeatures() > Statistic.LARGEST_MATRIX)
                 .findFirst()
                 .ifPresent(linear -> table.problem(
                         "method",
-                        "gptq takes weights of at most " + LARGEST_MATRIX + " input features, " + linear.weightName()
-                                + " has " + linear.inFeatures()));
+                        "gptq takes weights of at most " + Statistic.LARGEST_MATRIX + " input features, "
+                                + linear.weightName() + " has " + linear.inFeatures()));
     }
 
     @Override
     public void apply(BlockContext context) throws IOException {
+        Map<HookPoint, List<Linear>> byInput = new LinkedHashMap<>();
         for (HookPoint.Place place : HookPoint.Place.values()) {
-            List<Linear> linears = context.block().linears().stream()
-                    .filter(linear -> linear.spec().hookPoint().place() == place)
-                    .filter(linear -> !format(context, linear.spec()).isNone())
-                    .toList();
-            if (!linears.isEmpty()) {
-                round(context, linears);
+            for (Linear linear : context.block().linears()) {
+                LinearSpec spec = linear.spec();
+                if (spec.hookPoint().place() == place && !format(context, spec).isNone()) {
+                    byInput.computeIfAbsent(spec.hookPoint(), key -> new ArrayList<>())
+                            .add(linear);
+                }
+            }
+        }
+        for (List<Linear> sharing : byInput.values()) {
+            if (context.isWorkedOn(sharing.get(0).spec())) {
+                round(context, sharing);
+            } else {
+                sharing.forEach(linear -> context.report(BlockContext.RoundingReport.fallback(
+                        name(), linear.spec(), "calibration hardly reaches the expert; rounded to nearest")));
             }
         }
     }
@@ -164,57 +171,54 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
         return context.formats().of(linear).weight();
     }
 
-    /** Rounds the linears at one place; in a mixture they are those of several inputs. */
-    private void round(BlockContext context, List<Linear> linears) throws IOException {
-        try (NDManager prepared = context.block().manager().newSubManager()) {
-            Map<List<Object>, Optional<GptqSolver.Input>> inputs = new HashMap<>();
-            for (Linear linear : linears) {
-                LinearSpec spec = linear.spec();
-                if (!context.isWorkedOn(spec)) {
-                    context.report(BlockContext.RoundingReport.fallback(
-                            name(), spec, "calibration hardly reaches the expert; rounded to nearest"));
-                    continue;
-                }
+    /** Rounds the linears of one input. */
+    private void round(BlockContext context, List<Linear> sharing) throws IOException {
+        try (NDManager scratch = context.block().manager().newSubManager()) {
+            LinearSpec first = sharing.get(0).spec();
+            NDArray hessian = context.statistics(this, first).matrix(scratch, first, Statistic.HESSIAN);
+            Map<Integer, Optional<GptqSolver.Input>> byGroup = new HashMap<>();
+            for (Linear linear : sharing) {
                 long start = System.nanoTime();
-                try (NDManager scratch = prepared.newSubManager()) {
-                    ActivationStatistics statistics = context.statistics(this, spec);
-                    NDArray hessian = statistics.matrix(scratch, spec, Statistic.HESSIAN);
-                    NumberFormat format = format(context, spec);
-                    int group =
-                            ColumnRounding.groupColumns(format, linear.weight().getShape());
-                    List<Object> key = List.of(spec.hookPoint(), group);
-                    if (!inputs.containsKey(key)) {
-                        inputs.put(key, solver.prepare(prepared, hessian, group));
-                    }
-                    Optional<GptqSolver.Input> input = inputs.getOrDefault(key, Optional.empty());
-                    if (input.isEmpty()) {
-                        context.report(BlockContext.RoundingReport.fallback(
-                                name(), spec, "no damping makes the Hessian positive definite; rounded to nearest"));
-                        continue;
-                    }
-                    double nearest = nearestLoss(context, linear, hessian, scratch);
-                    GptqSolver.Rounded rounded = solver.round(linear.weight(), format, input.get());
-                    context.round(linear, rounded.grid());
-                    context.report(new BlockContext.RoundingReport(
+                int group = ColumnRounding.groupColumns(
+                        format(context, linear.spec()), linear.weight().getShape());
+                Optional<GptqSolver.Input> input = byGroup.get(group);
+                if (input == null) {
+                    input = solver.prepare(scratch, hessian, group);
+                    byGroup.put(group, input);
+                }
+                if (input.isPresent()) {
+                    round(context, linear, hessian, input.get(), start);
+                } else {
+                    context.report(BlockContext.RoundingReport.fallback(
                             name(),
-                            spec,
-                            nearest,
-                            rounded.loss(),
-                            input.get().added(),
-                            input.get().dead(),
-                            (System.nanoTime() - start) / 1e9,
-                            ""));
+                            linear.spec(),
+                            "no damping makes the Hessian positive definite; rounded to nearest"));
                 }
             }
         }
     }
 
-    private static double nearestLoss(BlockContext context, Linear linear, NDArray hessian, NDManager scratch)
+    private void round(BlockContext context, Linear linear, NDArray hessian, GptqSolver.Input input, long start)
             throws IOException {
-        NDArray nearest = context.roundedToNearest(linear.spec(), linear.weight());
-        nearest.attach(scratch);
-        NDArray error = linear.weight().sub(nearest);
-        error.attach(scratch);
-        return GptqSolver.loss(error, hessian);
+        LinearSpec spec = linear.spec();
+        double nearest = nearestLoss(context, linear, hessian);
+        GptqSolver.Rounded rounded = solver.round(linear.weight(), format(context, spec), input);
+        context.round(linear, rounded.grid());
+        context.report(new BlockContext.RoundingReport(
+                name(),
+                spec,
+                nearest,
+                rounded.loss(),
+                input.added(),
+                input.dead(),
+                (System.nanoTime() - start) / 1e9,
+                ""));
+    }
+
+    private static double nearestLoss(BlockContext context, Linear linear, NDArray hessian) throws IOException {
+        try (NDArray nearest = context.roundedToNearest(linear.spec(), linear.weight());
+                NDArray error = linear.weight().sub(nearest)) {
+            return GptqSolver.loss(error, hessian);
+        }
     }
 }

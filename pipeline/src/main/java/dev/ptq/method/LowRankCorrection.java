@@ -58,8 +58,6 @@ public record LowRankCorrection(
         boolean singularValues)
         implements Method {
     private static final float SMALLEST_SCALE = 1e-4f;
-    /** Features of an input whose Hessian fits in one window, {@link NativeFloats#window}. */
-    private static final int LARGEST_MATRIX = 23170;
 
     /** Weights whose errors are decomposed at once: a bound on memory. */
     private static final long WEIGHTS_AT_ONCE = 1L << 27;
@@ -189,11 +187,11 @@ public record LowRankCorrection(
                             + linears.get(0).weightName());
         }
         matched.stream()
-                .filter(linear -> metric == Metric.HESSIAN && linear.inFeatures() > LARGEST_MATRIX)
+                .filter(linear -> metric == Metric.HESSIAN && linear.inFeatures() > Statistic.LARGEST_MATRIX)
                 .findFirst()
                 .ifPresent(linear -> table.problem(
                         "pattern",
-                        "expected weights of at most " + LARGEST_MATRIX + " input features, "
+                        "expected weights of at most " + Statistic.LARGEST_MATRIX + " input features, "
                                 + linear.weightName() + " has " + linear.inFeatures()
                                 + "; leave it to a step qera_approx"));
         matched.stream()

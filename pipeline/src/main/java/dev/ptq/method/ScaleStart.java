@@ -3,9 +3,6 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.Key;
-import dev.ptq.model.HookPoint;
-import dev.ptq.model.InputSpec;
-import dev.ptq.model.LanguageModel;
 import dev.ptq.model.SmoothingMapping;
 import java.util.Arrays;
 import java.util.List;
@@ -74,13 +71,8 @@ record ScaleStart(Rule rule, double alpha) {
 
     /** A statistic of the balance layers' input, one value per column. */
     static float[] statistic(BlockContext context, SmoothingMapping mapping, Statistic statistic) {
-        HookPoint hookPoint = mapping.hookPoint().orElseThrow();
-        InputSpec input = LanguageModel.inputs(context.model()).stream()
-                .filter(there -> there.block() == context.block().index()
-                        && there.hookPoint().equals(hookPoint))
-                .findFirst()
-                .orElseThrow();
-        return context.statistics().of(input, statistic);
+        return context.statistics()
+                .of(context.block().index(), mapping.hookPoint().orElseThrow(), statistic);
     }
 
     /** Ones, for mappings without an activation. */

@@ -109,7 +109,7 @@ class GptqSolverTest {
 
     /**
      * GPTQ as its paper has it, without Cholesky: after each column the inverse of the Hessian of those to come. Integers
-     * of groups from the columns as they are.
+     * of groups from the columns as they are, or if static from neighbours in the weight, whatever the order.
      */
     private static double[][] witness(
             double[][] weight, double[][] hessian, double damping, int[] order, int bits, int group, boolean isStatic) {
@@ -131,23 +131,21 @@ class GptqSolverTest {
         double[][] inverse = inverse(damped);
         double[][] rounded = new double[weight.length][columns];
         double[][] w = new double[weight.length][columns];
-        double[][] scales = new double[weight.length][columns];
+        double[] scales = new double[weight.length];
         for (int row = 0; row < w.length; row++) {
             for (int i = 0; i < columns; i++) {
                 w[row][i] = weight[row][order[i]];
             }
         }
-        double[][] start = Arrays.stream(w).map(double[]::clone).toArray(double[][]::new);
         for (int i = 0; i < columns; i++) {
             for (int row = 0; row < w.length; row++) {
-                if (i % group == 0) {
-                    double largest = 0;
-                    for (int k = i; k < Math.min(columns, i + group); k++) {
-                        largest = Math.max(largest, Math.abs(isStatic ? start[row][k] : w[row][k]));
-                    }
-                    scales[row][i / group] = largest / ((1 << (bits - 1)) - 1);
+                if (isStatic) {
+                    int from = order[i] / group * group;
+                    scales[row] = scale(weight[row], from, Math.min(columns, from + group), bits);
+                } else if (i % group == 0) {
+                    scales[row] = scale(w[row], i, Math.min(columns, i + group), bits);
                 }
-                double scale = scales[row][i / group];
+                double scale = scales[row];
                 double code =
                         Math.max(-(1 << (bits - 1)), Math.min((1 << (bits - 1)) - 1, Math.rint(w[row][i] / scale)));
                 rounded[row][order[i]] = code * scale;
@@ -165,6 +163,14 @@ class GptqSolverTest {
             inverse = next;
         }
         return rounded;
+    }
+
+    private static double scale(double[] row, int from, int to, int bits) {
+        double largest = 0;
+        for (int i = from; i < to; i++) {
+            largest = Math.max(largest, Math.abs(row[i]));
+        }
+        return largest / ((1 << (bits - 1)) - 1);
     }
 
     private GptqSolver.Rounded solve(GptqSolver solver, double[][] weight, double[][] hessian, NumberFormat format)
@@ -204,12 +210,7 @@ class GptqSolverTest {
                 new IntegerFormat(4, whole ? Granularity.CHANNEL : Granularity.GROUP, whole ? 0 : group, true);
         GptqSolver solver = new GptqSolver(order, groups, 0.01, block, false);
         int[] columnsInOrder = order == Order.NONE ? ColumnRounding.asTheyAre(columns) : byDiagonal(hessian);
-        double[][] expected =
-                witness(weight, hessian, 0.01, columnsInOrder, 4, group, groups == Groups.STATIC && group < columns);
-        if (groups == Groups.STATIC) {
-            // groups of neighbours, whatever the order
-            expected = withStaticGroups(weight, hessian, columnsInOrder, group);
-        }
+        double[][] expected = witness(weight, hessian, 0.01, columnsInOrder, 4, group, groups == Groups.STATIC);
         GptqSolver.Rounded found = solve(solver, weight, hessian, format);
         float[] values = found.grid().values(manager).toFloatArray();
         int differing = 0;
@@ -220,54 +221,6 @@ class GptqSolverTest {
         // others
         assertThat(differing).isLessThanOrEqualTo(values.length / 100);
         assertThat(found.loss()).isCloseTo(loss(weight, values, hessian), within(1e-4 * loss(weight, values, hessian)));
-    }
-
-    /** The same with scales of neighbours in the weight. */
-    private static double[][] withStaticGroups(double[][] weight, double[][] hessian, int[] order, int group) {
-        // as one group per column whose scale is that of its neighbours
-        double[][] scaled = new double[weight.length][order.length];
-        double[][] scales = new double[weight.length][order.length];
-        for (int row = 0; row < weight.length; row++) {
-            for (int i = 0; i < order.length; i++) {
-                int from = i / group * group;
-                for (int k = from; k < Math.min(order.length, from + group); k++) {
-                    scales[row][i] = Math.max(scales[row][i], Math.abs(weight[row][k]) / 7);
-                }
-                scaled[row][i] = weight[row][i];
-            }
-        }
-        int columns = order.length;
-        double mean = 0;
-        for (int i = 0; i < columns; i++) {
-            mean += hessian[i][i] / columns;
-        }
-        double[][] damped = new double[columns][columns];
-        for (int i = 0; i < columns; i++) {
-            for (int j = 0; j < columns; j++) {
-                damped[i][j] = hessian[order[i]][order[j]] + (i == j ? 0.01 * mean : 0);
-            }
-        }
-        double[][] inverse = inverse(damped);
-        double[][] rounded = new double[weight.length][columns];
-        for (int i = 0; i < columns; i++) {
-            for (int row = 0; row < weight.length; row++) {
-                double scale = scales[row][order[i]];
-                double code = Math.max(-8, Math.min(7, Math.rint(scaled[row][order[i]] / scale)));
-                rounded[row][order[i]] = code * scale;
-                double error = (scaled[row][order[i]] - code * scale) / inverse[i][i];
-                for (int k = i + 1; k < columns; k++) {
-                    scaled[row][order[k]] -= error * inverse[i][k];
-                }
-            }
-            double[][] next = new double[columns][columns];
-            for (int a = i + 1; a < columns; a++) {
-                for (int b = i + 1; b < columns; b++) {
-                    next[a][b] = inverse[a][b] - inverse[a][i] * inverse[i][b] / inverse[i][i];
-                }
-            }
-            inverse = next;
-        }
-        return rounded;
     }
 
     private static double loss(double[][] weight, float[] rounded, double[][] hessian) {

@@ -136,10 +136,10 @@ class MixtureTest {
             for (InputSpec input : inputs) {
                 for (Statistic statistic :
                         EnumSet.of(Statistic.MAX_BATCH_MEAN_ABS, Statistic.MID_RANGE, Statistic.MIN)) {
-                    assertThat(alone.of(input, statistic))
+                    assertThat(alone.of(input.block(), input.hookPoint(), statistic))
                             .as("%s of %s", statistic, input)
                             .usingComparatorWithPrecision(1e-5f)
-                            .containsExactly(together.of(input, statistic));
+                            .containsExactly(together.of(input.block(), input.hookPoint(), statistic));
                 }
             }
             ExpertTokens few = ExpertTokens.of(
