@@ -197,22 +197,24 @@ public final class BlockPatch {
             }
         }
 
-        /** Adds the factors in a file, attached to {@code manager}. */
-        public void add(NDManager manager, Path file) throws IOException {
-            try (Safetensors saved = Safetensors.open(file)) {
-                for (String name : saved.entries().keySet()) {
-                    tensors.put(name, saved.load(manager, name));
-                }
-                formats.putAll(metadata(saved, PATHS, new TypeReference<Map<String, StoredPath>>() {}));
-            }
-        }
-
         /** Writes the file. */
         public void write(Path file) throws IOException {
-            SafetensorsWriter.write(
-                    file,
-                    tensors,
-                    Map.of(VERSION, CURRENT, PATHS, JsonMapper.shared().writeValueAsString(formats)));
+            SafetensorsWriter.write(file, tensors, written(formats));
+        }
+
+        /** Writes the factors in the files of blocks to one file, a tensor at a time. */
+        public static void join(Path file, List<Path> ofBlocks) throws IOException {
+            Map<String, StoredPath> all = new LinkedHashMap<>();
+            for (Path ofBlock : ofBlocks) {
+                try (Safetensors saved = Safetensors.open(ofBlock)) {
+                    all.putAll(metadata(saved, PATHS, new TypeReference<Map<String, StoredPath>>() {}));
+                }
+            }
+            SafetensorsWriter.join(file, ofBlocks, written(all));
+        }
+
+        private static Map<String, String> written(Map<String, StoredPath> formats) {
+            return Map.of(VERSION, CURRENT, PATHS, JsonMapper.shared().writeValueAsString(formats));
         }
     }
 

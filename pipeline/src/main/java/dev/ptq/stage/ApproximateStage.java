@@ -20,6 +20,7 @@ import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -119,7 +120,7 @@ final class ApproximateStage implements Stage {
                         .sum())
                 .orElse(0);
         int perBlock = training + 1;
-        BlockPatch.Factors factors = new BlockPatch.Factors();
+        List<Path> factors = new ArrayList<>();
         try (NDManager kept = TensorEngine.newManager();
                 Progress progress = workspace
                         .reporter()
@@ -128,6 +129,7 @@ final class ApproximateStage implements Stage {
                                 (long) blocks * perBlock,
                                 training == 0 ? "blocks" : "training steps")) {
             for (int index = 0; index < blocks; index++) {
+                workspace.blockReleased();
                 BlockFiles files = new BlockFiles(unfinished, index);
                 try (Block block = model.load(index)) {
                     if (samples.isPresent()) {
@@ -142,16 +144,17 @@ final class ApproximateStage implements Stage {
                 if (samples.isPresent() && index + 1 < blocks) {
                     leave(model, samples.get(), files, setting.formats());
                 }
-                factors.add(kept, files.factors());
+                factors.add(files.factors());
                 progress.step((long) (index + 1) * perBlock);
             }
-            factors.write(output.resolve(RunFiles.LOW_RANK));
+            BlockPatch.Factors.join(output.resolve(RunFiles.LOW_RANK), factors);
             if (!results.singularValues().isEmpty()) {
                 SafetensorsWriter.write(output.resolve(RunFiles.SINGULAR_VALUES), results.singularValues(), Map.of());
             }
         } finally {
             samples.ifPresent(BlockSamples::close);
         }
+        workspace.blockReleased();
         results.writeRows(output.resolve(RunFiles.LAYERS));
         if (experiment.steps().transforms()) {
             writeDistance(results.transformDistance().orElse(0), output);

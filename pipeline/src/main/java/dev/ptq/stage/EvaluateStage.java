@@ -141,7 +141,7 @@ final class EvaluateStage implements Stage {
     /** Scores the text with the blocks of a runner. */
     Perplexity.Result evaluate(BlockRunner runner, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
-        try (BlockRunner exact = new BlockRunner(model, BlockRunner.BlockChange.none(), workspace.resident())) {
+        try (BlockRunner exact = workspace.runner(model, BlockRunner.BlockChange.none())) {
             return Perplexity.evaluate(
                     new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),
                     perplexity,

@@ -69,7 +69,7 @@ record VariantSettings(
     <T> T run(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches, Work<T> work)
             throws IOException {
         try (QuantizedModel quantized = open(workspace, artifacts, patches);
-                BlockRunner runner = new BlockRunner(quantized.model(), quantized::applyTo, workspace.resident())) {
+                BlockRunner runner = workspace.runner(quantized.model(), quantized::applyTo)) {
             return work.with(runner);
         }
     }

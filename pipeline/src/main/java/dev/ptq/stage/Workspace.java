@@ -17,9 +17,11 @@ import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ResumeState;
 import dev.ptq.progress.Progress;
+import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
@@ -266,6 +268,27 @@ public final class Workspace implements AutoCloseable {
             case STREAMED -> false;
             case AUTO -> MemoryEstimate.weights(experiment.shape()) <= machineMemory() / 4;
         };
+    }
+
+    /** Returns a new runner of the experiment's blocks, which stay in memory or are streamed. */
+    BlockRunner runner(LanguageModel of, BlockRunner.BlockChange change) {
+        if (resident()) {
+            return new BlockRunner(of, change, true);
+        }
+        return new BlockRunner(
+                of,
+                block -> {
+                    blockReleased();
+                    change.apply(block);
+                },
+                false);
+    }
+
+    /** Where blocks are streamed, memory counts more than time. */
+    void blockReleased() {
+        if (!resident()) {
+            TensorEngine.returnFreedMemory();
+        }
     }
 
     /** The interval between saves: hidden states of a large model take seconds to write, too long for every block. */

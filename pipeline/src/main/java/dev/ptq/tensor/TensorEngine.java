@@ -2,7 +2,10 @@ package dev.ptq.tensor;
 
 import ai.djl.ndarray.NDManager;
 import ai.djl.pytorch.jni.JniUtils;
+import com.sun.jna.Function;
+import com.sun.jna.NativeLibrary;
 import dev.ptq.environment.CacheFolder;
+import java.util.Optional;
 
 /**
  * The start of the tensor engine: offline, without telemetry, natives unpacked into ptq's own cache folder. All of the
@@ -16,6 +19,9 @@ import dev.ptq.environment.CacheFolder;
  * below are in force before the engine loads.
  */
 public final class TensorEngine {
+    // glibc's; Java has no way to it
+    private static final Optional<Function> TRIM = trim();
+
     private static boolean started;
 
     private TensorEngine() {}
@@ -40,6 +46,23 @@ public final class TensorEngine {
         setUnlessGiven("ai.djl.pytorch.num_threads", "1");
         setUnlessGiven("ai.djl.pytorch.num_interop_threads", "1");
         setUnlessGiven("DJL_CACHE_DIR", CacheFolder.path().toString());
+    }
+
+    /**
+     * Gives memory that tensors have left back to the system: the allocator would keep the gaps between those that are
+     * alive, and after many blocks these outgrow what a block needs. Takes a while, as the next tensors then get fresh
+     * pages. Only the GNU allocator needs it, and without that nothing is done.
+     */
+    public static void returnFreedMemory() {
+        TRIM.ifPresent(trim -> trim.invokeInt(new Object[] {0L}));
+    }
+
+    private static Optional<Function> trim() {
+        try {
+            return Optional.of(NativeLibrary.getInstance("c").getFunction("malloc_trim"));
+        } catch (UnsatisfiedLinkError e) {
+            return Optional.empty();
+        }
     }
 
     /** Prepares the calling thread for a piece of work: none of its operators takes part in automatic differentiation. */

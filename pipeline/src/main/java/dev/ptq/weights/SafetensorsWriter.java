@@ -70,6 +70,32 @@ public final class SafetensorsWriter {
         writeEntries(file, ordered, metadata);
     }
 
+    /**
+     * Writes the tensors in files to one file, in their order. One of them is in memory at a time.
+     *
+     * @throws IllegalArgumentException if two tensors have the same name
+     */
+    public static void join(Path file, List<Path> parts, Map<String, String> metadata) throws IOException {
+        Map<String, Entry> all = new LinkedHashMap<>();
+        for (Path part : parts) {
+            try (Safetensors saved = Safetensors.open(part)) {
+                for (String name : saved.entries().keySet()) {
+                    Slot slot = new Slot(saved.type(name), saved.shape(name));
+                    if (all.put(name, new Entry(slot, channel -> copy(part, name, channel))) != null) {
+                        throw new IllegalArgumentException("two tensors are named " + name);
+                    }
+                }
+            }
+        }
+        writeEntries(file, all, metadata);
+    }
+
+    private static void copy(Path file, String name, FileChannel channel) throws IOException {
+        try (Safetensors saved = Safetensors.open(file)) {
+            writeFully(channel, saved.raw(name).bytes());
+        }
+    }
+
     private static Map<String, Entry> entries(Map<String, NDArray> tensors, StoredType type) {
         Map<String, Entry> entries = new LinkedHashMap<>();
         tensors.forEach((name, tensor) -> {

@@ -574,6 +574,30 @@ class SafetensorsTest {
     }
 
     @Test
+    void joinsFilesAsIfTheirTensorsWereWrittenTogether() throws IOException {
+        Map<String, NDArray> first = new LinkedHashMap<>();
+        first.put("b", NativeFloats.of(manager, new float[] {1, -0f, Float.NaN}, 3, 1));
+        first.put("a", NativeFloats.of(manager, new float[0], 0, 2));
+        Map<String, NDArray> second = Map.of("c", NativeFloats.of(manager, new float[] {3}));
+        Map<String, NDArray> all = new LinkedHashMap<>(first);
+        all.putAll(second);
+        List<Path> parts = List.of(folder.resolve("1.safetensors"), folder.resolve("2.safetensors"));
+        SafetensorsWriter.write(parts.get(0), first, Map.of("of", "one"));
+        SafetensorsWriter.write(parts.get(1), second, Map.of());
+        Path together = folder.resolve("together.safetensors");
+        SafetensorsWriter.write(together, all, Map.of("of", "both"));
+        Path joined = folder.resolve("joined.safetensors");
+        SafetensorsWriter.join(joined, parts, Map.of("of", "both"));
+        assertThat(joined).hasSameBinaryContentAs(together);
+
+        List<Path> twice = List.of(parts.get(0), parts.get(0));
+        assertThatThrownBy(() -> SafetensorsWriter.join(joined, twice, Map.of()))
+                .isInstanceOf(IllegalArgumentException.class)
+                .hasMessageContaining("two tensors are named b");
+        assertThat(joined).hasSameBinaryContentAs(together);
+    }
+
+    @Test
     void aFailedWriteLeavesNoFile() throws IOException {
         Path file = folder.resolve("t.safetensors");
         Map<String, NDArray> tensors = new LinkedHashMap<>();
