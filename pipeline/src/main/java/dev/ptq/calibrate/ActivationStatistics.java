@@ -77,6 +77,11 @@ public final class ActivationStatistics {
         }
 
         @Override
+        public boolean wants(int block, HookPoint hookPoint) {
+            return !wanted.of(block, hookPoint).isEmpty();
+        }
+
+        @Override
         public boolean seesAllTokens() {
             return wanted.allTokens();
         }

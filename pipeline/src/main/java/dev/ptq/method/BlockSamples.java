@@ -23,7 +23,7 @@ import org.jspecify.annotations.Nullable;
 public final class BlockSamples implements AutoCloseable {
     private final BlockPass pass;
     private final int batchSize;
-    private HiddenStates full;
+    private @Nullable HiddenStates full;
     private HiddenStates quantized;
     private @Nullable HiddenStates target;
 
@@ -34,15 +34,26 @@ public final class BlockSamples implements AutoCloseable {
      * @param batchSize samples in a batch of statistics
      */
     public BlockSamples(LanguageModel model, int[][] samples, int batchSize) throws IOException {
+        this(model, samples, batchSize, true);
+    }
+
+    /**
+     * Puts samples before the first block.
+     *
+     * @param onBoth whether they go on both paths, or on the quantized path alone
+     */
+    public BlockSamples(LanguageModel model, int[][] samples, int batchSize, boolean onBoth) throws IOException {
         this.pass = new BlockPass(model);
         this.batchSize = batchSize;
-        full = model.embed(samples, 1);
+        full = onBoth ? model.embed(samples, 1) : null;
         quantized = model.embed(samples, 1);
     }
 
-    /** Takes the full-precision path through a block, as it was before any method. */
+    /** Takes the full-precision path, if there is one, through a block as it was before any method. */
     public void enter(Block block) throws IOException {
-        target = pass.outputs(block, full, ActivationObserver.NONE);
+        if (full != null) {
+            target = pass.outputs(block, full, ActivationObserver.NONE);
+        }
     }
 
     /** Goes on to the next block on both paths. */
@@ -53,14 +64,16 @@ public final class BlockSamples implements AutoCloseable {
 
     /** Goes on to the next block on the full-precision path alone, where nobody asks for the other. */
     public void leave() {
-        full.close();
-        full = target();
-        target = null;
+        if (full != null) {
+            full.close();
+            full = target();
+            target = null;
+        }
     }
 
     /** Number of samples. */
     int size() {
-        return full.size();
+        return quantized.size();
     }
 
     BlockPass pass() {
@@ -84,12 +97,12 @@ public final class BlockSamples implements AutoCloseable {
 
     /** Inputs of the full-precision path. */
     HiddenStates full() {
-        return full;
+        return Objects.requireNonNull(full, "no full-precision path");
     }
 
     /** Takes statistics of a block on the full-precision path. */
     public ActivationStatistics statistics(Block block, WantedStatistics wanted) {
-        return statistics(block, full, wanted);
+        return statistics(block, full(), wanted);
     }
 
     /** Takes statistics of a block on one of the paths. */
@@ -109,9 +122,10 @@ public final class BlockSamples implements AutoCloseable {
      * @param other than the block as it was before any method
      */
     double distance(Block other) {
-        try (NDManager scratch = full.batch(0).getManager().newSubManager()) {
+        NDArray input = full().batch(0);
+        try (NDManager scratch = input.getManager().newSubManager()) {
             NDArray expected = target().batch(0);
-            NDArray output = pass.forward(other, full.batch(0), ActivationObserver.NONE);
+            NDArray output = pass.forward(other, input, ActivationObserver.NONE);
             output.attach(scratch);
             NDArray difference = output.sub(expected).abs().max();
             double largest = expected.abs().max().getFloat();
@@ -133,8 +147,10 @@ public final class BlockSamples implements AutoCloseable {
     @Override
     public void close() {
         pass.close();
-        full.close();
         quantized.close();
+        if (full != null) {
+            full.close();
+        }
         if (target != null) {
             target.close();
         }

@@ -47,6 +47,11 @@ public record Composition(List<Method> steps) {
         return steps.stream().anyMatch(step -> step.needs().quantizedPath());
     }
 
+    /** Returns whether samples must go through the full-precision model, block by block, too. */
+    public boolean fullPath() {
+        return trains() || transforms();
+    }
+
     /** Returns whether any step trains. */
     public boolean trains() {
         return trainings().findAny().isPresent();

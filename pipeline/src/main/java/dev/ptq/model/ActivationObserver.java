@@ -17,6 +17,11 @@ public interface ActivationObserver {
         observe(block, hookPoint, HookInput.of(input));
     }
 
+    /** Whether it looks at a hook point. It may be shown others, too. */
+    default boolean wants(int block, HookPoint hookPoint) {
+        return true;
+    }
+
     /** Whether the experts of a mixture show it all tokens, not just those that the router sends to them. */
     default boolean seesAllTokens() {
         return false;

@@ -10,9 +10,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Queue;
+import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.IntConsumer;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /** Applies single blocks of a model to hidden states. */
@@ -82,9 +84,15 @@ public final class BlockPass implements AutoCloseable {
         return all;
     }
 
-    /** Shows an observer what enters the linears of a block; the states stay as they are. */
+    /**
+     * Shows an observer what enters the linears of a block, as far as it wants to see it; the states stay as they are.
+     */
     public void observe(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
-        forEach(block, states, observer, (piece, output) -> {});
+        Set<HookPoint> last = block.linears().stream()
+                .map(linear -> linear.spec().hookPoint())
+                .filter(hookPoint -> observer.wants(block.index(), hookPoint))
+                .collect(Collectors.toSet());
+        forEach(block, states, new ObserverTurns(observer, last), (piece, output) -> {});
     }
 
     /** How many pieces of hidden states, each of {@code values}, go through a block at once at most. */
@@ -142,7 +150,7 @@ public final class BlockPass implements AutoCloseable {
         for (int i = 0; i < missing.length; i++) {
             missing[i] = (int) states.batch(i).getShape().get(0);
         }
-        forEach(block, states, observer, (piece, output) -> {
+        forEach(block, states, new ObserverTurns(observer, Set.of()), (piece, output) -> {
             NDArray batch;
             synchronized (missing) {
                 batch = outputs[piece.batch()];
@@ -166,11 +174,10 @@ public final class BlockPass implements AutoCloseable {
         });
     }
 
-    private void forEach(Block block, HiddenStates states, ActivationObserver observer, PieceOutput target)
+    private void forEach(Block block, HiddenStates states, ObserverTurns turns, PieceOutput target)
             throws IOException {
         List<Piece> pieces = Piece.of(states);
         long largest = pieces.stream().mapToLong(Piece::values).max().orElse(1);
-        ObserverTurns turns = new ObserverTurns(observer);
         Parallel.forEachOfTensors(pieces.size(), atOnce(largest), index -> {
             Piece piece = pieces.get(index);
             try (NDManager scratch = model.manager().newSubManager();
@@ -189,6 +196,8 @@ public final class BlockPass implements AutoCloseable {
                     throw notFinite(block, wrong.stream().findFirst());
                 }
                 target.accept(piece, output);
+            } catch (ObserverTurns.Complete e) {
+                // nobody asks for the output
             }
         });
     }

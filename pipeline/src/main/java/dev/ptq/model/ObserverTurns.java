@@ -1,8 +1,11 @@
 package dev.ptq.model;
 
+import dev.ptq.tensor.NativeFloats;
 import java.util.BitSet;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Lets pieces that go through a block side by side show their inputs to one observer as if they went one after the other:
@@ -10,14 +13,27 @@ import java.util.Map;
  * a hook point until those before it were seen there; pieces must be begun in their order.
  */
 final class ObserverTurns {
+    /** Thrown by a turn that has seen all it is there for. */
+    static final class Complete extends RuntimeException {
+        private static final long serialVersionUID = 1;
+        private static final Complete COMPLETE = new Complete();
+
+        private Complete() {
+            super("all was seen", null, false, false);
+        }
+    }
+
     private final ActivationObserver observer;
+    /** Behind these a pass need not go on; empty: it must. */
+    private final Set<HookPoint> last;
     /** The pieces that were seen at a hook point. */
     private final Map<HookPoint, BitSet> seen = new HashMap<>();
     /** The pieces that will not be seen any more. */
     private final BitSet done = new BitSet();
 
-    ObserverTurns(ActivationObserver observer) {
+    ObserverTurns(ActivationObserver observer, Set<HookPoint> last) {
         this.observer = observer;
+        this.last = last;
     }
 
     /** The observer of one piece, which is closed when the piece is done, or has failed. */
@@ -27,9 +43,11 @@ final class ObserverTurns {
 
     final class Turn implements ActivationObserver, AutoCloseable {
         private final int piece;
+        private final Set<HookPoint> missing;
 
         private Turn(int piece) {
             this.piece = piece;
+            this.missing = new HashSet<>(last);
         }
 
         @Override
@@ -42,6 +60,10 @@ final class ObserverTurns {
                 observer.observe(block, hookPoint, input);
             } finally {
                 leave(hookPoint, piece);
+            }
+            // what is not finite goes on, to where the output is checked
+            if (missing.remove(hookPoint) && missing.isEmpty() && NativeFloats.allFinite(input.values())) {
+                throw Complete.COMPLETE;
             }
         }
 

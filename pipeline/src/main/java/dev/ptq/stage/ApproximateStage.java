@@ -181,7 +181,11 @@ final class ApproximateStage implements Stage {
         CalibrationSettings calibration = workspace.experiment().calibration().orElseThrow();
         int[][] all = workspace.calibrationSamples(calibration);
         int[][] used = workspace.experiment().needsSamples() ? all : new int[][] {all[0]};
-        return Optional.of(new BlockSamples(model, used, calibration.batchSize()));
+        return Optional.of(new BlockSamples(
+                model,
+                used,
+                calibration.batchSize(),
+                workspace.experiment().steps().fullPath()));
     }
 
     /** Applies all steps to a block and saves the results. */

@@ -11,6 +11,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -69,8 +70,10 @@ class ObserverTurnsTest {
     }
 
     private ObserverTurns turns() {
-        return new ObserverTurns((block, hookPoint, input) ->
-                seen.getOrDefault(hookPoint, List.of()).add((int) input.values().getFloat()));
+        return new ObserverTurns(
+                (block, hookPoint, input) ->
+                        seen.getOrDefault(hookPoint, List.of()).add((int) input.values().getFloat()),
+                Set.of());
     }
 
     private static List<Integer> each(int without) {
