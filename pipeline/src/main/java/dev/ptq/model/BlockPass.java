@@ -174,8 +174,7 @@ public final class BlockPass implements AutoCloseable {
         });
     }
 
-    private void forEach(Block block, HiddenStates states, ObserverTurns turns, PieceOutput target)
-            throws IOException {
+    private void forEach(Block block, HiddenStates states, ObserverTurns turns, PieceOutput target) throws IOException {
         List<Piece> pieces = Piece.of(states);
         long largest = pieces.stream().mapToLong(Piece::values).max().orElse(1);
         Parallel.forEachOfTensors(pieces.size(), atOnce(largest), index -> {

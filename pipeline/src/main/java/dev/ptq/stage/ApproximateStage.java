@@ -45,6 +45,7 @@ final class ApproximateStage implements Stage {
             QuantizationSettings formats,
             List<Method> steps,
             long seed,
+            boolean strict,
             Optional<Samples> samples) {}
 
     /** The calibration samples, where methods or the distance that they move a block by need them. */
@@ -63,6 +64,7 @@ final class ApproximateStage implements Stage {
                         : experiment.quantization().weightsOnly(),
                 experiment.steps().steps(),
                 experiment.seed(),
+                experiment.strict(),
                 experiment.needsSamples() || experiment.steps().transforms()
                         ? Optional.of(
                                 samples(workspace, experiment.calibration().orElseThrow()))
@@ -95,7 +97,7 @@ final class ApproximateStage implements Stage {
 
     @Override
     public int version() {
-        return 6;
+        return 7;
     }
 
     @Override
@@ -195,6 +197,7 @@ final class ApproximateStage implements Stage {
             step.apply(context);
         }
         TrainingLog.report(context);
+        reportFallbacks(context);
         BlockPatch patch = context.finish();
         if (workspace.experiment().quantization().hasStaticActivations()) {
             ActivationRanges.retake(context, patch);
@@ -203,6 +206,18 @@ final class ApproximateStage implements Stage {
                 BlockResults.of(context, samples.map(context::transformDistance).orElseGet(OptionalDouble::empty));
         results.save(files, context, patch);
         return results;
+    }
+
+    private void reportFallbacks(BlockContext context) throws IOException {
+        for (BlockContext.RoundingReport report : context.roundingReports()) {
+            if (report.isFallback()) {
+                String what = report.method() + ": " + report.linear().module() + ": " + report.note();
+                if (settings.strict()) {
+                    throw new IOException(what + " (strict = true)");
+                }
+                log.warn("{}", what);
+            }
+        }
     }
 
     /**

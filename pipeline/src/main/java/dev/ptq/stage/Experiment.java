@@ -29,6 +29,7 @@ import java.util.Set;
  * The values of an experiment file, checked as far as possible without opening a checkpoint.
  *
  * @param seed for everything random
+ * @param strict whether it is an error where a method leaves a weight to plain rounding
  * @param model where the model is
  * @param memory whether the model stays in memory
  * @param addBos whether texts begin with the start token
@@ -41,6 +42,7 @@ import java.util.Set;
  */
 public record Experiment(
         long seed,
+        boolean strict,
         ModelFolder model,
         Memory memory,
         Tokenizer.AddBos addBos,

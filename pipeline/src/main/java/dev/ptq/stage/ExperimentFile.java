@@ -92,6 +92,7 @@ final class ExperimentFile {
         }
         return new Experiment(
                 seed,
+                strict,
                 folder.orElseThrow(),
                 memory,
                 addBos,

@@ -46,7 +46,9 @@ public final class ExperimentKeys {
 
     static final Key<Boolean> STRICT = Key.flag("strict")
             .preset(false)
-            .says("whether what is odd about the model is an error; otherwise it is a warning");
+            .says(
+                    "whether it is an error, not just a warning, that something is odd about the model, or that a method has"
+                            + " to leave a weight to plain rounding");
 
     /** {@code [model]}. */
     public static final Key<ConfigTable> MODEL =

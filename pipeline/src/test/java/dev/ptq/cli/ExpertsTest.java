@@ -208,6 +208,30 @@ class ExpertsTest {
         assertThat(loss("again")).isEqualTo(before);
     }
 
+    /** Every weight that is left to plain rounding has a row and a line. */
+    @Test
+    void gptqLeavesThoseThatCalibrationHardlyReachesToPlainRounding() throws IOException {
+        String gptq = "[[approximation]]\nmethod = \"gptq\"\n";
+        Outcome outcome = run("min_expert_tokens = 97", gptq, "tag");
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        String note = "calibration hardly reaches the expert; rounded to nearest";
+        assertThat(Files.readAllLines(folder.resolve("results/tag/approximate/layers.csv")))
+                .filteredOn(row -> row.endsWith(note))
+                .hasSize(2 * 3 * 4)
+                .allMatch(row -> row.contains(".mlp.experts."));
+        assertThat(tiny.log("tag"))
+                .filteredOn(line -> line.contains("WARN"))
+                .filteredOn(line -> line.endsWith("gptq: model.layers.1.mlp.experts.2.down_proj: " + note))
+                .hasSize(1);
+
+        Outcome strict =
+                tiny.run("strict = true\n" + MODEL.formatted("min_expert_tokens = 97") + gptq + REST, "strict");
+        assertThat(strict.code()).isEqualTo(1);
+        assertThat(strict.err())
+                .contains("gptq: model.layers.0.mlp.experts.0.gate_proj: " + note + " (strict = true)")
+                .doesNotContain("at dev.ptq");
+    }
+
     @Test
     void rangesThatAreFoundBeforehandNeedTokens() throws IOException {
         Outcome outcome = tiny.run(

@@ -71,8 +71,8 @@ class ObserverTurnsTest {
 
     private ObserverTurns turns() {
         return new ObserverTurns(
-                (block, hookPoint, input) ->
-                        seen.getOrDefault(hookPoint, List.of()).add((int) input.values().getFloat()),
+                (block, hookPoint, input) -> seen.getOrDefault(hookPoint, List.of())
+                        .add((int) input.values().getFloat()),
                 Set.of());
     }
 
