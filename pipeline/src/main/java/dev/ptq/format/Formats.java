@@ -215,6 +215,10 @@ public final class Formats {
     /** The keys of a format's table. */
     public static final Section SECTION = Section.choosing("format", NAME, KINDS, Kind::keys);
 
+    /** The keys of the table of a cache's format. */
+    public static final Section CACHE =
+            Section.extending("cache format", SECTION, FormatKeys.PER_CHANNEL, FormatKeys.TOKENS);
+
     private static final Key<ConfigTable> INLINE = inline(SECTION);
 
     /** A format from {@link #written}. */
@@ -246,6 +250,25 @@ public final class Formats {
 
     private static NumberFormat read(ConfigTable table, Rules rules) {
         return table.read(NAME).reader().apply(table, rules);
+    }
+
+    /** Reads a format of keys or values in a cache, whose rows grow in number and are rounded apart. */
+    public static CacheFormat readCache(ConfigTable table) {
+        boolean perChannel = table.read(FormatKeys.PER_CHANNEL);
+        NumberFormat format = read(table, Use.ACTIVATION);
+        if (perChannel && table.has(FormatKeys.GRANULARITY)) {
+            table.problem(
+                    FormatKeys.GRANULARITY.name(),
+                    "with per = \"channel\" the group_size tokens of a channel share a scale; leave it out");
+            return CacheFormat.none();
+        }
+        Optional<String> setting = format instanceof GridFormat grid ? grid.settingForRows() : Optional.empty();
+        if (setting.isPresent()) {
+            table.problem("tokens would share what they are rounded by, so a later token would change earlier predictions;"
+                    + " set " + setting.get());
+            return CacheFormat.none();
+        }
+        return new CacheFormat(format, perChannel ? table.read(FormatKeys.TOKENS) : 0);
     }
 
     /**
