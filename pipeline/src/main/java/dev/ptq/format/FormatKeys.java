@@ -44,7 +44,8 @@ final class FormatKeys {
                                     "`group_size` tokens of a feature in one head, as soon as they are all there; until"
                                             + " then they are in full precision"))
             .preset(false)
-            .says("the values that are rounded together");
+            .says("the values that are rounded together, to which the keys of the format apply as to a token's: with"
+                    + " `\"channel\"`, the granularity `\"token\"` is a whole group, and there is no other");
 
     static final Key<Integer> TOKENS = Key.integer("group_size")
             .from(1)

@@ -84,6 +84,11 @@ public final class Formats {
             return says && !bounds;
         }
 
+        /** Returns the same for rows whose values all share a scale. */
+        private Rules ofRows() {
+            return new Rules(List.of(Granularity.TOKEN), symmetric, searched, says, calibrated, bounds);
+        }
+
         private Rules unsearched() {
             return new Rules(granularities, symmetric, false, says, calibrated, bounds);
         }
@@ -255,20 +260,21 @@ public final class Formats {
     /** Reads a format of keys or values in a cache, whose rows grow in number and are rounded apart. */
     public static CacheFormat readCache(ConfigTable table) {
         boolean perChannel = table.read(FormatKeys.PER_CHANNEL);
-        NumberFormat format = read(table, Use.ACTIVATION);
-        if (perChannel && table.has(FormatKeys.GRANULARITY)) {
-            table.problem(
-                    FormatKeys.GRANULARITY.name(),
-                    "with per = \"channel\" the group_size tokens of a channel share a scale; leave it out");
-            return CacheFormat.none();
-        }
+        Rules rules = Rules.of(Use.ACTIVATION);
+        NumberFormat format = read(table, perChannel ? rules.ofRows() : rules);
         Optional<String> setting = format instanceof GridFormat grid ? grid.settingForRows() : Optional.empty();
         if (setting.isPresent()) {
             table.problem("tokens would share what they are rounded by, so a later token would change earlier predictions;"
                     + " set " + setting.get());
             return CacheFormat.none();
         }
-        return new CacheFormat(format, perChannel ? table.read(FormatKeys.TOKENS) : 0);
+        if (perChannel) {
+            return new CacheFormat(format, table.read(FormatKeys.TOKENS));
+        }
+        if (!format.table().containsKey(FormatKeys.GROUP_SIZE.name())) {
+            table.refuse(FormatKeys.TOKENS, "only with per = \"channel\" are tokens rounded in groups; leave it out");
+        }
+        return new CacheFormat(format, 0);
     }
 
     /**

@@ -3,6 +3,7 @@ package dev.ptq.model;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.Torch;
 import java.util.function.UnaryOperator;
@@ -16,7 +17,7 @@ final class Cached {
     private final NDArray values;
     private final @Nullable Rounded rounded;
 
-    /** The values once they are rounded, and which query sees them so: 1 for yes, 0 for no, {@code [tokens, tokens]}. */
+    /** The values once they are rounded, and how many of them, from the first, a query sees so, {@code [tokens, 1]}. */
     private static final class Rounded {
         private final NDArray values;
         private final NDArray seen;
@@ -24,6 +25,13 @@ final class Cached {
         Rounded(NDArray values, NDArray seen) {
             this.values = values;
             this.seen = seen;
+        }
+
+        /** Returns 1 where a query sees a token rounded, otherwise 0, {@code [last - first, last]}. */
+        NDArray mask(NDManager manager, long first, long last) {
+            return manager.arange(0f, last, 1f)
+                    .lt(seen.get(manager, new NDIndex("{}:{}", first, last)))
+                    .toType(DataType.FLOAT32, false);
         }
     }
 
@@ -42,7 +50,7 @@ final class Cached {
      *
      * @param values in full precision
      * @param rounded likewise, rounded
-     * @param seen 1 where a query (row) sees a token (column) rounded, otherwise 0, {@code [tokens, tokens]}
+     * @param seen how many tokens, from the first, each query sees rounded, {@code [tokens, 1]}
      */
     static Cached mixed(NDArray values, NDArray rounded, NDArray seen) {
         return new Cached(values, new Rounded(rounded, seen));
@@ -87,7 +95,7 @@ final class Cached {
         Shape rows = new Shape(-1, last - first, last);
         NDArray ofRounded = queries.matMul(rounded.values);
         return Torch.where(
-                        seen(products.getManager(), rounded, first, last),
+                        rounded.mask(products.getManager(), first, last),
                         ofRounded.reshape(rows),
                         products.reshape(rows))
                 .reshape(products.getShape());
@@ -106,16 +114,12 @@ final class Cached {
         }
         Shape shape = probabilities.getShape();
         NDArray each = probabilities.reshape(-1, last - first, last);
-        NDArray ofRounded = each.mul(seen(each.getManager(), rounded, first, last));
+        NDArray ofRounded = each.mul(rounded.mask(each.getManager(), first, last));
         // a probability or zero, without a rounding error
         NDArray ofOthers = each.sub(ofRounded);
         return ofRounded
                 .reshape(shape)
                 .matMul(rounded.values)
                 .add(ofOthers.reshape(shape).matMul(values));
-    }
-
-    private static NDArray seen(NDManager manager, Rounded rounded, long first, long last) {
-        return rounded.seen.get(manager, new NDIndex("{}:{},:{}", first, last, last));
     }
 }

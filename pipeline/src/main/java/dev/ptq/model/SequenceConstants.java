@@ -98,20 +98,19 @@ final class SequenceConstants implements AutoCloseable {
     }
 
     /**
-     * Which queries see which tokens of a cache rounded, 1 or 0, {@code [tokens, tokens]}: those of groups that end at least
-     * {@code window} tokens before the query.
+     * How many tokens of a cache, from the first, each query sees rounded, {@code [tokens, 1]}: those of groups that end at
+     * least {@code window} tokens before the query.
      *
      * @param group tokens that are rounded together
      * @param window latest tokens that a query sees in full precision, itself included
      */
     NDArray rounded(int group, int window) {
         return made(Kind.ROUNDED, List.of(group, window), () -> {
-            float[] rounded = new float[Math.multiplyExact(tokens, tokens)];
+            float[] rounded = new float[tokens];
             for (int query = 0; query < tokens; query++) {
-                int full = Math.max(0, query + 1 - window) / group;
-                Arrays.fill(rounded, query * tokens, query * tokens + full * group, 1);
+                rounded[query] = Math.max(0, query + 1 - window) / group * group;
             }
-            return NativeFloats.of(manager, rounded, tokens, tokens);
+            return NativeFloats.of(manager, rounded, tokens, 1);
         });
     }
 
