@@ -22,11 +22,7 @@ public final class Section {
     private final Optional<Section> extended;
 
     private Section(
-            String title,
-            Keys keys,
-            Map<String, Keys> variants,
-            Optional<Key<?>> each,
-            Optional<Section> extended) {
+            String title, Keys keys, Map<String, Keys> variants, Optional<Key<?>> each, Optional<Section> extended) {
         this.title = title;
         this.keys = keys;
         this.variants = variants;

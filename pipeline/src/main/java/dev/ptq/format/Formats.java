@@ -264,8 +264,9 @@ public final class Formats {
         NumberFormat format = read(table, perChannel ? rules.ofRows() : rules);
         Optional<String> setting = format instanceof GridFormat grid ? grid.settingForRows() : Optional.empty();
         if (setting.isPresent()) {
-            table.problem("tokens would share what they are rounded by, so a later token would change earlier predictions;"
-                    + " set " + setting.get());
+            table.problem(
+                    "tokens would share what they are rounded by, so a later token would change earlier predictions;"
+                            + " set " + setting.get());
             return CacheFormat.none();
         }
         if (perChannel) {

@@ -106,8 +106,8 @@ final class Attention {
         Cached k = key.map(keys -> Operators.differentiable().rounded(formats.key(), keys, Operand.KEY));
         Cached v = value.map(values -> Operators.differentiable().rounded(formats.value(), values, Operand.VALUE));
         float scoreDivisor = divisor(shape.scores());
-        boolean uniform = key.isUniform() && value.isUniform();
-        if (uniform && formats.probability().isNone() && shape.isPlain()) {
+        boolean isUniform = key.isUniform() && value.isUniform();
+        if (isUniform && formats.probability().isNone() && shape.isPlain()) {
             return join(Torch.causalAttention(toBeDivided(q, scoreDivisor), k.uniform(), v.uniform()));
         }
         long batch = query.getShape().get(0);
@@ -123,38 +123,39 @@ final class Attention {
         NDArray mask = bias.isEmpty()
                 ? causal
                 : bias.get().reshape(1, kvHeads, group, 1, tokens).add(causal);
-        NDArray unrounded = uniform
-                ? probabilities(
-                        grouped,
-                        k.uniform().reshape(batch, kvHeads, 1, tokens, headDim),
-                        mask,
-                        divisor,
-                        shape.scores().softcap())
-                : capped(
-                                k.map(keys -> keys.reshape(batch * kvHeads, tokens, headDim)
-                                                .transpose(0, 2, 1))
-                                        .products(q.reshape(batch * kvHeads, group * tokens, headDim), 0, tokens)
-                                        .reshape(batch, kvHeads, group, tokens, tokens)
-                                        .div(divisor),
-                                shape.scores().softcap())
-                        .add(mask)
-                        .softmax(-1);
+        OptionalDouble softcap = shape.scores().softcap();
+        NDArray unrounded = k.isUniform() && softcap.isEmpty()
+                ? Torch.attentionProbabilities(
+                        grouped, k.uniform().reshape(batch, kvHeads, 1, tokens, headDim), mask, divisor)
+                : capped(products(grouped, k).div(divisor), softcap).add(mask).softmax(-1);
         NDArray probabilities =
                 Operators.differentiable().rounded(formats.probability(), unrounded, Operand.ACTIVATION);
-        NDArray mixed = uniform
-                ? probabilities.matMul(v.uniform().reshape(batch, kvHeads, 1, tokens, headDim))
-                : v.map(values -> values.reshape(batch * kvHeads, tokens, headDim))
-                        .mixtures(probabilities.reshape(batch * kvHeads, group * tokens, tokens), 0, tokens);
-        return join(mixed.reshape(batch, heads, tokens, headDim));
+        return join(mixtures(probabilities, v).reshape(batch, heads, tokens, headDim));
     }
 
-    private static NDArray probabilities(
-            NDArray grouped, NDArray keys, NDArray mask, NDArray divisor, OptionalDouble softcap) {
-        return softcap.isEmpty()
-                ? Torch.attentionProbabilities(grouped, keys, mask, divisor)
-                : capped(grouped.matMul(keys.transpose(0, 1, 2, 4, 3)).div(divisor), softcap)
-                        .add(mask)
-                        .softmax(-1);
+    /** The products of queries, {@code [batch, kvHeads, group, tokens, headDim]}, with the keys that they see. */
+    private static NDArray products(NDArray grouped, Cached keys) {
+        Shape shape = grouped.getShape();
+        long tokens = shape.get(3);
+        long headDim = shape.get(4);
+        if (keys.isUniform()) {
+            NDArray seen = keys.uniform().reshape(shape.get(0), shape.get(1), 1, tokens, headDim);
+            return grouped.matMul(seen.transpose(0, 1, 2, 4, 3));
+        }
+        return keys.map(each -> each.reshape(-1, tokens, headDim).transpose(0, 2, 1))
+                .products(grouped.reshape(-1, shape.get(2) * tokens, headDim), 0, tokens)
+                .reshape(shape.slice(0, 4).add(tokens));
+    }
+
+    /** The mixtures by probabilities, {@code [batch, kvHeads, group, tokens, tokens]}, of the values that queries see. */
+    private static NDArray mixtures(NDArray probabilities, Cached values) {
+        Shape shape = probabilities.getShape();
+        long tokens = shape.get(3);
+        long headDim = values.shape().get(3);
+        return values.isUniform()
+                ? probabilities.matMul(values.uniform().reshape(shape.get(0), shape.get(1), 1, tokens, headDim))
+                : values.map(each -> each.reshape(-1, tokens, headDim))
+                        .mixtures(probabilities.reshape(-1, shape.get(2) * tokens, tokens), 0, tokens);
     }
 
     private static NDArray capped(NDArray scores, OptionalDouble softcap) {
@@ -250,8 +251,8 @@ final class Attention {
                     NDArray probabilities = scores.softmax(-1);
                     formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
                     NDIndex seenValues = new NDIndex("{}:{},:{}", from, to, last);
-                    NDArray part = v.map(values -> values.get(scratch, seenValues))
-                            .mixtures(probabilities, first, last);
+                    NDArray part =
+                            v.map(values -> values.get(scratch, seenValues)).mixtures(probabilities, first, last);
                     mixed.set(
                             new NDIndex("{}:{},:,{}:{}", from, to, first, last),
                             part.reshape(to - from, group, last - first, headDim));

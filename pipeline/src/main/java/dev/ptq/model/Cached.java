@@ -29,7 +29,7 @@ final class Cached {
 
         /** Returns 1 where a query sees a token rounded, otherwise 0, {@code [last - first, last]}. */
         NDArray mask(NDManager manager, long first, long last) {
-            return manager.arange(0f, last, 1f)
+            return manager.arange(0f, (float) last, 1f)
                     .lt(seen.get(manager, new NDIndex("{}:{}", first, last)))
                     .toType(DataType.FLOAT32, false);
         }

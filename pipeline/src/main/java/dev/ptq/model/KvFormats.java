@@ -98,8 +98,8 @@ public record KvFormats(CacheFormat key, CacheFormat value, Rotary rotary, int w
         if (format.isNone() || (long) together + window > tokens) {
             return Cached.uniform(values);
         }
-        NDArray rounded = format.rounded(
-                values, rows -> pass.operators().rounded(format.format(), rows, Operand.ACTIVATION));
+        NDArray rounded =
+                format.rounded(values, rows -> pass.operators().rounded(format.format(), rows, Operand.ACTIVATION));
         return together == 1 && window == 0
                 ? Cached.uniform(rounded)
                 : Cached.mixed(values, rounded, pass.constants().rounded(together, window));

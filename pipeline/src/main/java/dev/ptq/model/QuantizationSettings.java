@@ -105,8 +105,8 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     private static final Key<Optional<ConfigTable>> EVERY_OUTPUT = OUTPUT.optional(FLOAT);
 
     /** The keys of {@code [quantization]}. */
-    public static final Section SECTION =
-            Section.of("quantization", EVERY_WEIGHT, EVERY_ACTIVATION, EVERY_BIAS, EVERY_OUTPUT, ATTENTION, KV, OVERRIDE);
+    public static final Section SECTION = Section.of(
+            "quantization", EVERY_WEIGHT, EVERY_ACTIVATION, EVERY_BIAS, EVERY_OUTPUT, ATTENTION, KV, OVERRIDE);
 
     private static Key<Optional<ConfigTable>> overriding(Key<ConfigTable> format) {
         return format.optional("as without the override");
@@ -158,9 +158,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     /** Reports attention formats of keys or values beside those of their cache. */
     private static boolean isRoundedTwice(ConfigTable table, Optional<ConfigTable> attention) {
         List<String> both = attention.stream()
-                .flatMap(own -> Stream.of(KEY, VALUE, RIGHT)
-                        .filter(own::has)
-                        .map(key -> own.path() + "." + key.name()))
+                .flatMap(own -> Stream.of(KEY, VALUE, RIGHT).filter(own::has).map(key -> own.path() + "." + key.name()))
                 .toList();
         if (!both.isEmpty()) {
             table.problem(

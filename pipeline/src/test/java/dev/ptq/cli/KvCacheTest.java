@@ -39,7 +39,8 @@ class KvCacheTest {
 
     private static String withCache(String steps) {
         String toml = TinyExperiment.CONFIG;
-        String calibration = steps.isEmpty() ? "" : toml.substring(toml.indexOf("[calibration]"), toml.indexOf("[[app"));
+        String calibration =
+                steps.isEmpty() ? "" : toml.substring(toml.indexOf("[calibration]"), toml.indexOf("[[app"));
         return toml.substring(0, toml.indexOf("[calibration]"))
                 + calibration
                 + steps
@@ -118,7 +119,10 @@ class KvCacheTest {
     @Test
     void bothKeysOfAConflictAreNamed() throws IOException {
         Outcome outcome = tiny.run(
-                withCache("").replace("[evaluation]", "[quantization.attention]\nkey = { format = \"int\", bits = 8 }\n[evaluation]"),
+                withCache("")
+                        .replace(
+                                "[evaluation]",
+                                "[quantization.attention]\nkey = { format = \"int\", bits = 8 }\n[evaluation]"),
                 "twice");
         assertThat(outcome.code()).isEqualTo(2);
         assertThat(outcome.err()).contains("quantization.kv:").contains("quantization.attention.key");

@@ -37,8 +37,8 @@ class KvCausalityTest {
     }
 
     private static AttentionFormats formats(String toml) {
-        ConfigTable table = ConfigTable.parse(
-                "[quantization]\n" + toml, "test", List.of(), Section.of("file", QUANTIZATION));
+        ConfigTable table =
+                ConfigTable.parse("[quantization]\n" + toml, "test", List.of(), Section.of("file", QUANTIZATION));
         QuantizationSettings settings = QuantizationSettings.read(table.read(QUANTIZATION));
         table.finish();
         return settings.attention();

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.within;
 import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
@@ -241,8 +242,9 @@ class KvFormatsTest {
                         if (query - token >= shape.window().orElse(tokens)) {
                             continue;
                         }
-                        double[] key =
-                                seesRounded(kv.key(), kv.window(), query, token) ? roundedKeys[token] : exactKeys[token];
+                        double[] key = seesRounded(kv.key(), kv.window(), query, token)
+                                ? roundedKeys[token]
+                                : exactKeys[token];
                         double score = 0;
                         for (int i = 0; i < HEAD_DIM; i++) {
                             score += queries[batch * HEADS + head][query][i] * key[i];
@@ -307,7 +309,9 @@ class KvFormatsTest {
                 assertClose(attend(input, kv), expected);
                 AttentionFormats formats = AttentionFormats.none().with(kv);
                 assertClose(
-                        attend(input, formats, PLAIN, Operators.differentiable()).toFloatArray(), expected);
+                        attend(input, formats, PLAIN, Operators.differentiable())
+                                .toFloatArray(),
+                        expected);
             }
         }
     }
@@ -338,10 +342,12 @@ class KvFormatsTest {
                     "{ format = 'mxfp4', block_size = 4 }")) {
                 Input input = input(70);
                 String both = "key = " + format + "\nvalue = " + format;
-                AttentionFormats products = read("[quantization.attention]\n" + both).attention();
+                AttentionFormats products =
+                        read("[quantization.attention]\n" + both).attention();
                 AttentionFormats cache = read("[quantization.kv]\n" + both).attention();
                 float[] expected = attend(input, products, PLAIN, operators).toFloatArray();
-                assertThat(attend(input, cache, PLAIN, operators).toFloatArray()).isEqualTo(expected);
+                assertThat(attend(input, cache, PLAIN, operators).toFloatArray())
+                        .isEqualTo(expected);
                 assertThat(attend(input, AttentionFormats.none(), PLAIN, operators)
                                 .toFloatArray())
                         .isNotEqualTo(expected);
@@ -383,8 +389,8 @@ class KvFormatsTest {
         int tokens = 136;
         String cache = "[quantization.kv]\nkey = { format = 'int', bits = 3, per = 'channel', group_size = 16 }\n";
         AttentionFormats unrounded = read(cache).attention();
-        AttentionFormats rounded =
-                read("[quantization.attention]\nprobability = " + format + "\n" + cache).attention();
+        AttentionFormats rounded = read("[quantization.attention]\nprobability = " + format + "\n" + cache)
+                .attention();
         NDArray one = manager.eye(tokens)
                 .reshape(1, 1, tokens, tokens)
                 .broadcast(2, KV_HEADS, tokens, tokens)
@@ -420,7 +426,7 @@ class KvFormatsTest {
 
     private NDArray padded(NDArray values, int width) {
         long[] shape = values.getShape().getShape();
-        NDArray zeros = manager.zeros(new ai.djl.ndarray.types.Shape(shape[0], shape[1], shape[2], width - shape[3]));
+        NDArray zeros = manager.zeros(new Shape(shape[0], shape[1], shape[2], width - shape[3]));
         return values.concat(zeros, 3);
     }
 
@@ -453,8 +459,7 @@ class KvFormatsTest {
     }
 
     private double changed(Input input, NDArray operand, float[] values, NDArray shift, NDArray weight) {
-        NDArray other =
-                NativeFloats.of(manager, values, operand.getShape().getShape());
+        NDArray other = NativeFloats.of(manager, values, operand.getShape().getShape());
         Input changed = operand == input.key()
                 ? new Input(input.query(), other, input.value())
                 : new Input(input.query(), input.key(), other);
@@ -463,10 +468,8 @@ class KvFormatsTest {
 
     private NDArray objective(Input input, NDArray shift, NDArray weight, Operators operators) {
         try (SequenceConstants constants = new SequenceConstants(manager, input.tokens())) {
-            Cached keys =
-                    Cached.mixed(input.key(), input.key().add(shift), constants.rounded(2, 1));
-            Cached values =
-                    Cached.mixed(input.value(), input.value().add(shift), constants.rounded(1, 3));
+            Cached keys = Cached.mixed(input.key(), input.key().add(shift), constants.rounded(2, 1));
+            Cached values = Cached.mixed(input.value(), input.value().add(shift), constants.rounded(1, 3));
             return operators
                     .attention(input.query(), keys, values, PLAIN, constants, AttentionFormats.none())
                     .mul(weight)
@@ -502,7 +505,9 @@ class KvFormatsTest {
                         new CacheFormat(new IntegerFormat(4, Granularity.GROUP, 16, false), 0),
                         Rotary.AFTER,
                         0));
-        assertThat(AttentionFormats.none().with(kv("{ key = { format = 'none' } }")).isNone())
+        assertThat(AttentionFormats.none()
+                        .with(kv("{ key = { format = 'none' } }"))
+                        .isNone())
                 .isTrue();
     }
 
@@ -519,7 +524,8 @@ class KvFormatsTest {
     @ValueSource(strings = {"key", "value", "right"})
     void keysAndValuesAreNotRoundedTwice(String other) {
         refused(
-                "attention = { " + other + " = { format = 'int', bits = 8 } }\nkv = { key = { format = 'int', bits = 4 } }",
+                "attention = { " + other
+                        + " = { format = 'int', bits = 8 } }\nkv = { key = { format = 'int', bits = 4 } }",
                 "quantization.kv: keys and values would be rounded twice, here and by quantization.attention." + other);
     }
 
@@ -573,12 +579,15 @@ class KvFormatsTest {
                 "kv = { key = { format = 'int', bits = 4, per = 'chanel' }, window = -1 }",
                 "did you mean \"channel\"",
                 "quantization.kv.window: expected a whole number of at least 0");
-        refused("activation = { format = 'int', bits = 4, per = 'channel' }", "quantization.activation.per: unknown key");
+        refused(
+                "activation = { format = 'int', bits = 4, per = 'channel' }",
+                "quantization.activation.per: unknown key");
     }
 
     @Test
     void storageIsCounted() {
-        CacheFormat token = new CacheFormat(Formats.parse("{ format = 'int', bits = 4 }", "", Formats.Use.ACTIVATION), 0);
+        CacheFormat token =
+                new CacheFormat(Formats.parse("{ format = 'int', bits = 4 }", "", Formats.Use.ACTIVATION), 0);
         // each token and head: 8 codes, a scale of 16 bits, a zero point of 4
         assertThat(token.storageBits(2, 8, 10, 0)).isEqualTo(10 * 2 * (8 * 4 + 16 + 4));
         assertThat(token.storageBits(2, 8, 10, 3)).isEqualTo(7 * 2 * (8 * 4 + 16 + 4) + 3 * 2 * 8 * 16);
