@@ -26,6 +26,9 @@ public enum Metric {
     /** The share of tokens for which the model and full precision have the same likeliest prediction. */
     TOP1_AGREEMENT("top-1 agreement", Direction.HIGHER, Unit.SHARE, Basis.REFERENCE),
 
+    /** The mean storage of a key or value in a cache of the tokens of a chunk. */
+    KV_BITS_PER_VALUE("KV bits per value", Direction.LOWER, Unit.BITS, Basis.CACHE),
+
     /** The loss of one variant minus that of another. */
     LOSS_OVER(Direction.LOWER, Unit.NATS, Basis.VARIANTS),
     /** The share of RTN's added loss that a method recovers. */
@@ -65,6 +68,8 @@ public enum Metric {
         WORDS_AND_BYTES,
         /** The predictions of the model in full precision, token by token. */
         REFERENCE,
+        /** The keys and values that are cached. */
+        CACHE,
         /** Two or three variants of the model. */
         VARIANTS,
         /** The documents of a task. */
@@ -119,7 +124,10 @@ public enum Metric {
 
     /** Returns whether evaluating a text yields this metric. */
     public boolean isOfText() {
-        return basis == Basis.TOKENS || basis == Basis.WORDS_AND_BYTES || basis == Basis.REFERENCE;
+        return switch (basis) {
+            case TOKENS, WORDS_AND_BYTES, REFERENCE, CACHE -> true;
+            case VARIANTS, DOCUMENTS, WEIGHTS -> false;
+        };
     }
 
     /** Returns the metric with that name in files. */

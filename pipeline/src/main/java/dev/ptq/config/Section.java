@@ -19,12 +19,15 @@ public final class Section {
     private final Keys keys;
     private final Map<String, Keys> variants;
     private final Optional<Key<?>> each;
+    private final Optional<Section> extended;
 
-    private Section(String title, Keys keys, Map<String, Keys> variants, Optional<Key<?>> each) {
+    private Section(
+            String title, Keys keys, Map<String, Keys> variants, Optional<Key<?>> each, Optional<Section> extended) {
         this.title = title;
         this.keys = keys;
         this.variants = variants;
         this.each = each;
+        this.extended = extended;
         allKeys().filter(key -> key.meaning().isBlank()).forEach(key -> {
             throw new IllegalArgumentException(
                     "section " + title + ": key " + key.name() + " does not say what it means");
@@ -48,7 +51,7 @@ public final class Section {
      * @throws IllegalArgumentException if a key has no text
      */
     public static Section of(String title, Keys keys) {
-        return new Section(title, keys, Map.of(), Optional.empty());
+        return new Section(title, keys, Map.of(), Optional.empty(), Optional.empty());
     }
 
     /**
@@ -61,7 +64,7 @@ public final class Section {
         choices.names()
                 .forEach(name ->
                         variants.put(name, others.apply(choices.value(name).orElseThrow())));
-        return new Section(title, Keys.of(chooser), variants, Optional.empty());
+        return new Section(title, Keys.of(chooser), variants, Optional.empty(), Optional.empty());
     }
 
     /**
@@ -70,7 +73,16 @@ public final class Section {
      * @param each a key whose name represents them in the reference
      */
     public static Section ofNames(String title, Key<?> each) {
-        return new Section(title, Keys.of(), Map.of(), Optional.of(each));
+        return new Section(title, Keys.of(), Map.of(), Optional.of(each), Optional.empty());
+    }
+
+    /**
+     * A section with all keys of another and some more; only these are its own in the reference.
+     *
+     * @param more keys that every table has
+     */
+    public static Section extending(String title, Section extended, Key<?>... more) {
+        return new Section(title, Keys.of(more), Map.of(), Optional.empty(), Optional.of(extended));
     }
 
     /** Returns its name in the reference. */
@@ -110,6 +122,7 @@ public final class Section {
     private void collect(List<Section> found) {
         if (!found.contains(this)) {
             found.add(this);
+            extended.ifPresent(other -> other.collect(found));
             allKeys().flatMap(key -> key.kind().section().stream()).forEach(inner -> inner.collect(found));
         }
     }
@@ -120,10 +133,13 @@ public final class Section {
 
     boolean declares(Key<?> key) {
         return allKeys().anyMatch(key::equals)
+                || extended.filter(other -> other.declares(key)).isPresent()
                 || each.filter(any -> any.named(key.name()).equals(key)).isPresent();
     }
 
     boolean declares(String name) {
-        return each.isPresent() || allKeys().anyMatch(key -> key.name().equals(name));
+        return each.isPresent()
+                || extended.filter(other -> other.declares(name)).isPresent()
+                || allKeys().anyMatch(key -> key.name().equals(name));
     }
 }

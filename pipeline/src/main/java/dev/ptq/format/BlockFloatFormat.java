@@ -118,6 +118,11 @@ public record BlockFloatFormat(
     }
 
     @Override
+    public Optional<String> settingForRows() {
+        return fromLast(1) == 1 ? Optional.empty() : Optional.of("block_size = [1, 16] or another with one row");
+    }
+
+    @Override
     public Map<String, Object> table() {
         Map<String, Object> table = new LinkedHashMap<>();
         table.put(Formats.FORMAT, NAME);

@@ -35,6 +35,23 @@ final class FormatKeys {
             .preset(128)
             .says("features in a group; only with `granularity = \"group\"`");
 
+    static final Key<Boolean> PER_CHANNEL = Key.choice(
+                    "per",
+                    Choices.of("token", false, "the features of a token in one head, as soon as it is there")
+                            .and(
+                                    "channel",
+                                    true,
+                                    "`group_size` tokens of a feature in one head, as soon as they are all there; until"
+                                            + " then they are in full precision"))
+            .preset(false)
+            .says("the values that are rounded together, to which the keys of the format apply as to a token's: with"
+                    + " `\"channel\"`, the granularity `\"token\"` is a whole group, and there is no other");
+
+    static final Key<Integer> TOKENS = Key.integer("group_size")
+            .from(1)
+            .preset(128)
+            .says("tokens that are rounded together, counted from the start of a sequence; with `per = \"channel\"`");
+
     static final Key<Boolean> SYMMETRIC = Key.flag("symmetric")
             .presetIs("`true`, of activations `false`")
             .says(

@@ -84,6 +84,11 @@ public final class Formats {
             return says && !bounds;
         }
 
+        /** Returns the same for rows whose values all share a scale. */
+        private Rules ofRows() {
+            return new Rules(List.of(Granularity.TOKEN), symmetric, searched, says, calibrated, bounds);
+        }
+
         private Rules unsearched() {
             return new Rules(granularities, symmetric, false, says, calibrated, bounds);
         }
@@ -215,6 +220,10 @@ public final class Formats {
     /** The keys of a format's table. */
     public static final Section SECTION = Section.choosing("format", NAME, KINDS, Kind::keys);
 
+    /** The keys of the table of a cache's format. */
+    public static final Section CACHE =
+            Section.extending("cache format", SECTION, FormatKeys.PER_CHANNEL, FormatKeys.TOKENS);
+
     private static final Key<ConfigTable> INLINE = inline(SECTION);
 
     /** A format from {@link #written}. */
@@ -246,6 +255,27 @@ public final class Formats {
 
     private static NumberFormat read(ConfigTable table, Rules rules) {
         return table.read(NAME).reader().apply(table, rules);
+    }
+
+    /** Reads a format of keys or values in a cache, whose rows grow in number and are rounded apart. */
+    public static CacheFormat readCache(ConfigTable table) {
+        boolean perChannel = table.read(FormatKeys.PER_CHANNEL);
+        Rules rules = Rules.of(Use.ACTIVATION);
+        NumberFormat format = read(table, perChannel ? rules.ofRows() : rules);
+        Optional<String> setting = format instanceof GridFormat grid ? grid.settingForRows() : Optional.empty();
+        if (setting.isPresent()) {
+            table.problem(
+                    "tokens would share what they are rounded by, so a later token would change earlier predictions;"
+                            + " set " + setting.get());
+            return CacheFormat.none();
+        }
+        if (perChannel) {
+            return new CacheFormat(format, table.read(FormatKeys.TOKENS));
+        }
+        if (!format.table().containsKey(FormatKeys.GROUP_SIZE.name())) {
+            table.refuse(FormatKeys.TOKENS, "only with per = \"channel\" are tokens rounded in groups; leave it out");
+        }
+        return new CacheFormat(format, 0);
     }
 
     /**

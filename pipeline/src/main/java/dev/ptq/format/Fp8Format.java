@@ -200,6 +200,14 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
     }
 
     @Override
+    public Optional<String> settingForRows() {
+        boolean apart = granularity == Granularity.BLOCK ? blockSize.get(0) == 1 : granularity != Granularity.TENSOR;
+        return apart
+                ? Optional.empty()
+                : Optional.of("granularity = \"token\", or \"block\" with a block_size of one row");
+    }
+
+    @Override
     public Map<String, Object> table() {
         Map<String, Object> table = new LinkedHashMap<>();
         table.put(Formats.FORMAT, name(element));

@@ -22,6 +22,14 @@ sealed interface GridFormat extends NumberFormat
     Blocks blocks(Shape shape, Operand operand);
 
     /**
+     * Returns the config setting with which rows of an activation are rounded independently of each other; empty if they
+     * already are.
+     */
+    default Optional<String> settingForRows() {
+        return Optional.empty();
+    }
+
+    /**
      * Returns the format with the values fixed that all blocks of a tensor share, as far as it has any; parts of the tensor
      * are then rounded as the whole.
      */

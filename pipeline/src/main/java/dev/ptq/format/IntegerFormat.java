@@ -68,6 +68,11 @@ public record IntegerFormat(
             return Blocks.over(shape.getShape(), size);
         }
 
+        /** See {@link GridFormat#settingForRows}. */
+        Optional<String> settingForRows() {
+            return this == TENSOR ? Optional.of("granularity = \"token\" or \"group\"") : Optional.empty();
+        }
+
         /** Makes sure that there is a group size if, and only if, values share a scale in groups. */
         void require(int groupSize) {
             if (this == GROUP ? groupSize < 1 : groupSize != 0) {
@@ -161,6 +166,11 @@ public record IntegerFormat(
             return Optional.of("granularity = \"tensor\"");
         }
         return range == Range.MINMAX ? Optional.empty() : Optional.of("range = \"minmax\"");
+    }
+
+    @Override
+    public Optional<String> settingForRows() {
+        return granularity.settingForRows();
     }
 
     @Override

@@ -240,6 +240,12 @@ public record IntegerGridFormat(
         return range == Range.MINMAX ? Optional.empty() : Optional.of("range = \"minmax\"");
     }
 
+    /** {@inheritDoc} In GPTQ's grid, a group whose scale is 0 leaves the others unrounded. */
+    @Override
+    public Optional<String> settingForRows() {
+        return grid == IntegerGrid.GPTQ ? Optional.of("another grid") : granularity.settingForRows();
+    }
+
     @Override
     public Map<String, Object> table() {
         Map<String, Object> table = new LinkedHashMap<>();

@@ -329,6 +329,11 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
     }
 
     @Override
+    public Optional<String> settingForRows() {
+        return tensorScale ? Optional.of("rule = \"torchao\" and tensor_scale = false") : Optional.empty();
+    }
+
+    @Override
     public Map<String, Object> table() {
         Map<String, Object> table = new LinkedHashMap<>();
         table.put(Formats.FORMAT, NAME);

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Three values {@code -s}, 0, {@code s}: {@code s clamp(rint(w / s), -1, 1)}, half to even. A group with a value that is
@@ -99,6 +100,11 @@ public record TernaryFormat(Granularity granularity, int groupSize, Scale scale)
     @Override
     public Blocks blocks(Shape shape, Operand operand) {
         return granularity.blocks(shape, operand, groupSize);
+    }
+
+    @Override
+    public Optional<String> settingForRows() {
+        return granularity.settingForRows();
     }
 
     @Override

@@ -9,6 +9,7 @@ import dev.ptq.format.Operand;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.stream.LongStream;
 
 /** Causal attention over given queries, keys and values, with both products quantized. */
@@ -53,12 +54,13 @@ final class Attention {
     /** Attends with the mask that fits the format of the probabilities. */
     static NDArray attend(
             NDArray query,
-            NDArray key,
-            NDArray value,
+            Cached key,
+            Cached value,
             AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {
-        boolean squares = formats.probability().roundsSquares(QUERIES);
+        boolean squares =
+                formats.probability().isNone() || formats.probability().roundsSquares(QUERIES);
         NDArray mask = squares ? constants.window(shape.window()) : constants.causal(shape.window());
         return attend(query, key, value, mask, constants.bias(shape), shape.scores(), formats);
     }
@@ -95,42 +97,69 @@ final class Attention {
     /** Attends like {@link #attend} by differentiable operators; fused where nothing stands against it. */
     static NDArray differentiable(
             NDArray query,
-            NDArray key,
-            NDArray value,
+            Cached key,
+            Cached value,
             AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {
         NDArray q = Operators.differentiable().rounded(formats.query(), query, Operand.ACTIVATION);
-        NDArray k = Operators.differentiable().rounded(formats.key(), key, Operand.KEY);
-        NDArray v = Operators.differentiable().rounded(formats.value(), value, Operand.VALUE);
+        Cached k = key.map(keys -> Operators.differentiable().rounded(formats.key(), keys, Operand.KEY));
+        Cached v = value.map(values -> Operators.differentiable().rounded(formats.value(), values, Operand.VALUE));
         float scoreDivisor = divisor(shape.scores());
-        if (formats.probability().isNone() && shape.isPlain()) {
-            return join(Torch.causalAttention(toBeDivided(q, scoreDivisor), k, v));
+        boolean isUniform = key.isUniform() && value.isUniform();
+        if (isUniform && formats.probability().isNone() && shape.isPlain()) {
+            return join(Torch.causalAttention(toBeDivided(q, scoreDivisor), k.uniform(), v.uniform()));
         }
         long batch = query.getShape().get(0);
         long heads = query.getShape().get(1);
         long tokens = query.getShape().get(2);
         long headDim = query.getShape().get(3);
-        long kvHeads = key.getShape().get(1);
+        long kvHeads = key.shape().get(1);
         long group = heads / kvHeads;
         NDArray grouped = q.reshape(batch, kvHeads, group, tokens, headDim);
-        NDArray keys = k.reshape(batch, kvHeads, 1, tokens, headDim);
         NDArray divisor = NativeFloats.scalar(query.getManager(), scoreDivisor);
         NDArray causal = constants.causal(shape.window());
         Optional<NDArray> bias = constants.bias(shape);
         NDArray mask = bias.isEmpty()
                 ? causal
                 : bias.get().reshape(1, kvHeads, group, 1, tokens).add(causal);
-        NDArray scores = shape.scores().softcap().isEmpty()
-                ? Torch.attentionProbabilities(grouped, keys, mask, divisor)
-                : Torch.softcap(
-                                grouped.matMul(keys.transpose(0, 1, 2, 4, 3)).div(divisor),
-                                shape.scores().softcap().getAsDouble())
-                        .add(mask)
-                        .softmax(-1);
-        NDArray probabilities = Operators.differentiable().rounded(formats.probability(), scores, Operand.ACTIVATION);
-        NDArray values = v.reshape(batch, kvHeads, 1, tokens, headDim);
-        return join(probabilities.matMul(values).reshape(batch, heads, tokens, headDim));
+        OptionalDouble softcap = shape.scores().softcap();
+        NDArray unrounded = k.isUniform() && softcap.isEmpty()
+                ? Torch.attentionProbabilities(
+                        grouped, k.uniform().reshape(batch, kvHeads, 1, tokens, headDim), mask, divisor)
+                : capped(products(grouped, k).div(divisor), softcap).add(mask).softmax(-1);
+        NDArray probabilities =
+                Operators.differentiable().rounded(formats.probability(), unrounded, Operand.ACTIVATION);
+        return join(mixtures(probabilities, v).reshape(batch, heads, tokens, headDim));
+    }
+
+    /** The products of queries, {@code [batch, kvHeads, group, tokens, headDim]}, with the keys that they see. */
+    private static NDArray products(NDArray grouped, Cached keys) {
+        Shape shape = grouped.getShape();
+        long tokens = shape.get(3);
+        long headDim = shape.get(4);
+        if (keys.isUniform()) {
+            NDArray seen = keys.uniform().reshape(shape.get(0), shape.get(1), 1, tokens, headDim);
+            return grouped.matMul(seen.transpose(0, 1, 2, 4, 3));
+        }
+        return keys.map(each -> each.reshape(-1, tokens, headDim).transpose(0, 2, 1))
+                .products(grouped.reshape(-1, shape.get(2) * tokens, headDim), 0, tokens)
+                .reshape(shape.slice(0, 4).add(tokens));
+    }
+
+    /** The mixtures by probabilities, {@code [batch, kvHeads, group, tokens, tokens]}, of the values that queries see. */
+    private static NDArray mixtures(NDArray probabilities, Cached values) {
+        Shape shape = probabilities.getShape();
+        long tokens = shape.get(3);
+        long headDim = values.shape().get(3);
+        return values.isUniform()
+                ? probabilities.matMul(values.uniform().reshape(shape.get(0), shape.get(1), 1, tokens, headDim))
+                : values.map(each -> each.reshape(-1, tokens, headDim))
+                        .mixtures(probabilities.reshape(-1, shape.get(2) * tokens, tokens), 0, tokens);
+    }
+
+    private static NDArray capped(NDArray scores, OptionalDouble softcap) {
+        return softcap.isPresent() ? Torch.softcap(scores, softcap.getAsDouble()) : scores;
     }
 
     /** Divisor of the products of queries and keys. */
@@ -158,8 +187,8 @@ final class Attention {
      * @param query {@code [batch, heads, tokens, headDim]}
      * @param key {@code [batch, kvHeads, tokens, headDim]}; each serves {@code heads / kvHeads} neighbouring queries
      * @param value likewise
-     * @param mask added to the scores: where probabilities are rounded in squares, as {@link Torch#window} gives it;
-     *     else {@code [tokens, tokens]}
+     * @param mask added to the scores: where a few queries can be taken at a time, because probabilities are not rounded
+     *     or in squares, as {@link Torch#window} gives it; else {@code [tokens, tokens]}
      * @param bias likewise, {@code [1, heads, 1, tokens]}
      * @param of the scores, whose divisor is divided by after the product; its inverse would do for all but the last
      *     bit, and that decides ties when probabilities are rounded
@@ -167,8 +196,8 @@ final class Attention {
      */
     static NDArray attend(
             NDArray query,
-            NDArray key,
-            NDArray value,
+            Cached key,
+            Cached value,
             NDArray mask,
             Optional<NDArray> bias,
             AttentionShape.Scores of,
@@ -178,20 +207,21 @@ final class Attention {
         long heads = query.getShape().get(1);
         long tokens = query.getShape().get(2);
         long headDim = query.getShape().get(3);
-        long kvHeads = key.getShape().get(1);
+        long kvHeads = key.shape().get(1);
         long group = heads / kvHeads;
         long all = batch * kvHeads;
         NDArray q = formats.query().fakeQuantize(query, Operand.ACTIVATION).reshape(all, group, tokens, headDim);
-        NDArray k = formats.key()
-                .fakeQuantize(key, Operand.KEY)
+        Cached k = key.map(keys -> formats.key()
+                .fakeQuantize(keys, Operand.KEY)
                 .reshape(all, tokens, headDim)
-                .transpose(0, 2, 1);
-        NDArray v = formats.value().fakeQuantize(value, Operand.VALUE).reshape(all, tokens, headDim);
+                .transpose(0, 2, 1));
+        Cached v = value.map(
+                values -> formats.value().fakeQuantize(values, Operand.VALUE).reshape(all, tokens, headDim));
 
         // columns of the mask before those of the first query
         long before = mask.getShape().get(1) - mask.getShape().get(0);
         // products of a few queries with the keys before them
-        long rows = formats.probability().roundsSquares(QUERIES) ? Math.min(QUERIES, tokens) : tokens;
+        long rows = before > 0 ? Math.min(QUERIES, tokens) : tokens;
         long step = Math.max(1, Math.min(all, SCORES / (group * rows * tokens)));
         NDArray mixed = NativeFloats.create(q.getManager(), new Shape(all, group, tokens, headDim));
         for (long from = 0; from < all; from += step) {
@@ -201,7 +231,8 @@ final class Attention {
                 try (NDManager scratch = q.getManager().newSubManager()) {
                     NDArray some = q.get(scratch, new NDIndex("{}:{},:,{}:{}", from, to, first, last))
                             .reshape(to - from, group * (last - first), headDim);
-                    NDArray scores = some.matMul(k.get(scratch, new NDIndex("{}:{},:,:{}", from, to, last)));
+                    NDIndex seenKeys = new NDIndex("{}:{},:,:{}", from, to, last);
+                    NDArray scores = k.map(keys -> keys.get(scratch, seenKeys)).products(some, first, last);
                     if (scoreDivisor != 1) {
                         scores.divi(scoreDivisor);
                     }
@@ -219,7 +250,9 @@ final class Attention {
                             scratch, new NDIndex(":{},{}:{}", last - first, before - first, before - first + last)));
                     NDArray probabilities = scores.softmax(-1);
                     formats.probability().fakeQuantizeInPlace(probabilities.reshape(perHead), Operand.ACTIVATION);
-                    NDArray part = probabilities.matMul(v.get(scratch, new NDIndex("{}:{},:{}", from, to, last)));
+                    NDIndex seenValues = new NDIndex("{}:{},:{}", from, to, last);
+                    NDArray part =
+                            v.map(values -> values.get(scratch, seenValues)).mixtures(probabilities, first, last);
                     mixed.set(
                             new NDIndex("{}:{},:,{}:{}", from, to, first, last),
                             part.reshape(to - from, group, last - first, headDim));

@@ -2,15 +2,29 @@ package dev.ptq.model;
 
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
+import java.util.Optional;
 
 /**
- * The formats of the operands of both attention products, applied per head.
+ * The formats of the operands of both attention products, applied per head, and of the cache of keys and values.
  *
  * @param query after rotation or scaling
  * @param key as the transpose that enters the product, after rotation
  * @param probability after the softmax
+ * @param kv of the cache; with it, {@code key} and {@code value} have no format of their own
  */
-public record AttentionFormats(NumberFormat query, NumberFormat key, NumberFormat value, NumberFormat probability) {
+public record AttentionFormats(
+        NumberFormat query, NumberFormat key, NumberFormat value, NumberFormat probability, Optional<KvFormats> kv) {
+    public AttentionFormats {
+        if (kv.isPresent() && !(key.isNone() && value.isNone())) {
+            throw new IllegalArgumentException("keys and values are rounded in the cache, and again in the products");
+        }
+    }
+
+    /** Formats of the operands, without a cache. */
+    public AttentionFormats(NumberFormat query, NumberFormat key, NumberFormat value, NumberFormat probability) {
+        this(query, key, value, probability, Optional.empty());
+    }
+
     /** One format for the left operands of the products, query and probability, and one for the right ones. */
     public AttentionFormats(NumberFormat left, NumberFormat right) {
         this(left, right, right, left);
@@ -21,8 +35,17 @@ public record AttentionFormats(NumberFormat query, NumberFormat key, NumberForma
         return new AttentionFormats(new NoFormat(), new NoFormat());
     }
 
+    /** Returns the same formats with those of a cache. */
+    public AttentionFormats with(KvFormats formats) {
+        return new AttentionFormats(query, key, value, probability, Optional.of(formats));
+    }
+
     /** Returns whether nothing is rounded. */
     public boolean isNone() {
-        return query.isNone() && key.isNone() && value.isNone() && probability.isNone();
+        return query.isNone()
+                && key.isNone()
+                && value.isNone()
+                && probability.isNone()
+                && kv.map(KvFormats::isNone).orElse(true);
     }
 }

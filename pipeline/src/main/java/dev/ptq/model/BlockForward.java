@@ -83,7 +83,10 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
             queries = pass.operators()
                     .scale(queries, (float) (1 / attention.scores().divisor()));
         }
-        NDArray mixed = pass.attention(rotated(queries), rotated(keys), values, attention);
+        Optional<KvFormats> kv = pass.block().attention().kv();
+        Cached seenKeys = kv.isPresent() ? kv.get().keys(keys, this::rotated, pass) : Cached.uniform(rotated(keys));
+        Cached seenValues = kv.isPresent() ? kv.get().values(values, pass) : Cached.uniform(values);
+        NDArray mixed = pass.attention(rotated(queries), seenKeys, seenValues, attention);
         return pass.projectOne(
                 HookPoint.ATTENTION_OUT, mixed, attention.output().path());
     }

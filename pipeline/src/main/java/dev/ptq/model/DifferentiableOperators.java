@@ -54,8 +54,8 @@ final class DifferentiableOperators extends Operators {
     @Override
     NDArray attention(
             NDArray query,
-            NDArray key,
-            NDArray value,
+            Cached key,
+            Cached value,
             AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {

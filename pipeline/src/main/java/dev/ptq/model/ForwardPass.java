@@ -47,7 +47,7 @@ record ForwardPass(Block block, SequenceConstants constants, ActivationObserver 
     }
 
     /** Attends with the block's formats, see {@link Operators#attention}. */
-    NDArray attention(NDArray query, NDArray key, NDArray value, AttentionShape shape) {
+    NDArray attention(NDArray query, Cached key, Cached value, AttentionShape shape) {
         return operators.attention(query, key, value, shape, constants, block.attention());
     }
 }

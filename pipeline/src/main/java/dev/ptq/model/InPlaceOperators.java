@@ -46,13 +46,13 @@ final class InPlaceOperators extends Operators {
     @Override
     NDArray attention(
             NDArray query,
-            NDArray key,
-            NDArray value,
+            Cached key,
+            Cached value,
             AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats) {
-        return formats.probability().isNone()
-                ? Attention.fused(query, key, value, shape, constants, formats)
+        return formats.probability().isNone() && key.isUniform() && value.isUniform()
+                ? Attention.fused(query, key.uniform(), value.uniform(), shape, constants, formats)
                 : Attention.attend(query, key, value, shape, constants, formats);
     }
 

@@ -53,8 +53,8 @@ public abstract sealed class Operators permits InPlaceOperators, DifferentiableO
     /** Attends like {@link Attention#attend}, by the kernel that fits the formats. */
     abstract NDArray attention(
             NDArray query,
-            NDArray key,
-            NDArray value,
+            Cached key,
+            Cached value,
             AttentionShape shape,
             SequenceConstants constants,
             AttentionFormats formats);

@@ -13,9 +13,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
+import java.util.stream.Stream;
 
 /**
- * The emulated number formats, {@code [quantization]}: for all linears, for single ones by name, and for attention.
+ * The emulated number formats, {@code [quantization]}: for all linears, for single ones by name, and for attention and
+ * its cache.
  *
  * @param linear formats of a linear that no override names
  * @param overrides later ones win
@@ -78,6 +80,10 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
             .optional(FLOAT)
             .says("formats of the operands of the attention products");
 
+    private static final Key<Optional<ConfigTable>> KV = Key.table("kv", KvFormats.SECTION)
+            .optional(FLOAT)
+            .says("formats of the cache of keys and values; not beside `attention.key`, `.value` or `.right`");
+
     private static final Key<String> PATTERN =
             Key.text("pattern").says("regular expression that matches the whole name of a weight");
 
@@ -99,8 +105,8 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     private static final Key<Optional<ConfigTable>> EVERY_OUTPUT = OUTPUT.optional(FLOAT);
 
     /** The keys of {@code [quantization]}. */
-    public static final Section SECTION =
-            Section.of("quantization", EVERY_WEIGHT, EVERY_ACTIVATION, EVERY_BIAS, EVERY_OUTPUT, ATTENTION, OVERRIDE);
+    public static final Section SECTION = Section.of(
+            "quantization", EVERY_WEIGHT, EVERY_ACTIVATION, EVERY_BIAS, EVERY_OUTPUT, ATTENTION, KV, OVERRIDE);
 
     private static Key<Optional<ConfigTable>> overriding(Key<ConfigTable> format) {
         return format.optional("as without the override");
@@ -124,8 +130,13 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         NumberFormat bias = format(table, EVERY_BIAS, Formats.Use.BIAS).orElseGet(() -> biasBeside(activation));
         NumberFormat output =
                 format(table, EVERY_OUTPUT, Formats.Use.ACTIVATION).orElse(none);
+        Optional<ConfigTable> attentionTable = table.read(ATTENTION);
         AttentionFormats attention =
-                table.read(ATTENTION).map(QuantizationSettings::readAttention).orElseGet(AttentionFormats::none);
+                attentionTable.map(QuantizationSettings::readAttention).orElseGet(AttentionFormats::none);
+        Optional<KvFormats> kv = table.read(KV).map(KvFormats::read);
+        if (kv.isPresent() && !isRoundedTwice(table, attentionTable)) {
+            attention = attention.with(kv.get());
+        }
         List<FormatOverride> overrides = new ArrayList<>();
         for (ConfigTable override : table.read(OVERRIDE)) {
             overrides.add(readOverride(override));
@@ -142,6 +153,20 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
                 format(table, KEY, Formats.Use.ACTIVATION).orElse(right),
                 format(table, VALUE, Formats.Use.ACTIVATION).orElse(right),
                 format(table, PROBABILITY, Formats.Use.ACTIVATION).orElse(left));
+    }
+
+    /** Reports attention formats of keys or values beside those of their cache. */
+    private static boolean isRoundedTwice(ConfigTable table, Optional<ConfigTable> attention) {
+        List<String> both = attention.stream()
+                .flatMap(own -> Stream.of(KEY, VALUE, RIGHT).filter(own::has).map(key -> own.path() + "." + key.name()))
+                .toList();
+        if (!both.isEmpty()) {
+            table.problem(
+                    KV,
+                    "keys and values would be rounded twice, here and by " + String.join(" and ", both)
+                            + "; leave one of them out");
+        }
+        return !both.isEmpty();
     }
 
     private static Optional<NumberFormat> format(ConfigTable table, Key<Optional<ConfigTable>> key, Formats.Use use) {

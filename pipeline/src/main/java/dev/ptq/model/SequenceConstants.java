@@ -52,6 +52,7 @@ final class SequenceConstants implements AutoCloseable {
         WINDOW,
         MASK,
         CAUSAL,
+        ROUNDED,
         COS,
         SIN,
         BIAS
@@ -94,6 +95,23 @@ final class SequenceConstants implements AutoCloseable {
     /** The mask of all queries at once, for plain sequences, {@code [tokens, tokens]}. */
     NDArray causal(OptionalInt window) {
         return made(Kind.CAUSAL, window, () -> Attention.causalMask(manager, tokens, window.orElse(tokens)));
+    }
+
+    /**
+     * How many tokens of a cache, from the first, each query sees rounded, {@code [tokens, 1]}: those of groups that end at
+     * least {@code window} tokens before the query.
+     *
+     * @param group tokens that are rounded together
+     * @param window latest tokens that a query sees in full precision, itself included
+     */
+    NDArray rounded(int group, int window) {
+        return made(Kind.ROUNDED, List.of(group, window), () -> {
+            float[] rounded = new float[tokens];
+            for (int query = 0; query < tokens; query++) {
+                rounded[query] = Math.max(0, query + 1 - window) / group * group;
+            }
+            return NativeFloats.of(manager, rounded, tokens, 1);
+        });
     }
 
     /** What is added to the scores of keys, {@code [1, heads, 1, tokens]}; for trees {@code [batch, heads, 1, tokens]}. */

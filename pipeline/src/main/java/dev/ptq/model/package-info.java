@@ -16,6 +16,9 @@
  *       computed the same way where blocks lie in squares of 64 ({@code NumberFormat.roundsSquares}). The
  *       probabilities equal those of the whole matrix bit for bit. Their product with the values omits the zeros, so
  *       it may differ in the last bits.
+ *   <li>With a rounded cache ({@link KvFormats}), a query may see a token in full precision that a later query sees
+ *       rounded. Both products are then taken twice, a few queries at a time, and chosen from token by token
+ *       ({@link Cached}); where all queries see the same, nothing is different.
  *   <li>Requests of tasks that begin alike are scored as trees ({@link TokenTree}), so that the shared part is
  *       computed once, but only where nothing but weights is rounded ({@link BlockRunner#roundsActivations}).
  *       Otherwise sequences of equal length go together without padding: a scale over several tokens would see the

@@ -43,6 +43,7 @@ public final class MetricsTable {
             notes().forEach(note -> text.append("* ").append(note).append(System.lineSeparator()));
             append(text, measures("by token", Metric.Basis.TOKENS));
             append(text, measures("by word and byte", Metric.Basis.WORDS_AND_BYTES));
+            append(text, measures("cache", Metric.Basis.CACHE));
         }
         List<String[]> differences = differences();
         if (differences.size() > 1) {

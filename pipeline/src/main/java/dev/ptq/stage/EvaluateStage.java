@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import dev.ptq.artifact.DivergenceColumn;
+import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.artifact.TextCondition;
@@ -97,7 +98,14 @@ final class EvaluateStage implements Stage {
 
     /** Writes the artifacts. */
     void write(Perplexity.Result result, Path output) throws IOException {
-        new Scores(Perplexity.metrics(perplexity, result), conditions(result)).write(output);
+        Map<Metric, Double> metrics = Perplexity.metrics(perplexity, result);
+        settings.quantization()
+                .attention()
+                .kv()
+                .ifPresent(kv -> metrics.put(
+                        Metric.KV_BITS_PER_VALUE,
+                        kv.bitsPerValue(workspace.experiment().shape(), settings.seqLen())));
+        new Scores(metrics, conditions(result)).write(output);
         ChunkTable.write(output, result.chunks());
         if (settings.divergence()) {
             writeDivergences(result, output);

@@ -141,6 +141,16 @@ public final class Torch {
     }
 
     /**
+     * Returns {@code x} where a condition is 1, and {@code y} where it is 0.
+     *
+     * @param condition broadcast to {@code x}
+     * @param y of the shape of {@code x}
+     */
+    public static NDArray where(NDArray condition, NDArray x, NDArray y) {
+        return call("where", condition, x, y).get(0);
+    }
+
+    /**
      * Returns {@code x} with values added to some of its rows.
      *
      * @param rows int64, each at most once

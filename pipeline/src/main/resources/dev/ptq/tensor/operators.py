@@ -43,6 +43,9 @@ class Operators(Module):
   def softcap(self: __torch__.Operators, x: Tensor, bound: Tensor) -> Tensor:
     return torch.mul(torch.tanh(torch.div(x, bound)), bound)
 
+  def where(self: __torch__.Operators, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    return torch.where(torch.gt(condition, 0), x, y)
+
   def add_rows(self: __torch__.Operators, x: Tensor, rows: Tensor, values: Tensor) -> Tensor:
     return torch.index_add(x, 0, rows, values)
 

@@ -57,6 +57,23 @@ class FamilyRunsTest {
             max_samples = 4
             """;
 
+    private static final String CACHED = """
+            [model]
+            path = "DIR/model"
+            [quantization.kv]
+            key = { format = "int", bits = 3, per = "channel", group_size = 8 }
+            value = { format = "int", bits = 3 }
+            rotary = "before"
+            window = 5
+            [evaluation]
+            baselines = ["full_precision"]
+            [[evaluation.perplexity]]
+            name = "tales"
+            dataset = "DIR/text.txt"
+            seq_len = 48
+            max_samples = 4
+            """;
+
     @TempDir
     private Path folder;
 
@@ -81,13 +98,44 @@ class FamilyRunsTest {
         run(family);
     }
 
-    private void run(Path family) throws IOException {
+    @ParameterizedTest
+    @MethodSource("few")
+    void aFewRunWithACache(Path family) throws IOException {
+        runWithCache(family);
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    @Tag("slow")
+    void allRunWithACache(Path family) throws IOException {
+        runWithCache(family);
+    }
+
+    private void runWithCache(Path family) throws IOException {
+        TinyExperiment tiny = prepared(family);
+        Outcome outcome = tiny.run(CACHED, "tag");
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        Map<String, Double> metrics = tiny.metrics("tag");
+        assertThat(metrics.get("perplexity/tales/loss"))
+                .isBetween(4.0, 9.0)
+                .isNotEqualTo(metrics.get("full_precision/perplexity/tales/loss"));
+        assertThat(metrics.get("perplexity/tales/kv_bits_per_value")).isBetween(3.0, 16.0);
+        assertThat(metrics).doesNotContainKey("full_precision/perplexity/tales/kv_bits_per_value");
+    }
+
+    private TinyExperiment prepared(Path family) throws IOException {
         TinyExperiment tiny = new TinyExperiment(folder);
         Path model = Files.createDirectory(folder.resolve("model"));
         for (String file : new String[] {"config.json", "model.safetensors"}) {
             Files.copy(family.resolve(file), model.resolve(file));
         }
         Files.copy(folder.resolve("llama/tokenizer.json"), model.resolve("tokenizer.json"));
+        return tiny;
+    }
+
+    private void run(Path family) throws IOException {
+        TinyExperiment tiny = prepared(family);
+        Path model = folder.resolve("model");
         boolean isSmoothed = LanguageModel.mappings(ModelConfig.read(model), 0).stream()
                 .anyMatch(mapping -> mapping.kind().afterNorm());
         Outcome outcome = tiny.run(CALIBRATED + (isSmoothed ? SMOOTHED : "") + CORRECTED + QUANTIZED, "tag");

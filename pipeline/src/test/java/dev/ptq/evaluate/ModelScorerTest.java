@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.CacheFormat;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
@@ -14,6 +15,7 @@ import dev.ptq.model.BlockRunner;
 import dev.ptq.model.BlockRunner.BlockChange;
 import dev.ptq.model.Divergence;
 import dev.ptq.model.HiddenStates;
+import dev.ptq.model.KvFormats;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.ResumeState;
@@ -255,6 +257,11 @@ class ModelScorerTest {
         assertSame(score(change, 16, related(), ResumeState.none()), alone(change, related()));
     }
 
+    private static BlockChange cached(CacheFormat format, int window) {
+        KvFormats formats = new KvFormats(format, format, KvFormats.Rotary.BEFORE, window);
+        return block -> block.quantizeAttention(AttentionFormats.none().with(formats));
+    }
+
     static Stream<BlockChange> activations() {
         NumberFormat none = new NoFormat();
         NumberFormat token = new IntegerFormat(4, IntegerFormat.Granularity.TOKEN, 0, true);
@@ -264,7 +271,11 @@ class ModelScorerTest {
                         .forEach(linear -> Rounding.quantize(linear, new LinearFormats(none, token, none))),
                 block -> block.linears()
                         .forEach(linear -> Rounding.quantize(linear, new LinearFormats(none, none, none, token))),
-                block -> block.quantizeAttention(new AttentionFormats(none, token, none, none)));
+                block -> block.quantizeAttention(new AttentionFormats(none, token, none, none)),
+                cached(new CacheFormat(token, 0), 0),
+                cached(new CacheFormat(token, 0), 4),
+                cached(new CacheFormat(token, 3), 0),
+                cached(new CacheFormat(token, 8), 5));
     }
 
     @ParameterizedTest

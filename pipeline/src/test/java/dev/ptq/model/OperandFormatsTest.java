@@ -174,8 +174,16 @@ class OperandFormatsTest {
                         scores);
                 try (SequenceConstants constants = new SequenceConstants(manager, 8)) {
                     assertSame(
-                            Attention.differentiable(query, key, value, shape, constants, all),
-                            Attention.attend(query, key, value, mask, Optional.empty(), scores, all)
+                            Attention.differentiable(
+                                    query, Cached.uniform(key), Cached.uniform(value), shape, constants, all),
+                            Attention.attend(
+                                            query,
+                                            Cached.uniform(key),
+                                            Cached.uniform(value),
+                                            mask,
+                                            Optional.empty(),
+                                            scores,
+                                            all)
                                     .toFloatArray());
                 }
             }
@@ -227,7 +235,8 @@ class OperandFormatsTest {
 
     private static NDArray attend(NDArray query, NDArray key, NDArray value, NDArray mask, AttentionFormats formats) {
         Scores halved = new Scores(2, false, OptionalDouble.empty());
-        return Attention.attend(query, key, value, mask, Optional.empty(), halved, formats);
+        return Attention.attend(
+                query, Cached.uniform(key), Cached.uniform(value), mask, Optional.empty(), halved, formats);
     }
 
     private static void assertSame(NDArray found, float[] expected) {

@@ -1,0 +1,92 @@
+package dev.ptq.format;
+
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.index.NDIndex;
+import ai.djl.ndarray.types.Shape;
+import dev.ptq.tensor.Torch;
+import java.util.function.UnaryOperator;
+
+/**
+ * The format of the keys or the values in a cache, head by head.
+ *
+ * <p>Per token, the features of a token in one head are rounded together. Per channel, the values of a feature in one head
+ * are rounded in groups of neighbouring tokens, from the start of the sequence, as soon as a group is full. Source: KIVI
+ * (ICML 2024).
+ *
+ * @param format rounds each row of a matrix by itself: a token, or a group of a channel
+ * @param groupSize tokens that are rounded together, per channel; 0 per token
+ */
+public record CacheFormat(NumberFormat format, int groupSize) {
+    /** Full precision is counted as half precision, in which caches hold it. */
+    private static final int UNROUNDED_BITS = 16;
+
+    public CacheFormat {
+        if (groupSize < 0) {
+            throw new IllegalArgumentException("group size " + groupSize);
+        }
+        if (format instanceof GridFormat grid && grid.settingForRows().isPresent()) {
+            throw new IllegalArgumentException("a cache grows row by row, so rows are rounded apart: expected "
+                    + grid.settingForRows().get() + ", got " + format);
+        }
+    }
+
+    /** Full precision. */
+    public static CacheFormat none() {
+        return new CacheFormat(new NoFormat(), 0);
+    }
+
+    /** Returns whether values stay as they are. */
+    public boolean isNone() {
+        return format.isNone();
+    }
+
+    /** Returns how many tokens are rounded together. */
+    public int tokensTogether() {
+        return Math.max(1, groupSize);
+    }
+
+    /**
+     * Returns values rounded. Tokens of a group that is not full stay as they are.
+     *
+     * @param values {@code [batch, heads, tokens, headDim]}
+     * @param rounding rounds each row of its argument to {@link #format}
+     */
+    public NDArray rounded(NDArray values, UnaryOperator<NDArray> rounding) {
+        if (groupSize == 0) {
+            return rounding.apply(values);
+        }
+        Shape shape = values.getShape();
+        long batch = shape.get(0);
+        long heads = shape.get(1);
+        long tokens = shape.get(2);
+        long headDim = shape.get(3);
+        long groups = tokens / groupSize;
+        if (groups == 0) {
+            return values;
+        }
+        NDArray full = values.get(new NDIndex(":,:,:{}", groups * groupSize));
+        NDArray rows = full.reshape(batch, heads, groups, groupSize, headDim).transpose(0, 1, 2, 4, 3);
+        NDArray rounded = rounding.apply(Torch.contiguous(rows)).transpose(0, 1, 2, 4, 3);
+        NDArray joined = rounded.reshape(batch, heads, groups * groupSize, headDim);
+        return groups * groupSize == tokens
+                ? joined
+                : joined.concat(values.get(new NDIndex(":,:,{}:", groups * groupSize)), 2);
+    }
+
+    /**
+     * Returns the storage in bits of a cache of some tokens, including all shared values. What is not rounded takes 16 bits.
+     *
+     * @param window latest tokens that are not rounded
+     */
+    public double storageBits(int heads, int headDim, int tokens, int window) {
+        long width = (long) heads * headDim;
+        long groups = isNone() ? 0 : Math.max(0, tokens - window) / tokensTogether();
+        long rounded = groups * tokensTogether();
+        double bits = (double) UNROUNDED_BITS * width * (tokens - rounded);
+        if (groups == 0) {
+            return bits;
+        }
+        Shape rows = groupSize == 0 ? new Shape(heads, rounded, headDim) : new Shape(width * groups, groupSize);
+        return bits + format.storageBits(rows, Operand.ACTIVATION);
+    }
+}

@@ -1,0 +1,98 @@
+package dev.ptq.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import ai.djl.ndarray.NDArray;
+import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Key;
+import dev.ptq.config.Section;
+import dev.ptq.progress.Progress;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Models of every family whose cache is rounded. */
+class KvCausalityTest {
+    private static final Key<ConfigTable> QUANTIZATION =
+            Key.table("quantization", QuantizationSettings.SECTION).says("formats");
+
+    /** Of each axis, with and without a window, before and after rotation, and with other operands rounded. */
+    private static final List<String> SETTINGS = List.of(
+            "kv = { key = { format = 'int', bits = 3 }, value = { format = 'int', bits = 3 } }",
+            "kv = { key = { format = 'mxfp4' }, value = { format = 'nf4' }, rotary = 'before', window = 3 }",
+            "kv = { key = { format = 'int', bits = 3, per = 'channel', group_size = 4 } }",
+            "kv = { key = { format = 'fp8_e5m2', per = 'channel', group_size = 5 },"
+                    + " value = { format = 'int', bits = 2, granularity = 'group', group_size = 3 },"
+                    + " rotary = 'before', window = 2 }",
+            "attention = { probability = { format = 'mxint', bits = 8 } }\n"
+                    + "kv = { value = { format = 'mxint', bits = 3, per = 'channel', group_size = 3 }, window = 1 }");
+
+    static Stream<Path> families() throws IOException {
+        return TinyFamilies.folders().stream();
+    }
+
+    private static AttentionFormats formats(String toml) {
+        ConfigTable table =
+                ConfigTable.parse("[quantization]\n" + toml, "test", List.of(), Section.of("file", QUANTIZATION));
+        QuantizationSettings settings = QuantizationSettings.read(table.read(QUANTIZATION));
+        table.finish();
+        return settings.attention();
+    }
+
+    /**
+     * The logits, token by token. Of a model with experts, what enters the first mixture: in an expert, later tokens change
+     * the number of rows in a product, which decides its last bits, whatever the format.
+     */
+    private static float[] logits(LanguageModel model, AttentionFormats formats, int[] tokens) throws IOException {
+        List<float[]> mixtureInputs = new ArrayList<>();
+        ActivationObserver observer = (block, hookPoint, input) -> {
+            if (block == 0 && hookPoint.equals(HookPoint.MIXTURE_IN)) {
+                mixtureInputs.add(input.values().toFloatArray());
+            }
+        };
+        try (BlockRunner runner = new BlockRunner(model, block -> block.quantizeAttention(formats), true);
+                HiddenStates states = model.embed(new int[][] {tokens}, 1);
+                Progress progress = Progress.Reporter.none().start("", 1, "")) {
+            runner.run(states, observer, progress);
+            if (model.config().hasExperts()) {
+                return mixtureInputs.get(0);
+            }
+            try (NDArray logits = Scoring.logits(model, states, 0)) {
+                return logits.toFloatArray();
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("families")
+    void aLaterTokenChangesNoEarlierLogit(Path family) throws IOException {
+        int[] tokens = {5, 3, 81, 12, 40, 7, 7, 90, 33, 1, 2, 60, 61};
+        try (LanguageModel model = LanguageModel.open(family)) {
+            int vocabulary = model.config().vocabulary().size();
+            int width = model.config().hasExperts() ? model.config().hiddenSize() : vocabulary;
+            float[] exact = logits(model, AttentionFormats.none(), tokens);
+            for (String setting : SETTINGS) {
+                AttentionFormats formats = formats(setting);
+                float[] all = logits(model, formats, tokens);
+                assertThat(all).as(setting).isNotEqualTo(exact);
+                for (int changed : new int[] {12, 11, 8, 4, 1}) {
+                    int[] others = tokens.clone();
+                    for (int i = changed; i < others.length; i++) {
+                        others[i] = (tokens[i] + 17) % vocabulary;
+                    }
+                    float[] found = logits(model, formats, others);
+                    int before = changed * width;
+                    assertThat(Arrays.copyOf(found, before))
+                            .as("%s, token %s", setting, changed)
+                            .isEqualTo(Arrays.copyOf(all, before));
+                    assertThat(found).isNotEqualTo(all);
+                }
+            }
+        }
+    }
+}
