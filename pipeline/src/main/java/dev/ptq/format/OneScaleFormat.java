@@ -31,11 +31,11 @@ public sealed interface OneScaleFormat extends RangedFormat
     @Override
     default Encoding fitWithin(List<Bounds> ranges, FloatBuffer values, Shape shape, Operand operand) {
         Blocks blocks = blocksWithin(shape);
-        if (ranges.size() != blocks.count()) {
+        if (ranges.size() != (hasRangePerFeature() ? blocks.columns() : 1)) {
             throw new IllegalArgumentException(
                     "ranges of " + ranges.size() + " features, for a tensor of shape " + shape);
         }
-        Encoding encoding = within(blocks, ranges);
+        Encoding encoding = within(blocks, blocks.count() == 0 ? List.of() : ranges);
         encoding.round(values);
         return encoding;
     }
