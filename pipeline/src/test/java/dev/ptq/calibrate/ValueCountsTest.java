@@ -34,7 +34,7 @@ class ValueCountsTest {
     @Test
     void fewValuesAreExact() {
         ValueCounts counts = counts(0.3f, -1.7f, 5, 0.3f, -0f, 1e-40f);
-        assertThat(counts.values()).containsExactly(-1.7f, -0f, 1e-40f, 0.3f, 5);
+        assertThat(counts.values()).containsExactly(-1.7f, 0, 1e-40f, 0.3f, 5);
         assertThat(counts.counts()).containsExactly(1, 1, 1, 2, 1);
     }
 
