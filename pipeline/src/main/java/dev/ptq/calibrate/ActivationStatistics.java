@@ -197,9 +197,8 @@ public final class ActivationStatistics {
 
     private static <T> T inFile(Path file, LinearSpec linear, Statistic statistic, Reading<T> reading)
             throws IOException {
-        List<Long> shape = Arrays.stream(statistic.shape(linear.inFeatures()))
-                .boxed()
-                .toList();
+        List<Long> shape =
+                Arrays.stream(statistic.shape(linear.inFeatures())).boxed().toList();
         try (Safetensors tensors = Safetensors.open(file)) {
             String name = name(linear.block(), linear.hookPoint(), statistic);
             if (!tensors.entries().containsKey(name)) {

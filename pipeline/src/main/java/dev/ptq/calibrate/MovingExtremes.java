@@ -40,8 +40,7 @@ final class MovingExtremes implements Accumulator {
             public void see(float[] features) {
                 for (int i = 0; i < features.length; i++) {
                     int at = extremes.length == 1 ? 0 : i;
-                    extremes[at] =
-                            largest ? Math.max(extremes[at], features[i]) : Math.min(extremes[at], features[i]);
+                    extremes[at] = largest ? Math.max(extremes[at], features[i]) : Math.min(extremes[at], features[i]);
                 }
             }
 

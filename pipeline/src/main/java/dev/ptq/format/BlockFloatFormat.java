@@ -105,8 +105,7 @@ public record BlockFloatFormat(
         int[] exponents = new int[ranges.size()];
         Arrays.setAll(
                 exponents,
-                block -> blockExponent(
-                        Float.floatToRawIntBits(ranges.get(block).largestMagnitude())));
+                block -> blockExponent(Float.floatToRawIntBits(ranges.get(block).largestMagnitude())));
         return new BlockFloatEncoding(this, blocks, exponents);
     }
 

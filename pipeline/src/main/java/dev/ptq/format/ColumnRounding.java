@@ -102,7 +102,8 @@ public final class ColumnRounding {
         Shape part = new Shape(values.length / width, width);
         GridFormat own = format.ofColumns(Arrays.copyOfRange(order, place, place + width));
         Encoding fitted = own.fit(FloatBuffer.wrap(values), part, Operand.WEIGHT);
-        blocks.matching(own.blocks(part, Operand.WEIGHT), row * columns + first, (from, to) -> encoding.take(fitted, from, to));
+        blocks.matching(
+                own.blocks(part, Operand.WEIGHT), row * columns + first, (from, to) -> encoding.take(fitted, from, to));
     }
 
     /** Returns a value rounded in a row, and in the column at a place in the order. */

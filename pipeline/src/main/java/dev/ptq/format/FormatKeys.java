@@ -100,7 +100,8 @@ final class FormatKeys {
             .from(50.0)
             .to(100.0)
             .preset(99.99)
-            .says("hundredths of the values that are not beyond an end of the range; only with `range = \"percentile\"`");
+            .says(
+                    "hundredths of the values that are not beyond an end of the range; only with `range = \"percentile\"`");
 
     static final Key<Boolean> INCLUDE_ZERO = Key.flag("include_zero")
             .preset(true)

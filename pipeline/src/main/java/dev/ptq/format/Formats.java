@@ -210,8 +210,7 @@ public final class Formats {
                                     FormatKeys.PERCENTILE,
                                     FormatKeys.DYNAMIC,
                                     FormatKeys.SHARED_SCALE),
-                            (table, rules) -> ranged(
-                                    table, rules, RuleKey.OF_NVFP4, Nvfp4Format.read(table, rules))),
+                            (table, rules) -> ranged(table, rules, RuleKey.OF_NVFP4, Nvfp4Format.read(table, rules))),
                     "NVFP4: E2M1 elements, an E4M3 scale per block of 16, a float32 scale")
             .and(
                     NormalFloatFormat.NAMES.get(0),
@@ -323,7 +322,8 @@ public final class Formats {
 
     /** Returns what is wrong with a rule that is only for ranges from calibration. */
     static String onlyStatic(Enum<?> rule) {
-        return "\"" + label(rule) + "\" is found in calibration; set dynamic = false, of an activation, or leave it out";
+        return "\"" + label(rule)
+                + "\" is found in calibration; set dynamic = false, of an activation, or leave it out";
     }
 
     /** A format's key of the rule for its range, and the rule that a value of it is. */

@@ -150,8 +150,8 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
         float[] stored = new float[ranges.size()];
         Scales scales = new Scales(this);
         for (int block = 0; block < stored.length; block++) {
-            stored[block] = scales.stored(
-                    Float.floatToRawIntBits(ranges.get(block).largestMagnitude()));
+            stored[block] =
+                    scales.stored(Float.floatToRawIntBits(ranges.get(block).largestMagnitude()));
         }
         return encoding(blocks, stored);
     }

@@ -106,10 +106,7 @@ public record IntegerFormat(
 
         /** Returns whether it is a search that the grids of tools have. */
         boolean isOfGrids() {
-            return this == GPTQ_MSE
-                    || this == GPTQMODEL_MSE
-                    || this == COMPRESSED_TENSORS_MSE
-                    || this == IMATRIX_MSE;
+            return this == GPTQ_MSE || this == GPTQMODEL_MSE || this == COMPRESSED_TENSORS_MSE || this == IMATRIX_MSE;
         }
     }
 

@@ -46,8 +46,9 @@ public final class ModelFormats {
     /** Returns the formats with static ranges of some inputs, by the weight's name; there must be formats for them. */
     public ModelFormats withInputRanges(Map<String, List<Bounds>> ranges) {
         ModelFormats formats = withWeights(Map.of());
-        ranges.forEach((name, range) -> formats.linears.computeIfPresent(name, (same, found) ->
-                found.activation() instanceof StaticFormat format
+        ranges.forEach((name, range) -> formats.linears.computeIfPresent(
+                name,
+                (same, found) -> found.activation() instanceof StaticFormat format
                         ? found.withActivation(format.withRanges(range))
                         : found));
         return formats;
@@ -73,8 +74,8 @@ public final class ModelFormats {
     /** Returns the formats, the weights' without what they know of some linears. */
     public ModelFormats forgetting(List<LinearSpec> some) {
         Map<String, NumberFormat> weights = new LinkedHashMap<>();
-        some.forEach(linear ->
-                weights.put(linear.weightName(), of(linear).weight().dynamic()));
+        some.forEach(
+                linear -> weights.put(linear.weightName(), of(linear).weight().dynamic()));
         return withWeights(weights);
     }
 

@@ -236,7 +236,9 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     public Set<InputFact> needs() {
         Set<InputFact> needs = EnumSet.noneOf(InputFact.class);
         needs.addAll(linear.activation().needs());
-        overrides.stream().flatMap(override -> override.activation().stream()).forEach(format -> needs.addAll(format.needs()));
+        overrides.stream()
+                .flatMap(override -> override.activation().stream())
+                .forEach(format -> needs.addAll(format.needs()));
         needs.addAll(weightNeeds());
         return needs;
     }

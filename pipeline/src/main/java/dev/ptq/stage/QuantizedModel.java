@@ -35,8 +35,7 @@ final class QuantizedModel implements AutoCloseable {
      * @param formats of all operands
      * @param patches of the methods; absent if there are none
      */
-    static QuantizedModel of(
-            LanguageModel exact, ModelFormats formats, Optional<PatchedWeights.Reader> patches) {
+    static QuantizedModel of(LanguageModel exact, ModelFormats formats, Optional<PatchedWeights.Reader> patches) {
         RoundedWeights rounded = new RoundedWeights(exact.weights(), formats.weights());
         if (patches.isEmpty()) {
             return new QuantizedModel(exact.with(rounded), Optional.empty(), formats);

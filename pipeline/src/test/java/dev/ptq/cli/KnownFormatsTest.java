@@ -48,8 +48,10 @@ class KnownFormatsTest {
     }
 
     private static String config(String steps, String weight, String activation) {
-        return TinyExperiment.CONFIG.replaceFirst("(?s)\\[\\[approximation]].*?\\[evaluation]", steps
-                + "[quantization.weight]\n" + weight + "[quantization.activation]\n" + activation + "[evaluation]");
+        return TinyExperiment.CONFIG.replaceFirst(
+                "(?s)\\[\\[approximation]].*?\\[evaluation]",
+                steps + "[quantization.weight]\n" + weight + "[quantization.activation]\n" + activation
+                        + "[evaluation]");
     }
 
     private double loss(String config, String tag, String... options) throws IOException {
@@ -143,7 +145,13 @@ class KnownFormatsTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"", GPTQ, SMOOTH, SMOOTH + GPTQ, "[[approximation]]\nmethod = \"lqer\"\nrank = 2\nof = \"weight\"\n"})
+            strings = {
+                "",
+                GPTQ,
+                SMOOTH,
+                SMOOTH + GPTQ,
+                "[[approximation]]\nmethod = \"lqer\"\nrank = 2\nof = \"weight\"\n"
+            })
     void fusedWeightsHaveOneScale(String steps) throws IOException {
         String activation = "format = \"none\"\n";
         double shared = loss(config(steps, NVFP4, activation), "shared");
@@ -200,8 +208,11 @@ class KnownFormatsTest {
                 config("", "format = \"nvfp4\"\nrule = \"torchao\"\ntensor_scale = false\nshared_scale = true\n", none),
                 "quantization.weight.shared_scale: there is no tensor scale to share");
         assertProblem(
-                config("[[approximation]]\nmethod = \"lqer\"\nfactor = { format = \"int\", bits = 8, grid = \"gptq\","
-                        + " range = \"imatrix_mse\" }\n", none, none),
+                config(
+                        "[[approximation]]\nmethod = \"lqer\"\nfactor = { format = \"int\", bits = 8, grid = \"gptq\","
+                                + " range = \"imatrix_mse\" }\n",
+                        none,
+                        none),
                 "approximation.0.factor.range: \"imatrix_mse\" weighs errors by the input of a linear");
     }
 
@@ -269,10 +280,8 @@ class KnownFormatsTest {
         double found = loss(config(SMOOTH + GPTQ, weight, activation), "tag");
         double exact = loss(config(SMOOTH + GPTQ, weight, "format = \"none\"\n"), "exact");
         assertThat(found).isNotEqualTo(exact).isBetween(exact - 0.2, exact + 0.2);
-        try (Safetensors weights =
-                Safetensors.open(tiny.result("tag/approximate/weights/block-0.safetensors"))) {
-            JsonNode ranges = JsonMapper.shared()
-                    .readTree(weights.metadata().get("activation_ranges"));
+        try (Safetensors weights = Safetensors.open(tiny.result("tag/approximate/weights/block-0.safetensors"))) {
+            JsonNode ranges = JsonMapper.shared().readTree(weights.metadata().get("activation_ranges"));
             assertThat(ranges.size()).isEqualTo(7);
             assertThat(ranges.get("self_attn.q_proj").get(0).get("high").floatValue())
                     .isPositive();

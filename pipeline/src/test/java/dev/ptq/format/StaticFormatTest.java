@@ -165,8 +165,7 @@ class StaticFormatTest {
                 StaticFormat own = new StaticFormat(alone.get(kind), Optional.of(ranges.get(i % 4)));
                 assertThat(found[i]).isEqualTo(rounded(own, values[i])[0]);
             }
-            assertThatThrownBy(() ->
-                            format.round(FloatBuffer.wrap(new float[6]), new Shape(2, 3), Operand.ACTIVATION))
+            assertThatThrownBy(() -> format.round(FloatBuffer.wrap(new float[6]), new Shape(2, 3), Operand.ACTIVATION))
                     .hasMessage("ranges of 4 features, for a tensor of shape (2, 3)");
         }
         // 24 codes of 4 bits, and for each feature a scale and zero point
@@ -215,7 +214,8 @@ class StaticFormatTest {
     void configsNameWhatIsWrongWithARule() {
         assertProblem("{ format = 'int', bits = 8, range = 'percentile' }", "format.range: \"percentile\" is found in");
         assertProblem("{ format = 'int', bits = 8, range = 'moving_average' }", "set dynamic = false");
-        assertProblem("{ format = 'int', bits = 8, percentile = 99.0 }", "format.percentile: only range = \"percentile\"");
+        assertProblem(
+                "{ format = 'int', bits = 8, percentile = 99.0 }", "format.percentile: only range = \"percentile\"");
         assertProblem(
                 "{ format = 'int', bits = 8, dynamic = false, range = 'mse', percentile = 99.0 }",
                 "format.percentile: only range = \"percentile\"");

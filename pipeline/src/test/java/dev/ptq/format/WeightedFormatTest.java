@@ -199,7 +199,8 @@ class WeightedFormatTest {
         assertThatThrownBy(() -> rounded(new WeightedFormat(format, MeanSquares.equal(3)), new float[ROWS * COLUMNS]))
                 .hasMessageStartingWith("expected a weight of 3 input features");
         for (float bad : new float[] {-1, Float.NaN, Float.POSITIVE_INFINITY}) {
-            assertThatThrownBy(() -> new MeanSquares(1, bad)).hasMessageContaining("the mean square of feature 1 is " + bad);
+            assertThatThrownBy(() -> new MeanSquares(1, bad))
+                    .hasMessageContaining("the mean square of feature 1 is " + bad);
         }
     }
 

@@ -74,8 +74,7 @@ class KnownLinearsTest {
                 for (int i = 0; i < sequence.length; i++) {
                     System.arraycopy(sequence[i], 0, flat, i * features, features);
                 }
-                collector.observe(
-                        0, HookPoint.MLP_MID, NativeFloats.of(manager, flat, 1, sequence.length, features));
+                collector.observe(0, HookPoint.MLP_MID, NativeFloats.of(manager, flat, 1, sequence.length, features));
             }
             return known(collector.finished()).of(linear(features));
         }
