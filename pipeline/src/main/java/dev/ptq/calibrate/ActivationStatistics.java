@@ -13,21 +13,22 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
 /**
  * Statistics of the inputs of linears, one per input hook point, under names such as
- * {@code blocks.0.attn_in.max_batch_mean_abs}. Those of a {@link StatisticsFile} are in memory but for the matrices, which
- * stay there until they are asked for.
+ * {@code blocks.0.attn_in.max_batch_mean_abs}. Those of a {@link StatisticsFile} are in memory but for matrices and
+ * histograms, which stay there until they are asked for.
  */
 public final class ActivationStatistics {
     private final Map<String, float[]> values;
-    private final Optional<Path> matrices;
+    private final Optional<Path> large;
 
-    private ActivationStatistics(Map<String, float[]> values, Optional<Path> matrices) {
+    private ActivationStatistics(Map<String, float[]> values, Optional<Path> large) {
         this.values = values;
-        this.matrices = matrices;
+        this.large = large;
     }
 
     /** Watches a pass, or one block of it, and keeps everything in memory; see {@link #finished}. */
@@ -35,7 +36,8 @@ public final class ActivationStatistics {
         /** What a sum is of. */
         private record Key(int block, HookPoint hookPoint, Statistic statistic, int features) {
             int rows() {
-                return statistic.isMatrix() ? features : 1;
+                long[] shape = statistic.shape(features);
+                return shape.length == 1 ? 1 : (int) shape[0];
             }
 
             int rowLength() {
@@ -146,8 +148,8 @@ public final class ActivationStatistics {
      * @throws IllegalArgumentException if it was not collected, or is a matrix
      */
     public float[] of(LinearSpec linear, Statistic statistic) {
-        if (statistic.isMatrix()) {
-            throw new IllegalArgumentException(statistic.label() + " is a matrix");
+        if (statistic.isLarge()) {
+            throw new IllegalArgumentException(statistic.label() + " is not a value for each feature");
         }
         return of(linear.block(), linear.hookPoint(), statistic);
     }
@@ -170,20 +172,48 @@ public final class ActivationStatistics {
         if (!statistic.isMatrix()) {
             throw new IllegalArgumentException(statistic.label() + " is no matrix");
         }
-        long[] shape = statistic.shape(linear.inFeatures());
-        if (matrices.isEmpty()) {
-            return NativeFloats.of(manager, inMemory(linear.block(), linear.hookPoint(), statistic), shape);
+        if (large.isEmpty()) {
+            return NativeFloats.of(
+                    manager,
+                    inMemory(linear.block(), linear.hookPoint(), statistic),
+                    statistic.shape(linear.inFeatures()));
         }
-        try (Safetensors tensors = Safetensors.open(matrices.get())) {
+        return inFile(large.get(), linear, statistic, (tensors, name) -> tensors.load(manager, name));
+    }
+
+    /**
+     * How often the values of a linear's input occur, of all features together.
+     *
+     * @throws IllegalArgumentException if that was not collected
+     */
+    public ValueCounts valueCounts(LinearSpec linear) throws IOException {
+        Statistic statistic = Statistic.HISTOGRAM;
+        return ValueCounts.of(
+                large.isEmpty()
+                        ? inMemory(linear.block(), linear.hookPoint(), statistic)
+                        : inFile(large.get(), linear, statistic, Safetensors::floats));
+    }
+
+    /** Reads a tensor. */
+    @FunctionalInterface
+    private interface Reading<T> {
+        T read(Safetensors tensors, String name) throws IOException;
+    }
+
+    private static <T> T inFile(Path file, LinearSpec linear, Statistic statistic, Reading<T> reading)
+            throws IOException {
+        List<Long> shape =
+                Arrays.stream(statistic.shape(linear.inFeatures())).boxed().toList();
+        try (Safetensors tensors = Safetensors.open(file)) {
             String name = name(linear.block(), linear.hookPoint(), statistic);
             if (!tensors.entries().containsKey(name)) {
                 throw notCollected(linear.block(), linear.hookPoint(), statistic);
             }
-            if (!tensors.shape(name).equals(Arrays.stream(shape).boxed().toList())) {
+            if (!tensors.shape(name).equals(shape)) {
                 throw new IOException(tensors.file() + ": tensor " + name + " has shape " + tensors.shape(name)
-                        + ", expected " + Arrays.toString(shape));
+                        + ", expected " + shape);
             }
-            return tensors.load(manager, name);
+            return reading.read(tensors, name);
         }
     }
 

@@ -20,7 +20,17 @@ public enum Statistic {
     /** The mean products of all pairs of features, a matrix. */
     HESSIAN("hessian", 2),
     /** The tokens that a router sends to an expert, one number. */
-    TOKENS("tokens", 0);
+    TOKENS("tokens", 0),
+    /** A moving average over sequences of the least value. */
+    MOVING_MIN("moving_min", 1),
+    /** A moving average over sequences of the largest value. */
+    MOVING_MAX("moving_max", 1),
+    /** The same of the least value of all features, one number. */
+    MOVING_MIN_OF_ALL("moving_min_of_all", 0),
+    /** The same of the largest value of all features, one number. */
+    MOVING_MAX_OF_ALL("moving_max_of_all", 0),
+    /** How often the values of all features occur, see {@link ValueCounts}. */
+    HISTOGRAM("histogram", 0);
 
     /** Features of an input whose matrix fits in one window, {@link dev.ptq.tensor.NativeFloats#window}. */
     public static final int LARGEST_MATRIX = 23170;
@@ -43,8 +53,16 @@ public enum Statistic {
         return dimensions == 2;
     }
 
+    /** Returns whether it stays in its file until it is asked for. */
+    boolean isLarge() {
+        return isMatrix() || this == HISTOGRAM;
+    }
+
     /** Its shape for an input of so many features. */
     public long[] shape(int features) {
+        if (this == HISTOGRAM) {
+            return new long[] {2, ValueCounts.BINS};
+        }
         long[] shape = new long[Math.max(1, dimensions)];
         Arrays.fill(shape, dimensions == 0 ? 1 : features);
         return shape;
@@ -54,8 +72,8 @@ public enum Statistic {
     boolean isOf(HookPoint hookPoint) {
         return switch (this) {
             case TOKENS -> hookPoint.isRouted() && hookPoint.place() == HookPoint.Place.MLP_IN;
-            // only the errors of linears are measured by a matrix
-            case HESSIAN -> !hookPoint.equals(HookPoint.MIXTURE_IN);
+            // large, and only linears ask for them
+            case HESSIAN, HISTOGRAM -> !hookPoint.equals(HookPoint.MIXTURE_IN);
             default -> true;
         };
     }
@@ -71,6 +89,11 @@ public enum Statistic {
             case SECOND_MOMENT -> new SecondMoment(features);
             case HESSIAN -> new Hessian(features);
             case TOKENS -> new RoutedTokens();
+            case MOVING_MIN -> new MovingExtremes(features, false);
+            case MOVING_MAX -> new MovingExtremes(features, true);
+            case MOVING_MIN_OF_ALL -> new MovingExtremes(1, false);
+            case MOVING_MAX_OF_ALL -> new MovingExtremes(1, true);
+            case HISTOGRAM -> new Histogram();
         };
     }
 }

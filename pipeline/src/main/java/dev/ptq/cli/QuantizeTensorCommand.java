@@ -61,7 +61,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
             throw new ConfigException(in + ": no such file");
         }
         OutputFile.require(out);
-        NumberFormat numbers = Formats.parse(format, "--format", Formats.Use.WEIGHT);
+        NumberFormat numbers = Formats.parse(format, "--format", Formats.Use.TENSOR);
         PrintWriter print = spec.commandLine().getOut();
         try (Safetensors tensors = Given.of(() -> Safetensors.open(in));
                 NDManager manager = TensorEngine.newManager()) {

@@ -101,10 +101,17 @@ public record BlockFloatFormat(
     }
 
     @Override
-    public BlockFloatEncoding within(Blocks one, Bounds bounds) {
-        int[] exponents = new int[Math.toIntExact(one.count())];
-        Arrays.fill(exponents, blockExponent(Float.floatToRawIntBits(bounds.largestMagnitude())));
-        return new BlockFloatEncoding(this, one, exponents);
+    public BlockFloatEncoding within(Blocks blocks, List<Bounds> ranges) {
+        int[] exponents = new int[ranges.size()];
+        Arrays.setAll(
+                exponents,
+                block -> blockExponent(Float.floatToRawIntBits(ranges.get(block).largestMagnitude())));
+        return new BlockFloatEncoding(this, blocks, exponents);
+    }
+
+    @Override
+    public boolean isSymmetric() {
+        return true;
     }
 
     @Override

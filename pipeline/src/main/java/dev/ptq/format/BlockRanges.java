@@ -2,6 +2,7 @@ package dev.ptq.format;
 
 import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.List;
 
 /** The smallest and the largest value of each block; both NaN if one of its values is. */
 final class BlockRanges {
@@ -31,9 +32,15 @@ final class BlockRanges {
         return ranges;
     }
 
-    /** Gives all blocks one range. */
-    static BlockRanges same(Blocks blocks, Bounds bounds) {
-        return new BlockRanges(filled(blocks, bounds.low()), filled(blocks, bounds.high()));
+    /** Takes the ranges of blocks that are known. */
+    static BlockRanges known(List<Bounds> ranges) {
+        float[] lows = new float[ranges.size()];
+        float[] highs = new float[lows.length];
+        for (int block = 0; block < lows.length; block++) {
+            lows[block] = ranges.get(block).low();
+            highs[block] = ranges.get(block).high();
+        }
+        return new BlockRanges(lows, highs);
     }
 
     private static float[] filled(Blocks blocks, float value) {

@@ -48,6 +48,12 @@ record Blocks(int batch, int rows, int columns, int blockRows, int blockColumns)
         return new Blocks(1, all, rows.columns, Math.max(1, all), rows.blockColumns);
     }
 
+    /** Returns one block for each feature, its values in the whole batch. */
+    static Blocks columns(Shape shape) {
+        Blocks one = one(shape);
+        return new Blocks(1, one.rows, one.columns, one.blockRows, 1);
+    }
+
     /** Returns a layout for row-by-row work: the rows of a single block, and otherwise these blocks. */
     Blocks asRowsIfOne() {
         return count() == 1 ? new Blocks(batch, rows, columns, 1, columns) : this;

@@ -100,9 +100,10 @@ public final class ColumnRounding {
         int width = Math.min(groupColumns(), columns - place);
         int first = isInPlace ? order[place] / groupColumns() * groupColumns() : place;
         Shape part = new Shape(values.length / width, width);
-        Encoding fitted = format.fit(FloatBuffer.wrap(values), part, Operand.WEIGHT);
-        Blocks own = format.blocks(part, Operand.WEIGHT);
-        blocks.matching(own, row * columns + first, (from, to) -> encoding.take(fitted, from, to));
+        GridFormat own = format.ofColumns(Arrays.copyOfRange(order, place, place + width));
+        Encoding fitted = own.fit(FloatBuffer.wrap(values), part, Operand.WEIGHT);
+        blocks.matching(
+                own.blocks(part, Operand.WEIGHT), row * columns + first, (from, to) -> encoding.take(fitted, from, to));
     }
 
     /** Returns a value rounded in a row, and in the column at a place in the order. */

@@ -16,19 +16,28 @@ final class FormatKeys {
 
     static final Key<Integer> INT_BITS = Key.integer("bits").from(2).to(16).says(BITS);
 
+    private static final String OF_CHANNEL =
+            "an output feature of a weight; with `dynamic = false`, an input feature of an activation";
+
+    private static final String PRESET_GRANULARITY =
+            "weights: `\"channel\"`, activations: `\"token\"`, with `dynamic = false` `\"tensor\"`, biases: `\"tensor\"`";
+
+    private static final String WITH_GRANULARITY =
+            "the values that share a scale. Weights have no `\"token\"`, activations `\"channel\"` only with"
+                    + " `dynamic = false`, and biases nothing but `\"tensor\"`";
+
     static final Choices<Granularity> GRANULARITIES = Choices.of(
                     "tensor",
                     Granularity.TENSOR,
                     "all values. Of an activation these are the values of one sequence, in attention those of one of its"
                             + " heads, so that results do not depend on the batch")
-            .and("channel", Granularity.CHANNEL, "an output feature of a weight")
+            .and("channel", Granularity.CHANNEL, OF_CHANNEL)
             .and("token", Granularity.TOKEN, "a token of an activation")
             .and("group", Granularity.GROUP, "`group_size` neighbouring features of one output feature or one token");
 
     static final Key<Granularity> GRANULARITY = Key.choice("granularity", GRANULARITIES)
-            .presetIs("weights: `\"channel\"`, activations: `\"token\"`, biases: `\"tensor\"`")
-            .says("the values that share a scale. Weights have no `\"token\"`, activations no `\"channel\"`, and biases"
-                    + " nothing but `\"tensor\"`");
+            .presetIs(PRESET_GRANULARITY)
+            .says(WITH_GRANULARITY);
 
     static final Key<Integer> GROUP_SIZE = Key.integer("group_size")
             .from(1)
@@ -58,6 +67,9 @@ final class FormatKeys {
                     "whether 0 is in the middle of the range. Otherwise the range contains 0, and there is a zero point among"
                             + " the codes");
 
+    private static final String OF_PERCENTILE = "up to a percentile of them; only with `dynamic = false`";
+    private static final String OF_AVERAGE = "the average range of a sequence; only with `dynamic = false`";
+
     static final Key<Range> RANGE = Key.choice(
                     "range",
                     Choices.of("minmax", Range.MINMAX, "all values")
@@ -79,9 +91,34 @@ final class FormatKeys {
                             .and(
                                     "compressed_tensors_mse",
                                     Range.COMPRESSED_TENSORS_MSE,
-                                    "the same as the `mse` observer of llm-compressor searches for it; likewise"))
+                                    "the same as the `mse` observer of llm-compressor searches for it; likewise")
+                            .and(
+                                    "imatrix_mse",
+                                    Range.IMATRIX_MSE,
+                                    "the same as its observer `imatrix_mse` does, with errors weighted by the mean squares"
+                                            + " of inputs in calibration; likewise, and only for linears")
+                            .and("percentile", Range.PERCENTILE, OF_PERCENTILE)
+                            .and("moving_average", Range.MOVING_AVERAGE, OF_AVERAGE))
             .preset(Range.MINMAX)
-            .says("the values that the codes cover");
+            .says("the values that the codes cover. With `dynamic = false` `\"minmax\"`, `\"percentile\"`,"
+                    + " `\"moving_average\"` or `\"mse\"`, see below");
+
+    /** Of formats that have a range only if it is static. */
+    static final Key<Range> STATIC_RANGE = Key.choice(
+                    "range",
+                    Choices.of("minmax", Range.MINMAX, "all values")
+                            .and("percentile", Range.PERCENTILE, OF_PERCENTILE)
+                            .and("moving_average", Range.MOVING_AVERAGE, OF_AVERAGE)
+                            .and("mse", Range.MSE, "the range with the least squared error, see below"))
+            .preset(Range.MINMAX)
+            .says("the values that are covered; only with `dynamic = false`");
+
+    static final Key<Double> PERCENTILE = Key.decimal(StaticFormat.PERCENTILE)
+            .from(50.0)
+            .to(100.0)
+            .preset(99.99)
+            .says(
+                    "hundredths of the values that are not beyond an end of the range; only with `range = \"percentile\"`");
 
     static final Key<Boolean> INCLUDE_ZERO = Key.flag("include_zero")
             .preset(true)
@@ -193,14 +230,13 @@ final class FormatKeys {
 
     static final Choices<Fp8Format.Granularity> FP8_GRANULARITIES = Choices.of(
                     "tensor", Fp8Format.Granularity.TENSOR, "all values, of an activation as with `int`")
-            .and("channel", Fp8Format.Granularity.CHANNEL, "an output feature of a weight")
+            .and("channel", Fp8Format.Granularity.CHANNEL, OF_CHANNEL)
             .and("token", Fp8Format.Granularity.TOKEN, "a token of an activation")
             .and("block", Fp8Format.Granularity.BLOCK, "a rectangle of `block_size`");
 
     static final Key<Fp8Format.Granularity> FP8_GRANULARITY = Key.choice("granularity", FP8_GRANULARITIES)
-            .presetIs("weights: `\"channel\"`, activations: `\"token\"`, biases: `\"tensor\"`")
-            .says("the values that share a scale. Weights have no `\"token\"`, activations no `\"channel\"`, and biases"
-                    + " nothing but `\"tensor\"`");
+            .presetIs(PRESET_GRANULARITY)
+            .says(WITH_GRANULARITY);
 
     static final Key<List<Integer>> FP8_BLOCK_SIZE = Key.integers("block_size")
             .presetIs("weights: `[128, 128]`, activations: `[1, 128]`")
@@ -255,9 +291,16 @@ final class FormatKeys {
                                     "expanded_mse",
                                     Nvfp4Format.Range.EXPANDED_MSE,
                                     "the same for 0.81 to 1.8 times that; searches are for weights, with"
-                                            + " `rule = \"compressed_tensors\"`"))
+                                            + " `rule = \"compressed_tensors\"`")
+                            .and("percentile", Nvfp4Format.Range.PERCENTILE, OF_PERCENTILE)
+                            .and("moving_average", Nvfp4Format.Range.MOVING_AVERAGE, OF_AVERAGE))
             .preset(Nvfp4Format.Range.MINMAX)
-            .says("the values that a block covers");
+            .says("the values that a block covers; with `dynamic = false`, those that the tensor scale is for");
+
+    static final Key<Boolean> SHARED_SCALE = Key.flag("shared_scale")
+            .preset(false)
+            .says("whether the weights of linears with one input and this format, such as q, k and v, have one tensor"
+                    + " scale, as servers that fuse them need it");
 
     /** Only for reading a written format. */
     static final Key<Double> AMAX =

@@ -16,6 +16,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 
 /** The number formats by their names in configs. */
 public final class Formats {
@@ -23,6 +24,8 @@ public final class Formats {
     public enum Use {
         /** A linear weight. */
         WEIGHT,
+        /** A weight by itself, of which no linear is known. */
+        TENSOR,
         /** The input of a linear. */
         INPUT,
         /** Another value that changes with every token. */
@@ -42,6 +45,7 @@ public final class Formats {
      * @param says whether the table may say {@code dynamic}
      * @param calibrated whether there may be a range from calibration
      * @param bounds whether the table may have that range
+     * @param ofLinear whether the value is a weight of a linear, whose input and neighbours may be known
      */
     record Rules(
             List<Granularity> granularities,
@@ -49,29 +53,33 @@ public final class Formats {
             boolean searched,
             boolean says,
             boolean calibrated,
-            boolean bounds) {
+            boolean bounds,
+            boolean ofLinear) {
         /** For the output of {@link #written}, which has every key. */
-        static final Rules OF_WRITTEN = new Rules(List.of(Granularity.values()), true, true, true, true, true);
+        static final Rules OF_WRITTEN = new Rules(List.of(Granularity.values()), true, true, true, true, true, true);
 
         static Rules of(Use use) {
             return switch (use) {
-                case WEIGHT -> fixed(Granularity.CHANNEL, Granularity.TENSOR, Granularity.GROUP);
-                case FACTOR ->
-                    fixed(Granularity.CHANNEL, Granularity.TENSOR, Granularity.GROUP)
-                            .unsearched();
-                case BIAS -> fixed(Granularity.TENSOR).unsearched();
+                case WEIGHT -> ofWeight(true, true);
+                case TENSOR -> ofWeight(true, false);
+                case FACTOR -> ofWeight(false, false);
+                case BIAS -> fixed(false, false, Granularity.TENSOR);
                 case INPUT -> changing(true);
                 case ACTIVATION -> changing(false);
             };
         }
 
-        private static Rules fixed(Granularity... granularities) {
-            return new Rules(List.of(granularities), true, true, false, false, false);
+        private static Rules ofWeight(boolean searched, boolean ofLinear) {
+            return fixed(searched, ofLinear, Granularity.CHANNEL, Granularity.TENSOR, Granularity.GROUP);
+        }
+
+        private static Rules fixed(boolean searched, boolean ofLinear, Granularity... granularities) {
+            return new Rules(List.of(granularities), true, searched, false, false, false, ofLinear);
         }
 
         private static Rules changing(boolean calibrated) {
             List<Granularity> granularities = List.of(Granularity.TOKEN, Granularity.TENSOR, Granularity.GROUP);
-            return new Rules(granularities, false, false, true, calibrated, false);
+            return new Rules(granularities, false, false, true, calibrated, false, false);
         }
 
         /** Returns whether values can share a scale by output features. */
@@ -86,11 +94,14 @@ public final class Formats {
 
         /** Returns the same for rows whose values all share a scale. */
         private Rules ofRows() {
-            return new Rules(List.of(Granularity.TOKEN), symmetric, searched, says, calibrated, bounds);
+            return new Rules(List.of(Granularity.TOKEN), symmetric, searched, says, calibrated, bounds, ofLinear);
         }
 
-        private Rules unsearched() {
-            return new Rules(granularities, symmetric, false, says, calibrated, bounds);
+        /** Returns the granularities of a static range, or else of all others, the preset first. */
+        List<Granularity> granularities(boolean isStatic) {
+            return isStatic && !bounds
+                    ? List.of(Granularity.TENSOR, Granularity.CHANNEL, Granularity.TOKEN, Granularity.GROUP)
+                    : granularities;
         }
     }
 
@@ -108,8 +119,10 @@ public final class Formats {
                             FormatKeys.FP8_GRANULARITY,
                             FormatKeys.FP8_BLOCK_SIZE,
                             FormatKeys.FP8_RULE,
-                            FormatKeys.DYNAMIC),
-                    (table, rules) -> ranged(table, rules, Fp8Format.read(table, rules, element)));
+                            FormatKeys.DYNAMIC,
+                            FormatKeys.STATIC_RANGE,
+                            FormatKeys.PERCENTILE),
+                    (table, rules) -> ranged(table, rules, RuleKey.OF_OTHERS, Fp8Format.read(table, rules, element)));
         }
 
         /** Returns the keys of a table from {@link #written}, including those of a static range or tensor scale. */
@@ -118,6 +131,9 @@ public final class Formats {
             return keys.all().contains(FormatKeys.DYNAMIC) ? written.and(FormatKeys.LOW, FormatKeys.HIGH) : written;
         }
     }
+
+    private static final String OF_PERCENTILE =
+            "only range = \"percentile\", of an activation with dynamic = false, has one; leave it out";
 
     /** The key of a format's name. */
     static final String FORMAT = "format";
@@ -139,10 +155,11 @@ public final class Formats {
                                     FormatKeys.SYMMETRIC,
                                     FormatKeys.INCLUDE_ZERO,
                                     FormatKeys.RANGE,
+                                    FormatKeys.PERCENTILE,
                                     FormatKeys.DYNAMIC,
                                     FormatKeys.GRID,
                                     FormatKeys.MAPPING),
-                            (table, rules) -> ranged(table, rules, integer(table, rules))),
+                            (table, rules) -> ranged(table, rules, RuleKey.OF_INTEGERS, integer(table, rules))),
                     "affine integers, scale taken from the data")
             .and(
                     BlockFloatFormat.NAME,
@@ -153,8 +170,10 @@ public final class Formats {
                                     FormatKeys.BLOCK_EXPONENT_BITS,
                                     FormatKeys.EXPONENT_BIAS,
                                     FormatKeys.EXPONENT_ROUNDING,
-                                    FormatKeys.DYNAMIC),
-                            (table, rules) -> ranged(table, rules, blockFloat(table))),
+                                    FormatKeys.DYNAMIC,
+                                    FormatKeys.STATIC_RANGE,
+                                    FormatKeys.PERCENTILE),
+                            (table, rules) -> ranged(table, rules, RuleKey.OF_OTHERS, blockFloat(table))),
                     "integers with one exponent per block, LQER's block_fp")
             .and(
                     MinifloatFormat.NAME,
@@ -193,8 +212,10 @@ public final class Formats {
                                     FormatKeys.TENSOR_SCALE,
                                     FormatKeys.FOUR_OVER_SIX,
                                     FormatKeys.NVFP4_RANGE,
-                                    FormatKeys.DYNAMIC),
-                            (table, rules) -> ranged(table, rules, Nvfp4Format.read(table, rules))),
+                                    FormatKeys.PERCENTILE,
+                                    FormatKeys.DYNAMIC,
+                                    FormatKeys.SHARED_SCALE),
+                            (table, rules) -> ranged(table, rules, RuleKey.OF_NVFP4, Nvfp4Format.read(table, rules))),
                     "NVFP4: E2M1 elements, an E4M3 scale per block of 16, a float32 scale")
             .and(
                     NormalFloatFormat.NAMES.get(0),
@@ -324,9 +345,36 @@ public final class Formats {
         return format;
     }
 
+    /** Returns whether the table asks for a range from calibration. */
+    static boolean isStatic(ConfigTable table, Rules rules) {
+        return rules.says() && !table.read(FormatKeys.DYNAMIC);
+    }
+
+    /** Returns what is wrong with a rule that is only for ranges from calibration. */
+    static String onlyStatic(Enum<?> rule) {
+        return "\"" + label(rule)
+                + "\" is found in calibration; set dynamic = false, of an activation, or leave it out";
+    }
+
+    /** A format's key of the rule for its range, and the rule that a value of it is. */
+    private record RuleKey<T>(Key<T> key, Function<T, Range> rule) {
+        static final RuleKey<Range> OF_INTEGERS = new RuleKey<>(FormatKeys.RANGE, Function.identity());
+        static final RuleKey<Range> OF_OTHERS = new RuleKey<>(FormatKeys.STATIC_RANGE, Function.identity());
+        static final RuleKey<Nvfp4Format.Range> OF_NVFP4 =
+                new RuleKey<>(FormatKeys.NVFP4_RANGE, Nvfp4Format.Range::ofTensor);
+
+        Range read(ConfigTable table) {
+            return rule.apply(table.read(key));
+        }
+    }
+
     /** Returns the format, with a static range if the table asks for one. */
-    private static NumberFormat ranged(ConfigTable table, Rules rules, RangedFormat format) {
-        if (!rules.says() || table.read(FormatKeys.DYNAMIC)) {
+    private static NumberFormat ranged(ConfigTable table, Rules rules, RuleKey<?> range, RangedFormat format) {
+        if (!isStatic(table, rules)) {
+            table.refuse(FormatKeys.PERCENTILE, OF_PERCENTILE);
+            if (range == RuleKey.OF_OTHERS) {
+                table.refuse(range.key(), "only a range of dynamic = false is found by a rule; leave it out");
+            }
             return format;
         }
         if (!rules.calibrated()) {
@@ -338,7 +386,24 @@ public final class Formats {
             table.problem(FormatKeys.DYNAMIC, "a range from calibration is that of all values: set " + setting.get());
             return format;
         }
-        return new StaticFormat(format, rules.bounds() ? bounds(table) : Optional.empty());
+        Range rule = range.read(table);
+        Optional<String> problem = StaticFormat.problem(format, rule);
+        if (problem.isPresent()) {
+            table.problem(range.key(), problem.get());
+            return format;
+        }
+        return withRange(table, rules, rule, format);
+    }
+
+    private static StaticFormat withRange(ConfigTable table, Rules rules, Range rule, RangedFormat format) {
+        boolean hasPercentile = rule == Range.PERCENTILE;
+        if (!hasPercentile) {
+            table.refuse(FormatKeys.PERCENTILE, OF_PERCENTILE);
+        }
+        StaticFormat found =
+                StaticFormat.by(rule, hasPercentile ? table.read(FormatKeys.PERCENTILE) : StaticFormat.ALL, format);
+        Optional<Bounds> bounds = rules.bounds() ? bounds(table) : Optional.empty();
+        return bounds.map(known -> found.withRanges(List.of(known))).orElse(found);
     }
 
     private static Optional<Bounds> bounds(ConfigTable table) {
@@ -356,7 +421,7 @@ public final class Formats {
 
     private static RangedFormat integer(ConfigTable table, Rules rules) {
         int bits = table.read(FormatKeys.INT_BITS);
-        Granularity granularity = granularity(table, rules);
+        Granularity granularity = granularity(table, rules, isStatic(table, rules));
         int groupSize = groupSize(table, granularity);
         IntegerGrid grid = table.read(FormatKeys.GRID);
         if (grid == IntegerGrid.NARROW) {
@@ -404,11 +469,9 @@ public final class Formats {
         return new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, range);
     }
 
-    private static Granularity granularity(ConfigTable table, Rules rules) {
-        return table.read(
-                FormatKeys.GRANULARITY,
-                FormatKeys.GRANULARITIES.only(rules.granularities()),
-                rules.granularities().get(0));
+    private static Granularity granularity(ConfigTable table, Rules rules, boolean isStatic) {
+        List<Granularity> valid = rules.granularities(isStatic);
+        return table.read(FormatKeys.GRANULARITY, FormatKeys.GRANULARITIES.only(valid), valid.get(0));
     }
 
     private static int groupSize(ConfigTable table, Granularity granularity) {
@@ -416,7 +479,20 @@ public final class Formats {
     }
 
     private static Range range(ConfigTable table, Rules rules) {
+        if (isStatic(table, rules)) {
+            return Range.MINMAX;
+        }
         Range range = table.read(FormatKeys.RANGE);
+        if (range == Range.PERCENTILE || range == Range.MOVING_AVERAGE) {
+            table.problem(FormatKeys.RANGE, onlyStatic(range));
+            return Range.MINMAX;
+        }
+        if (range == Range.IMATRIX_MSE && !rules.ofLinear()) {
+            table.problem(
+                    FormatKeys.RANGE,
+                    "\"imatrix_mse\" weighs errors by the input of a linear, so it is for weights of linears only");
+            return Range.MINMAX;
+        }
         if (range != Range.MINMAX && !rules.searched()) {
             table.problem(
                     FormatKeys.RANGE,
@@ -464,7 +540,7 @@ public final class Formats {
     }
 
     private static NumberFormat ternary(ConfigTable table, Rules rules) {
-        Granularity granularity = granularity(table, rules);
+        Granularity granularity = granularity(table, rules, false);
         return new TernaryFormat(granularity, groupSize(table, granularity), table.read(FormatKeys.TERNARY_SCALE));
     }
 

@@ -7,7 +7,6 @@ import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -82,8 +81,9 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
 
     /** Reads the keys besides the name. */
     static Fp8Format read(ConfigTable table, Formats.Rules rules, SmallFloat element) {
-        List<Granularity> valid =
-                rules.granularities().stream().map(Fp8Format::ofInteger).toList();
+        List<Granularity> valid = rules.granularities(Formats.isStatic(table, rules)).stream()
+                .map(Fp8Format::ofInteger)
+                .toList();
         Granularity granularity =
                 table.read(FormatKeys.FP8_GRANULARITY, FormatKeys.FP8_GRANULARITIES.only(valid), valid.get(0));
         List<Integer> blockSize = List.of();
@@ -146,10 +146,14 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
     }
 
     @Override
-    public Encoding within(Blocks one, Bounds bounds) {
-        float[] stored = new float[Math.toIntExact(one.count())];
-        Arrays.fill(stored, new Scales(this).stored(Float.floatToRawIntBits(bounds.largestMagnitude())));
-        return encoding(one, stored);
+    public Encoding within(Blocks blocks, List<Bounds> ranges) {
+        float[] stored = new float[ranges.size()];
+        Scales scales = new Scales(this);
+        for (int block = 0; block < stored.length; block++) {
+            stored[block] =
+                    scales.stored(Float.floatToRawIntBits(ranges.get(block).largestMagnitude()));
+        }
+        return encoding(blocks, stored);
     }
 
     @Override
@@ -196,7 +200,19 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
 
     @Override
     public Optional<String> settingForOneRange() {
-        return granularity == Granularity.TENSOR ? Optional.empty() : Optional.of("granularity = \"tensor\"");
+        return granularity == Granularity.TENSOR || granularity == Granularity.CHANNEL
+                ? Optional.empty()
+                : Optional.of(IntegerFormat.Granularity.OF_KNOWN_RANGES);
+    }
+
+    @Override
+    public boolean isSymmetric() {
+        return true;
+    }
+
+    @Override
+    public boolean hasRangePerFeature() {
+        return granularity == Granularity.CHANNEL;
     }
 
     @Override

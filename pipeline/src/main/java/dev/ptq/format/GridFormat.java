@@ -10,6 +10,7 @@ import java.util.Optional;
 sealed interface GridFormat extends NumberFormat
         permits RangedFormat,
                 StaticFormat,
+                WeightedFormat,
                 MinifloatFormat,
                 FixedPointFormat,
                 MxFormat,
@@ -34,6 +35,11 @@ sealed interface GridFormat extends NumberFormat
      * are then rounded as the whole.
      */
     default GridFormat ofTensor(FloatBuffer values, Shape shape, Operand operand) {
+        return this;
+    }
+
+    /** Returns the format for some columns of a weight, if it knows anything of them. */
+    default GridFormat ofColumns(int... columns) {
         return this;
     }
 

@@ -3,13 +3,11 @@ package dev.ptq.format;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDList;
 import ai.djl.ndarray.NDManager;
-import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.nio.FloatBuffer;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -51,12 +49,15 @@ public record IntegerFormat(
     public enum Granularity {
         /** A whole matrix; every matrix of a batch has its own. */
         TENSOR,
-        /** One output feature of a weight. */
+        /** One output feature of a weight, one input feature of an activation. */
         CHANNEL,
         /** {@code groupSize} neighbouring features of one output feature or one token. */
         GROUP,
         /** One token of an activation. */
         TOKEN;
+
+        /** The settings with which known ranges decide. */
+        static final String OF_KNOWN_RANGES = "granularity = \"tensor\" or \"channel\"";
 
         /** Returns the blocks of a tensor whose values share a scale. */
         Blocks blocks(Shape shape, Operand operand, int groupSize) {
@@ -100,7 +101,18 @@ public record IntegerFormat(
         /** By search as in GPTQModel, see {@link RangeShrinking}. */
         GPTQMODEL_MSE,
         /** By search as in llm-compressor, see {@link RangeShrinking}. */
-        COMPRESSED_TENSORS_MSE
+        COMPRESSED_TENSORS_MSE,
+        /** The same with errors weighted by the mean squares of inputs, see {@link WeightedFormat}. */
+        IMATRIX_MSE,
+        /** From one percentile to another, see {@link StaticFormat}. */
+        PERCENTILE,
+        /** The average of the ranges of sequences, see {@link StaticFormat}. */
+        MOVING_AVERAGE;
+
+        /** Returns whether it is a search that the grids of tools have. */
+        boolean isOfGrids() {
+            return this == GPTQ_MSE || this == GPTQMODEL_MSE || this == COMPRESSED_TENSORS_MSE || this == IMATRIX_MSE;
+        }
     }
 
     public IntegerFormat {
@@ -146,13 +158,24 @@ public record IntegerFormat(
     }
 
     @Override
-    public IntegerEncoding within(Blocks one, Bounds bounds) {
-        float scale = step(bounds);
-        float[] scales = new float[Math.toIntExact(one.count())];
-        float[] zeroPoints = new float[scales.length];
-        Arrays.fill(scales, scale);
-        Arrays.fill(zeroPoints, zeroPoint(below(bounds), scale));
-        return new IntegerEncoding(this, one, scales, zeroPoints);
+    public IntegerEncoding within(Blocks blocks, List<Bounds> ranges) {
+        return new IntegerEncoding(this, blocks, steps(ranges), zeroPoints(ranges));
+    }
+
+    private float[] steps(List<Bounds> ranges) {
+        float[] steps = new float[ranges.size()];
+        for (int i = 0; i < steps.length; i++) {
+            steps[i] = step(ranges.get(i));
+        }
+        return steps;
+    }
+
+    private float[] zeroPoints(List<Bounds> ranges) {
+        float[] zeroPoints = new float[ranges.size()];
+        for (int i = 0; i < zeroPoints.length; i++) {
+            zeroPoints[i] = zeroPoint(below(ranges.get(i)), step(ranges.get(i)));
+        }
+        return zeroPoints;
     }
 
     @Override
@@ -162,8 +185,8 @@ public record IntegerFormat(
 
     @Override
     public Optional<String> settingForOneRange() {
-        if (granularity != Granularity.TENSOR) {
-            return Optional.of("granularity = \"tensor\"");
+        if (granularity != Granularity.TENSOR && granularity != Granularity.CHANNEL) {
+            return Optional.of(Granularity.OF_KNOWN_RANGES);
         }
         return range == Range.MINMAX ? Optional.empty() : Optional.of("range = \"minmax\"");
     }
@@ -171,6 +194,16 @@ public record IntegerFormat(
     @Override
     public Optional<String> settingForRows() {
         return granularity.settingForRows();
+    }
+
+    @Override
+    public boolean isSymmetric() {
+        return symmetric;
+    }
+
+    @Override
+    public boolean hasRangePerFeature() {
+        return granularity == Granularity.CHANNEL;
     }
 
     @Override
@@ -425,11 +458,11 @@ public record IntegerFormat(
      * <p>Here the derivative of clamped values is zero.
      */
     @Override
-    public NDArray differentiableWithin(Bounds bounds, NDArray values, Operand operand) {
-        float step = step(bounds);
+    public NDArray differentiableWithin(List<Bounds> ranges, NDArray values, Operand operand) {
+        long[] features = hasRangePerFeature() ? new long[] {ranges.size()} : new long[0];
         try (NDManager scratch = values.getManager().newSubManager()) {
-            NDArray scale = scratch.full(new Shape(), step, DataType.FLOAT32);
-            NDArray zeroPoint = scratch.full(new Shape(), zeroPoint(below(bounds), step), DataType.FLOAT32);
+            NDArray scale = NativeFloats.of(scratch, steps(ranges), features);
+            NDArray zeroPoint = NativeFloats.of(scratch, zeroPoints(ranges), features);
             return Torch.integersByDivisor(values, scale, scale, zeroPoint, codes(scratch));
         }
     }

@@ -6,9 +6,12 @@ import dev.ptq.format.IntegerFormat.Range;
 import dev.ptq.format.IntegerGrid.Mapping;
 import java.io.IOException;
 import java.nio.FloatBuffer;
+import java.util.EnumSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * Affine integers by the rules of a tool, bit for bit: its scale and zero point, and its order of rounding. {@link
@@ -20,7 +23,8 @@ import java.util.Optional;
  * @param groupSize how many do, for {@link Granularity#GROUP}; 0 otherwise
  * @param grid the tool; not {@link IntegerGrid#NARROW}
  * @param mapping the place of the range among the codes
- * @param range how the range is found; not {@link Range#MSE}
+ * @param range how the range is found: by a search of these grids or {@link Range#MINMAX}. With {@link
+ *     Range#IMATRIX_MSE} nothing is rounded until the inputs are known, see {@link WeightedFormat}
  */
 public record IntegerGridFormat(
         int bits, Granularity granularity, int groupSize, IntegerGrid grid, Mapping mapping, Range range)
@@ -34,7 +38,7 @@ public record IntegerGridFormat(
     private static final float LEAST_FULL_RANGE = 1e-5f;
 
     public IntegerGridFormat {
-        if (bits < 2 || bits > 16 || grid == IntegerGrid.NARROW || range == Range.MSE) {
+        if (bits < 2 || bits > 16 || grid == IntegerGrid.NARROW || !(range == Range.MINMAX || range.isOfGrids())) {
             throw new IllegalArgumentException("no such format: " + bits + " bits, " + grid + ", " + range);
         }
         granularity.require(groupSize);
@@ -56,9 +60,22 @@ public record IntegerGridFormat(
     }
 
     private StepEncoding encoding(FloatBuffer values, Shape shape, Operand operand) {
+        if (range == Range.IMATRIX_MSE) {
+            throw new IllegalStateException("the mean squares of inputs were not taken from statistics");
+        }
         Blocks blocks = blocks(shape, operand);
         BlockRanges ranges = BlockRanges.of(blocks, values);
         return range == Range.MINMAX ? encoding(blocks, ranges) : new RangeShrinking(this, blocks, values).best(ranges);
+    }
+
+    @Override
+    public Set<InputFact> needs() {
+        return range == Range.IMATRIX_MSE ? EnumSet.of(InputFact.MEAN_SQUARES) : Set.of();
+    }
+
+    @Override
+    public NumberFormat knowing(LinearFacts facts) throws IOException {
+        return range == Range.IMATRIX_MSE ? new WeightedFormat(this, facts.meanSquares()) : this;
     }
 
     /** Returns the encoding of blocks with these ranges. */
@@ -101,8 +118,8 @@ public record IntegerGridFormat(
     }
 
     @Override
-    public StepEncoding within(Blocks one, Bounds bounds) {
-        return encoding(one, BlockRanges.same(one, bounds));
+    public StepEncoding within(Blocks blocks, List<Bounds> ranges) {
+        return encoding(blocks, BlockRanges.known(ranges));
     }
 
     @Override
@@ -234,8 +251,8 @@ public record IntegerGridFormat(
 
     @Override
     public Optional<String> settingForOneRange() {
-        if (granularity != Granularity.TENSOR) {
-            return Optional.of("granularity = \"tensor\"");
+        if (granularity != Granularity.TENSOR && granularity != Granularity.CHANNEL) {
+            return Optional.of(Granularity.OF_KNOWN_RANGES);
         }
         return range == Range.MINMAX ? Optional.empty() : Optional.of("range = \"minmax\"");
     }
@@ -244,6 +261,16 @@ public record IntegerGridFormat(
     @Override
     public Optional<String> settingForRows() {
         return grid == IntegerGrid.GPTQ ? Optional.of("another grid") : granularity.settingForRows();
+    }
+
+    @Override
+    public boolean isSymmetric() {
+        return mapping.symmetric();
+    }
+
+    @Override
+    public boolean hasRangePerFeature() {
+        return granularity == Granularity.CHANNEL;
     }
 
     @Override

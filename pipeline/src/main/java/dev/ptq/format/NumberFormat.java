@@ -3,9 +3,11 @@ package dev.ptq.format;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.NativeFloats;
+import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 
 /** A number format for weights and activations: values are rounded to its grid and back, in float32. */
 public sealed interface NumberFormat permits NoFormat, GridFormat {
@@ -48,7 +50,26 @@ public sealed interface NumberFormat permits NoFormat, GridFormat {
         return false;
     }
 
-    /** Returns the same format without a static range, for values of another place. */
+    /** Returns what the format has to know of the input of its linear before it can round anything. */
+    default Set<InputFact> needs() {
+        return Set.of();
+    }
+
+    /** Returns whether the format has to know anything of its linear besides the values that it rounds. */
+    default boolean asksAboutLinear() {
+        return !needs().isEmpty();
+    }
+
+    /**
+     * Returns the format that knows what it asks about its linear; itself if it asks nothing, or knows already.
+     *
+     * @throws IOException if the facts cannot be read, or are such that nothing can be rounded
+     */
+    default NumberFormat knowing(LinearFacts facts) throws IOException {
+        return this;
+    }
+
+    /** Returns the same format without what it knows of a linear, such as a static range, for another place. */
     default NumberFormat dynamic() {
         return this;
     }

@@ -1,13 +1,16 @@
 package dev.ptq.format;
 
+import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.tensor.NativeFloats;
 import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 
@@ -27,10 +30,13 @@ import java.util.Optional;
  * @param tensorScale whether the tensor has a scale
  * @param fourOverSix whether a block's largest magnitude becomes 4 where that is better than 6
  * @param range how the largest magnitude of a block is chosen
- * @param amax the largest magnitude for the tensor scale, for example of several tensors that are one in an inference
- *     engine; if absent, that of the values. Blocks beyond it are clamped
+ * @param isShared whether a weight has its tensor scale in common with those that have the same input and format: an
+ *     inference engine makes them one tensor
+ * @param amax the largest magnitude for the tensor scale, for example of several tensors that share it; if absent, that
+ *     of the values. Blocks beyond it are clamped
  */
-public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, Range range, Optional<Float> amax)
+public record Nvfp4Format(
+        Rule rule, boolean tensorScale, boolean fourOverSix, Range range, boolean isShared, Optional<Float> amax)
         implements RangedFormat {
     /** The arithmetic of a toolkit, bit for bit. Below, e4 rounds to E4M3 and fp4 to E2M1, clamped to the largest. */
     public enum Rule {
@@ -53,7 +59,21 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
         /** {@link Nvfp4Search#MSE}. */
         MSE,
         /** {@link Nvfp4Search#EXPANDED_MSE}. */
-        EXPANDED_MSE
+        EXPANDED_MSE,
+        /** {@link IntegerFormat.Range#PERCENTILE}, for the tensor scale alone. */
+        PERCENTILE,
+        /** {@link IntegerFormat.Range#MOVING_AVERAGE}, for the tensor scale alone. */
+        MOVING_AVERAGE;
+
+        /** Returns the rule by which calibration finds the range of a tensor. */
+        IntegerFormat.Range ofTensor() {
+            return switch (this) {
+                case MINMAX -> IntegerFormat.Range.MINMAX;
+                case MSE, EXPANDED_MSE -> IntegerFormat.Range.MSE;
+                case PERCENTILE -> IntegerFormat.Range.PERCENTILE;
+                case MOVING_AVERAGE -> IntegerFormat.Range.MOVING_AVERAGE;
+            };
+        }
     }
 
     /** The name in configs. */
@@ -70,8 +90,11 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
 
     public Nvfp4Format {
         boolean isTorchao = rule == Rule.TORCHAO;
-        if (!tensorScale && (!isTorchao || amax.isPresent())) {
+        if (!tensorScale && (!isTorchao || isShared || amax.isPresent())) {
             throw new IllegalArgumentException("only torchao goes without a tensor scale, and then there is no amax");
+        }
+        if (range == Range.PERCENTILE || range == Range.MOVING_AVERAGE) {
+            throw new IllegalArgumentException(range + " is a rule for calibration");
         }
         if (range != Range.MINMAX && (isTorchao || fourOverSix)) {
             throw new IllegalArgumentException(
@@ -87,6 +110,11 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
         this(Rule.COMPRESSED_TENSORS, true, false, Range.MINMAX, Optional.empty());
     }
 
+    /** Makes a format whose tensor scale belongs to one tensor. */
+    public Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, Range range, Optional<Float> amax) {
+        this(rule, tensorScale, fourOverSix, range, false, amax);
+    }
+
     /** Reads the keys besides the name. */
     static Nvfp4Format read(ConfigTable table, Formats.Rules rules) {
         Rule rule = table.read(FormatKeys.NVFP4_RULE);
@@ -96,7 +124,11 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
             tensorScale = true;
         }
         boolean fourOverSix = table.read(FormatKeys.FOUR_OVER_SIX);
-        Range range = table.read(FormatKeys.NVFP4_RANGE);
+        Range range = Formats.isStatic(table, rules) ? Range.MINMAX : table.read(FormatKeys.NVFP4_RANGE);
+        if (range == Range.PERCENTILE || range == Range.MOVING_AVERAGE) {
+            table.problem(FormatKeys.NVFP4_RANGE, Formats.onlyStatic(range));
+            range = Range.MINMAX;
+        }
         if (range != Range.MINMAX && !rules.searched()) {
             table.problem(FormatKeys.NVFP4_RANGE, "a search is for weights: it takes many passes over the values");
             range = Range.MINMAX;
@@ -119,17 +151,55 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
             table.problem(FormatKeys.AMAX, "it decides the tensor scale, and there is none");
             amax = Optional.empty();
         }
-        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, amax);
+        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, isShared(table, rules, tensorScale), amax);
+    }
+
+    private static boolean isShared(ConfigTable table, Formats.Rules rules, boolean tensorScale) {
+        boolean isShared = table.read(FormatKeys.SHARED_SCALE);
+        if (isShared && !rules.ofLinear()) {
+            table.problem(FormatKeys.SHARED_SCALE, "only the weights of linears have others beside them; leave it out");
+            return false;
+        }
+        if (isShared && !tensorScale) {
+            table.problem(FormatKeys.SHARED_SCALE, "there is no tensor scale to share; leave one of the two keys out");
+            return false;
+        }
+        return isShared;
     }
 
     /** Returns the same format with the tensor scale for this largest magnitude. */
     public Nvfp4Format withAmax(float largest) {
-        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, Optional.of(largest));
+        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, isShared, Optional.of(largest));
+    }
+
+    @Override
+    public boolean asksAboutLinear() {
+        return isShared;
+    }
+
+    /** A shared scale is taken once: with a largest magnitude, nothing is asked. */
+    @Override
+    public NumberFormat knowing(LinearFacts facts) throws IOException {
+        return isShared && amax.isEmpty() ? withAmax(facts.sharedAmax(this)) : this;
+    }
+
+    /** Returns the largest magnitude of a weight that blocks cover, from which its tensor scale follows. */
+    public float largest(NDArray weight) {
+        FloatBuffer values = NativeFloats.window(weight);
+        return largest(chosen(values, blocks(weight.getShape(), Operand.WEIGHT)));
+    }
+
+    private static float largest(float[] magnitudes) {
+        float largest = 0;
+        for (float magnitude : magnitudes) {
+            largest = Math.max(largest, magnitude);
+        }
+        return largest;
     }
 
     @Override
     public NumberFormat dynamic() {
-        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, Optional.empty());
+        return new Nvfp4Format(rule, tensorScale, fourOverSix, range, isShared, Optional.empty());
     }
 
     private Nvfp4Scales arithmetic() {
@@ -173,6 +243,7 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
             case MINMAX -> amaxes;
             case MSE -> Nvfp4Search.MSE.run(values, blocks, amaxes);
             case EXPANDED_MSE -> Nvfp4Search.EXPANDED_MSE.run(values, blocks, amaxes);
+            case PERCENTILE, MOVING_AVERAGE -> throw new IllegalStateException(range + " is a rule for calibration");
         };
     }
 
@@ -273,11 +344,7 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
         if (!tensorScale || amax.isPresent()) {
             return this;
         }
-        Blocks blocks = blocks(shape, operand);
-        float largest = 0;
-        for (float chosen : chosen(values, blocks)) {
-            largest = Math.max(largest, chosen);
-        }
+        float largest = largest(chosen(values, blocks(shape, operand)));
         return Float.isFinite(largest) ? withAmax(largest) : this;
     }
 
@@ -314,8 +381,13 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
     }
 
     @Override
-    public Encoding fitWithin(Bounds bounds, FloatBuffer values, Shape shape, Operand operand) {
-        return withAmax(bounds.largestMagnitude()).fit(values, shape, operand);
+    public boolean isSymmetric() {
+        return true;
+    }
+
+    @Override
+    public Encoding fitWithin(List<Bounds> ranges, FloatBuffer values, Shape shape, Operand operand) {
+        return withAmax(ranges.get(0).largestMagnitude()).fit(values, shape, operand);
     }
 
     @Override
@@ -341,6 +413,7 @@ public record Nvfp4Format(Rule rule, boolean tensorScale, boolean fourOverSix, R
         table.put("tensor_scale", tensorScale);
         table.put("four_over_six", fourOverSix);
         table.put("range", Formats.label(range));
+        table.put("shared_scale", isShared);
         amax.ifPresent(largest -> table.put(AMAX, largest));
         return table;
     }

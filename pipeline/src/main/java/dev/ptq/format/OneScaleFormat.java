@@ -3,12 +3,13 @@ package dev.ptq.format;
 import ai.djl.ndarray.types.Shape;
 import java.io.IOException;
 import java.nio.FloatBuffer;
+import java.util.List;
 
-/** A format whose values can all share one scale; with a known range they do. */
+/** A format whose values can all share one scale; with known ranges they do, or those of each feature. */
 public sealed interface OneScaleFormat extends RangedFormat
         permits IntegerFormat, BlockFloatFormat, IntegerGridFormat, Fp8Format {
-    /** Returns the encoding if all values are one block of known range. */
-    Encoding within(Blocks one, Bounds bounds);
+    /** Returns the encoding of blocks of known ranges, of which there are as many. */
+    Encoding within(Blocks blocks, List<Bounds> ranges);
 
     /**
      * Reads the encoding of a stored tensor.
@@ -22,20 +23,32 @@ public sealed interface OneScaleFormat extends RangedFormat
         return read(blocks(shape, operand), parts);
     }
 
+    /** Returns the blocks of values that have one range. */
+    private Blocks blocksWithin(Shape shape) {
+        return hasRangePerFeature() ? Blocks.columns(shape) : Blocks.one(shape);
+    }
+
     @Override
-    default Encoding fitWithin(Bounds bounds, FloatBuffer values, Shape shape, Operand operand) {
-        Encoding encoding = within(Blocks.one(shape), bounds);
+    default Encoding fitWithin(List<Bounds> ranges, FloatBuffer values, Shape shape, Operand operand) {
+        Blocks blocks = blocksWithin(shape);
+        if (ranges.size() != (hasRangePerFeature() ? blocks.columns() : 1)) {
+            throw new IllegalArgumentException(
+                    "ranges of " + ranges.size() + " features, for a tensor of shape " + shape);
+        }
+        Encoding encoding = within(blocks, blocks.count() == 0 ? List.of() : ranges);
         encoding.round(values);
         return encoding;
     }
 
     @Override
     default Encoding readWithin(Shape shape, Operand operand, Parts parts) throws IOException {
-        return read(Blocks.one(shape), parts);
+        return read(blocksWithin(shape), parts);
     }
 
     @Override
     default double storageBitsWithin(Shape shape, Operand operand) {
-        return storageBits(new Shape(1, shape.size()), operand);
+        // as a weight whose channels are the features
+        Blocks blocks = blocksWithin(shape);
+        return storageBits(new Shape(blocks.across(), shape.size() / Math.max(1, blocks.across())), Operand.WEIGHT);
     }
 }

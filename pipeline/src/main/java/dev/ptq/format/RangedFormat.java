@@ -4,15 +4,31 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import java.io.IOException;
 import java.nio.FloatBuffer;
+import java.util.List;
 import java.util.Optional;
 
-/** A format whose scales follow from the ranges of values, and which can be given one range for all of them. */
+/**
+ * A format whose scales follow from the ranges of values, and which can be given one range for all of them, or one for
+ * each feature.
+ */
 public sealed interface RangedFormat extends GridFormat permits OneScaleFormat, Nvfp4Format {
-    /** Returns the config setting that makes one range decide; empty if it already does. */
+    /** Returns the config setting with which known ranges decide; empty if they already do. */
     Optional<String> settingForOneRange();
 
-    /** Rounds a tensor in place with a known range, and returns its encoding. An infinite value becomes NaN. */
-    Encoding fitWithin(Bounds bounds, FloatBuffer values, Shape shape, Operand operand);
+    /** Returns whether 0 is in the middle of a range, so that only its larger end matters. */
+    boolean isSymmetric();
+
+    /** Returns whether a known range is that of one feature, not of all values. */
+    default boolean hasRangePerFeature() {
+        return false;
+    }
+
+    /**
+     * Rounds a tensor in place with known ranges, and returns its encoding. An infinite value becomes NaN.
+     *
+     * @param ranges of each feature, if {@link #hasRangePerFeature}; else one
+     */
+    Encoding fitWithin(List<Bounds> ranges, FloatBuffer values, Shape shape, Operand operand);
 
     /**
      * Reads the encoding of a stored tensor that was rounded with a known range.
@@ -25,8 +41,8 @@ public sealed interface RangedFormat extends GridFormat permits OneScaleFormat, 
     double storageBitsWithin(Shape shape, Operand operand);
 
     /** As {@link #differentiable}, with a known range. Rounding and clamping have derivative one here. */
-    default NDArray differentiableWithin(Bounds bounds, NDArray values, Operand operand) {
-        StaticFormat format = new StaticFormat(this, Optional.of(bounds));
+    default NDArray differentiableWithin(List<Bounds> ranges, NDArray values, Operand operand) {
+        StaticFormat format = new StaticFormat(this, Optional.empty()).withRanges(ranges);
         return StraightThrough.of(values, constant -> format.fakeQuantize(constant, operand));
     }
 }

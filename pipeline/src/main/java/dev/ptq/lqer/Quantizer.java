@@ -80,7 +80,7 @@ record Quantizer(Map<String, Object> table, NumberFormat format) {
         List<Integer> last = size.subList(Math.max(0, size.size() - 2), size.size());
         return switch (use) {
             // without their first dimension they have one row each
-            case WEIGHT, FACTOR -> skipFirst ? List.of(1, last.get(last.size() - 1)) : last;
+            case WEIGHT, TENSOR, FACTOR -> skipFirst ? List.of(1, last.get(last.size() - 1)) : last;
             case INPUT, ACTIVATION -> {
                 if (!skipFirst) {
                     section.comment(table, "skip_first_dim", "here no block reaches from one sequence to the next");

@@ -10,6 +10,7 @@ import dev.ptq.family.ModelConfig;
 import dev.ptq.format.Grid;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
+import dev.ptq.format.StaticFormat;
 import dev.ptq.model.Block;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
@@ -23,6 +24,7 @@ import dev.ptq.tensor.NativeFloats;
 import dev.ptq.weights.Safetensors;
 import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -65,6 +67,9 @@ public final class BlockContext {
     private boolean statisticsStale;
     private boolean wasTransformed;
     private @Nullable Block transformedBlock;
+    /** The formats with what they know of the block as it is; null where that has to be found again. */
+    private @Nullable ModelFormats formats;
+
     private @Nullable Runnable stepListener;
 
     /**
@@ -176,6 +181,7 @@ public final class BlockContext {
         this.statistics = statistics;
         this.samples = samples;
         this.seed = seed;
+        this.formats = setting.formats();
     }
 
     /** Sets a listener to be called after each training step. */
@@ -213,8 +219,33 @@ public final class BlockContext {
                 .toList();
     }
 
-    ModelFormats formats() {
-        return setting.formats();
+    /** The formats, which know the block's linears as they are now. */
+    public ModelFormats formats() {
+        if (formats == null) {
+            formats = knowing();
+        }
+        return formats;
+    }
+
+    private ModelFormats knowing() {
+        List<LinearSpec> linears = block.linears().stream().map(Linear::spec).toList();
+        if (!setting.formats().askAboutLinears(linears)) {
+            return setting.formats();
+        }
+        ModelFormats asking = setting.formats().forgetting(linears);
+        try {
+            return asking.knowing(
+                    linears,
+                    new KnownLinears(
+                            "block " + block.index(),
+                            this::statistics,
+                            setting.experts(),
+                            linears,
+                            asking,
+                            (manager, linear) -> block.linear(linear.path()).weight()));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     BlockSamples samples() {
@@ -269,7 +300,7 @@ public final class BlockContext {
 
         private Block runningBefore(HookPoint hookPoint) {
             Block running = block.with(Map.of());
-            setting.formats().applyBefore(hookPoint, running);
+            formats().applyBefore(hookPoint, running);
             for (Linear linear : running.linears()) {
                 LinearSpec spec = linear.spec();
                 if (spec.hookPoint().isBefore(hookPoint)) {
@@ -281,9 +312,14 @@ public final class BlockContext {
         }
     }
 
-    /** Statistics of the block as it is now, if a transformation invalidated those of calibration. */
-    public Optional<ActivationStatistics> retakenStatistics() {
-        return wasTransformed ? Optional.of(statistics()) : Optional.empty();
+    /** Keeps the static input ranges of the block's linears, if a transformation changed them. */
+    private void keepRanges() {
+        for (Linear linear : block.linears()) {
+            String path = linear.spec().path();
+            if (wasTransformed && formats().of(linear.spec()).activation() instanceof StaticFormat format) {
+                patch.range(path, format.ranges());
+            }
+        }
     }
 
     /** A seed derived from the experiment's seed and the layer. */
@@ -329,6 +365,7 @@ public final class BlockContext {
                 tensor.attach(owner);
                 statisticsStale = true;
                 wasTransformed = true;
+                formats = null;
             }
         });
         block = block.with(transformed);
@@ -362,6 +399,7 @@ public final class BlockContext {
             rest.attach(owner);
             block = block.with(Map.of(name, rest));
         }
+        formats = null;
         block.linear(linear.spec().path()).correct(path);
         patch.correct(linear.spec().path(), path);
     }
@@ -381,15 +419,18 @@ public final class BlockContext {
     }
 
     /**
-     * Ends the work on the block: weights that were changed but not rounded are rounded to nearest.
+     * Ends the work on the block: weights that were changed but not rounded are rounded to nearest, and so are those
+     * whose format knows something else now.
      *
      * @return everything the methods left in it; its tensors live as long as the block
      */
     public BlockPatch finish() {
         for (Linear linear : block.linears()) {
             String name = linear.spec().path() + ".weight";
-            if (linear.weight() != loaded.get(name)
-                    && patch.grid(linear.spec().path()).isEmpty()) {
+            boolean isChanged = linear.weight() != loaded.get(name)
+                    || !weightFormat(linear.spec())
+                            .equals(setting.formats().of(linear.spec()).weight());
+            if (isChanged && patch.grid(linear.spec().path()).isEmpty()) {
                 weightFormat(linear.spec())
                         .fit(linear.weight(), Operand.WEIGHT)
                         .ifPresentOrElse(grid -> round(linear, grid), () -> patch.change(name, linear.weight()));
@@ -402,6 +443,7 @@ public final class BlockContext {
                 patch.change(name, tensor);
             }
         });
+        keepRanges();
         return patch;
     }
 

@@ -51,7 +51,7 @@ public final class BlockPatch {
     private final Map<String, NDArray> tensors = new LinkedHashMap<>();
     private final Map<String, Rounded> grids = new LinkedHashMap<>();
     private final Map<String, LowRank> paths = new LinkedHashMap<>();
-    private final Map<String, Bounds> ranges = new LinkedHashMap<>();
+    private final Map<String, List<Bounds>> ranges = new LinkedHashMap<>();
 
     /**
      * A weight on its grid.
@@ -96,8 +96,8 @@ public final class BlockPatch {
         paths.put(path, lowRank);
     }
 
-    /** Keeps the input range of the linear at a path. */
-    public void range(String path, Bounds range) {
+    /** Keeps the input range of the linear at a path, or that of each feature. */
+    void range(String path, List<Bounds> range) {
         ranges.put(path, range);
     }
 
@@ -107,7 +107,7 @@ public final class BlockPatch {
     }
 
     /** The input ranges that methods changed, by path of the linear. */
-    public Map<String, Bounds> ranges() {
+    public Map<String, List<Bounds>> ranges() {
         return ranges;
     }
 
@@ -117,7 +117,7 @@ public final class BlockPatch {
     }
 
     /** The weight grid of the linear at a path, if a method made one. */
-    Optional<Grid> grid(String path) {
+    public Optional<Grid> grid(String path) {
         return Optional.ofNullable(grids.get(path)).map(Rounded::grid);
     }
 
@@ -299,7 +299,7 @@ public final class BlockPatch {
             throw new IOException(
                     file.file() + ": the block has no linears " + stored.keySet() + "; is it of another model?");
         }
-        ranges.putAll(metadata(file, RANGES, new TypeReference<Map<String, Bounds>>() {}));
+        ranges.putAll(metadata(file, RANGES, new TypeReference<Map<String, List<Bounds>>>() {}));
     }
 
     private static <T> Map<String, T> metadata(Safetensors file, String key, TypeReference<Map<String, T>> type)

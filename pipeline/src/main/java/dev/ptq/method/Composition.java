@@ -88,9 +88,9 @@ public record Composition(List<Method> steps) {
      * Returns whether the calibration samples themselves must go through the model along with the methods: some step
      * learns, or takes statistics that calibration cannot provide.
      *
-     * @param ranges whether input ranges are static
+     * @param formatsAsk whether formats ask for statistics
      */
-    public boolean needsSamples(boolean ranges) {
+    public boolean needsSamples(boolean formatsAsk) {
         boolean changed = false;
         for (Method step : steps) {
             if (step.needs().quantizedPath()
@@ -99,7 +99,7 @@ public record Composition(List<Method> steps) {
             }
             changed |= !step.transforms().isEmpty();
         }
-        return changed && ranges;
+        return changed && formatsAsk;
     }
 
     /**
@@ -265,6 +265,21 @@ public record Composition(List<Method> steps) {
                                 step.name()
                                         + " changes, while it is trained, the values whose range dynamic = false takes"
                                         + " beforehand; leave out one of the two");
+            }
+        }
+    }
+
+    /** Reports steps that would have to know, in every step of training, what formats of weights ask about linears. */
+    public void checkKnownWeights(List<ConfigTable> tables) {
+        for (int i = 0; i < steps.size(); i++) {
+            if (steps.get(i).needs().training().isPresent()
+                    && !steps.get(i).transforms().isEmpty()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                steps.get(i).name()
+                                        + " changes, while it is trained, the inputs and weights that range ="
+                                        + " \"imatrix_mse\" and shared_scale = true go by; leave out one of the two");
             }
         }
     }

@@ -5,12 +5,15 @@ import dev.ptq.config.Key;
 import dev.ptq.config.Section;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
+import dev.ptq.format.InputFact;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.StaticFormat;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import java.util.stream.Stream;
@@ -251,6 +254,34 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
                 || overrides.stream()
                         .flatMap(override -> override.activation().stream())
                         .anyMatch(StaticFormat.class::isInstance);
+    }
+
+    /** Returns what formats ask of calibration, all of them together. */
+    public Set<InputFact> needs() {
+        Set<InputFact> needs = EnumSet.noneOf(InputFact.class);
+        needs.addAll(linear.activation().needs());
+        overrides.stream()
+                .flatMap(override -> override.activation().stream())
+                .forEach(format -> needs.addAll(format.needs()));
+        needs.addAll(weightNeeds());
+        return needs;
+    }
+
+    /** Returns what the formats of weights ask of calibration. */
+    public Set<InputFact> weightNeeds() {
+        Set<InputFact> needs = EnumSet.noneOf(InputFact.class);
+        weights().forEach(format -> needs.addAll(format.needs()));
+        return needs;
+    }
+
+    /** Returns whether formats of weights have to know more of a linear than its weight. */
+    public boolean weightsAskAboutLinears() {
+        return weights().anyMatch(NumberFormat::asksAboutLinear);
+    }
+
+    private Stream<NumberFormat> weights() {
+        return Stream.concat(
+                Stream.of(linear.weight()), overrides.stream().flatMap(override -> override.weight().stream()));
     }
 
     /** Returns whether nothing is rounded. */

@@ -116,7 +116,7 @@ final class AdaptedStage implements Stage {
                 }
                 progress.step(index + 1L);
             }
-            ActivationStatistics statistics = ActivationRanges.statistics(inputs);
+            ActivationStatistics statistics = KnownFormats.statistics(inputs);
             try (Block block = model.load(last)) {
                 samples.enter(block);
                 progress.step(last + 1L);

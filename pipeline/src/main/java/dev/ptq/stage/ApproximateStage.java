@@ -6,10 +6,12 @@ import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.data.Text;
+import dev.ptq.format.Bounds;
 import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.BlockSamples;
 import dev.ptq.method.Method;
+import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.Block;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelFormats;
@@ -102,11 +104,11 @@ final class ApproximateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        ActivationStatistics statistics = ActivationRanges.statistics(inputs);
+        ActivationStatistics statistics = KnownFormats.statistics(inputs);
         Experiment experiment = workspace.experiment();
         BlockContext.Setting setting = new BlockContext.Setting(
                 experiment.shape(),
-                ActivationRanges.in(settings.formats(), experiment.shape(), inputs),
+                KnownFormats.in(workspace, settings.formats(), inputs),
                 experiment.statistics(),
                 experiment.expertTokens(statistics));
         LanguageModel model = workspace.model();
@@ -199,9 +201,6 @@ final class ApproximateStage implements Stage {
         TrainingLog.report(context);
         reportFallbacks(context);
         BlockPatch patch = context.finish();
-        if (workspace.experiment().quantization().hasStaticActivations()) {
-            ActivationRanges.retake(context, patch);
-        }
         BlockResults results =
                 BlockResults.of(context, samples.map(context::transformDistance).orElseGet(OptionalDouble::empty));
         results.save(files, context, patch);
@@ -230,8 +229,14 @@ final class ApproximateStage implements Stage {
             samples.leave();
             return;
         }
-        try (QuantizedModel quantized = QuantizedModel.of(
-                        model, formats.weights(), formats, Optional.of(QuantizedModel.patch(files, model.config())));
+        PatchedWeights.Reader patches = QuantizedModel.patch(files, model.config());
+        Map<String, List<Bounds>> retaken;
+        try (NDManager scratch = TensorEngine.newManager()) {
+            retaken = KnownFormats.ranges(
+                    patches.read(files.index(), scratch), QuantizedModel.linears(model.config(), files.index()));
+        }
+        try (QuantizedModel quantized =
+                        QuantizedModel.of(model, formats.withInputRanges(retaken), Optional.of(patches));
                 Block block = quantized.load(files.index())) {
             samples.leave(block);
         }

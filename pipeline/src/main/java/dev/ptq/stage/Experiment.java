@@ -12,6 +12,7 @@ import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
+import dev.ptq.method.KnownLinears;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
@@ -89,9 +90,7 @@ public record Experiment(
     /** The statistics that calibration must collect. */
     public WantedStatistics statistics() {
         Set<Statistic> more = EnumSet.noneOf(Statistic.class);
-        if (quantization.hasStaticActivations()) {
-            more.addAll(ActivationRanges.STATISTICS);
-        }
+        more.addAll(KnownLinears.statistics(quantization.needs()));
         if (shape.hasExperts() && (!more.isEmpty() || steps.needsCalibration())) {
             more.add(Statistic.TOKENS);
         }
@@ -115,7 +114,7 @@ public record Experiment(
      * statistics.
      */
     public boolean needsSamples() {
-        return steps.needsSamples(quantization.hasStaticActivations());
+        return steps.needsSamples(!quantization.needs().isEmpty());
     }
 
     /** The number of positions that the model was made for. */

@@ -118,6 +118,15 @@ final class ExperimentFile {
             }
             steps.checkRanges(stepTables);
         }
+        if (!quantization.weightNeeds().isEmpty() && calibration.isEmpty()) {
+            quantizationTable
+                    .orElseThrow()
+                    .problem("the mean squares of range = \"imatrix_mse\" come from calibration: add a [calibration]"
+                            + " section");
+        }
+        if (quantization.weightsAskAboutLinears()) {
+            steps.checkKnownWeights(stepTables);
+        }
     }
 
     private void checkTexts() {

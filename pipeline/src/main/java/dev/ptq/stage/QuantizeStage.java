@@ -8,6 +8,7 @@ import dev.ptq.artifact.QuantizedColumn;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.format.Formats;
+import dev.ptq.format.Grid;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.method.BlockPatch;
@@ -15,6 +16,7 @@ import dev.ptq.method.Method;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
+import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Stage;
@@ -60,7 +62,14 @@ final class QuantizeStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return settings.steps().isEmpty() ? List.of() : List.of(RunFiles.APPROXIMATE);
+        List<String> inputs = new ArrayList<>();
+        if (!settings.steps().isEmpty()) {
+            inputs.add(RunFiles.APPROXIMATE);
+        }
+        if (!settings.weights().weightNeeds().isEmpty()) {
+            inputs.add(RunFiles.CALIBRATE);
+        }
+        return inputs;
     }
 
     @Override
@@ -86,6 +95,7 @@ final class QuantizeStage implements Stage {
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         LanguageModel model = workspace.model();
         Optional<Path> approximated = Optional.ofNullable(inputs.get(RunFiles.APPROXIMATE));
+        ModelFormats formats = KnownFormats.in(workspace, settings.weights(), inputs);
         Sums sums = new Sums();
         int blocks = model.config().blocks();
         try (Progress progress = workspace.reporter().start(RunFiles.QUANTIZE, blocks, "blocks")) {
@@ -97,7 +107,7 @@ final class QuantizeStage implements Stage {
                             : new BlockPatch();
                     sums.bits += patch.matrixBits();
                     for (LinearSpec linear : QuantizedModel.linears(model.config(), block)) {
-                        measure(model, linear, patch, sums);
+                        measure(model, linear, format(formats, linear, patch), patch, sums);
                     }
                 }
                 progress.step(block + 1L);
@@ -119,8 +129,16 @@ final class QuantizeStage implements Stage {
                 String.format(Locale.ROOT, "%.4f", meanError));
     }
 
-    private void measure(LanguageModel model, LinearSpec linear, BlockPatch patch, Sums sums) throws IOException {
-        NumberFormat format = settings.weights().formats(linear.weightName()).weight();
+    /** The format of a weight; of one that a method rounded, with what that knew of the linear. */
+    private static NumberFormat format(ModelFormats formats, LinearSpec linear, BlockPatch patch) {
+        NumberFormat format = formats.of(linear).weight();
+        Optional<Grid> stored = format.asksAboutLinear() ? patch.grid(linear.path()) : Optional.empty();
+        return stored.map(Grid::format).orElse(format);
+    }
+
+    private static void measure(
+            LanguageModel model, LinearSpec linear, NumberFormat format, BlockPatch patch, Sums sums)
+            throws IOException {
         double weightBits = format.storageBits(new Shape(linear.outFeatures(), linear.inFeatures()), Operand.WEIGHT);
         double lowRankBits = patch.lowRank(linear.path()).map(LowRank::bits).orElse(0.0);
         Optional<Double> known = patch.roundingError(linear.path());

@@ -2,7 +2,6 @@ package dev.ptq.stage;
 
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.family.ModelConfig;
-import dev.ptq.format.NumberFormat;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.Block;
@@ -13,7 +12,6 @@ import dev.ptq.model.RoundedWeights;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -34,16 +32,11 @@ final class QuantizedModel implements AutoCloseable {
     /**
      * Rounds to nearest the weights that methods left alone.
      *
-     * @param weights the formats of linear weights, by name
-     * @param formats of activations and biases
+     * @param formats of all operands
      * @param patches of the methods; absent if there are none
      */
-    static QuantizedModel of(
-            LanguageModel exact,
-            Map<String, NumberFormat> weights,
-            ModelFormats formats,
-            Optional<PatchedWeights.Reader> patches) {
-        RoundedWeights rounded = new RoundedWeights(exact.weights(), weights);
+    static QuantizedModel of(LanguageModel exact, ModelFormats formats, Optional<PatchedWeights.Reader> patches) {
+        RoundedWeights rounded = new RoundedWeights(exact.weights(), formats.weights());
         if (patches.isEmpty()) {
             return new QuantizedModel(exact.with(rounded), Optional.empty(), formats);
         }

@@ -2,12 +2,9 @@ package dev.ptq.stage;
 
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.Variant;
-import dev.ptq.format.NumberFormat;
 import dev.ptq.method.Method;
 import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.BlockRunner;
-import dev.ptq.model.LanguageModel;
-import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -41,7 +38,7 @@ record VariantSettings(
         if (!steps.isEmpty()) {
             inputs.add(RunFiles.APPROXIMATE);
         }
-        if (quantization.hasStaticActivations()) {
+        if (!quantization.needs().isEmpty()) {
             inputs.add(RunFiles.CALIBRATE);
         }
         return inputs;
@@ -77,10 +74,6 @@ record VariantSettings(
     /** Opens the model as it runs. */
     QuantizedModel open(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches)
             throws IOException {
-        LanguageModel exact = workspace.model();
-        Path quantized = artifacts.get(RunFiles.QUANTIZE);
-        ModelFormats formats = ActivationRanges.in(quantization, exact.config(), artifacts);
-        Map<String, NumberFormat> weights = quantized == null ? formats.weights() : WeightIndex.formats(quantized);
-        return QuantizedModel.of(exact, weights, formats, patches);
+        return QuantizedModel.of(workspace.model(), KnownFormats.in(workspace, quantization, artifacts), patches);
     }
 }

@@ -108,6 +108,13 @@ class ActivationStatisticsTest {
                             .as("%s of %s", statistic, linear)
                             .isEqualTo(
                                     expected.matrix(manager, linear, statistic).toFloatArray());
+                } else if (statistic == Statistic.HISTOGRAM) {
+                    ValueCounts counts = found.valueCounts(linear);
+                    assertThat(counts.values())
+                            .isNotEmpty()
+                            .isEqualTo(expected.valueCounts(linear).values());
+                    assertThat(counts.counts())
+                            .isEqualTo(expected.valueCounts(linear).counts());
                 } else {
                     assertThat(found.of(linear, statistic))
                             .as("%s of %s", statistic, linear)
@@ -221,7 +228,7 @@ class ActivationStatisticsTest {
     void vectorsAndMatricesAreAskedForAsSuch() {
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> ActivationStatistics.none().of(FIRST, Statistic.HESSIAN))
-                .withMessage("hessian is a matrix");
+                .withMessage("hessian is not a value for each feature");
         assertThatIllegalArgumentException()
                 .isThrownBy(() -> ActivationStatistics.none().matrix(manager, FIRST, Statistic.ABS_MAX))
                 .withMessage("abs_max is no matrix");

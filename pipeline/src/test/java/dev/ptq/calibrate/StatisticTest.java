@@ -77,6 +77,9 @@ class StatisticTest {
     }
 
     private float[] result(ActivationStatistics statistics, Statistic statistic, int features) throws IOException {
+        if (statistic == Statistic.HISTOGRAM) {
+            return statistics.valueCounts(linear(features)).values();
+        }
         return statistic.isMatrix()
                 ? statistics.matrix(manager, linear(features), statistic).toFloatArray()
                 : statistics.of(linear(features), statistic);
@@ -247,8 +250,34 @@ class StatisticTest {
         assertThat(result(observed(one, 2), Statistic.MID_RANGE, 1)[0]).isEqualTo(10.5f);
     }
 
+    /** Nine tenths of the average and a tenth of the sequence; the first sequence begins it. */
+    @Test
+    void extremesAreAveragedBySequence() throws IOException {
+        float[][][] sequences = {{{1, -2}, {3, 0}}, {{13, 8}, {5, -12}}, {{3, 3}, {3, 3}}};
+        ActivationStatistics found = observed(sequences, 2);
+        assertClose(result(found, Statistic.MOVING_MIN, 2), new double[] {0.9 * 1.4 + 0.3, 0.9 * -3 + 0.3}, 1e-6);
+        assertClose(result(found, Statistic.MOVING_MAX, 2), new double[] {0.9 * 4 + 0.3, 0.9 * 0.8 + 0.3}, 1e-6);
+        assertClose(result(found, Statistic.MOVING_MIN_OF_ALL, 2), new double[] {0.9 * -3 + 0.3}, 1e-6);
+        assertClose(result(found, Statistic.MOVING_MAX_OF_ALL, 2), new double[] {0.9 * 4 + 0.3}, 1e-6);
+        float[][][] once = {{{-1.1f, 2}}};
+        assertThat(result(observed(once, 1), Statistic.MOVING_MIN_OF_ALL, 2)).containsExactly(-1.1f);
+        assertThat(result(observed(once, 1), Statistic.MOVING_MAX, 2)).containsExactly(-1.1f, 2);
+    }
+
+    @Test
+    void statisticsOfAllFeaturesAreSpoiledByOneThatIsNotANumber() throws IOException {
+        float[][][] activations = {{{1, Float.NaN, 2}}, {{1, 2, 3}}};
+        ActivationStatistics found = observed(activations, 2);
+        assertThat(result(found, Statistic.MOVING_MIN_OF_ALL, 3)).containsOnly(Float.NaN);
+        assertThat(result(found, Statistic.MOVING_MAX_OF_ALL, 3)).containsOnly(Float.NaN);
+        assertThat(result(found, Statistic.HISTOGRAM, 3)).hasSize(4).contains(Float.NaN);
+    }
+
     @ParameterizedTest
-    @EnumSource(value = Statistic.class, mode = EnumSource.Mode.EXCLUDE, names = "TOKENS")
+    @EnumSource(
+            value = Statistic.class,
+            mode = EnumSource.Mode.EXCLUDE,
+            names = {"TOKENS", "HISTOGRAM", "MOVING_MIN_OF_ALL", "MOVING_MAX_OF_ALL"})
     void aValueThatIsNotANumberStaysOne(Statistic statistic) throws IOException {
         for (int bad : new int[] {0, 3, 5}) {
             float[][][] activations = activations(6, 4, 5);

@@ -153,7 +153,8 @@ class StaticRangeTest {
                 Safetensors.open(folder.resolve("results/static/approximate/weights/block-0.safetensors"))) {
             JsonNode ranges = JsonMapper.shared()
                     .readTree(weights.metadata().get("activation_ranges"))
-                    .get("self_attn.q_proj");
+                    .get("self_attn.q_proj")
+                    .get(0);
             assertThat(ranges.get("low").floatValue()).isCloseTo(-1, within(1e-5f));
             assertThat(ranges.get("high").floatValue()).isCloseTo(1, within(1e-5f));
         }

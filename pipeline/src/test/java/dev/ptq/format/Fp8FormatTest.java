@@ -150,7 +150,7 @@ class Fp8FormatTest {
                 "{ format = \"fp8_e4m3\", rule = \"torchao_blockwise\" }",
                 "rule: \"torchao_blockwise\" is for granularity = \"block\"; set that, or rule = \"torchao\"");
         assertProblem(
-                "{ format = \"fp8_e4m3\", dynamic = false }",
+                "{ format = \"fp8_e4m3\", granularity = \"token\", dynamic = false }",
                 "dynamic: a range from calibration is that of all values: set granularity = \"tensor\"");
     }
 

@@ -88,7 +88,8 @@ class GridTest {
         formats.add(new StaticFormat(new Nvfp4Format(), Optional.empty()).withBounds(-1.5f, 2));
         for (NumberFormat format : NumberFormatTest.integerGrids()) {
             if (format instanceof IntegerGridFormat integers
-                    && integers.settingForOneRange().isEmpty()) {
+                    && integers.settingForOneRange().isEmpty()
+                    && !integers.hasRangePerFeature()) {
                 formats.add(new StaticFormat(integers, Optional.empty()).withBounds(-1.5f, 2));
                 formats.add(new StaticFormat(integers, Optional.empty()).withBounds(0.5f, 2));
             }

@@ -261,7 +261,7 @@ class Nvfp4FormatTest {
                 .isEqualTo(new StaticFormat(new Nvfp4Format(), Optional.empty()));
         assertThat(Formats.written(new Nvfp4Format().withAmax(0.5f)))
                 .isEqualTo("{ format = 'nvfp4', rule = 'compressed_tensors', tensor_scale = true,"
-                        + " four_over_six = false, range = 'minmax', amax = 0.5 }");
+                        + " four_over_six = false, range = 'minmax', shared_scale = false, amax = 0.5 }");
         assertThat(Formats.parse(Formats.written(new Nvfp4Format().withAmax(0.1f)), "test"))
                 .isEqualTo(new Nvfp4Format().withAmax(0.1f));
         assertProblem("{ format = \"nvfp4\", amax = 1.0 }", "amax: unknown key");

@@ -2,18 +2,21 @@ package dev.ptq.format;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
+import dev.ptq.config.ConfigException;
 import dev.ptq.format.BlockFloatFormat.ExponentRounding;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.SplittableRandom;
@@ -76,6 +79,173 @@ class StaticFormatTest {
                             .toFloatArray())
                     .isEqualTo(expected);
         }
+    }
+
+    /** The whole less 0 to 79 hundredths, value by value. */
+    @Test
+    void theLeastErrorIsThatOfAScalarLoop() {
+        SplittableRandom random = new SplittableRandom(7);
+        for (int trial = 0; trial < 40; trial++) {
+            StaticFormat format = format(2 + trial % 5, trial % 2 == 0, true);
+            float[] values = new float[1 + random.nextInt(60)];
+            double[] counts = new double[values.length];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = (float) (random.nextGaussian() * (i % 9 == 0 ? 5 : 1));
+                counts[i] = 1 + random.nextInt(4);
+            }
+            Arrays.sort(values);
+            Bounds whole = new Bounds(values[0], values[values.length - 1]);
+            Bounds found = format.leastError(whole, values, counts);
+            double least = Double.POSITIVE_INFINITY;
+            Bounds expected = whole;
+            for (int i = 0; i < 80; i++) {
+                float share = (float) (1 - i / 100.0);
+                Bounds shrunk = new Bounds(share * whole.low(), share * whole.high());
+                double error = error(format.withRanges(List.of(shrunk)), values, counts);
+                if (error < least) {
+                    least = error;
+                    expected = shrunk;
+                }
+            }
+            assertThat(found).isEqualTo(expected);
+            assertThat(error(format.withRanges(List.of(found)), values, counts))
+                    .isLessThanOrEqualTo(error(format.withRanges(List.of(whole)), values, counts));
+        }
+    }
+
+    private static double error(StaticFormat format, float[] values, double[] counts) {
+        double sum = 0;
+        for (int i = 0; i < values.length; i++) {
+            double error = rounded(format, values[i])[0] - values[i];
+            sum += counts[i] * error * error;
+        }
+        return sum;
+    }
+
+    /** One outlier is not worth the steps of a hundred others; without one nothing is given up. */
+    @Test
+    void theLeastErrorGivesUpOutliersAlone() {
+        StaticFormat format = format(2, true, true);
+        float[] values = {-1, 0, 1, 1.5f};
+        assertThat(format.leastError(new Bounds(-1, 1.5f), values, new double[] {100, 100, 100, 1}))
+                .satisfies(range -> assertThat(range.high()).isCloseTo(1, within(0.02f)));
+        assertThat(format.leastError(new Bounds(-1, 1), new float[] {-1, 0, 1}, new double[] {1, 9, 1}))
+                .isEqualTo(new Bounds(-1, 1));
+        assertThat(format.leastError(new Bounds(0, 0), new float[] {0}, new double[] {5}))
+                .isEqualTo(new Bounds(0, 0));
+    }
+
+    /** Each feature as a tensor of its own. */
+    @Test
+    void featuresHaveTheirOwnRanges() {
+        SplittableRandom random = new SplittableRandom(3);
+        List<RangedFormat> formats = List.of(
+                new IntegerFormat(4, Granularity.CHANNEL, 0, true),
+                new IntegerFormat(4, Granularity.CHANNEL, 0, false),
+                new IntegerGridFormat(
+                        4, Granularity.CHANNEL, 0, IntegerGrid.GPTQ, IntegerGrid.Mapping.ASYMMETRIC, Range.MINMAX),
+                new Fp8Format(SmallFloat.E4M3, Fp8Format.Granularity.CHANNEL));
+        List<RangedFormat> alone = List.of(
+                new IntegerFormat(4, Granularity.TENSOR, 0, true),
+                new IntegerFormat(4, Granularity.TENSOR, 0, false),
+                new IntegerGridFormat(
+                        4, Granularity.TENSOR, 0, IntegerGrid.GPTQ, IntegerGrid.Mapping.ASYMMETRIC, Range.MINMAX),
+                new Fp8Format(SmallFloat.E4M3, Fp8Format.Granularity.TENSOR));
+        // the last feature is always zero
+        List<Bounds> ranges = List.of(new Bounds(-1, 2), new Bounds(0.5f, 3), new Bounds(-70, -60), new Bounds(0, 0));
+        for (int kind = 0; kind < formats.size(); kind++) {
+            StaticFormat format = new StaticFormat(formats.get(kind), Optional.empty()).withRanges(ranges);
+            float[] values = new float[2 * 3 * 4];
+            for (int i = 0; i < values.length; i++) {
+                values[i] = i % 4 == 3 ? 0 : (float) (80 * random.nextGaussian());
+            }
+            float[] found = values.clone();
+            format.round(FloatBuffer.wrap(found), new Shape(2, 3, 4), Operand.ACTIVATION);
+            for (int i = 0; i < values.length; i++) {
+                StaticFormat own = new StaticFormat(alone.get(kind), Optional.of(ranges.get(i % 4)));
+                assertThat(found[i]).isEqualTo(rounded(own, values[i])[0]);
+            }
+            assertThatThrownBy(() -> format.round(FloatBuffer.wrap(new float[6]), new Shape(2, 3), Operand.ACTIVATION))
+                    .hasMessage("ranges of 4 features, for a tensor of shape (2, 3)");
+        }
+        // 24 codes of 4 bits, and for each feature a scale and zero point
+        StaticFormat integers = new StaticFormat(formats.get(1), Optional.empty());
+        assertThat(integers.storageBits(new Shape(2, 3, 4), Operand.ACTIVATION)).isEqualTo(24 * 4 + 4 * (16 + 4));
+    }
+
+    @Test
+    void featuresHaveGradientsOfTheirOwn() {
+        StaticFormat format = new StaticFormat(new IntegerFormat(4, Granularity.CHANNEL, 0, false), Optional.empty())
+                .withRanges(List.of(new Bounds(-1, 2), new Bounds(0, 30)));
+        NDArray values = NativeFloats.of(manager, new float[] {0.3f, 12.3f, 5, 31, -0.9f, -4}, 3, 2);
+        assertThat(format.differentiable(values, Operand.ACTIVATION).toFloatArray())
+                .isEqualTo(format.fakeQuantize(values, Operand.ACTIVATION).toFloatArray());
+    }
+
+    @Test
+    void configsNameTheRule() {
+        assertThat(parsed("{ format = 'int', bits = 8, dynamic = false }"))
+                .isEqualTo(new StaticFormat(new IntegerFormat(8, Granularity.TENSOR, 0, false), Optional.empty()));
+        for (String table : List.of(
+                "{ format = 'int', bits = 8, range = 'percentile', percentile = 99.9, dynamic = false }",
+                "{ format = 'int', bits = 8, grid = 'gptq', range = 'mse', dynamic = false }",
+                "{ format = 'int', bits = 8, granularity = 'channel', range = 'moving_average', dynamic = false }",
+                "{ format = 'fp8_e4m3', range = 'mse', dynamic = false }",
+                "{ format = 'fp8_e4m3', granularity = 'channel', dynamic = false }",
+                "{ format = 'mxint', bits = 8, block_size = [-1, -1], range = 'percentile', dynamic = false }",
+                "{ format = 'nvfp4', range = 'percentile', dynamic = false }",
+                "{ format = 'nvfp4', range = 'moving_average', dynamic = false }")) {
+            NumberFormat format = parsed(table);
+            assertThat(format).as(table).isInstanceOf(StaticFormat.class);
+            assertThat(format.needs()).isNotEmpty();
+            assertThat(Formats.parse(Formats.written(format), "test")).isEqualTo(format);
+        }
+        StaticFormat percentile = (StaticFormat) parsed("{ format = 'nvfp4', range = 'percentile', dynamic = false }");
+        assertThat(percentile.percentile()).isEqualTo(99.99);
+        assertThat(Formats.parse(Formats.written(percentile.withBounds(-1, 2)), "test"))
+                .isEqualTo(percentile.withBounds(-1, 2));
+    }
+
+    private static NumberFormat parsed(String table) {
+        return Formats.parse(table, "test", Formats.Use.INPUT);
+    }
+
+    @Test
+    void configsNameWhatIsWrongWithARule() {
+        assertProblem("{ format = 'int', bits = 8, range = 'percentile' }", "format.range: \"percentile\" is found in");
+        assertProblem("{ format = 'int', bits = 8, range = 'moving_average' }", "set dynamic = false");
+        assertProblem(
+                "{ format = 'int', bits = 8, percentile = 99.0 }", "format.percentile: only range = \"percentile\"");
+        assertProblem(
+                "{ format = 'int', bits = 8, dynamic = false, range = 'mse', percentile = 99.0 }",
+                "format.percentile: only range = \"percentile\"");
+        assertProblem(
+                "{ format = 'int', bits = 8, dynamic = false, range = 'percentile', percentile = 20.0 }",
+                "format.percentile: expected a number from 50 to 100");
+        assertProblem(
+                "{ format = 'int', bits = 8, dynamic = false, range = 'gptq_mse', grid = 'gptq' }",
+                "format.range: \"gptq_mse\" is not for calibration");
+        for (String rule : List.of("percentile", "mse")) {
+            assertProblem(
+                    "{ format = 'int', bits = 8, dynamic = false, granularity = 'channel', range = '" + rule + "' }",
+                    "goes by a histogram, which calibration takes of all values of an input");
+        }
+        assertProblem(
+                "{ format = 'nvfp4', dynamic = false, range = 'mse' }",
+                "format.range: the error of a value depends on its neighbours");
+        assertProblem("{ format = 'nvfp4', range = 'percentile' }", "format.range: \"percentile\" is found in");
+        assertProblem("{ format = 'fp8_e5m2', range = 'mse' }", "format.range: only a range of dynamic = false");
+        for (String format : List.of("mxfp8_e4m3", "mxfp4", "mxint8")) {
+            assertProblem(
+                    "{ format = '" + format + "', dynamic = false }",
+                    "format.dynamic: " + format + " has no range that could come from calibration; leave it out");
+        }
+    }
+
+    private static void assertProblem(String table, String expected) {
+        assertThatThrownBy(() -> parsed(table))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining(expected);
     }
 
     private static StaticFormat blocks(int bits, ExponentRounding rounding) {

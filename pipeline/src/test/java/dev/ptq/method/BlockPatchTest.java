@@ -196,11 +196,12 @@ class BlockPatchTest {
         LinearSpec up = block.linear("mlp.up_proj").spec();
         LowRank path = path(up, 3);
         patch.correct(up.path(), path);
-        patch.range(up.path(), new Bounds(-1.5f, 2));
+        patch.range(up.path(), List.of(new Bounds(-1.5f, 2), new Bounds(0, 1)));
 
         BlockPatch read = stored(patch);
 
-        assertThat(read.ranges()).containsExactly(Map.entry(up.path(), new Bounds(-1.5f, 2)));
+        assertThat(read.ranges())
+                .containsExactly(Map.entry(up.path(), List.of(new Bounds(-1.5f, 2), new Bounds(0, 1))));
         assertThat(read.matrixBits()).isEqualTo(32.0 * hidden * hidden);
         LowRank found = read.lowRank(up.path()).orElseThrow();
         assertThat(found.a().toFloatArray()).isEqualTo(path.a().toFloatArray());
