@@ -372,7 +372,7 @@ public final class Formats {
     private static NumberFormat ranged(ConfigTable table, Rules rules, RuleKey<?> range, RangedFormat format) {
         if (!isStatic(table, rules)) {
             table.refuse(FormatKeys.PERCENTILE, OF_PERCENTILE);
-            if (range == RuleKey.OF_OTHERS) {
+            if (range.key().equals(FormatKeys.STATIC_RANGE)) {
                 table.refuse(range.key(), "only a range of dynamic = false is found by a rule; leave it out");
             }
             return format;
