@@ -94,7 +94,7 @@ final class ApproximateStage implements Stage {
 
     @Override
     public int version() {
-        return 6;
+        return 7;
     }
 
     @Override
