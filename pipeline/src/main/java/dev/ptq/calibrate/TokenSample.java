@@ -18,15 +18,18 @@ import java.util.concurrent.ConcurrentHashMap;
  */
 public final class TokenSample implements ActivationObserver {
     private final int count;
+    private final boolean allTokens;
     private final Map<HookPoint, Kept> kept = new ConcurrentHashMap<>();
 
     /**
      * Starts with nothing seen.
      *
      * @param count tokens asked for at each hook point
+     * @param allTokens whether experts are sampled from all tokens, not just from those that a router sends to them
      */
-    public TokenSample(int count) {
+    public TokenSample(int count, boolean allTokens) {
         this.count = count;
+        this.allTokens = allTokens;
     }
 
     /** What is kept of a hook point. */
@@ -66,6 +69,11 @@ public final class TokenSample implements ActivationObserver {
     public void observe(int block, HookPoint hookPoint, HookInput input) {
         Kept own = kept.computeIfAbsent(hookPoint, key -> new Kept());
         Tokens.forEach(input, own::see);
+    }
+
+    @Override
+    public boolean seesAllTokens() {
+        return allTokens;
     }
 
     /** Returns the tokens of a hook point, {@code [tokens, features]}, float32, attached to {@code manager}. */

@@ -29,6 +29,7 @@ import java.util.Set;
  * @param mappings to be rescaled
  * @param groupedValues whether values are rescaled that several query heads share
  * @param inputs of the block
+ * @param byMlp whether the weights' mean magnitudes are multiplied by that of the first weights of the MLP
  * @param asRounded whether weights are rounded in the search for factors as they will be; else without a search for ranges
  * @param clip absent where ranges stay
  */
@@ -37,6 +38,7 @@ record Awq(
         boolean groupedValues,
         Inputs inputs,
         ScaleCandidates candidates,
+        boolean byMlp,
         boolean asRounded,
         Optional<ClipSearch> clip)
         implements Method {
@@ -105,6 +107,10 @@ record Awq(
             return this != LLM_COMPRESSOR;
         }
 
+        private boolean byMlp() {
+            return this == GPTQMODEL;
+        }
+
         private boolean asRounded() {
             return this != LLM_COMPRESSOR;
         }
@@ -153,6 +159,17 @@ record Awq(
     private static final Key<ScaleCandidates.Duo> DUO = Key.choice("duo", ScaleCandidates.Duo.CHOICES)
             .presetIs(AS_PRESET + "`\"both\"`")
             .says("whether the weights' mean magnitudes `w` take part in the factors, besides those of activations, `x`");
+
+    private static final Key<Boolean> BY_MLP = Key.choice(
+                    "duo_unit",
+                    Choices.of("one", false, "as they are")
+                            .and(
+                                    "mlp",
+                                    true,
+                                    "times the mean magnitude of the first weights of the MLP, as in GPTQModel. It matters"
+                                            + " beside the 1e-4 that is added to them, and there alone"))
+            .presetIs(AS_PRESET + "`\"one\"`")
+            .says("how `w` is measured");
 
     private static final Key<Boolean> UNSCALED = Key.flag("unscaled")
             .presetIs(AS_PRESET + "`true`")
@@ -204,6 +221,7 @@ record Awq(
             RATIOS,
             LAST,
             DUO,
+            BY_MLP,
             UNSCALED,
             AS_ROUNDED,
             CLIP,
@@ -225,6 +243,7 @@ record Awq(
                         table.read(LAST, preset.last),
                         table.read(DUO, preset.duo),
                         table.read(UNSCALED, preset.unscaled)),
+                table.read(BY_MLP, preset.byMlp()),
                 table.read(AS_ROUNDED, preset.asRounded()),
                 table.read(CLIP, preset.clips()) ? Optional.of(clip(table, preset)) : Optional.empty());
     }

@@ -97,6 +97,12 @@ final class AwqSearch {
         WeightMeans means = new WeightMeans(linears.get(0).spec().inFeatures());
         linears.forEach(linear -> means.add(linear, format(linear)));
         float[] weights = ofChannels(mapping, means.means());
+        if (awq.byMlp()) {
+            float unit = (float) meanOfMlp();
+            for (int i = 0; i < weights.length; i++) {
+                weights[i] *= unit;
+            }
+        }
         try (OutputError error = error(mapping, linears, statistics)) {
             double nearest = error(mapping, linears, error, Optional.empty());
             double best = awq.candidates().unscaled() ? nearest : Double.POSITIVE_INFINITY;
@@ -123,6 +129,16 @@ final class AwqSearch {
                     chosen.isPresent() ? "" : "no factors are better than 1"));
             return chosen.map(candidate -> candidate.factors(activations, weights));
         }
+    }
+
+    /** The mean, over the first linears of the MLP, of the mean magnitude of their weights. */
+    private double meanOfMlp() {
+        return context.block().linears().stream()
+                .filter(linear -> linear.spec().hookPoint().place() == HookPoint.Place.MLP_IN)
+                .mapToDouble(linear ->
+                        NativeFloats.sumOfMagnitudes(linear.weight()) / linear.spec().size())
+                .average()
+                .orElse(1);
     }
 
     /** Values of a mapping's columns as those of its channels: where heads share these, the means over heads. */
@@ -169,7 +185,7 @@ final class AwqSearch {
     }
 
     private void clip(ClipSearch search) throws IOException {
-        TokenSample sample = new TokenSample(search.tokens());
+        TokenSample sample = new TokenSample(search.tokens(), context.seesAllTokens());
         context.samples().pass().observe(context.block(), context.inputs(awq), sample);
         for (Linear linear : List.copyOf(context.block().linears())) {
             if (!format(linear).isNone() && context.isWorkedOn(linear.spec())) {

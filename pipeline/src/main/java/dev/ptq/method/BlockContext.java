@@ -266,6 +266,11 @@ public final class BlockContext {
                 .allMatch(there -> setting.experts().suffice(block.index(), there));
     }
 
+    /** Returns whether experts are calibrated by all tokens. */
+    boolean seesAllTokens() {
+        return setting.wanted().allTokens();
+    }
+
     ModelFormats formats() {
         return setting.formats();
     }
