@@ -201,6 +201,9 @@ final class AwqSearch {
             NDArray weight = linear.weight();
             weight.tempAttach(scratch);
             NDArray input = sample.of(scratch, spec.hookPoint(), spec.inFeatures());
+            if (input.isEmpty()) {
+                return; // an expert that no token comes to
+            }
             Map<String, NDArray> parts = fused.apart(Map.of(spec.path() + WEIGHT, weight));
             boolean isClipped = false;
             for (String part : clippable(search, parts)) {
