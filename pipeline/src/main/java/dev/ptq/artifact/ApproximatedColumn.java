@@ -1,11 +1,12 @@
 package dev.ptq.artifact;
 
 /**
- * The columns of {@code layers.csv} where methods report their work: one row per linear that was corrected or rounded with
- * regard to its input, one per trained block. Columns of the other kind are empty.
+ * The columns of {@code layers.csv} where methods report their work: one row per linear that was corrected, clipped or
+ * rounded with regard to its input, one per mapping whose factors were searched for, one per trained block. Columns of the
+ * other kinds are empty.
  */
 public enum ApproximatedColumn implements TableColumn {
-    /** The linear, or the block. */
+    /** The linear, the block, or the block and its mapping. */
     MODULE,
     /** The method. */
     METHOD,
@@ -37,6 +38,12 @@ public enum ApproximatedColumn implements TableColumn {
     DAMPING,
     /** Columns whose input is always zero. */
     DEAD_COLUMNS,
-    /** Why the weight was rounded to nearest after all. */
+    /** The exponent of activations in the factors that were found. */
+    RATIO,
+    /** Whether weights decided on them too. */
+    DUO,
+    /** The share of groups whose range was made smaller. */
+    CLIPPED,
+    /** Why the weight was rounded to nearest after all, or the mapping not rescaled. */
     NOTE
 }

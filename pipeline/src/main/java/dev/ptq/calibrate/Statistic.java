@@ -7,6 +7,8 @@ import java.util.Arrays;
 public enum Statistic {
     /** The largest batch mean of magnitudes. */
     MAX_BATCH_MEAN_ABS("max_batch_mean_abs", 1),
+    /** The mean magnitude. */
+    MEAN_ABS("mean_abs", 1),
     /** The least value. */
     MIN("min", 1),
     /** The largest value. */
@@ -82,6 +84,7 @@ public enum Statistic {
     Accumulator start(int features, int batchSize) {
         return switch (this) {
             case MAX_BATCH_MEAN_ABS -> new MaxBatchMeanAbs(features, batchSize);
+            case MEAN_ABS -> new MeanAbs(features);
             case MIN -> new Extremes(features, false);
             case MAX -> new Extremes(features, true);
             case ABS_MAX -> new AbsMax(features);

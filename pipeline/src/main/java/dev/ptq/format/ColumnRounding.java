@@ -70,6 +70,11 @@ public final class ColumnRounding {
         return coded(format).blocks(shape, Operand.WEIGHT).blockColumns();
     }
 
+    /** Returns {@link #groupRows} of a format, likewise. */
+    public static int groupRows(NumberFormat format, Shape shape) {
+        return coded(format).blocks(shape, Operand.WEIGHT).blockRows();
+    }
+
     /** Columns that share values; all of them if they are shared by whole rows. */
     public int groupColumns() {
         return blocks.blockColumns();

@@ -179,6 +179,11 @@ public record IntegerFormat(
     }
 
     @Override
+    public NumberFormat unsearched() {
+        return new IntegerFormat(bits, granularity, groupSize, symmetric, includeZero, Range.MINMAX);
+    }
+
+    @Override
     public IntegerEncoding read(Blocks blocks, Parts parts) throws IOException {
         return IntegerEncoding.read(this, blocks, parts);
     }

@@ -123,6 +123,11 @@ public record IntegerGridFormat(
     }
 
     @Override
+    public NumberFormat unsearched() {
+        return new IntegerGridFormat(bits, granularity, groupSize, grid, mapping, Range.MINMAX);
+    }
+
+    @Override
     public StepEncoding read(Blocks blocks, Parts parts) throws IOException {
         float[] scales = StepEncoding.readScales(blocks, parts, grid == IntegerGrid.FULL_RANGE);
         // a zero point that is not clamped is at most twice as far, where scales are rounded to the smallest numbers

@@ -74,6 +74,11 @@ public sealed interface NumberFormat permits NoFormat, GridFormat {
         return this;
     }
 
+    /** Returns the same format with ranges from the smallest to the largest value where it searches for better ones. */
+    default NumberFormat unsearched() {
+        return this;
+    }
+
     /**
      * Returns the values rounded, as a new tensor in the manager of {@code values}; without a format, {@code values}
      * itself.

@@ -216,6 +216,11 @@ public record Nvfp4Format(
     }
 
     @Override
+    public NumberFormat unsearched() {
+        return new Nvfp4Format(rule, tensorScale, fourOverSix, Range.MINMAX, amax);
+    }
+
+    @Override
     public void round(FloatBuffer values, Shape shape, Operand operand) {
         measured(values, blocks(shape, operand)).roundOwn(values);
     }

@@ -12,6 +12,7 @@ import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 import dev.ptq.format.StaticFormat;
 import dev.ptq.model.Block;
+import dev.ptq.model.HiddenStates;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
@@ -53,13 +54,17 @@ public final class BlockContext {
     private final BlockPatch patch = new BlockPatch();
     /** Weights as they will run, by path of the linear, where a method decided them. */
     private final Map<String, NDArray> rounded = new HashMap<>();
-    /** Weights before a low-rank part was split off, by path of the linear. */
+    /** Weights before a low-rank part was split off, and before they were clipped, by path of the linear. */
     private final Map<String, NDArray> whole = new HashMap<>();
+    /** Weights that were clipped, as they would be without that, by path of the linear. */
+    private final Map<String, NDArray> unclipped = new HashMap<>();
 
     private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
     private final Map<String, NDArray> parameters = new LinkedHashMap<>();
     private final List<LayerReport> layers = new ArrayList<>();
     private final List<RoundingReport> roundings = new ArrayList<>();
+    private final List<ScaleReport> scales = new ArrayList<>();
+    private final List<ClipReport> clips = new ArrayList<>();
     private final List<BlockReport> blocks = new ArrayList<>();
     private final QuantizedInputs quantizedInputs = new QuantizedInputs();
     private Block block;
@@ -128,6 +133,45 @@ public final class BlockContext {
             return !note.isEmpty();
         }
     }
+
+    /**
+     * Report on the search for the factors of a mapping. Losses are the mean squares, over tokens and outputs, of what
+     * rounding the weights behind it adds to the output of the module that they are part of.
+     *
+     * @param mapping its name
+     * @param nearestLoss without factors
+     * @param loss with those kept
+     * @param ratio the exponent of activations in the factors kept; absent if there are none
+     * @param duo whether weights decided with the activations
+     * @param searched whether there was a search; else the losses are 0
+     * @param note why there are none; empty otherwise
+     */
+    public record ScaleReport(
+            String method,
+            int block,
+            String mapping,
+            double nearestLoss,
+            double loss,
+            OptionalDouble ratio,
+            boolean duo,
+            double seconds,
+            boolean searched,
+            String note) {
+        static ScaleReport leftAlone(String method, int block, String mapping, String note) {
+            return new ScaleReport(method, block, mapping, 0, 0, OptionalDouble.empty(), false, 0, false, note);
+        }
+    }
+
+    /**
+     * Report on the search for the ranges of a weight. Losses are the mean squares, over tokens and outputs, of what
+     * rounding adds to an output, with the shares of the weight's groups squared on their own.
+     *
+     * @param nearestLoss with all ranges as they are
+     * @param loss with those kept
+     * @param clipped the share of the groups whose range became smaller
+     */
+    public record ClipReport(
+            String method, LinearSpec linear, double nearestLoss, double loss, double clipped, double seconds) {}
 
     /**
      * Report on the training of a block. Losses are means over all samples.
@@ -212,11 +256,24 @@ public final class BlockContext {
 
     /** The mappings of these kinds, in computation order, but for those in experts that calibration hardly reaches. */
     List<SmoothingMapping> mappings(Set<SmoothingMapping.Kind> kinds) {
+        return allMappings(kinds).stream().filter(this::isWorkedOn).toList();
+    }
+
+    /** The mappings of these kinds, in computation order. */
+    List<SmoothingMapping> allMappings(Set<SmoothingMapping.Kind> kinds) {
         return LanguageModel.mappings(setting.shape(), block.index()).stream()
                 .filter(mapping -> kinds.contains(mapping.kind()))
-                .filter(mapping -> mapping.hookPoint().stream()
-                        .allMatch(there -> setting.experts().suffice(block.index(), there)))
                 .toList();
+    }
+
+    /** Returns whether methods rescale a mapping: not in an expert that calibration hardly reaches. */
+    boolean isWorkedOn(SmoothingMapping mapping) {
+        return mapping.hookPoint().stream().allMatch(there -> setting.experts().suffice(block.index(), there));
+    }
+
+    /** Returns whether experts are calibrated by all tokens. */
+    boolean seesAllTokens() {
+        return setting.wanted().allTokens();
     }
 
     /** The formats, which know the block's linears as they are now. */
@@ -255,7 +312,8 @@ public final class BlockContext {
     /** Statistics of the model in full precision, for the block as it is now: retaken after its weights changed. */
     ActivationStatistics statistics() {
         if (statisticsStale) {
-            statistics = samples().statistics(block, samples().full(), setting.wanted());
+            Block whole = unclipped.isEmpty() || transformedBlock == null ? block : transformedBlock;
+            statistics = samples().statistics(whole, samples().full(), setting.wanted());
             statisticsStale = false;
         }
         return statistics;
@@ -268,6 +326,18 @@ public final class BlockContext {
             case QUANTIZED -> quantizedInputs.ofBlock(step);
             case TRUE_SEQUENTIAL -> quantizedInputs.behind(step, linear.hookPoint());
         };
+    }
+
+    /** The statistics a step needs on all inputs of the block, if it does not work on one linear after the other. */
+    ActivationStatistics statistics(Method step) {
+        return step.needs().inputs() == Inputs.FULL_PRECISION ? statistics() : quantizedInputs.ofBlock(step);
+    }
+
+    /** The samples that a step lets run through the block, before it. */
+    HiddenStates inputs(Method step) {
+        return step.needs().inputs() == Inputs.FULL_PRECISION
+                ? samples().full()
+                : samples().quantized();
     }
 
     /** Statistics on the quantized path, taken once per step, or per step and hook point. */
@@ -338,10 +408,10 @@ public final class BlockContext {
         return known != null ? known : roundedToNearest(linear.spec(), linear.weight());
     }
 
-    /** Returns a weight less {@link #quantizedWeight}, in the weight's manager. */
+    /** Returns the {@link #unclipped} weight less {@link #quantizedWeight}, in the weight's manager. */
     NDArray quantizationError(Linear linear) {
         NDArray quantized = quantizedWeight(linear);
-        NDArray error = linear.weight().sub(quantized);
+        NDArray error = unclipped(linear).sub(quantized);
         if (quantized != linear.weight() && !rounded.containsValue(quantized)) {
             quantized.close();
         }
@@ -389,12 +459,35 @@ public final class BlockContext {
         patch.round(linear.spec().path(), grid, relativeError(linear, values));
     }
 
+    /**
+     * Clips a weight, which is thus rounded better. What is clipped off counts as an error of rounding.
+     *
+     * @param clipped of the same shape, in any manager
+     */
+    void clip(Linear linear, NDArray clipped) {
+        String path = linear.spec().path();
+        whole.putIfAbsent(path, linear.weight());
+        unclipped.putIfAbsent(path, linear.weight());
+        clipped.attach(owner);
+        block = block.with(Map.of(path + ".weight", clipped));
+    }
+
+    /** The weight of a linear as it would be had it not been clipped. */
+    NDArray unclipped(Linear linear) {
+        return unclipped.getOrDefault(linear.spec().path(), linear.weight());
+    }
+
     /** Splits a low-rank part off a weight: the rest replaces the weight, and the path runs beside it from now on. */
     void split(Linear linear, LowRank path) {
         String name = linear.spec().path() + ".weight";
-        whole.put(linear.spec().path(), linear.weight());
+        whole.putIfAbsent(linear.spec().path(), linear.weight());
         try (NDArray product = path.a().matMul(path.b());
                 NDArray turned = product.transpose(1, 0)) {
+            unclipped.computeIfPresent(linear.spec().path(), (key, weight) -> {
+                NDArray unclippedRest = weight.sub(turned);
+                unclippedRest.attach(owner);
+                return unclippedRest;
+            });
             NDArray rest = linear.weight().sub(turned);
             rest.attach(owner);
             block = block.with(Map.of(name, rest));
@@ -409,10 +502,10 @@ public final class BlockContext {
         patch.correct(linear.spec().path(), path);
     }
 
-    /** {@code ||W - Wq|| / ||W||}, Frobenius, with {@code W} as transformed and before anything was split off. */
+    /** {@code ||W - Wq|| / ||W||}, Frobenius, with {@code W} as transformed, before it was clipped or split. */
     private double relativeError(Linear linear, NDArray values) {
         NDArray weight = whole.getOrDefault(linear.spec().path(), linear.weight());
-        try (NDArray error = linear.weight().sub(values)) {
+        try (NDArray error = unclipped(linear).sub(values)) {
             double norm = NativeFloats.sumOfSquares(weight);
             return norm == 0 ? 0 : Math.sqrt(NativeFloats.sumOfSquares(error) / norm);
         }
@@ -508,6 +601,14 @@ public final class BlockContext {
         roundings.add(report);
     }
 
+    void report(ScaleReport report) {
+        scales.add(report);
+    }
+
+    void report(ClipReport report) {
+        clips.add(report);
+    }
+
     void report(LayerReport report) {
         layers.add(report);
     }
@@ -542,6 +643,16 @@ public final class BlockContext {
     /** One row per weight that was rounded with regard to its input. */
     public List<RoundingReport> roundingReports() {
         return roundings;
+    }
+
+    /** One row per mapping whose factors were searched for. */
+    public List<ScaleReport> scaleReports() {
+        return scales;
+    }
+
+    /** One row per weight whose ranges were searched for. */
+    public List<ClipReport> clipReports() {
+        return clips;
     }
 
     /** One row per training. */

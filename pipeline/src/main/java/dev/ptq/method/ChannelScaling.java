@@ -1,9 +1,11 @@
 package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
 import dev.ptq.model.SmoothingMapping;
 import dev.ptq.tensor.NativeFloats;
 import java.nio.FloatBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -45,6 +47,31 @@ final class ChannelScaling implements EquivalentTransform {
         String label = mapping.label();
         this.scale = new Parameter(label + ".scale", scale, rate);
         this.shift = shift == null ? null : new Parameter(label + ".shift", shift, rate);
+    }
+
+    /**
+     * Rescales a block by given factors, and keeps these.
+     *
+     * @param factors {@code [channels]} of each mapping's smooth layer
+     */
+    static void apply(BlockContext context, String method, Map<SmoothingMapping, float[]> factors) {
+        HeadLayout heads = HeadLayout.of(context.shape().attention());
+        List<ChannelScaling> scalings = new ArrayList<>();
+        factors.forEach((mapping, values) -> scalings.add(new ChannelScaling(
+                mapping, heads, NativeFloats.of(context.block().manager(), values, values.length), null, 0, 0)));
+        try (NDManager scratch = context.block().manager().newSubManager()) {
+            Map<String, NDArray> tensors = context.block().tensors();
+            tensors.values().forEach(tensor -> tensor.tempAttach(scratch));
+            FusedParts fused = new FusedParts(context.shape());
+            Map<String, NDArray> apart = fused.apart(tensors);
+            scalings.forEach(scaling -> scaling.apply(apart));
+            context.transform(fused.together(apart));
+        }
+        context.keep(
+                method,
+                scalings.stream()
+                        .flatMap(scaling -> scaling.parameters().stream())
+                        .toList());
     }
 
     @Override

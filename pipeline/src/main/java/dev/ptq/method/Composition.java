@@ -94,6 +94,7 @@ public record Composition(List<Method> steps) {
         boolean changed = false;
         for (Method step : steps) {
             if (step.needs().quantizedPath()
+                    || step.needs().samples()
                     || (changed && !step.needs().statistics().isEmpty())) {
                 return true;
             }
@@ -110,6 +111,7 @@ public record Composition(List<Method> steps) {
     public void check(List<ConfigTable> tables) {
         checkOrder(tables);
         checkMappings(tables);
+        checkClips(tables);
         checkSplits(tables);
     }
 
@@ -163,6 +165,25 @@ public record Composition(List<Method> steps) {
                                     "mapping " + mapping.label() + " is transformed by " + earlier.name()
                                             + " already; leave it out in one of the two");
                 }
+            }
+        }
+    }
+
+    /** Ranges that were found for weights are not those of rescaled ones. */
+    private void checkClips(List<ConfigTable> tables) {
+        Optional<Method> clipping = Optional.empty();
+        for (int i = 0; i < steps.size(); i++) {
+            Method step = steps.get(i);
+            if (clipping.isPresent() && !step.transforms().isEmpty()) {
+                tables.get(i)
+                        .problem(
+                                "method",
+                                step.name() + " rescales weights that "
+                                        + clipping.get().name()
+                                        + " has clipped already; set clip = false there, or put that step behind this one");
+            }
+            if (step.clips()) {
+                clipping = Optional.of(step);
             }
         }
     }

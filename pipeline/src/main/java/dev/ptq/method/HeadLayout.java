@@ -64,6 +64,19 @@ record HeadLayout(int heads, int kvHeads, int headDim, Optional<Rope> rope) {
                 .reshape((long) heads * headDim);
     }
 
+    /** The mean over the query heads of each key head, channel by channel. */
+    float[] meanOfGroup(float[] perQuery) {
+        double[] sums = new double[kvHeads * headDim];
+        for (int i = 0; i < perQuery.length; i++) {
+            sums[i / headDim / group() * headDim + i % headDim] += perQuery[i];
+        }
+        float[] means = new float[sums.length];
+        for (int i = 0; i < means.length; i++) {
+            means[i] = (float) (sums[i] / group());
+        }
+        return means;
+    }
+
     /** The maximum over the query heads of each key head, channel by channel. */
     float[] largestOfGroup(float[] perQuery) {
         float[] largest = new float[kvHeads * headDim];

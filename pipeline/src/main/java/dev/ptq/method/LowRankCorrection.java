@@ -282,7 +282,7 @@ public record LowRankCorrection(
                     : solver.solve(target, weights, rank, context.seed(spec));
             NDArray a = factor.fakeQuantize(solution.a(), Operand.FACTOR);
             NDArray b = factor.fakeQuantize(solution.b(), Operand.FACTOR);
-            double before = relative(error, weight);
+            double before = relative(error, context.unclipped(linear));
             double after = relativeAfter(context, linear, error, a, b);
             Optional<SingularValues> values =
                     singularValues ? Optional.of(singularValues(spec, target, weights, solution)) : Optional.empty();
@@ -308,7 +308,7 @@ public record LowRankCorrection(
             product.attach(scratch);
             if (of == Of.ERROR) {
                 // error - A B, in place
-                return relative(product.negi().addi(error), weight);
+                return relative(product.negi().addi(error), context.unclipped(linear));
             }
             NDArray rest = weight.sub(product.transpose(1, 0));
             rest.attach(scratch);

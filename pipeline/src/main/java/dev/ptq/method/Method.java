@@ -33,6 +33,11 @@ public interface Method {
         return Set.of();
     }
 
+    /** Returns whether it clips weights, after which they are not to be rescaled. */
+    default boolean clips() {
+        return false;
+    }
+
     /** Returns whether it does nothing but rescale. */
     default boolean onlyTransforms() {
         return phase() == Phase.TRANSFORM;

@@ -40,6 +40,11 @@ public final class Methods {
                     "outliers of activations moved into weights in closed form (SmoothQuant, ICML 2023); needs"
                             + " calibration")
             .and(
+                    "awq",
+                    new Entry(Awq.KEYS, Awq::read),
+                    "factors of channels and ranges of weights by search, for the least error of outputs (AWQ, MLSys 2024);"
+                            + " needs calibration")
+            .and(
                     "omniquant",
                     new Entry(OmniQuant.KEYS, OmniQuant::read),
                     "learned ranges of weights, learned factors and shifts of channels (OmniQuant, ICLR 2024); trains on"

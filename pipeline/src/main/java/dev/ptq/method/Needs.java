@@ -10,10 +10,16 @@ import java.util.Set;
  * @param statistics of the inputs of the linears it works on
  * @param inputs that these are taken from
  * @param training how it learns from the calibration samples themselves; absent where it does not
+ * @param samples whether it lets the samples run through blocks of its own making
  */
-public record Needs(Set<Statistic> statistics, Inputs inputs, Optional<Training> training) {
+public record Needs(Set<Statistic> statistics, Inputs inputs, Optional<Training> training, boolean samples) {
     public Needs {
         statistics = Set.copyOf(statistics);
+    }
+
+    /** Needs the samples for statistics, and for training if it learns. */
+    Needs(Set<Statistic> statistics, Inputs inputs, Optional<Training> training) {
+        this(statistics, inputs, training, false);
     }
 
     /** Needs statistics of the full-precision model only. */

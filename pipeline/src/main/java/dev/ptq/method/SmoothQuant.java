@@ -1,6 +1,5 @@
 package dev.ptq.method;
 
-import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
@@ -9,9 +8,8 @@ import dev.ptq.config.Keys;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
-import dev.ptq.tensor.NativeFloats;
-import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -60,28 +58,17 @@ record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implement
 
     @Override
     public void apply(BlockContext context) {
+        HeadLayout heads = HeadLayout.of(context.shape().attention());
+        ScaleStart start = new ScaleStart(ScaleStart.Rule.BALANCED, alpha);
+        Map<SmoothingMapping, float[]> scales = new LinkedHashMap<>();
         try (NDManager scratch = context.block().manager().newSubManager()) {
-            Map<String, NDArray> tensors = context.block().tensors();
-            tensors.values().forEach(tensor -> tensor.tempAttach(scratch));
-            HeadLayout heads = HeadLayout.of(context.shape().attention());
-            ScaleStart start = new ScaleStart(ScaleStart.Rule.BALANCED, alpha);
-            List<EquivalentTransform> transforms = new ArrayList<>();
-            List<Parameter> scales = new ArrayList<>();
+            context.block().tensors().values().forEach(tensor -> tensor.tempAttach(scratch));
             for (SmoothingMapping mapping : context.mappings(transforms())) {
                 float[] scale = start.scales(context, mapping, mapping.balanceLayers());
-                if (mapping.kind() == SmoothingMapping.Kind.VALUE_OUT) {
-                    scale = heads.largestOfGroup(scale);
-                }
-                ChannelScaling transform = new ChannelScaling(
-                        mapping, heads, NativeFloats.of(context.block().manager(), scale, scale.length), null, 0, 0);
-                transforms.add(transform);
-                scales.addAll(transform.parameters());
+                boolean ofValues = mapping.kind() == SmoothingMapping.Kind.VALUE_OUT;
+                scales.put(mapping, ofValues ? heads.largestOfGroup(scale) : scale);
             }
-            FusedParts fused = new FusedParts(context.shape());
-            Map<String, NDArray> smoothed = fused.apart(tensors);
-            transforms.forEach(transform -> transform.apply(smoothed));
-            context.transform(fused.together(smoothed));
-            context.keep(name(), scales);
         }
+        ChannelScaling.apply(context, name(), scales);
     }
 }

@@ -39,6 +39,23 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
         return pass.operators().add(both, hidden);
     }
 
+    /**
+     * Returns what attention or the MLP makes of its input, before a norm behind it and before it is added to anything.
+     *
+     * @param entry the hook point of the input: {@link HookPoint#ATTENTION_IN}, {@link HookPoint#MLP_IN} or {@link
+     *     HookPoint#MIXTURE_IN}
+     */
+    NDArray branch(HookPoint entry, NDArray input) {
+        boolean isMixture = shape.mlp() instanceof MixtureShape;
+        if (!entry.equals(HookPoint.ATTENTION_IN)
+                && !entry.equals(isMixture ? HookPoint.MIXTURE_IN : HookPoint.MLP_IN)) {
+            throw new IllegalArgumentException("no branch of the block begins at " + entry.label());
+        }
+        // a linear may round its input in place
+        NDArray own = pass.block().roundsActivations() ? pass.operators().own(input) : input;
+        return entry.equals(HookPoint.ATTENTION_IN) ? attention(own) : mlp(own);
+    }
+
     private NDArray input(BranchNorms norms, NDArray stream) {
         return norms.before().isPresent()
                 ? norm(norms.before().get(), stream)

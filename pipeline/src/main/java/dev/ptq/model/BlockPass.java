@@ -51,6 +51,24 @@ public final class BlockPass implements AutoCloseable {
         }
     }
 
+    /**
+     * Returns what a block's attention, or its MLP, makes of its input, before a norm behind it and before it is added to
+     * anything; attached to the manager of the input.
+     *
+     * @param entry where it begins: {@link HookPoint#ATTENTION_IN}, {@link HookPoint#MLP_IN} or, of a mixture, {@link
+     *     HookPoint#MIXTURE_IN}
+     * @param input {@code [batch, tokens, hiddenSize]}, as observers see it there; stays as it is
+     */
+    public NDArray branch(Block block, HookPoint entry, NDArray input) {
+        SequenceConstants constants = plain((int) input.getShape().get(1));
+        try {
+            ForwardPass pass = new ForwardPass(block, constants, ActivationObserver.NONE, Operators.inPlace());
+            return model.decoder().branch(pass, entry, input);
+        } finally {
+            spare.add(constants);
+        }
+    }
+
     /** Puts what a block makes of every batch in its place. */
     public void advance(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
         advance(block, states, observer, done -> {});

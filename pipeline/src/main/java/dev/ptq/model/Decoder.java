@@ -243,6 +243,11 @@ record Decoder(ModelConfig config) {
         return new BlockForward(config.block(pass.block().index()), pass).forward(hidden);
     }
 
+    /** Returns what a branch of the block makes of its input, see {@link BlockForward#branch}. */
+    NDArray branch(ForwardPass pass, HookPoint entry, NDArray input) {
+        return new BlockForward(config.block(pass.block().index()), pass).branch(entry, input);
+    }
+
     /**
      * Returns the head's input, {@code [..., embeddingSize]}, from the last block's output. The multiplier of the logits
      * is in it.

@@ -23,6 +23,7 @@ import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -207,16 +208,24 @@ final class ApproximateStage implements Stage {
         return results;
     }
 
+    /** Tells of weights that a method left to plain rounding: a line for each reason. */
     private void reportFallbacks(BlockContext context) throws IOException {
+        Map<String, Integer> counts = new LinkedHashMap<>();
         for (BlockContext.RoundingReport report : context.roundingReports()) {
             if (report.isFallback()) {
-                String what = report.method() + ": " + report.linear().module() + ": " + report.note();
                 if (settings.strict()) {
-                    throw new IOException(what + " (strict = true)");
+                    throw new IOException(report.method() + ": "
+                            + report.linear().module() + ": " + report.note() + " (strict = true)");
                 }
-                log.warn("{}", what);
+                counts.merge(report.note(), 1, Integer::sum);
             }
         }
+        counts.forEach((note, count) -> log.warn(
+                "{}: block {}: {} weights: {}",
+                context.roundingReports().get(0).method(),
+                context.block().index(),
+                count,
+                note));
     }
 
     /**

@@ -53,6 +53,8 @@ final class BlockResults {
         results.transformDistance = transformDistance;
         results.singularValues.putAll(context.singularValues());
         context.blockReports().forEach(report -> results.rows.add(row(report)));
+        context.scaleReports().forEach(report -> results.rows.add(row(report)));
+        context.clipReports().forEach(report -> results.rows.add(row(report)));
         context.roundingReports().forEach(report -> results.rows.add(row(report)));
         context.layerReports().forEach(report -> results.rows.add(row(report)));
         return results;
@@ -148,6 +150,36 @@ final class BlockResults {
         cells.put(ApproximatedColumn.ERROR_AFTER, report.errorAfter());
         cells.put(ApproximatedColumn.ENERGY_CAPTURED, report.capturedEnergy());
         cells.put(ApproximatedColumn.SECONDS, report.seconds());
+        return row(cells);
+    }
+
+    private static List<Object> row(BlockContext.ScaleReport report) {
+        Map<ApproximatedColumn, Object> cells = new EnumMap<>(ApproximatedColumn.class);
+        cells.put(ApproximatedColumn.MODULE, "blocks." + report.block() + "." + report.mapping());
+        cells.put(ApproximatedColumn.METHOD, report.method());
+        cells.put(ApproximatedColumn.NOTE, report.note());
+        if (report.searched()) {
+            cells.put(ApproximatedColumn.SECONDS, report.seconds());
+            cells.put(ApproximatedColumn.LOSS_RTN, report.nearestLoss());
+            cells.put(ApproximatedColumn.LOSS_FINAL, report.loss());
+        }
+        if (report.ratio().isPresent()) {
+            cells.put(ApproximatedColumn.RATIO, report.ratio().getAsDouble());
+            cells.put(ApproximatedColumn.DUO, report.duo());
+        }
+        return row(cells);
+    }
+
+    private static List<Object> row(BlockContext.ClipReport report) {
+        Map<ApproximatedColumn, Object> cells = new EnumMap<>(ApproximatedColumn.class);
+        cells.put(ApproximatedColumn.MODULE, report.linear().module());
+        cells.put(ApproximatedColumn.METHOD, report.method());
+        cells.put(ApproximatedColumn.OUT_FEATURES, report.linear().outFeatures());
+        cells.put(ApproximatedColumn.IN_FEATURES, report.linear().inFeatures());
+        cells.put(ApproximatedColumn.SECONDS, report.seconds());
+        cells.put(ApproximatedColumn.LOSS_RTN, report.nearestLoss());
+        cells.put(ApproximatedColumn.LOSS_FINAL, report.loss());
+        cells.put(ApproximatedColumn.CLIPPED, report.clipped());
         return row(cells);
     }
 

@@ -93,8 +93,11 @@ public final class MemoryEstimate {
             return 0;
         }
         long tokens = (long) calibration.get().numSamples() * calibration.get().seqLen();
-        // two paths through the model and the outputs of one, while methods work on samples
-        return (experiment.needsSamples() ? SAMPLE_PATHS : 1) * hidden(tokens);
+        // two paths through the model and the outputs of one, while methods work on samples; beside those what enters a
+        // part of a block, and what comes out of it
+        boolean isSearched = experiment.steps().steps().stream()
+                .anyMatch(step -> step.needs().samples());
+        return (experiment.needsSamples() ? SAMPLE_PATHS + (isSearched ? 1 : 0) : 1) * hidden(tokens);
     }
 
     private long hidden(long tokens) {

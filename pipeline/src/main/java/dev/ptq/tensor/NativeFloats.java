@@ -96,6 +96,11 @@ public final class NativeFloats {
         return sum(array, value -> (double) value * value);
     }
 
+    /** Returns {@code Σ |x|}, likewise. */
+    public static double sumOfMagnitudes(NDArray array) {
+        return sum(array, Math::abs);
+    }
+
     /** A value's contribution to a sum. */
     @FunctionalInterface
     private interface Term {

@@ -38,6 +38,9 @@ class RunFilesTest {
                         "steps",
                         "damping",
                         "dead_columns",
+                        "ratio",
+                        "duo",
+                        "clipped",
                         "note");
         assertThat(TableColumn.header(QuantizedColumn.values()))
                 .containsExactly(

@@ -95,6 +95,7 @@ class StatisticTest {
         double[] least = new double[features];
         double[] most = new double[features];
         double[] squares = new double[features];
+        double[] magnitudes = new double[features];
         double[] middle = new double[features];
         double[] batchMeans = new double[features];
         double[][] products = new double[features][features];
@@ -104,6 +105,7 @@ class StatisticTest {
                 double highest = Double.NEGATIVE_INFINITY;
                 for (float[] token : activations[s]) {
                     absMax[i] = Math.max(absMax[i], Math.abs(token[i]));
+                    magnitudes[i] += Math.abs(token[i]) / ((double) sequences * tokens);
                     squares[i] += (double) token[i] * token[i] / (sequences * tokens);
                     lowest = Math.min(lowest, token[i]);
                     highest = Math.max(highest, token[i]);
@@ -130,6 +132,7 @@ class StatisticTest {
             }
         }
         assertClose(result(statistics, Statistic.MAX_BATCH_MEAN_ABS, features), batchMeans, 1e-6);
+        assertClose(result(statistics, Statistic.MEAN_ABS, features), magnitudes, 1e-6);
         assertClose(result(statistics, Statistic.ABS_MAX, features), absMax, 0);
         assertClose(result(statistics, Statistic.MIN, features), least, 0);
         assertClose(result(statistics, Statistic.MAX, features), most, 0);
@@ -170,6 +173,7 @@ class StatisticTest {
         for (Statistic statistic : EnumSet.of(Statistic.MIN, Statistic.MAX, Statistic.ABS_MAX)) {
             assertThat(found.of(linear, statistic)).isEqualTo(alone.of(linear(3), statistic));
         }
+        assertThat(found.of(linear, Statistic.MEAN_ABS)).isEqualTo(alone.of(linear(3), Statistic.MEAN_ABS));
         assertThat(found.of(linear, Statistic.SECOND_MOMENT)).isEqualTo(alone.of(linear(3), Statistic.SECOND_MOMENT));
         float[] products = found.matrix(manager, linear, Statistic.HESSIAN).toFloatArray();
         float[] expectedProducts =

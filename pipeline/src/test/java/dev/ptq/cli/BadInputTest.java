@@ -220,8 +220,8 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("l2qer", "l3qer"),
-                "DIR/config.toml:10:1: approximation.0.method: expected one of [affinequant, flexround,"
-                        + " gptq, l2qer, lqer, lrq, lrquant, omniquant, qera_approx, qera_exact, smoothquant], got"
+                "DIR/config.toml:10:1: approximation.0.method: expected one of [affinequant, awq,"
+                        + " flexround, gptq, l2qer, lqer, lrq, lrquant, omniquant, qera_approx, qera_exact, smoothquant], got"
                         + " \"l3qer\"; did you mean \"l2qer\"?");
         assertRefused(
                 2,

@@ -221,7 +221,7 @@ class ExpertsTest {
                 .allMatch(row -> row.contains(".mlp.experts."));
         assertThat(tiny.log("tag"))
                 .filteredOn(line -> line.contains("WARN"))
-                .filteredOn(line -> line.endsWith("gptq: model.layers.1.mlp.experts.2.down_proj: " + note))
+                .filteredOn(line -> line.endsWith("gptq: block 1: 12 weights: " + note))
                 .hasSize(1);
 
         Outcome strict =
@@ -230,6 +230,30 @@ class ExpertsTest {
         assertThat(strict.err())
                 .contains("gptq: model.layers.0.mlp.experts.0.gate_proj: " + note + " (strict = true)")
                 .doesNotContain("at dev.ptq");
+    }
+
+    /** The mapping into the mixture is one of all experts; those within an expert are left alone where few tokens come. */
+    @ParameterizedTest
+    @CsvSource({"1, round_to_nearest", "97, round_to_nearest", "97, route_all"})
+    void scalesAreSearchedForEachExpert(int least, String policy) throws IOException {
+        warning(
+                "min_expert_tokens = " + least + "\nexpert_policy = \"" + policy + "\"",
+                "[[approximation]]\nmethod = \"awq\"\n[[approximation]]\nmethod = \"gptq\"\n",
+                "tag");
+        assertThat(tiny.metrics("tag").get("transform_distance")).isBetween(0.0, 1e-4);
+        List<String> rows = Files.readAllLines(folder.resolve("results/tag/approximate/layers.csv"));
+        boolean isLeft = least > 96 && policy.equals("round_to_nearest");
+        assertThat(rows)
+                .filteredOn(row -> row.matches("blocks\\.[01]\\.mlp_mid\\.[0-3],awq,.*"))
+                .hasSize(8)
+                .allMatch(row -> row.endsWith("calibration hardly reaches the expert; not rescaled") == isLeft);
+        assertThat(rows)
+                .filteredOn(row -> row.contains("experts.0.up_proj,awq"))
+                .hasSize(isLeft ? 0 : 2);
+        assertThat(rows)
+                .filteredOn(row -> row.matches("blocks\\.[01]\\.(mlp_in|mlp_mid\\.shared),awq,.*"))
+                .hasSize(4)
+                .noneMatch(row -> row.contains("hardly"));
     }
 
     @Test

@@ -147,4 +147,25 @@ class LearnedRunTest {
                         result("after/approximate/weights/block-0.safetensors")))
                 .isNotEqualTo(-1);
     }
+
+    /** Rows of all steps, and each makes something of what the one before it left. */
+    @Test
+    void searchedScalesGoTogetherWithLaterSteps() throws IOException {
+        String awq = "[[approximation]]\nmethod = \"awq\"\n";
+        List<Double> losses = new ArrayList<>();
+        for (String then : List.of("", "gptq", "l2qer")) {
+            String rest = then.isEmpty()
+                    ? ""
+                    : "[[approximation]]\nmethod = \"" + then + "\"\n" + (then.equals("l2qer") ? "rank = 4\n" : "");
+            Path config = config(awq + rest);
+            run(config, "awq" + then);
+            assertThat(result("awq" + then + "/approximate/layers.csv"))
+                    .content()
+                    .contains("blocks.0.attn_in,awq,")
+                    .contains("blocks.1.mlp_mid,awq,")
+                    .contains("down_proj,awq,");
+            losses.add(loss("awq" + then));
+        }
+        assertThat(losses).doesNotHaveDuplicates();
+    }
 }

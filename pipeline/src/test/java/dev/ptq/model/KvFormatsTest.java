@@ -564,7 +564,7 @@ class KvFormatsTest {
     void otherMistakesAreNamed() {
         refused("kv = { window = 3 }", "quantization.kv: expected a key or a value format");
         refused(
-                "kv = { key = { format = 'int', bits = 4, dynamic = false } }",
+                "kv = { key = { format = 'int', bits = 4, granularity = 'token', dynamic = false } }",
                 "quantization.kv.key.dynamic: only inputs of linears have a range from calibration");
         refused(
                 "kv = { key = { format = 'int', bits = 4, per = 'channel', granularity = 'group' } }",

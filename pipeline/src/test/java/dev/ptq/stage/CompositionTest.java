@@ -53,7 +53,13 @@ class CompositionTest {
                 "l2qer';of = 'weight'|omniquant';mappings = []",
                 "qera_approx';of = 'weight';pattern = '.*q_proj.*'|lrq'|lqer';pattern = '.*k_proj.*'",
                 "l2qer';inputs = 'quantized'",
-                "qera_exact';inputs = 'true_sequential'"
+                "qera_exact';inputs = 'true_sequential'",
+                "awq'",
+                "awq';preset = 'llm_compressor'",
+                "awq'|gptq'|l2qer'",
+                "awq'|lqer';of = 'weight'|omniquant';let = false",
+                "awq';clip = false;mappings = ['mlp_mid']|smoothquant'",
+                "smoothquant'|awq';mappings = ['v_o']"
             })
     void thatGoTogether(String methods) throws IOException {
         Experiment experiment = read(MODEL, CALIBRATION, INTEGERS, steps(methods.split("\\|", -1)));
@@ -106,6 +112,27 @@ class CompositionTest {
                 "lqer';of = 'weight'",
                 "l2qer'");
         assertRefused("approximation.0.inputs: unknown key", "lqer';inputs = 'quantized'");
+    }
+
+    /** What was clipped is not to be rescaled, and nothing is searched where nothing is rounded. */
+    @Test
+    void clippedWeightsStayAsTheyAre() {
+        assertRefused(
+                "approximation.1.method: smoothquant rescales weights that awq has clipped already; set clip = false there,"
+                        + " or put that step behind this one",
+                "awq';mappings = ['mlp_mid']",
+                "smoothquant'");
+        assertRefused(
+                "approximation.1.method: omniquant rescales weights that awq has clipped already",
+                "awq';mappings = []",
+                "omniquant'");
+        assertRefused("approximation.0.clip_tokens: unknown key", "awq';clip = false;clip_tokens = 3");
+        assertThatThrownBy(() -> read(MODEL, CALIBRATION, steps("awq'")))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining("awq compares how weights round, and none has a format: add one to");
+        assertThatThrownBy(() -> read(MODEL, INTEGERS, steps("awq'")))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining("awq needs statistics: add a [calibration] section");
     }
 
     private void assertRefused(String problem, String... methods) {
