@@ -16,7 +16,6 @@ final class ObserverTurns {
     /** Thrown by a turn that has seen all it is there for. */
     static final class Complete extends RuntimeException {
         private static final long serialVersionUID = 1;
-        private static final Complete COMPLETE = new Complete();
 
         private Complete() {
             super("all was seen", null, false, false);
@@ -63,7 +62,7 @@ final class ObserverTurns {
             }
             // what is not finite goes on, to where the output is checked
             if (missing.remove(hookPoint) && missing.isEmpty() && NativeFloats.allFinite(input.values())) {
-                throw Complete.COMPLETE;
+                throw new Complete();
             }
         }
 
