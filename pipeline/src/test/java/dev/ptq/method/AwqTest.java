@@ -267,7 +267,8 @@ class AwqTest {
     void everyFewTokensAreKept(int tokens, int count, int stride) {
         float[] values = new float[tokens * 2];
         for (int i = 0; i < values.length; i++) {
-            values[i] = i / 2;
+            int token = i / 2;
+            values[i] = token;
         }
         TokenSample sample = new TokenSample(count, false);
         int first = Math.min(3, tokens);
@@ -295,7 +296,7 @@ class AwqTest {
     }
 
     /** A model, its second block, and samples before it. */
-    private final class Setting implements AutoCloseable {
+    private static final class Setting implements AutoCloseable {
         private final LanguageModel model;
         private final ModelFormats formats;
         private final BlockSamples samples;
