@@ -43,6 +43,7 @@ import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -336,6 +337,10 @@ class AwqTest {
         }
     }
 
+    static Stream<Path> few() throws IOException {
+        return TinyFamilies.few().stream();
+    }
+
     static Stream<Path> families() throws IOException {
         return TinyFamilies.folders().stream();
     }
@@ -345,8 +350,19 @@ class AwqTest {
 
     /** Also fused ones, mixtures, and those with few mappings. */
     @ParameterizedTest
+    @MethodSource("few")
+    void aFewFamiliesKeepTheirFunctionAndLoseNothing(Path family) throws IOException {
+        assertHarmless(family);
+    }
+
+    @ParameterizedTest
     @MethodSource("families")
+    @Tag("slow")
     void everyFamilyKeepsItsFunctionAndLosesNothing(Path family) throws IOException {
+        assertHarmless(family);
+    }
+
+    private void assertHarmless(Path family) throws IOException {
         for (String preset : List.of("none", "llm_compressor", "original", "gptqmodel")) {
             try (Setting setting = new Setting(family, GROUPS)) {
                 BlockContext context = setting.context();

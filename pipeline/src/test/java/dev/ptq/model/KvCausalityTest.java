@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -31,6 +32,10 @@ class KvCausalityTest {
                     + " rotary = 'before', window = 2 }",
             "attention = { probability = { format = 'mxint', bits = 8 } }\n"
                     + "kv = { value = { format = 'mxint', bits = 3, per = 'channel', group_size = 3 }, window = 1 }");
+
+    static Stream<Path> few() throws IOException {
+        return TinyFamilies.few().stream();
+    }
 
     static Stream<Path> families() throws IOException {
         return TinyFamilies.folders().stream();
@@ -69,8 +74,19 @@ class KvCausalityTest {
     }
 
     @ParameterizedTest
+    @MethodSource("few")
+    void aLaterTokenChangesNoEarlierLogitOfAFew(Path family) throws IOException {
+        assertCausal(family);
+    }
+
+    @ParameterizedTest
     @MethodSource("families")
+    @Tag("slow")
     void aLaterTokenChangesNoEarlierLogit(Path family) throws IOException {
+        assertCausal(family);
+    }
+
+    private static void assertCausal(Path family) throws IOException {
         int[] tokens = {5, 3, 81, 12, 40, 7, 7, 90, 33, 1, 2, 60, 61};
         try (LanguageModel model = LanguageModel.open(family)) {
             int vocabulary = model.config().vocabulary().size();
