@@ -76,7 +76,9 @@ public record StaticFormat(RangedFormat format, Range rule, double percentile, L
     /** Returns why the ranges of a format cannot be found by a rule; empty if they can. */
     static Optional<String> problem(RangedFormat format, Range rule) {
         if (!RULES.contains(rule)) {
-            return Optional.of("\"" + Formats.label(rule) + "\" is not for calibration");
+            return Optional.of("expected one of "
+                    + RULES.stream().map(Formats::label).toList()
+                    + " for a range from calibration, got \"" + Formats.label(rule) + "\"");
         }
         boolean ofHistogram = rule == Range.PERCENTILE || rule == Range.MSE;
         if (ofHistogram && format.hasRangePerFeature()) {

@@ -6,6 +6,9 @@ import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.method.ClipSearch.Ends;
+import dev.ptq.method.ScaleCandidates.Duo;
+import dev.ptq.method.ScaleCandidates.Last;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
@@ -44,62 +47,21 @@ record Awq(
         implements Method {
     /** Whose settings are taken where the table does not say otherwise. */
     private enum Preset {
-        NONE(true, Inputs.QUANTIZED, 11, ScaleCandidates.Last.ONE, ScaleCandidates.Duo.BOTH, true, ClipSearch.Ends.OWN),
-        ORIGINAL(
-                false,
-                Inputs.FULL_PRECISION,
-                20,
-                ScaleCandidates.Last.BELOW_ONE,
-                ScaleCandidates.Duo.OFF,
-                true,
-                ClipSearch.Ends.SYMMETRIC),
-        LLMC(
-                false,
-                Inputs.FULL_PRECISION,
-                20,
-                ScaleCandidates.Last.BELOW_ONE,
-                ScaleCandidates.Duo.OFF,
-                true,
-                ClipSearch.Ends.OWN),
-        LLM_COMPRESSOR(
-                false,
-                Inputs.FULL_PRECISION,
-                19,
-                ScaleCandidates.Last.ONE,
-                ScaleCandidates.Duo.ON,
-                true,
-                ClipSearch.Ends.OWN),
-        GPTQMODEL(
-                false,
-                Inputs.QUANTIZED,
-                20,
-                ScaleCandidates.Last.BELOW_ONE,
-                ScaleCandidates.Duo.ON,
-                false,
-                ClipSearch.Ends.SYMMETRIC);
+        NONE(true, Inputs.QUANTIZED, new ScaleCandidates(11, Last.ONE, Duo.BOTH, true), Ends.OWN),
+        ORIGINAL(false, Inputs.FULL_PRECISION, new ScaleCandidates(20, Last.BELOW_ONE, Duo.OFF, true), Ends.SYMMETRIC),
+        LLMC(false, Inputs.FULL_PRECISION, ORIGINAL.candidates, Ends.OWN),
+        LLM_COMPRESSOR(false, Inputs.FULL_PRECISION, new ScaleCandidates(19, Last.ONE, Duo.ON, true), Ends.OWN),
+        GPTQMODEL(false, Inputs.QUANTIZED, new ScaleCandidates(20, Last.BELOW_ONE, Duo.ON, false), Ends.SYMMETRIC);
 
         private final boolean groupedValues;
         private final Inputs inputs;
-        private final int ratios;
-        private final ScaleCandidates.Last last;
-        private final ScaleCandidates.Duo duo;
-        private final boolean unscaled;
-        private final ClipSearch.Ends ends;
+        private final ScaleCandidates candidates;
+        private final Ends ends;
 
-        Preset(
-                boolean groupedValues,
-                Inputs inputs,
-                int ratios,
-                ScaleCandidates.Last last,
-                ScaleCandidates.Duo duo,
-                boolean unscaled,
-                ClipSearch.Ends ends) {
+        Preset(boolean groupedValues, Inputs inputs, ScaleCandidates candidates, Ends ends) {
             this.groupedValues = groupedValues;
             this.inputs = inputs;
-            this.ratios = ratios;
-            this.last = last;
-            this.duo = duo;
-            this.unscaled = unscaled;
+            this.candidates = candidates;
             this.ends = ends;
         }
 
@@ -152,11 +114,11 @@ record Awq(
             .presetIs(AS_PRESET + "`11`")
             .says("how many ratios are tried, from 0 up in equal steps");
 
-    private static final Key<ScaleCandidates.Last> LAST = Key.choice("last_ratio", ScaleCandidates.Last.CHOICES)
+    private static final Key<Last> LAST = Key.choice("last_ratio", Last.CHOICES)
             .presetIs(AS_PRESET + "`\"one\"`")
             .says("where they end");
 
-    private static final Key<ScaleCandidates.Duo> DUO = Key.choice("duo", ScaleCandidates.Duo.CHOICES)
+    private static final Key<Duo> DUO = Key.choice("duo", Duo.CHOICES)
             .presetIs(AS_PRESET + "`\"both\"`")
             .says(
                     "whether the weights' mean magnitudes `w` take part in the factors, besides those of activations, `x`");
@@ -204,7 +166,7 @@ record Awq(
             .preset(512)
             .says("tokens that errors are taken on: so many or up to twice as many");
 
-    private static final Key<ClipSearch.Ends> CLIP_ENDS = Key.choice("clip_ends", ClipSearch.Ends.CHOICES)
+    private static final Key<Ends> CLIP_ENDS = Key.choice("clip_ends", Ends.CHOICES)
             .presetIs(AS_PRESET + "`\"own\"`")
             .says("the whole range");
 
@@ -239,10 +201,10 @@ record Awq(
                 table.read(GROUPED_VALUES, preset.groupedValues),
                 table.read(PROPAGATE, preset.inputs),
                 new ScaleCandidates(
-                        table.read(RATIOS, preset.ratios),
-                        table.read(LAST, preset.last),
-                        table.read(DUO, preset.duo),
-                        table.read(UNSCALED, preset.unscaled)),
+                        table.read(RATIOS, preset.candidates.ratios()),
+                        table.read(LAST, preset.candidates.last()),
+                        table.read(DUO, preset.candidates.duo()),
+                        table.read(UNSCALED, preset.candidates.unscaled())),
                 table.read(BY_MLP, preset.byMlp()),
                 table.read(AS_ROUNDED, preset.asRounded()),
                 table.read(CLIP, preset.clips()) ? Optional.of(clip(table, preset)) : Optional.empty());

@@ -107,12 +107,14 @@ final class AwqSearch {
             double nearest = error(mapping, linears, error, Optional.empty());
             double best = awq.candidates().unscaled() ? nearest : Double.POSITIVE_INFINITY;
             Optional<ScaleCandidates.Candidate> chosen = Optional.empty();
+            Optional<float[]> found = Optional.empty();
             for (ScaleCandidates.Candidate candidate : awq.candidates().all()) {
                 float[] factors = candidate.factors(activations, weights);
                 double tried = error(mapping, linears, error, Optional.of(factors));
                 if (tried < best) {
                     best = tried;
                     chosen = Optional.of(candidate);
+                    found = Optional.of(factors);
                 }
             }
             context.report(new BlockContext.ScaleReport(
@@ -127,7 +129,7 @@ final class AwqSearch {
                     (System.nanoTime() - start) / 1e9,
                     true,
                     chosen.isPresent() ? "" : "no factors are better than 1"));
-            return chosen.map(candidate -> candidate.factors(activations, weights));
+            return found;
         }
     }
 

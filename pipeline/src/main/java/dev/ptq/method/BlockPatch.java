@@ -106,11 +106,6 @@ public final class BlockPatch {
         return !(tensors.isEmpty() && grids.isEmpty() && ranges.isEmpty());
     }
 
-    /** The input ranges that methods changed, by path of the linear. */
-    public Map<String, List<Bounds>> ranges() {
-        return ranges;
-    }
-
     /** The low-rank path of the linear at a path, if it has one. */
     public Optional<LowRank> lowRank(String path) {
         return Optional.ofNullable(paths.get(path));
@@ -299,7 +294,25 @@ public final class BlockPatch {
             throw new IOException(
                     file.file() + ": the block has no linears " + stored.keySet() + "; is it of another model?");
         }
-        ranges.putAll(metadata(file, RANGES, new TypeReference<Map<String, List<Bounds>>>() {}));
+        ranges.putAll(ranges(file));
+    }
+
+    /**
+     * Reads the input ranges alone, by path of the linear.
+     *
+     * @param weights the block's file; absent where methods changed no tensor
+     */
+    public static Map<String, List<Bounds>> ranges(Path weights) throws IOException {
+        if (!Files.exists(weights)) {
+            return Map.of();
+        }
+        try (Safetensors file = Safetensors.open(weights)) {
+            return ranges(file);
+        }
+    }
+
+    private static Map<String, List<Bounds>> ranges(Safetensors file) throws IOException {
+        return metadata(file, RANGES, new TypeReference<>() {});
     }
 
     private static <T> Map<String, T> metadata(Safetensors file, String key, TypeReference<Map<String, T>> type)

@@ -2,9 +2,11 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
 import dev.ptq.model.HiddenStates;
+import dev.ptq.model.HookInput;
 import dev.ptq.model.HookPoint;
 import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.Torch;
@@ -38,11 +40,19 @@ final class BranchError implements OutputError {
         this.block = block;
         this.entry = entry;
         this.manager = block.manager().newSubManager();
-        pass.observe(block, states, (index, hookPoint, input) -> {
-            if (hookPoint.equals(entry)) {
-                NDArray own = input.values().duplicate();
-                own.attach(manager);
-                inputs.add(own);
+        pass.observe(block, states, new ActivationObserver() {
+            @Override
+            public void observe(int index, HookPoint hookPoint, HookInput input) {
+                if (hookPoint.equals(entry)) {
+                    NDArray own = input.values().duplicate();
+                    own.attach(manager);
+                    inputs.add(own);
+                }
+            }
+
+            @Override
+            public boolean wants(int index, HookPoint hookPoint) {
+                return hookPoint.equals(entry);
             }
         });
         outputs = new NDArray[inputs.size()];

@@ -13,6 +13,7 @@ import java.util.Queue;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import java.util.function.IntConsumer;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -43,12 +44,9 @@ public final class BlockPass implements AutoCloseable {
 
     /** As above, with other operators. */
     public NDArray forward(Block block, NDArray hidden, ActivationObserver observer, Operators operators) {
-        SequenceConstants constants = plain((int) hidden.getShape().get(1));
-        try {
-            return model.decoder().forward(new ForwardPass(block, constants, observer, operators), hidden);
-        } finally {
-            spare.add(constants);
-        }
+        return withConstants(
+                hidden,
+                constants -> model.decoder().forward(new ForwardPass(block, constants, observer, operators), hidden));
     }
 
     /**
@@ -60,10 +58,17 @@ public final class BlockPass implements AutoCloseable {
      * @param input {@code [batch, tokens, hiddenSize]}, as observers see it there; stays as it is
      */
     public NDArray branch(Block block, HookPoint entry, NDArray input) {
-        SequenceConstants constants = plain((int) input.getShape().get(1));
-        try {
+        return withConstants(input, constants -> {
             ForwardPass pass = new ForwardPass(block, constants, ActivationObserver.NONE, Operators.inPlace());
             return model.decoder().branch(pass, entry, input);
+        });
+    }
+
+    /** Computes something from plain sequences, {@code [batch, tokens, ...]}. */
+    private NDArray withConstants(NDArray sequences, Function<SequenceConstants, NDArray> made) {
+        SequenceConstants constants = plain((int) sequences.getShape().get(1));
+        try {
+            return made.apply(constants);
         } finally {
             spare.add(constants);
         }
@@ -108,8 +113,11 @@ public final class BlockPass implements AutoCloseable {
     public void observe(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
         Set<HookPoint> last = block.linears().stream()
                 .map(linear -> linear.spec().hookPoint())
-                .filter(hookPoint -> observer.wants(block.index(), hookPoint))
                 .collect(Collectors.toSet());
+        if (last.stream().anyMatch(HookPoint::isRouted)) {
+            last.add(HookPoint.MIXTURE_IN);
+        }
+        last.removeIf(hookPoint -> !observer.wants(block.index(), hookPoint));
         forEach(block, states, new ObserverTurns(observer, last), (piece, output) -> {});
     }
 

@@ -6,12 +6,10 @@ import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.data.Text;
-import dev.ptq.format.Bounds;
 import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.BlockSamples;
 import dev.ptq.method.Method;
-import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.Block;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelFormats;
@@ -238,14 +236,10 @@ final class ApproximateStage implements Stage {
             samples.leave();
             return;
         }
-        PatchedWeights.Reader patches = QuantizedModel.patch(files, model.config());
-        Map<String, List<Bounds>> retaken;
-        try (NDManager scratch = TensorEngine.newManager()) {
-            retaken = KnownFormats.ranges(
-                    patches.read(files.index(), scratch), QuantizedModel.linears(model.config(), files.index()));
-        }
+        ModelFormats retaken =
+                formats.withInputRanges(KnownFormats.ranges(files.weights(), model.config(), files.index()));
         try (QuantizedModel quantized =
-                        QuantizedModel.of(model, formats.withInputRanges(retaken), Optional.of(patches));
+                        QuantizedModel.of(model, retaken, Optional.of(QuantizedModel.patch(files, model.config())));
                 Block block = quantized.load(files.index())) {
             samples.leave(block);
         }

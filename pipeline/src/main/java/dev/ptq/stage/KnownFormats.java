@@ -1,6 +1,5 @@
 package dev.ptq.stage;
 
-import ai.djl.ndarray.NDManager;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.family.ModelConfig;
@@ -11,7 +10,6 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
-import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -69,19 +67,17 @@ final class KnownFormats {
         Map<String, List<Bounds>> ranges = new LinkedHashMap<>();
         Path approximated = artifacts.get(RunFiles.APPROXIMATE);
         for (int block = 0; approximated != null && block < model.blocks(); block++) {
-            try (NDManager scratch = TensorEngine.newManager()) {
-                BlockPatch patch = QuantizedModel.patches(approximated, model).read(block, scratch);
-                ranges.putAll(ranges(patch, QuantizedModel.linears(model, block)));
-            }
+            ranges.putAll(ranges(QuantizedModel.weights(approximated, block), model, block));
         }
         return ranges;
     }
 
-    /** The input ranges in the patch of a block, by weight name. */
-    static Map<String, List<Bounds>> ranges(BlockPatch patch, List<LinearSpec> linears) {
+    /** The input ranges in the file of a block's weights, by weight name. */
+    static Map<String, List<Bounds>> ranges(Path weights, ModelConfig model, int block) throws IOException {
+        Map<String, List<Bounds>> byPath = BlockPatch.ranges(weights);
         Map<String, List<Bounds>> ranges = new LinkedHashMap<>();
-        for (LinearSpec linear : linears) {
-            List<Bounds> range = patch.ranges().get(linear.path());
+        for (LinearSpec linear : QuantizedModel.linears(model, block)) {
+            List<Bounds> range = byPath.get(linear.path());
             if (range != null) {
                 ranges.put(linear.weightName(), range);
             }

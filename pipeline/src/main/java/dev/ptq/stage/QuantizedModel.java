@@ -47,10 +47,12 @@ final class QuantizedModel implements AutoCloseable {
     /** Reads the patches in the artifact of the approximate stage. */
     static PatchedWeights.Reader patches(Path approximated, ModelConfig model) {
         return (block, manager) -> BlockPatch.read(
-                manager,
-                approximated.resolve(RunFiles.WEIGHTS).resolve(RunFiles.block(block)),
-                approximated.resolve(RunFiles.LOW_RANK),
-                linears(model, block));
+                manager, weights(approximated, block), approximated.resolve(RunFiles.LOW_RANK), linears(model, block));
+    }
+
+    /** The file of a block's changed tensors in that artifact; absent if there are none. */
+    static Path weights(Path approximated, int block) {
+        return approximated.resolve(RunFiles.WEIGHTS).resolve(RunFiles.block(block));
     }
 
     /** Reads the patch of one block from its working files. */

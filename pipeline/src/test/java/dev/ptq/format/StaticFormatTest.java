@@ -224,7 +224,8 @@ class StaticFormatTest {
                 "format.percentile: expected a number from 50 to 100");
         assertProblem(
                 "{ format = 'int', bits = 8, dynamic = false, range = 'gptq_mse', grid = 'gptq' }",
-                "format.range: \"gptq_mse\" is not for calibration");
+                "format.range: expected one of [minmax, percentile, moving_average, mse] for a range from calibration, got"
+                        + " \"gptq_mse\"");
         for (String rule : List.of("percentile", "mse")) {
             assertProblem(
                     "{ format = 'int', bits = 8, dynamic = false, granularity = 'channel', range = '" + rule + "' }",

@@ -13,14 +13,33 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class BlockPassTest {
     private static final int[][] CHUNKS = {{1, 2, 3, 4, 5, 6, 7}, {7, 5, 3, 1, 2, 4, 6}, {9, 9, 9, 8, 8, 8, 7}};
 
-    @TempDir
-    private Path folder;
+    private final LanguageModel model;
+    private final HiddenStates states;
+    private final Block block;
+    private final BlockPass pass;
+
+    BlockPassTest(@TempDir Path folder) throws IOException {
+        SyntheticModel.llama().write(folder);
+        model = LanguageModel.open(folder);
+        states = model.embed(CHUNKS, 1);
+        block = model.load(0);
+        pass = new BlockPass(model);
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        pass.close();
+        block.close();
+        states.close();
+        model.close();
+    }
 
     /** Notes what it is shown, and wants some of it. */
     private static final class Notes implements ActivationObserver {
@@ -45,41 +64,29 @@ class BlockPassTest {
 
     @Test
     void goesNoFurtherThanItIsWatched() throws IOException {
-        SyntheticModel.llama().write(folder);
-        try (LanguageModel model = LanguageModel.open(folder);
-                HiddenStates states = model.embed(CHUNKS, 1);
-                Block block = model.load(0);
-                BlockPass pass = new BlockPass(model)) {
-            Notes whole = new Notes();
-            pass.outputs(block, states, whole).close();
-            assertThat(whole.shown).hasSize(4);
+        Notes whole = new Notes();
+        pass.outputs(block, states, whole).close();
+        assertThat(whole.shown).hasSize(4);
 
-            Notes part = new Notes(HookPoint.ATTENTION_OUT);
-            pass.observe(block, states, part);
-            assertThat(part.shown).containsOnlyKeys(HookPoint.ATTENTION_IN, HookPoint.ATTENTION_OUT);
-            part.shown.forEach((hookPoint, values) ->
-                    assertThat(values).usingElementComparator(Arrays::compare).isEqualTo(whole.shown.get(hookPoint)));
+        Notes part = new Notes(HookPoint.ATTENTION_OUT);
+        pass.observe(block, states, part);
+        assertThat(part.shown).containsOnlyKeys(HookPoint.ATTENTION_IN, HookPoint.ATTENTION_OUT);
+        part.shown.forEach((hookPoint, values) ->
+                assertThat(values).usingElementComparator(Arrays::compare).isEqualTo(whole.shown.get(hookPoint)));
 
-            Notes all = new Notes(HookPoint.MLP_MID, HookPoint.ATTENTION_IN);
-            pass.observe(block, states, all);
-            assertThat(all.shown).hasSize(4);
-        }
+        Notes all = new Notes(HookPoint.MLP_MID, HookPoint.ATTENTION_IN);
+        pass.observe(block, states, all);
+        assertThat(all.shown).hasSize(4);
     }
 
     @Test
-    void whatIsNotFiniteIsAnErrorHoweverLittleIsWatched() throws IOException {
-        SyntheticModel.llama().write(folder);
-        try (LanguageModel model = LanguageModel.open(folder);
-                HiddenStates states = model.embed(CHUNKS, 1);
-                Block block = model.load(0);
-                BlockPass pass = new BlockPass(model)) {
-            Linear values = block.linear("self_attn.v_proj");
-            NDArray huge = values.weight().duplicate();
-            NativeFloats.writableWindow(huge).put(0, Float.POSITIVE_INFINITY);
-            values.replaceWeight(huge);
-            assertThatIOException()
-                    .isThrownBy(() -> pass.observe(block, states, new Notes(HookPoint.ATTENTION_OUT)))
-                    .withMessageContaining("block 0: the input of model.layers.0.self_attn.o_proj");
-        }
+    void whatIsNotFiniteIsAnErrorHoweverLittleIsWatched() {
+        Linear values = block.linear("self_attn.v_proj");
+        NDArray huge = values.weight().duplicate();
+        NativeFloats.writableWindow(huge).put(0, Float.POSITIVE_INFINITY);
+        values.replaceWeight(huge);
+        assertThatIOException()
+                .isThrownBy(() -> pass.observe(block, states, new Notes(HookPoint.ATTENTION_OUT)))
+                .withMessageContaining("block 0: the input of model.layers.0.self_attn.o_proj");
     }
 }
