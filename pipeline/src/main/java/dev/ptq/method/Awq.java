@@ -47,22 +47,29 @@ record Awq(
         implements Method {
     /** Whose settings are taken where the table does not say otherwise. */
     private enum Preset {
-        NONE(true, Inputs.QUANTIZED, new ScaleCandidates(11, Last.ONE, Duo.BOTH, true), Ends.OWN),
-        ORIGINAL(false, Inputs.FULL_PRECISION, new ScaleCandidates(20, Last.BELOW_ONE, Duo.OFF, true), Ends.SYMMETRIC),
-        LLMC(false, Inputs.FULL_PRECISION, ORIGINAL.candidates, Ends.OWN),
-        LLM_COMPRESSOR(false, Inputs.FULL_PRECISION, new ScaleCandidates(19, Last.ONE, Duo.ON, true), Ends.OWN),
-        GPTQMODEL(false, Inputs.QUANTIZED, new ScaleCandidates(20, Last.BELOW_ONE, Duo.ON, false), Ends.SYMMETRIC);
+        NONE(true, Inputs.QUANTIZED, Ends.OWN),
+        ORIGINAL(false, Inputs.FULL_PRECISION, Ends.SYMMETRIC),
+        LLMC(false, Inputs.FULL_PRECISION, Ends.OWN),
+        LLM_COMPRESSOR(false, Inputs.FULL_PRECISION, Ends.OWN),
+        GPTQMODEL(false, Inputs.QUANTIZED, Ends.SYMMETRIC);
 
         private final boolean groupedValues;
         private final Inputs inputs;
-        private final ScaleCandidates candidates;
         private final Ends ends;
 
-        Preset(boolean groupedValues, Inputs inputs, ScaleCandidates candidates, Ends ends) {
+        Preset(boolean groupedValues, Inputs inputs, Ends ends) {
             this.groupedValues = groupedValues;
             this.inputs = inputs;
-            this.candidates = candidates;
             this.ends = ends;
+        }
+
+        private ScaleCandidates candidates() {
+            return switch (this) {
+                case NONE -> new ScaleCandidates(11, Last.ONE, Duo.BOTH, true);
+                case ORIGINAL, LLMC -> new ScaleCandidates(20, Last.BELOW_ONE, Duo.OFF, true);
+                case LLM_COMPRESSOR -> new ScaleCandidates(19, Last.ONE, Duo.ON, true);
+                case GPTQMODEL -> new ScaleCandidates(20, Last.BELOW_ONE, Duo.ON, false);
+            };
         }
 
         private boolean clips() {
@@ -201,10 +208,10 @@ record Awq(
                 table.read(GROUPED_VALUES, preset.groupedValues),
                 table.read(PROPAGATE, preset.inputs),
                 new ScaleCandidates(
-                        table.read(RATIOS, preset.candidates.ratios()),
-                        table.read(LAST, preset.candidates.last()),
-                        table.read(DUO, preset.candidates.duo()),
-                        table.read(UNSCALED, preset.candidates.unscaled())),
+                        table.read(RATIOS, preset.candidates().ratios()),
+                        table.read(LAST, preset.candidates().last()),
+                        table.read(DUO, preset.candidates().duo()),
+                        table.read(UNSCALED, preset.candidates().unscaled())),
                 table.read(BY_MLP, preset.byMlp()),
                 table.read(AS_ROUNDED, preset.asRounded()),
                 table.read(CLIP, preset.clips()) ? Optional.of(clip(table, preset)) : Optional.empty());
