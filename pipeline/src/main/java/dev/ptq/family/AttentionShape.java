@@ -18,6 +18,7 @@ import java.util.OptionalInt;
  * @param rope rotation of queries and keys by position
  * @param alibi what is added to scores by position
  * @param window positions that a token sees, itself included; absent: all before it
+ * @param rotations of activations, which a rotated model has
  */
 public record AttentionShape(
         int heads,
@@ -31,7 +32,8 @@ public record AttentionShape(
         Optional<Rope> rope,
         Optional<Alibi> alibi,
         OptionalInt window,
-        Scores scores) {
+        Scores scores,
+        Rotations rotations) {
     /** Where queries, keys and values are in the outputs of linears. */
     public enum Order {
         /** Three linears. */
@@ -68,8 +70,78 @@ public record AttentionShape(
      */
     public record Scores(double divisor, boolean onQueries, OptionalDouble softcap) {}
 
+    /**
+     * Orders of the Hadamard matrices that turn activations, part by part; absent where nothing turns them.
+     *
+     * @param queryKey in each head of queries and keys, behind their rotation by position
+     * @param heads across the heads of what attention has mixed
+     */
+    public record Rotations(OptionalInt queryKey, OptionalInt heads) {
+        /** None. */
+        public static Rotations none() {
+            return new Rotations(OptionalInt.empty(), OptionalInt.empty());
+        }
+    }
+
     public AttentionShape {
         inputs = List.copyOf(inputs);
+    }
+
+    /** Makes one without rotations of activations. */
+    public AttentionShape(
+            int heads,
+            int kvHeads,
+            int headDim,
+            List<Projection> inputs,
+            Order order,
+            Projection output,
+            Optional<HeadNorms> headNorms,
+            OptionalDouble clip,
+            Optional<Rope> rope,
+            Optional<Alibi> alibi,
+            OptionalInt window,
+            Scores scores) {
+        this(
+                heads,
+                kvHeads,
+                headDim,
+                inputs,
+                order,
+                output,
+                headNorms,
+                clip,
+                rope,
+                alibi,
+                window,
+                scores,
+                Rotations.none());
+    }
+
+    /** The same with rotations of activations. */
+    public AttentionShape rotated(Rotations newRotations) {
+        return with(inputs, newRotations);
+    }
+
+    /** The same with biases of its first linears. */
+    AttentionShape withBiases() {
+        return with(inputs.stream().map(Projection::withBias).toList(), rotations);
+    }
+
+    private AttentionShape with(List<Projection> newInputs, Rotations newRotations) {
+        return new AttentionShape(
+                heads,
+                kvHeads,
+                headDim,
+                newInputs,
+                order,
+                output,
+                headNorms,
+                clip,
+                rope,
+                alibi,
+                window,
+                scores,
+                newRotations);
     }
 
     /** Width of a token's queries, all heads together. */

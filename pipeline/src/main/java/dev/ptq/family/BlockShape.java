@@ -24,4 +24,24 @@ public record BlockShape(
     public boolean sharesNorm() {
         return parallel && attentionNorms.before().equals(mlpNorms.before());
     }
+
+    /** The same with other parts of the same widths. */
+    public BlockShape with(AttentionShape newAttention, FeedForward newMlp) {
+        return new BlockShape(newAttention, attentionNorms, newMlp, mlpNorms, parallel, branchMultiplier);
+    }
+
+    /** The same with plain RMSNorms in front, and biases behind those that had one. */
+    BlockShape withPlainNorms() {
+        return new BlockShape(
+                hasBias(attentionNorms) ? attention.withBiases() : attention,
+                attentionNorms.plainBefore(),
+                hasBias(mlpNorms) ? mlp.map(MlpShape::withBiases) : mlp,
+                mlpNorms.plainBefore(),
+                parallel,
+                branchMultiplier);
+    }
+
+    private static boolean hasBias(BranchNorms norms) {
+        return norms.before().filter(Norm::hasBias).isPresent();
+    }
 }

@@ -27,6 +27,11 @@ public record BranchNorms(Optional<Norm> before, Optional<Norm> after, Optional<
         return new BranchNorms(Optional.empty(), Optional.empty(), Optional.of(norm));
     }
 
+    /** The same with a plain RMSNorm in front. */
+    BranchNorms plainBefore() {
+        return new BranchNorms(before.map(Norm::plain), after, afterSum);
+    }
+
     /** Those that are there. */
     public Stream<Norm> all() {
         return Stream.of(before, after, afterSum).flatMap(Optional::stream);

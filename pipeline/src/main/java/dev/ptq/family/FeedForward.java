@@ -1,6 +1,7 @@
 package dev.ptq.family;
 
 import java.util.List;
+import java.util.function.UnaryOperator;
 
 /** What a block does after attention: an MLP, or a mixture of several. */
 public sealed interface FeedForward permits MlpShape, MixtureShape {
@@ -9,4 +10,7 @@ public sealed interface FeedForward permits MlpShape, MixtureShape {
 
     /** All its MLPs. */
     List<MlpShape> mlps();
+
+    /** The same with each MLP changed. */
+    FeedForward map(UnaryOperator<MlpShape> change);
 }

@@ -2,6 +2,7 @@ package dev.ptq.family;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
@@ -37,5 +38,15 @@ public record MixtureShape(
     public List<MlpShape> mlps() {
         return Stream.concat(experts.stream(), shared.map(Shared::expert).stream())
                 .toList();
+    }
+
+    @Override
+    public FeedForward map(UnaryOperator<MlpShape> change) {
+        return new MixtureShape(
+                router,
+                experts.stream().map(change).toList(),
+                perToken,
+                normalized,
+                shared.map(part -> new Shared(change.apply(part.expert()), part.gate())));
     }
 }

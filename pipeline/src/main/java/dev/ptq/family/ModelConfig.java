@@ -94,8 +94,42 @@ public record ModelConfig(
 
     /** The same with a head that is not the embedding. */
     public ModelConfig withOwnHead() {
-        Vocabulary own = new Vocabulary(vocabulary.size(), vocabulary.width(), false);
-        return new ModelConfig(family, hiddenSize, own, positions, embedding, layers, output, names, quantization);
+        return with(ownHead(), embedding, layers, output);
+    }
+
+    /** The same with blocks of other shapes. */
+    public ModelConfig withLayers(List<BlockShape> blocks) {
+        return with(vocabulary, embedding, blocks, output);
+    }
+
+    /**
+     * The same with plain RMSNorms: what their weights and biases did, and the means that a LayerNorm takes away, are left to
+     * the tensors around them. The head is not the embedding then, and has a bias if the norm before it had one.
+     */
+    public ModelConfig withPlainNorms() {
+        Embedding plain =
+                new Embedding(embedding.table(), embedding.multiplier(), Optional.empty(), embedding.projection());
+        boolean isShifted = output.norm().filter(Norm::hasBias).isPresent();
+        Output end = new Output(
+                output.norm().map(Norm::plain),
+                output.projection(),
+                output.head(),
+                output.bias() || isShifted,
+                output.multiplier(),
+                output.softcap());
+        return with(
+                ownHead(),
+                plain,
+                layers.stream().map(BlockShape::withPlainNorms).toList(),
+                end);
+    }
+
+    private Vocabulary ownHead() {
+        return new Vocabulary(vocabulary.size(), vocabulary.width(), false);
+    }
+
+    private ModelConfig with(Vocabulary words, Embedding start, List<BlockShape> blocks, Output end) {
+        return new ModelConfig(family, hiddenSize, words, positions, start, blocks, end, names, quantization);
     }
 
     /** Number of blocks. */

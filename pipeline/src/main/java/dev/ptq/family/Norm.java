@@ -39,6 +39,11 @@ public record Norm(String path, Kind kind, double epsilon, boolean hasWeight, bo
         return new Norm(path, kind, epsilon, hasWeight, hasBias, true);
     }
 
+    /** The same as an RMSNorm whose weight is as the model computes with it, without a bias. */
+    Norm plain() {
+        return new Norm(path, Kind.RMS, epsilon, true, false, false);
+    }
+
     Norm at(String newPath) {
         return new Norm(newPath, kind, epsilon, hasWeight, hasBias, plusOne);
     }

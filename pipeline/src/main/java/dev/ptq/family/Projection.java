@@ -11,4 +11,9 @@ public record Projection(String path, boolean hasBias, boolean turned) {
     static Projection of(String path, boolean hasBias) {
         return new Projection(path, hasBias, false);
     }
+
+    /** The same with a bias. */
+    Projection withBias() {
+        return new Projection(path, true, turned);
+    }
 }

@@ -4,8 +4,10 @@ import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.Rotation;
 import dev.ptq.model.SmoothingMapping;
 import java.util.ArrayList;
 import java.util.Comparator;
@@ -30,6 +32,19 @@ public record Composition(List<Method> steps) {
     /** Returns whether there are no steps, so that weights are rounded to nearest. */
     public boolean isEmpty() {
         return steps.isEmpty();
+    }
+
+    /** Returns how a model is rotated before the steps work on it, if it is. */
+    public Optional<Rotation> rotation(ModelConfig model, long seed) {
+        return steps.stream()
+                .filter(Rotate.class::isInstance)
+                .map(step -> ((Rotate) step).of(model, seed))
+                .findFirst();
+    }
+
+    /** Returns whether any step rotates the model. */
+    public boolean rotates() {
+        return steps.stream().anyMatch(step -> step.phase() == Phase.ROTATE);
     }
 
     /** Returns whether any step rescales channels. */
@@ -121,6 +136,8 @@ public record Composition(List<Method> steps) {
             Method step = steps.get(i);
             if (latest == null) {
                 latest = step;
+            } else if (step.phase() == Phase.ROTATE && latest.phase() == Phase.ROTATE) {
+                tables.get(i).problem("method", "the model is rotated by an earlier step; keep one of the two");
             } else if (step.phase() == Phase.ROUND && latest.phase() == Phase.ROUND) {
                 tables.get(i)
                         .problem(
@@ -137,7 +154,8 @@ public record Composition(List<Method> steps) {
 
     private static String outOfOrder(Method step, Method after) {
         return switch (after.phase()) {
-            case TRANSFORM -> throw new IllegalStateException("nothing comes before a transformation");
+            case ROTATE -> throw new IllegalStateException("nothing comes before a rotation");
+            case TRANSFORM -> step.name() + " rotates the model that " + after.name() + " transforms block by block";
             case SPLIT ->
                 step.name() + " transforms weights of which " + after.name() + " has taken a part out already";
             case ROUND -> step.name() + " comes after " + after.name() + ", which has rounded the weights already";
@@ -234,15 +252,23 @@ public record Composition(List<Method> steps) {
     /**
      * Reports what does not fit a model of this shape. A linear has one low-rank path: a second would replace it.
      *
+     * @param model as it is stored
+     * @param seed of rotations
      * @return what the steps leave out because the model has no place for it, a sentence each
      */
     public List<String> checkModel(
-            ModelConfig shape, List<LinearSpec> linears, QuantizationSettings quantization, List<ConfigTable> tables) {
+            ModelConfig model, long seed, QuantizationSettings quantization, List<ConfigTable> tables) {
+        ModelConfig shape =
+                rotation(model, seed).map(rotation -> rotation.of(model)).orElse(model);
+        List<LinearSpec> linears = LanguageModel.linears(shape);
         Map<String, String> corrected = new HashMap<>();
         List<String> left = new ArrayList<>();
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
-            step.check(shape, quantization, tables.get(i));
+            step.check(step.phase() == Phase.ROTATE ? model : shape, quantization, tables.get(i));
+            if (step instanceof Rotate rotate) {
+                left.addAll(rotate.notes(model));
+            }
             left.addAll(MappingKeys.check(step, shape, tables.get(i)));
             if (step.phase() == Phase.SPLIT || step.phase() == Phase.CORRECT) {
                 String name = i + " (" + step.name() + ")";

@@ -35,6 +35,11 @@ public final class Methods {
                     "the least expected error of the output, from the Hessian of the inputs (QERA, ICLR 2025); needs"
                             + " calibration")
             .and(
+                    "quarot",
+                    new Entry(Rotate.KEYS, Rotate::read),
+                    "orthogonal matrices folded into weights, which spread the outliers of activations (QuaRot, NeurIPS"
+                            + " 2024); no calibration")
+            .and(
                     "smoothquant",
                     new Entry(SmoothQuant.KEYS, SmoothQuant::read),
                     "outliers of activations moved into weights in closed form (SmoothQuant, ICML 2023); needs"

@@ -14,10 +14,12 @@ import dev.ptq.family.MixtureShape;
 import dev.ptq.family.MlpShape;
 import dev.ptq.family.Norm;
 import dev.ptq.family.Projection;
+import dev.ptq.tensor.Hadamard;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
@@ -105,7 +107,24 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
         Cached seenValues = kv.isPresent() ? kv.get().values(values, pass) : Cached.uniform(values);
         NDArray mixed = pass.attention(rotated(queries), seenKeys, seenValues, attention);
         return pass.projectOne(
-                HookPoint.ATTENTION_OUT, mixed, attention.output().path());
+                HookPoint.ATTENTION_OUT,
+                acrossHeads(attention, mixed),
+                attention.output().path());
+    }
+
+    /** Turns what attention has mixed, {@code [batch, tokens, heads · headDim]}, across heads in a rotated model. */
+    private static NDArray acrossHeads(AttentionShape attention, NDArray mixed) {
+        OptionalInt order = attention.rotations().heads();
+        return order.isEmpty()
+                ? mixed
+                : acrossHeads(order.getAsInt(), mixed.reshape(-1, attention.heads(), attention.headDim()))
+                        .reshape(mixed.getShape());
+    }
+
+    /** Turns {@code [n, heads, headDim]} across heads, in parts of some heads. */
+    static NDArray acrossHeads(int order, NDArray byHead) {
+        Hadamard hadamard = Hadamard.of(order).orElseThrow();
+        return hadamard.apply(byHead.transpose(0, 2, 1)).transpose(0, 2, 1);
     }
 
     /** The outputs of the first linears as queries, keys and values, {@code [batch, tokens, width]}. */
@@ -154,6 +173,14 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
     }
 
     private NDArray rotated(NDArray heads) {
+        NDArray turned = byPosition(heads);
+        OptionalInt order = shape.attention().rotations().queryKey();
+        return order.isEmpty()
+                ? turned
+                : Hadamard.of(order.getAsInt()).orElseThrow().apply(turned);
+    }
+
+    private NDArray byPosition(NDArray heads) {
         return shape.attention()
                 .rope()
                 .map(rope -> {
@@ -188,6 +215,9 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
             middle = mlp.activation() == Activation.SILU
                     ? Torch.siluTimes(gate, up)
                     : activated(mlp.activation(), gate).mul(up);
+        }
+        if (mlp.rotation().isPresent()) {
+            middle = Hadamard.of(mlp.rotation().getAsInt()).orElseThrow().apply(middle);
         }
         return pass.projectOne(
                 HookPoint.MLP_MID.of(expert), middle, mlp.output().path());

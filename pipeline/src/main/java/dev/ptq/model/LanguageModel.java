@@ -108,6 +108,11 @@ public final class LanguageModel implements AutoCloseable {
         return new LanguageModel(decoder, others);
     }
 
+    /** The same model rotated. It is closed by itself, and leaves this one open. */
+    public LanguageModel rotated(Rotation rotation) throws IOException {
+        return new LanguageModel(new Decoder(rotation.of(config())), new RotatedWeights(config(), weights, rotation));
+    }
+
     /** The tensors, by the names that the family has for them. */
     public WeightSource weights() {
         return weights;

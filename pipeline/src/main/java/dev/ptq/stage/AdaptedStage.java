@@ -70,7 +70,7 @@ final class AdaptedStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        ModelConfig model = workspace.experiment().shape();
+        ModelConfig model = workspace.experiment().preparedShape();
         Path approximated = Objects.requireNonNull(inputs.get(RunFiles.APPROXIMATE), RunFiles.APPROXIMATE);
         VariantSettings variant = VariantSettings.of(workspace, Variant.ADAPTED);
         PatchedWeights.Reader calibrated = QuantizedModel.patches(approximated, model);
@@ -99,7 +99,7 @@ final class AdaptedStage implements Stage {
     private BlockResults adapt(Map<String, Path> inputs, QuantizedModel quantized, Path parameters, BlockFiles files)
             throws IOException {
         Experiment experiment = workspace.experiment();
-        LanguageModel model = workspace.model();
+        LanguageModel model = workspace.preparedModel();
         int[][] chunks = workspace.chunks(perplexity);
         int last = model.config().blocks() - 1;
         int steps = settings.adaptation().steps(chunks.length);
@@ -122,7 +122,7 @@ final class AdaptedStage implements Stage {
                 progress.step(last + 1L);
                 BlockContext context = new BlockContext(
                         new BlockContext.Setting(
-                                experiment.shape(),
+                                experiment.preparedShape(),
                                 quantized.formats(),
                                 experiment.statistics(),
                                 experiment.expertTokens(statistics)),

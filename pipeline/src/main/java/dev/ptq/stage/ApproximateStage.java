@@ -106,11 +106,11 @@ final class ApproximateStage implements Stage {
         ActivationStatistics statistics = KnownFormats.statistics(inputs);
         Experiment experiment = workspace.experiment();
         BlockContext.Setting setting = new BlockContext.Setting(
-                experiment.shape(),
-                KnownFormats.in(workspace, settings.formats(), inputs),
+                experiment.preparedShape(),
+                KnownFormats.in(workspace, workspace.preparedModel(), settings.formats(), inputs),
                 experiment.statistics(),
                 experiment.expertTokens(statistics));
-        LanguageModel model = workspace.model();
+        LanguageModel model = workspace.preparedModel();
         BlockResults results = new BlockResults();
         int blocks = model.config().blocks();
         Optional<BlockSamples> samples = blockSamples(model);

@@ -52,7 +52,7 @@ final class CalibrateStage implements Stage {
         this.workspace = workspace;
         this.calibration = calibration;
         this.settings = new Settings(
-                workspace.modelContent(),
+                workspace.preparedContent(),
                 workspace.tokenizerContent(),
                 workspace.content(calibration.text()),
                 calibration.numSamples(),
@@ -84,7 +84,7 @@ final class CalibrateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        LanguageModel model = workspace.model();
+        LanguageModel model = workspace.preparedModel();
         int[][] samples = workspace.calibrationSamples(calibration);
         Path file = unfinished.resolve(RunFiles.STATISTICS);
         try (StatisticsFile statistics = new StatisticsFile(

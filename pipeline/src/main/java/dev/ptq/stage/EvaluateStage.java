@@ -148,7 +148,7 @@ final class EvaluateStage implements Stage {
 
     /** Scores the text with the blocks of a runner. */
     Perplexity.Result evaluate(BlockRunner runner, Path unfinished) throws IOException {
-        LanguageModel model = workspace.model();
+        LanguageModel model = variantSettings.exact(workspace);
         try (BlockRunner exact = workspace.runner(model, BlockRunner.BlockChange.none())) {
             return Perplexity.evaluate(
                     new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),

@@ -16,6 +16,7 @@ import dev.ptq.method.KnownLinears;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
+import dev.ptq.model.Rotation;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -85,6 +86,16 @@ public record Experiment(
      */
     public static Experiment read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
         return new ExperimentFile(ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION)).read();
+    }
+
+    /** How the model is rotated before the steps work on it, if it is. */
+    Optional<Rotation> rotation() {
+        return steps.rotation(shape, seed);
+    }
+
+    /** The shape of the model that the steps work on: rotated if they say so. */
+    ModelConfig preparedShape() {
+        return rotation().map(rotation -> rotation.of(shape)).orElse(shape);
     }
 
     /** The statistics that calibration must collect. */

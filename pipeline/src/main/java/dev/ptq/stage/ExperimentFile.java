@@ -1,5 +1,6 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.Variant;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.ConfigTable;
@@ -127,6 +128,14 @@ final class ExperimentFile {
         if (quantization.weightsAskAboutLinears()) {
             steps.checkKnownWeights(stepTables);
         }
+        if (!quantization.needs().isEmpty()
+                && evaluation.baselines().contains(Variant.ROUND_TO_NEAREST)
+                && steps.rotates()) {
+            quantizationTable
+                    .orElseThrow()
+                    .problem("the statistics for its ranges are those of the rotated model, which the baseline"
+                            + " round_to_nearest is not; leave it out of evaluation.baselines");
+        }
     }
 
     private void checkTexts() {
@@ -145,7 +154,7 @@ final class ExperimentFile {
 
     /** Checks everything that depends on the model. */
     private void checkAgainst(ModelConfig model) {
-        notes.addAll(steps.checkModel(model, LanguageModel.linears(model), quantization, stepTables));
+        notes.addAll(steps.checkModel(model, seed, quantization, stepTables));
         steps.check(stepTables);
         quantizationTable.ifPresent(table -> quantization.check(LanguageModel.linears(model), table));
         calibration.ifPresent(settings ->

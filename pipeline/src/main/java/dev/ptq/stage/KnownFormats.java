@@ -23,13 +23,15 @@ final class KnownFormats {
     /**
      * Looks up the formats of a model.
      *
+     * @param exact the model in full precision
      * @param artifacts of the stages that know something: calibration of the full-precision model, the quantize stage of
      *     the formats of weights, and the approximate stage of ranges where its steps changed activations
      */
-    static ModelFormats in(Workspace workspace, QuantizationSettings settings, Map<String, Path> artifacts)
+    static ModelFormats in(
+            Workspace workspace, LanguageModel exact, QuantizationSettings settings, Map<String, Path> artifacts)
             throws IOException {
         Experiment experiment = workspace.experiment();
-        ModelConfig model = experiment.shape();
+        ModelConfig model = exact.config();
         Path quantized = artifacts.get(RunFiles.QUANTIZE);
         ModelFormats formats = ModelFormats.of(settings, model);
         ModelFormats asking = quantized == null ? formats : formats.withWeights(WeightIndex.formats(quantized));
@@ -49,7 +51,7 @@ final class KnownFormats {
                                 experiment.expertTokens(statistics),
                                 linears,
                                 formats,
-                                (manager, linear) -> workspace.model().weights().load(manager, linear.weightName())))
+                                (manager, linear) -> exact.weights().load(manager, linear.weightName())))
                 .withInputRanges(retaken(artifacts, model));
     }
 

@@ -93,9 +93,9 @@ final class QuantizeStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        LanguageModel model = workspace.model();
+        LanguageModel model = workspace.preparedModel();
         Optional<Path> approximated = Optional.ofNullable(inputs.get(RunFiles.APPROXIMATE));
-        ModelFormats formats = KnownFormats.in(workspace, settings.weights(), inputs);
+        ModelFormats formats = KnownFormats.in(workspace, model, settings.weights(), inputs);
         Sums sums = new Sums();
         int blocks = model.config().blocks();
         try (Progress progress = workspace.reporter().start(RunFiles.QUANTIZE, blocks, "blocks")) {

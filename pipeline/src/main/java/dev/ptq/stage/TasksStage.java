@@ -95,7 +95,7 @@ final class TasksStage implements Stage {
                         .tasks(tasks)
                         .run(
                                 new ModelScorer(
-                                        workspace.model(),
+                                        variantSettings.exact(workspace),
                                         runner,
                                         tasks.batchSize(),
                                         true,

@@ -5,6 +5,7 @@ import dev.ptq.artifact.Variant;
 import dev.ptq.method.Method;
 import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.BlockRunner;
+import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -44,6 +45,11 @@ record VariantSettings(
         return inputs;
     }
 
+    /** The model in full precision that the variant is made of: rotated where the steps rotate it. */
+    LanguageModel exact(Workspace workspace) throws IOException {
+        return measured ? workspace.preparedModel() : workspace.model();
+    }
+
     /** Work to be done with the running model. */
     @FunctionalInterface
     interface Work<T> {
@@ -58,7 +64,7 @@ record VariantSettings(
     <T> T run(Workspace workspace, Map<String, Path> artifacts, Work<T> work) throws IOException {
         Optional<PatchedWeights.Reader> patches = Optional.ofNullable(artifacts.get(RunFiles.APPROXIMATE))
                 .map(folder ->
-                        QuantizedModel.patches(folder, workspace.experiment().shape()));
+                        QuantizedModel.patches(folder, workspace.experiment().preparedShape()));
         return run(workspace, artifacts, patches, work);
     }
 
@@ -74,6 +80,7 @@ record VariantSettings(
     /** Opens the model as it runs. */
     QuantizedModel open(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches)
             throws IOException {
-        return QuantizedModel.of(workspace.model(), KnownFormats.in(workspace, quantization, artifacts), patches);
+        LanguageModel exact = exact(workspace);
+        return QuantizedModel.of(exact, KnownFormats.in(workspace, exact, quantization, artifacts), patches);
     }
 }

@@ -20,6 +20,7 @@ import dev.ptq.family.ModelConfig;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ResumeState;
+import dev.ptq.model.Rotation;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.Checkpoint;
@@ -52,6 +53,7 @@ public final class Workspace implements AutoCloseable {
     private final Map<TasksSettings, TaskEvaluation> tasks = new HashMap<>();
     private final Duration checkpointInterval = checkpointInterval();
     private @Nullable LanguageModel openModel;
+    private @Nullable LanguageModel preparedModel;
     private @Nullable Tokenizer openTokenizer;
 
     /** The model's part in a fingerprint. */
@@ -171,6 +173,26 @@ public final class Workspace implements AutoCloseable {
             openModel = LanguageModel.open(experiment.model().path());
         }
         return openModel;
+    }
+
+    /** The model that the steps work on: rotated if they say so. */
+    LanguageModel preparedModel() throws IOException {
+        Optional<Rotation> rotation = experiment.rotation();
+        if (rotation.isEmpty()) {
+            return model();
+        }
+        if (preparedModel == null) {
+            preparedModel = model().rotated(rotation.get());
+        }
+        return preparedModel;
+    }
+
+    /** The digest of the model that the steps work on. */
+    ModelContent preparedContent() {
+        return experiment
+                .rotation()
+                .map(rotation -> new ModelContent(model.sha256() + " rotated by " + rotation))
+                .orElse(model);
     }
 
     Tokenizer tokenizer() throws IOException {
@@ -308,6 +330,9 @@ public final class Workspace implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
+        if (preparedModel != null) {
+            preparedModel.close();
+        }
         if (openModel != null) {
             openModel.close();
         }

@@ -112,7 +112,7 @@ class FamilyRunsTest {
     }
 
     private void runWithCache(Path family) throws IOException {
-        TinyExperiment tiny = prepared(family);
+        TinyExperiment tiny = prepared(folder, family);
         Outcome outcome = tiny.run(CACHED, "tag");
         assertThat(outcome.code()).as(outcome.err()).isZero();
         Map<String, Double> metrics = tiny.metrics("tag");
@@ -123,7 +123,8 @@ class FamilyRunsTest {
         assertThat(metrics).doesNotContainKey("full_precision/perplexity/tales/kv_bits_per_value");
     }
 
-    private TinyExperiment prepared(Path family) throws IOException {
+    /** A folder with the weights of a family's tiny model, in {@code DIR/model}. */
+    static TinyExperiment prepared(Path folder, Path family) throws IOException {
         TinyExperiment tiny = new TinyExperiment(folder);
         Path model = Files.createDirectory(folder.resolve("model"));
         for (String file : new String[] {"config.json", "model.safetensors"}) {
@@ -134,7 +135,7 @@ class FamilyRunsTest {
     }
 
     private void run(Path family) throws IOException {
-        TinyExperiment tiny = prepared(family);
+        TinyExperiment tiny = prepared(folder, family);
         Path model = folder.resolve("model");
         boolean isSmoothed = LanguageModel.mappings(ModelConfig.read(model), 0).stream()
                 .anyMatch(mapping -> mapping.kind().afterNorm());
