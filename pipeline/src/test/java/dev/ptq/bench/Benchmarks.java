@@ -24,6 +24,7 @@ import dev.ptq.format.Nvfp4Format;
 import dev.ptq.format.Operand;
 import dev.ptq.format.SmallFloat;
 import dev.ptq.format.TernaryFormat;
+import dev.ptq.method.GptqTimes;
 import dev.ptq.method.LowRankSolver;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.AttentionFormats;
@@ -38,6 +39,7 @@ import dev.ptq.model.Rounding;
 import dev.ptq.model.Scoring;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.progress.Progress;
+import dev.ptq.tensor.Hadamard;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
@@ -71,10 +73,10 @@ public final class Benchmarks {
         void run() throws IOException;
     }
 
-    /** Runs the sections named, or all of: formats, forward, lowrank, tasks, training. */
+    /** Runs the sections named, or all of: formats, forward, lowrank, rounding, tasks, training. */
     public static void main(String[] sections) throws IOException {
         List<String> wanted = sections.length == 0
-                ? List.of("formats", "forward", "lowrank", "tasks", "training")
+                ? List.of("formats", "forward", "lowrank", "rounding", "tasks", "training")
                 : List.of(sections);
         for (String section : wanted) {
             switch (section) {
@@ -86,6 +88,7 @@ public final class Benchmarks {
                         lowRankByHessian(shape[0], shape[1]);
                     }
                 }
+                case "rounding" -> rounding();
                 case "tasks" -> tasks();
                 case "training" -> training();
                 default -> throw new IllegalArgumentException("no section " + section);
@@ -376,6 +379,37 @@ public final class Benchmarks {
                     "  exact %.2f s, randomized %.2f s with %.2f %% of its energy; exact in a diagonal metric %.2f s; all"
                             + " singular values of the error itself %.2f s",
                     seconds[0], seconds[1], 100 * energy[1] / energy[0], seconds[2], seconds[3]);
+        }
+    }
+
+    /** GPTQ of one weight beside what it is made of, and rotations beside the product that they go with. */
+    private static void rounding() throws IOException {
+        int width = 4096;
+        print("a weight of %d by %d", width, width);
+        try (NDManager manager = TensorEngine.newManager();
+                ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
+                        WantedStatistics.ofEvery(EnumSet.of(Statistic.HESSIAN)), 1)) {
+            NDArray weight = gaussian(manager, width, width);
+            NDArray input = gaussian(manager, 2 * width, width).reshape(1, 2 * width, width);
+            collector.observe(0, HookPoint.MLP_IN, input);
+            input.close();
+            LinearSpec linear = new LinearSpec(0, "m", "m", HookPoint.MLP_IN, width, width, false);
+            NDArray hessian = collector.finished().matrix(manager, linear, Statistic.HESSIAN);
+            NumberFormat format = new IntegerFormat(4, IntegerFormat.Granularity.GROUP, 64, true);
+            double[] gptq = median(
+                    1,
+                    () -> GptqTimes.round(weight, hessian, format),
+                    () -> {},
+                    () -> hessian.matMul(hessian).close(),
+                    () -> {});
+            print("  gptq to 4-bit integers in groups of 64 %.2f s; a product of two such matrices %.2f s", gptq[0], gptq[1]);
+            NDArray tokens = gaussian(manager, 512, width);
+            Hadamard hadamard = Hadamard.of(width).orElseThrow();
+            double[] online = median(
+                    9, () -> hadamard.apply(tokens).close(), () -> {}, () -> Torch.linear(tokens, weight).close(), () -> {});
+            print(
+                    "  512 tokens turned by a Hadamard matrix %.1f ms, times the weight %.1f ms",
+                    1e3 * online[0], 1e3 * online[1]);
         }
     }
 
