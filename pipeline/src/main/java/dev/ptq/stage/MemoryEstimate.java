@@ -8,7 +8,9 @@ import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.method.Inputs;
 import dev.ptq.method.LowRankCorrection;
+import dev.ptq.method.Method;
 import dev.ptq.method.Training;
 import dev.ptq.model.BlockPass;
 import dev.ptq.model.HookPoint;
@@ -18,6 +20,8 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.Set;
+import java.util.function.Function;
 import java.util.stream.LongStream;
 
 /**
@@ -173,14 +177,27 @@ public final class MemoryEstimate {
     /** What matrices of a block's statistics take: half of each in double while they are gathered. */
     private long matrices() {
         WantedStatistics wanted = experiment.statistics();
+        long ofCalibration = matrices(input -> wanted.of(input.block(), input.hookPoint()), false);
+        long ofSteps = experiment.steps().steps().stream()
+                .map(Method::needs)
+                .filter(needs -> needs.inputs() != Inputs.FULL_PRECISION)
+                .mapToLong(needs ->
+                        matrices(input -> needs.statistics(), needs.inputs() == Inputs.TRUE_SEQUENTIAL))
+                .max()
+                .orElse(0);
+        return Math.max(ofCalibration, ofSteps);
+    }
+
+    /** The matrices among some statistics of a block's inputs, of all together or of one at a time. */
+    private long matrices(Function<InputSpec, Set<Statistic>> wanted, boolean oneAtATime) {
         Map<HookPoint, Long> hookPoints = new HashMap<>();
         for (InputSpec input : LanguageModel.inputs(shape)) {
-            long matrices = wanted.of(input.block(), input.hookPoint()).stream()
-                    .filter(Statistic::isMatrix)
-                    .count();
+            long count = wanted.apply(input).stream().filter(Statistic::isMatrix).count();
             hookPoints.merge(
-                    input.hookPoint(), matrices * input.features() * input.features() * Float.BYTES, Math::max);
+                    input.hookPoint(), count * input.features() * input.features() * Float.BYTES, Math::max);
         }
-        return hookPoints.values().stream().mapToLong(Long::longValue).sum();
+        LongStream sizes = hookPoints.values().stream().mapToLong(Long::longValue);
+        // beside a Hessian its damped copy and its factor
+        return oneAtATime ? 3 * sizes.max().orElse(0) : sizes.sum();
     }
 }
