@@ -19,6 +19,7 @@ import dev.ptq.tensor.Torch;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** The computation of one block on one batch, made of the block's parts. */
@@ -100,12 +101,24 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
             queries = pass.operators()
                     .scale(queries, (float) (1 / attention.scores().divisor()));
         }
+        NDArray unrotated = keys;
+        observe(HookPoint.KEY, () -> unrotated);
+        observe(HookPoint.ROTATED_KEY, () -> rotated(unrotated));
+        observe(HookPoint.VALUE, () -> values);
         Optional<KvFormats> kv = pass.block().attention().kv();
         Cached seenKeys = kv.isPresent() ? kv.get().keys(keys, this::rotated, pass) : Cached.uniform(rotated(keys));
         Cached seenValues = kv.isPresent() ? kv.get().values(values, pass) : Cached.uniform(values);
         NDArray mixed = pass.attention(rotated(queries), seenKeys, seenValues, attention);
         return pass.projectOne(
                 HookPoint.ATTENTION_OUT, mixed, attention.output().path());
+    }
+
+    /** Shows what a cache can hold to an observer that wants to see it. */
+    private void observe(HookPoint hookPoint, Supplier<NDArray> heads) {
+        int index = pass.block().index();
+        if (pass.observer().wants(index, hookPoint)) {
+            pass.observer().observe(index, hookPoint, Torch.contiguous(Attention.join(heads.get())));
+        }
     }
 
     /** The outputs of the first linears as queries, keys and values, {@code [batch, tokens, width]}. */
