@@ -76,7 +76,10 @@ final class KnownRanges {
         return ranges;
     }
 
-    /** Clamped to the whole range, which is exact where percentiles are not. */
+    /**
+     * Clamped to the whole range, which is exact where percentiles are not. Half of an even number of values are not above
+     * the one in the middle and half not below the next, so the ends may come in either order.
+     */
     private Bounds upToPercentile(StaticFormat format) throws IOException {
         Bounds whole = whole();
         ValueCounts counts = statistics.valueCounts(block, hookPoint);
@@ -85,9 +88,9 @@ final class KnownRanges {
         ValueCounts below = isSymmetric ? above : counts.negated();
         float high = format.percentile() == 100 ? whole.high() : above.percentile(format.percentile());
         float low = format.percentile() == 100 ? whole.low() : -below.percentile(format.percentile());
-        return bounds(
-                Math.min(Math.max(low, whole.low()), whole.high()),
-                Math.max(Math.min(high, whole.high()), whole.low()));
+        float one = Math.min(Math.max(low, whole.low()), whole.high());
+        float other = Math.max(Math.min(high, whole.high()), whole.low());
+        return new Bounds(Math.min(one, other), Math.max(one, other));
     }
 
     private Bounds bounds(float low, float high) throws IOException {
