@@ -203,7 +203,7 @@ class KvCacheTest {
         String toml = withStaticCache("""
                 [[approximation]]
                 method = "awq"
-                mappings = ["norm_qkv", "v_o"]
+                mappings = ["attn_in", "v_o"]
                 [quantization.weight]
                 format = "int"
                 bits = 3
@@ -238,7 +238,21 @@ class KvCacheTest {
         String steps = """
                 [[approximation]]
                 method = "gptq"
-                inputs = "true_sequential"
+                [quantization.weight]
+                format = "int"
+                bits = 3
+                """;
+        run(withStaticCache(steps), "cached");
+        run(withStaticCache(steps).replace(STATIC, ""), "exact");
+        assertThat(tiny.rows("cached/quantize/layers.csv")).isNotEqualTo(tiny.rows("exact/quantize/layers.csv"));
+    }
+
+    @Test
+    void learnedRoundingsSeeTheRanges() throws IOException {
+        String steps = """
+                [[approximation]]
+                method = "flexround"
+                iterations = 8
                 [quantization.weight]
                 format = "int"
                 bits = 3
