@@ -107,13 +107,12 @@ public record CacheFormat(NumberFormat format, int groupSize) {
         if (groups == 0) {
             return bits;
         }
-        return bits + format.storageBits(rows(heads, headDim, groups), Operand.ACTIVATION);
-    }
-
-    private Shape rows(int heads, int headDim, long groups) {
+        Shape rows;
         if (hasRangePerChannel()) {
-            return new Shape(groups, (long) heads * headDim);
+            rows = new Shape(rounded, width);
+        } else {
+            rows = groupSize == 0 ? new Shape(heads, rounded, headDim) : new Shape(width * groups, groupSize);
         }
-        return groupSize == 0 ? new Shape(heads, groups, headDim) : new Shape(heads * headDim * groups, groupSize);
+        return bits + format.storageBits(rows, Operand.ACTIVATION);
     }
 }

@@ -65,8 +65,9 @@ final class FormatKeys {
     static final Key<Integer> TOKENS = Key.integer("group_size")
             .from(1)
             .preset(128)
-            .says("tokens that are rounded together, counted from the start of a sequence; with `per = \"channel\"`, not with"
-                    + " `dynamic = false`");
+            .says(
+                    "tokens that are rounded together, counted from the start of a sequence; with `per = \"channel\"`, not with"
+                            + " `dynamic = false`");
 
     static final Key<Boolean> SYMMETRIC = Key.flag("symmetric")
             .presetIs("`true`, of activations `false`")

@@ -108,8 +108,8 @@ public record Experiment(
         quantization
                 .attention()
                 .statics()
-                .forEach((hookPoint, format) -> wanted.add(new WantedStatistics.OfCache(
-                        hookPoint, List.copyOf(KnownLinears.statistics(format.needs())))));
+                .forEach((hookPoint, format) -> wanted.add(
+                        new WantedStatistics.OfCache(hookPoint, List.copyOf(KnownLinears.statistics(format.needs())))));
         return wanted;
     }
 

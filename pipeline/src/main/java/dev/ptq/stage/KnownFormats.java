@@ -71,8 +71,6 @@ final class KnownFormats {
      */
     static ModelFormats retaken(ModelFormats formats, Path weights, ModelConfig model, int block) throws IOException {
         Map<String, List<Bounds>> ranges = BlockPatch.ranges(weights);
-        return ranges.isEmpty()
-                ? formats
-                : formats.withRanges(block, QuantizedModel.linears(model, block), ranges);
+        return ranges.isEmpty() ? formats : formats.withRanges(block, QuantizedModel.linears(model, block), ranges);
     }
 }

@@ -111,9 +111,7 @@ class ActivationStatisticsTest {
                 } else if (statistic == Statistic.HISTOGRAM) {
                     ValueCounts counts = found.valueCounts(linear.block(), linear.hookPoint());
                     ValueCounts same = expected.valueCounts(linear.block(), linear.hookPoint());
-                    assertThat(counts.values())
-                            .isNotEmpty()
-                            .isEqualTo(same.values());
+                    assertThat(counts.values()).isNotEmpty().isEqualTo(same.values());
                     assertThat(counts.counts()).isEqualTo(same.counts());
                 } else {
                     assertThat(found.of(linear, statistic))

@@ -75,7 +75,9 @@ class FamilyRunsTest {
             """;
 
     private static final String STATIC = CALIBRATED
-            + CACHED.replace("bits = 3, per = \"channel\", group_size = 8", "bits = 4, per = \"channel\", dynamic = false")
+            + CACHED.replace(
+                            "bits = 3, per = \"channel\", group_size = 8",
+                            "bits = 4, per = \"channel\", dynamic = false")
                     .replace("value = { format = \"int\", bits = 3 }", """
                             value = { format = "int", bits = 4, dynamic = false, range = "percentile" }""");
 

@@ -137,7 +137,8 @@ class KvCacheTest {
     @Test
     void rangesComeFromCalibration() throws IOException {
         Map<String, Double> metrics = run(withStaticCache(""), "four");
-        // 24 tokens in 2 heads of 16 features; a range for each channel of the keys, one for each token's head of values
+        // 24 tokens in 2 heads of 16 features; a range for each channel of the keys, one for each token's head of
+        // values
         double keys = 32 * (24 * 4 + 16 + 4);
         double values = 24 * 2 * (16 * 4 + 16 + 4);
         assertThat(metrics.get(BITS)).isCloseTo((keys + values) / (2 * 24 * 32), within(1e-12));
@@ -186,7 +187,8 @@ class KvCacheTest {
         assertThat(tiny.stages("dynamic", "fingerprint").get(exact))
                 .isEqualTo(tiny.stages("static", "fingerprint").get(exact));
         // statistics of inputs have nothing to do with a dynamic cache
-        String steps = "[[approximation]]\nmethod = \"l2qer\"\nrank = 4\n[quantization.weight]\nformat = \"int\"\nbits = 3\n";
+        String steps =
+                "[[approximation]]\nmethod = \"l2qer\"\nrank = 4\n[quantization.weight]\nformat = \"int\"\nbits = 3\n";
         run(withCache(steps), "steps");
         run(withCache(steps).replace(CACHE, ""), "plain");
         assertThat(tiny.stages("steps", "fingerprint").get("calibrate"))
@@ -216,8 +218,7 @@ class KvCacheTest {
         assertThat(loss(before, LOSS)).isNotCloseTo(loss(before, "full_precision/" + LOSS), within(1e-3));
         try (Safetensors weights = Safetensors.open(tiny.result("after/approximate/weights/block-0.safetensors"));
                 Safetensors statistics = Safetensors.open(tiny.result("after/calibrate/statistics.safetensors"))) {
-            JsonNode ranges =
-                    JsonMapper.shared().readTree(weights.metadata().get("activation_ranges"));
+            JsonNode ranges = JsonMapper.shared().readTree(weights.metadata().get("activation_ranges"));
             assertThat(ranges.propertyNames()).containsExactlyInAnyOrder("key", "value");
             assertThat(ranges.get("value")).hasSize(32);
             float[] values = statistics.floats("blocks.0.value.max");

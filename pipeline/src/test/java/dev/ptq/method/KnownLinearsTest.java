@@ -264,8 +264,8 @@ class KnownLinearsTest {
                     .containsExactly(new Bounds(-1, 5), new Bounds(-4, 2));
             assertThat(known.range(0, HookPoint.ROTATED_KEY, format("range = 'percentile', percentile = 50.0")))
                     .containsExactly(new Bounds(0, 2));
-            List<Bounds> moving = known.range(
-                    0, HookPoint.ROTATED_KEY, format("granularity = 'channel', range = 'moving_average'"));
+            List<Bounds> moving =
+                    known.range(0, HookPoint.ROTATED_KEY, format("granularity = 'channel', range = 'moving_average'"));
             assertThat(moving.get(1).low()).isCloseTo(0.1f * -4, within(1e-6f));
             assertThatThrownBy(() -> known.range(0, HookPoint.KEY, format("range = 'minmax'")))
                     .hasMessage("blocks.0.key.min was not collected");

@@ -36,8 +36,8 @@ final class CachedModel {
         List<WantedStatistics.OfCache> wanted = new ArrayList<>();
         settings.attention()
                 .statics()
-                .forEach((hookPoint, format) -> wanted.add(new WantedStatistics.OfCache(
-                        hookPoint, List.copyOf(KnownLinears.statistics(format.needs())))));
+                .forEach((hookPoint, format) -> wanted.add(
+                        new WantedStatistics.OfCache(hookPoint, List.copyOf(KnownLinears.statistics(format.needs())))));
         try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
                 WantedStatistics.ofEvery(Set.of()).withCache(wanted), 1)) {
             run(model, BlockRunner.BlockChange.none(), samples, collector).close();

@@ -47,7 +47,8 @@ class KvCausalityTest {
      * The logits, token by token. Of a model with experts, what enters the first mixture: in an expert, later tokens change
      * the number of rows in a product, which decides its last bits, whatever the format.
      */
-    private static float[] logits(LanguageModel model, BlockRunner.BlockChange change, int[] tokens) throws IOException {
+    private static float[] logits(LanguageModel model, BlockRunner.BlockChange change, int[] tokens)
+            throws IOException {
         List<float[]> mixtureInputs = new ArrayList<>();
         ActivationObserver observer = (block, hookPoint, input) -> {
             if (block == 0 && hookPoint.equals(HookPoint.MIXTURE_IN)) {
@@ -87,8 +88,7 @@ class KvCausalityTest {
             int width = model.config().hasExperts() ? model.config().hiddenSize() : vocabulary;
             float[] exact = logits(model, BlockRunner.BlockChange.none(), tokens);
             for (String setting : SETTINGS) {
-                ModelFormats formats =
-                        CachedModel.calibrated(model, CachedModel.read(setting), new int[][] {SAMPLE});
+                ModelFormats formats = CachedModel.calibrated(model, CachedModel.read(setting), new int[][] {SAMPLE});
                 float[] all = logits(model, formats::applyTo, tokens);
                 assertThat(all).as(setting).isNotEqualTo(exact);
                 for (int changed : new int[] {12, 11, 8, 4, 1}) {

@@ -419,8 +419,8 @@ class KvFormatsTest {
     void valuesThatAreNotFiniteStaySo(String format) throws IOException {
         KvFormats asking = kv("{ value = " + format + " }");
         boolean perChannel = asking.value().ofStatic().orElseThrow().format().hasRangePerFeature();
-        KvFormats kv = asking.knowing((hookPoint, own) ->
-                Collections.nCopies(perChannel ? KV_HEADS * HEAD_DIM : 1, new Bounds(-2, 1.5f)));
+        KvFormats kv = asking.knowing(
+                (hookPoint, own) -> Collections.nCopies(perChannel ? KV_HEADS * HEAD_DIM : 1, new Bounds(-2, 1.5f)));
         float[] values = values(1, KV_HEADS, 3, HEAD_DIM).toFloatArray();
         float[] clean = rounded(kv, values);
         for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
@@ -430,7 +430,9 @@ class KvFormatsTest {
             for (int i = 0; i < found.length; i++) {
                 boolean isSpoiled = i == 11;
                 assertThat(Float.isNaN(found[i])).as("%s, %s", bad, i).isEqualTo(isSpoiled);
-                assertThat(isSpoiled || found[i] == clean[i]).as("%s, %s", bad, i).isTrue();
+                assertThat(isSpoiled || found[i] == clean[i])
+                        .as("%s, %s", bad, i)
+                        .isTrue();
             }
         }
         float[] huge = values.clone();
@@ -442,9 +444,7 @@ class KvFormatsTest {
     private float[] rounded(KvFormats kv, float[] values) {
         NDArray heads = NativeFloats.of(manager, values, 1, KV_HEADS, 3, HEAD_DIM);
         return Torch.contiguous(kv.value()
-                        .rounded(
-                                heads,
-                                rows -> kv.value().format().fakeQuantize(rows, Operand.ACTIVATION)))
+                        .rounded(heads, rows -> kv.value().format().fakeQuantize(rows, Operand.ACTIVATION)))
                 .toFloatArray();
     }
 
@@ -835,15 +835,16 @@ class KvFormatsTest {
         assertThat(channel.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 4 + 16 * (16 + 4));
         assertThat(channel.storageBits(2, 8, 10, 3)).isEqualTo(7 * 16 * 4 + 16 * (16 + 4) + 3 * 16 * 16);
         assertThat(channel.storageBits(2, 8, 10, 10)).isEqualTo(10 * 16 * 16);
-        CacheFormat symmetric =
-                kv("{ key = " + integer + "per = 'channel', symmetric = true } }").key();
+        CacheFormat symmetric = kv("{ key = " + integer + "per = 'channel', symmetric = true } }")
+                .key();
         assertThat(symmetric.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 4 + 16 * 16);
         CacheFormat one = kv("{ key = " + integer + "per = 'token' } }").key();
         assertThat(one.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 4 + 16 + 4);
         CacheFormat fp8 = kv("{ key = { format = 'fp8_e4m3', dynamic = false, per = 'channel' } }")
                 .key();
         assertThat(fp8.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 8 + 16 * 32);
-        CacheFormat blocks = kv("{ key = { format = 'nvfp4', dynamic = false } }").key();
+        CacheFormat blocks =
+                kv("{ key = { format = 'nvfp4', dynamic = false } }").key();
         // two blocks of 8 features a token, and one scale
         assertThat(blocks.storageBits(2, 8, 10, 0)).isEqualTo(10 * (16 * 4 + 2 * 8) + 32);
     }

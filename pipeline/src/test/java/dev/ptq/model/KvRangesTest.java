@@ -150,11 +150,13 @@ class KvRangesTest {
         ScalarModel scalar = new ScalarModel(folder);
         ScalarRanges ranges = new ScalarRanges(scalar, List.of(formats));
         double[][] exact = scalar.forward(TOKENS).logits();
-        double[][] expected = scalar.forward(TOKENS, (layer, hookPoint, rows) -> Stream.of(formats)
-                        .filter(format -> format.hookPoint().equals(hookPoint))
-                        .findFirst()
-                        .map(format -> ranges.rounded(layer, format, rows))
-                        .orElse(rows))
+        double[][] expected = scalar.forward(
+                        TOKENS,
+                        (layer, hookPoint, rows) -> Stream.of(formats)
+                                .filter(format -> format.hookPoint().equals(hookPoint))
+                                .findFirst()
+                                .map(format -> ranges.rounded(layer, format, rows))
+                                .orElse(rows))
                 .logits();
         try (LanguageModel model = LanguageModel.open(folder)) {
             ModelFormats known = CachedModel.calibrated(model, CachedModel.read(toml), SAMPLES);
@@ -216,8 +218,7 @@ class KvRangesTest {
                         int channels = model.config().block(block).attention().keyWidth();
                         known.staticsOfCache(block)
                                 .values()
-                                .forEach(own ->
-                                        assertThat(own.ranges()).hasSize(per.equals("channel") ? channels : 1));
+                                .forEach(own -> assertThat(own.ranges()).hasSize(per.equals("channel") ? channels : 1));
                     }
                 }
             }
@@ -259,14 +260,13 @@ class KvRangesTest {
             ActivationStatistics found = CachedModel.statistics(model, settings, SAMPLES);
             assertThat(found.of(1, HookPoint.ROTATED_KEY, Statistic.MAX)).hasSize(2 * 16);
             for (HookPoint other : List.of(HookPoint.KEY, HookPoint.VALUE, HookPoint.ATTENTION_IN)) {
-                assertThat(Optional.of(other)
-                                .filter(there -> {
-                                    try {
-                                        return found.of(1, there, Statistic.MAX).length > 0;
-                                    } catch (IllegalArgumentException e) {
-                                        return false;
-                                    }
-                                }))
+                assertThat(Optional.of(other).filter(there -> {
+                            try {
+                                return found.of(1, there, Statistic.MAX).length > 0;
+                            } catch (IllegalArgumentException e) {
+                                return false;
+                            }
+                        }))
                         .isEmpty();
             }
         }
@@ -295,8 +295,7 @@ class KvRangesTest {
     private static boolean take(LanguageModel model, Path file, WantedStatistics wanted, ResumeState state, int fails)
             throws IOException {
         List<Integer> blocks = new ArrayList<>();
-        try (StatisticsFile statistics =
-                        new StatisticsFile(file, LanguageModel.inputs(model.config()), wanted, 1);
+        try (StatisticsFile statistics = new StatisticsFile(file, LanguageModel.inputs(model.config()), wanted, 1);
                 HiddenStates states = model.embed(SAMPLES, 2);
                 BlockRunner runner = new BlockRunner(
                         model,

@@ -51,7 +51,9 @@ class CanonicalTextTest {
     @Test
     void omitsWhatIsEmptyWhereAsked() {
         record Settings(int bits, @OmittedIfEmpty List<String> later, OptionalInt number) {}
-        record Two(@OmittedIfEmpty Optional<String> first, @OmittedIfEmpty List<String> second) {}
+        record Two(
+                @OmittedIfEmpty Optional<String> first,
+                @OmittedIfEmpty List<String> second) {}
 
         assertThat(CanonicalText.of(new Settings(4, List.of(), OptionalInt.of(1)), "settings"))
                 .endsWith("Settings(bits=4, number=?(1))");
