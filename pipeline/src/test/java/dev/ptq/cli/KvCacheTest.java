@@ -273,8 +273,13 @@ class KvCacheTest {
                 withStaticCache("").replace("dynamic = false", "dynamic = false, group_size = 4"),
                 "quantization.kv.key.group_size: with a range from calibration a token is rounded as soon as it is there");
         assertProblem(
-                withStaticCache("[[approximation]]\nmethod = \"omniquant\"\n[quantization.weight]\nformat = \"int\"\n"
-                        + "bits = 3\n"),
+                withStaticCache("""
+                        [[approximation]]
+                        method = "omniquant"
+                        [quantization.weight]
+                        format = "int"
+                        bits = 3
+                        """),
                 "approximation.0.method: omniquant changes, while it is trained, the values whose range dynamic = false");
     }
 

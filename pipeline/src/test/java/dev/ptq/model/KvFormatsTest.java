@@ -213,9 +213,24 @@ class KvFormatsTest {
         return rounded;
     }
 
-    /** Static ranges by channel, or one: the least and the largest of these values and a half, as integers by hand. */
-    private record Ranges(int bits, boolean perChannel, double[][][] heads) {
-        /** Half of the values' own range, so that some are clipped. */
+    /** Integers by hand, with a static range for each channel or one for all. */
+    private static final class Ranges {
+        private final int bits;
+        private final boolean perChannel;
+        private final double[][][] heads;
+
+        /**
+         * Takes them from values.
+         *
+         * @param heads {@code [batch · kvHeads][tokens][headDim]}
+         */
+        Ranges(int bits, boolean perChannel, double[][][] heads) {
+            this.bits = bits;
+            this.perChannel = perChannel;
+            this.heads = heads;
+        }
+
+        /** Half of the values' range, so that some are clipped. */
         Bounds of(int head, int feature) {
             double least = 0;
             double most = 0;
