@@ -18,7 +18,7 @@ import java.util.Map;
 import java.util.Optional;
 
 /**
- * Statistics of the inputs of linears, one per input hook point, under names such as
+ * Statistics of the inputs of linears, and of caches, one per hook point, under names such as
  * {@code blocks.0.attn_in.max_batch_mean_abs}. Those of a {@link StatisticsFile} are in memory but for matrices and
  * histograms, which stay there until they are asked for.
  */
@@ -178,20 +178,29 @@ public final class ActivationStatistics {
                     inMemory(linear.block(), linear.hookPoint(), statistic),
                     statistic.shape(linear.inFeatures()));
         }
-        return inFile(large.get(), linear, statistic, (tensors, name) -> tensors.load(manager, name));
+        return inFile(
+                large.get(),
+                name(linear.block(), linear.hookPoint(), statistic),
+                statistic.shape(linear.inFeatures()),
+                (tensors, name) -> tensors.load(manager, name));
     }
 
     /**
-     * How often the values of a linear's input occur, of all features together.
+     * How often the values of an input occur, of all features together.
      *
      * @throws IllegalArgumentException if that was not collected
      */
-    public ValueCounts valueCounts(LinearSpec linear) throws IOException {
+    public ValueCounts valueCounts(int block, HookPoint hookPoint) throws IOException {
         Statistic statistic = Statistic.HISTOGRAM;
         return ValueCounts.of(
                 large.isEmpty()
-                        ? inMemory(linear.block(), linear.hookPoint(), statistic)
-                        : inFile(large.get(), linear, statistic, Safetensors::floats));
+                        ? inMemory(block, hookPoint, statistic)
+                        : inFile(
+                                large.get(),
+                                name(block, hookPoint, statistic),
+                                // the same for any number of features
+                                statistic.shape(1),
+                                Safetensors::floats));
     }
 
     /** Reads a tensor. */
@@ -200,33 +209,31 @@ public final class ActivationStatistics {
         T read(Safetensors tensors, String name) throws IOException;
     }
 
-    private static <T> T inFile(Path file, LinearSpec linear, Statistic statistic, Reading<T> reading)
-            throws IOException {
-        List<Long> shape =
-                Arrays.stream(statistic.shape(linear.inFeatures())).boxed().toList();
+    private static <T> T inFile(Path file, String name, long[] shape, Reading<T> reading) throws IOException {
+        List<Long> expected = Arrays.stream(shape).boxed().toList();
         try (Safetensors tensors = Safetensors.open(file)) {
-            String name = name(linear.block(), linear.hookPoint(), statistic);
             if (!tensors.entries().containsKey(name)) {
-                throw notCollected(linear.block(), linear.hookPoint(), statistic);
+                throw notCollected(name);
             }
-            if (!tensors.shape(name).equals(shape)) {
+            if (!tensors.shape(name).equals(expected)) {
                 throw new IOException(tensors.file() + ": tensor " + name + " has shape " + tensors.shape(name)
-                        + ", expected " + shape);
+                        + ", expected " + expected);
             }
             return reading.read(tensors, name);
         }
     }
 
     private float[] inMemory(int block, HookPoint hookPoint, Statistic statistic) {
-        float[] found = values.get(name(block, hookPoint, statistic));
+        String name = name(block, hookPoint, statistic);
+        float[] found = values.get(name);
         if (found == null) {
-            throw notCollected(block, hookPoint, statistic);
+            throw notCollected(name);
         }
         return found;
     }
 
-    private static IllegalArgumentException notCollected(int block, HookPoint hookPoint, Statistic statistic) {
-        return new IllegalArgumentException(name(block, hookPoint, statistic) + " was not collected");
+    private static IllegalArgumentException notCollected(String name) {
+        return new IllegalArgumentException(name + " was not collected");
     }
 
     static String name(int block, HookPoint hookPoint, Statistic statistic) {

@@ -36,7 +36,7 @@ public final class StatisticsFile implements ActivationObserver, ResumeState.Car
      * Begins with nothing seen.
      *
      * @param file that is made, or that a killed pass left
-     * @param inputs of the whole model
+     * @param inputs of the whole model, its caches included
      * @param batchSize sequences in a batch, for the statistics that are of batches
      */
     public StatisticsFile(Path file, List<InputSpec> inputs, WantedStatistics wanted, int batchSize) {
@@ -62,6 +62,11 @@ public final class StatisticsFile implements ActivationObserver, ResumeState.Car
             this.block = block;
         }
         collector.observe(block, hookPoint, input);
+    }
+
+    @Override
+    public boolean wants(int block, HookPoint hookPoint) {
+        return collector.wants(block, hookPoint);
     }
 
     @Override

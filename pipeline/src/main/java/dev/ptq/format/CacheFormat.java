@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.Torch;
+import java.util.Optional;
 import java.util.function.UnaryOperator;
 
 /**
@@ -13,8 +14,12 @@ import java.util.function.UnaryOperator;
  * are rounded in groups of neighbouring tokens, from the start of the sequence, as soon as a group is full. Source: KIVI
  * (ICML 2024).
  *
- * @param format rounds each row of a matrix by itself: a token, or a group of a channel
- * @param groupSize tokens that are rounded together, per channel; 0 per token
+ * <p>With static ranges every value is rounded by itself, as soon as it is there: with one range for all values, or with
+ * one for each feature in each head. Source of the latter: KVQuant (NeurIPS 2024), keys per channel.
+ *
+ * @param format rounds each row of a matrix by itself: a token, or a group of a channel; with ranges of channels the
+ *     heads of a token, side by side
+ * @param groupSize tokens that are rounded together, per channel; 0 per token, and with static ranges
  */
 public record CacheFormat(NumberFormat format, int groupSize) {
     /** Full precision is counted as half precision, in which caches hold it. */
@@ -28,6 +33,9 @@ public record CacheFormat(NumberFormat format, int groupSize) {
             throw new IllegalArgumentException("a cache grows row by row, so rows are rounded apart: expected "
                     + grid.settingForRows().get() + ", got " + format);
         }
+        if (format instanceof StaticFormat && groupSize != 0) {
+            throw new IllegalArgumentException("groups of " + groupSize + " tokens with a static range");
+        }
     }
 
     /** Full precision. */
@@ -38,6 +46,15 @@ public record CacheFormat(NumberFormat format, int groupSize) {
     /** Returns whether values stay as they are. */
     public boolean isNone() {
         return format.isNone();
+    }
+
+    /** Returns the format with static ranges, if it is one. */
+    public Optional<StaticFormat> ofStatic() {
+        return format instanceof StaticFormat known ? Optional.of(known) : Optional.empty();
+    }
+
+    private boolean hasRangePerChannel() {
+        return ofStatic().map(known -> known.format().hasRangePerFeature()).orElse(false);
     }
 
     /** Returns how many tokens are rounded together. */
@@ -52,14 +69,18 @@ public record CacheFormat(NumberFormat format, int groupSize) {
      * @param rounding rounds each row of its argument to {@link #format}
      */
     public NDArray rounded(NDArray values, UnaryOperator<NDArray> rounding) {
-        if (groupSize == 0) {
-            return rounding.apply(values);
-        }
         Shape shape = values.getShape();
         long batch = shape.get(0);
         long heads = shape.get(1);
         long tokens = shape.get(2);
         long headDim = shape.get(3);
+        if (hasRangePerChannel()) {
+            NDArray rows = Torch.contiguous(values.transpose(0, 2, 1, 3)).reshape(batch, tokens, heads * headDim);
+            return rounding.apply(rows).reshape(batch, tokens, heads, headDim).transpose(0, 2, 1, 3);
+        }
+        if (groupSize == 0) {
+            return rounding.apply(values);
+        }
         long groups = tokens / groupSize;
         if (groups == 0) {
             return values;
@@ -86,7 +107,12 @@ public record CacheFormat(NumberFormat format, int groupSize) {
         if (groups == 0) {
             return bits;
         }
-        Shape rows = groupSize == 0 ? new Shape(heads, rounded, headDim) : new Shape(width * groups, groupSize);
+        Shape rows;
+        if (hasRangePerChannel()) {
+            rows = new Shape(rounded, width);
+        } else {
+            rows = groupSize == 0 ? new Shape(heads, rounded, headDim) : new Shape(width * groups, groupSize);
+        }
         return bits + format.storageBits(rows, Operand.ACTIVATION);
     }
 }

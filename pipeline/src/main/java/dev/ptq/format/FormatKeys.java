@@ -46,20 +46,28 @@ final class FormatKeys {
 
     static final Key<Boolean> PER_CHANNEL = Key.choice(
                     "per",
-                    Choices.of("token", false, "the features of a token in one head, as soon as it is there")
+                    Choices.of(
+                                    "token",
+                                    false,
+                                    "the features of a token in one head, as soon as it is there; with `dynamic = false`"
+                                            + " all of a block have one range")
                             .and(
                                     "channel",
                                     true,
                                     "`group_size` tokens of a feature in one head, as soon as they are all there; until"
-                                            + " then they are in full precision"))
+                                            + " then they are in full precision. With `dynamic = false` each feature in"
+                                            + " each head has a range, and a token is rounded as soon as it is there"))
             .preset(false)
             .says("the values that are rounded together, to which the keys of the format apply as to a token's: with"
-                    + " `\"channel\"`, the granularity `\"token\"` is a whole group, and there is no other");
+                    + " `\"channel\"`, the granularity `\"token\"` is a whole group, or `\"channel\"` with `dynamic ="
+                    + " false`, and there is no other");
 
     static final Key<Integer> TOKENS = Key.integer("group_size")
             .from(1)
             .preset(128)
-            .says("tokens that are rounded together, counted from the start of a sequence; with `per = \"channel\"`");
+            .says(
+                    "tokens that are rounded together, counted from the start of a sequence; with `per = \"channel\"`, not with"
+                            + " `dynamic = false`");
 
     static final Key<Boolean> SYMMETRIC = Key.flag("symmetric")
             .presetIs("`true`, of activations `false`")
@@ -129,8 +137,8 @@ final class FormatKeys {
     static final Key<Boolean> DYNAMIC = Key.flag(StaticFormat.DYNAMIC)
             .preset(true)
             .says(
-                    "whether an activation's range is taken from the values at hand; `false` takes it from calibration, see"
-                            + " below");
+                    "whether the range of an activation, or of keys or values in a cache, is taken from the values at hand;"
+                            + " `false` takes it from calibration, see below");
 
     private static final double LARGEST = Float.MAX_VALUE;
 

@@ -40,6 +40,7 @@ public final class Formats {
      * The options that a table has for integers and static ranges.
      *
      * @param granularities the valid ones, the preset first
+     * @param ofStatic those of a static range, likewise; an invalid one has a reason of its own
      * @param symmetric the preset
      * @param searched whether a range can be searched for
      * @param says whether the table may say {@code dynamic}
@@ -49,6 +50,7 @@ public final class Formats {
      */
     record Rules(
             List<Granularity> granularities,
+            List<Granularity> ofStatic,
             boolean symmetric,
             boolean searched,
             boolean says,
@@ -56,7 +58,11 @@ public final class Formats {
             boolean bounds,
             boolean ofLinear) {
         /** For the output of {@link #written}, which has every key. */
-        static final Rules OF_WRITTEN = new Rules(List.of(Granularity.values()), true, true, true, true, true, true);
+        static final Rules OF_WRITTEN = new Rules(
+                List.of(Granularity.values()), List.of(Granularity.values()), true, true, true, true, true, true);
+
+        private static final List<Granularity> OF_INPUTS =
+                List.of(Granularity.TENSOR, Granularity.CHANNEL, Granularity.TOKEN, Granularity.GROUP);
 
         static Rules of(Use use) {
             return switch (use) {
@@ -74,12 +80,30 @@ public final class Formats {
         }
 
         private static Rules fixed(boolean searched, boolean ofLinear, Granularity... granularities) {
-            return new Rules(List.of(granularities), true, searched, false, false, false, ofLinear);
+            return new Rules(List.of(granularities), List.of(), true, searched, false, false, false, ofLinear);
         }
 
         private static Rules changing(boolean calibrated) {
             List<Granularity> granularities = List.of(Granularity.TOKEN, Granularity.TENSOR, Granularity.GROUP);
-            return new Rules(granularities, false, false, true, calibrated, false, false);
+            return new Rules(granularities, OF_INPUTS, false, false, true, calibrated, false, false);
+        }
+
+        /**
+         * The rules of a cache. Per channel, a dynamic range is that of a row, whose values all share a scale, and a static
+         * one that of a channel.
+         */
+        static Rules ofCache(boolean perChannel) {
+            return perChannel
+                    ? new Rules(
+                            List.of(Granularity.TOKEN),
+                            List.of(Granularity.CHANNEL),
+                            false,
+                            false,
+                            true,
+                            true,
+                            false,
+                            false)
+                    : changing(true);
         }
 
         /** Returns whether values can share a scale by output features. */
@@ -92,16 +116,14 @@ public final class Formats {
             return says && !bounds;
         }
 
-        /** Returns the same for rows whose values all share a scale. */
-        private Rules ofRows() {
-            return new Rules(List.of(Granularity.TOKEN), symmetric, searched, says, calibrated, bounds, ofLinear);
+        /** Returns whether a static range is always that of a channel. */
+        boolean rangesAreOfChannels() {
+            return ofStatic.equals(List.of(Granularity.CHANNEL));
         }
 
         /** Returns the granularities of a static range, or else of all others, the preset first. */
         List<Granularity> granularities(boolean isStatic) {
-            return isStatic && !bounds
-                    ? List.of(Granularity.TENSOR, Granularity.CHANNEL, Granularity.TOKEN, Granularity.GROUP)
-                    : granularities;
+            return isStatic ? ofStatic : granularities;
         }
     }
 
@@ -281,8 +303,10 @@ public final class Formats {
     /** Reads a format of keys or values in a cache, whose rows grow in number and are rounded apart. */
     public static CacheFormat readCache(ConfigTable table) {
         boolean perChannel = table.read(FormatKeys.PER_CHANNEL);
-        Rules rules = Rules.of(Use.ACTIVATION);
-        NumberFormat format = read(table, perChannel ? rules.ofRows() : rules);
+        NumberFormat format = read(table, Rules.ofCache(perChannel));
+        if (table.has(FormatKeys.DYNAMIC) && !table.read(FormatKeys.DYNAMIC)) {
+            return staticCache(table, perChannel, format);
+        }
         Optional<String> setting = format instanceof GridFormat grid ? grid.settingForRows() : Optional.empty();
         if (setting.isPresent()) {
             table.problem(
@@ -297,6 +321,23 @@ public final class Formats {
             table.refuse(FormatKeys.TOKENS, "only with per = \"channel\" are tokens rounded in groups; leave it out");
         }
         return new CacheFormat(format, 0);
+    }
+
+    /** Returns a cache format with ranges from calibration, unless something is wrong with it. */
+    private static CacheFormat staticCache(ConfigTable table, boolean perChannel, NumberFormat format) {
+        if (!(format instanceof StaticFormat known)) {
+            return CacheFormat.none();
+        }
+        table.refuse(
+                FormatKeys.TOKENS,
+                "with a range from calibration a token is rounded as soon as it is there, without a group; leave it out");
+        if (!perChannel && known.format().hasRangePerFeature()) {
+            table.problem(
+                    FormatKeys.PER_CHANNEL,
+                    "a range for each channel of each head is that of per = \"channel\"; set that, and leave"
+                            + " granularity out");
+        }
+        return new CacheFormat(known, 0);
     }
 
     /**
@@ -378,7 +419,17 @@ public final class Formats {
             return format;
         }
         if (!rules.calibrated()) {
-            table.problem(FormatKeys.DYNAMIC, "only inputs of linears have a range from calibration; leave it out");
+            table.problem(
+                    FormatKeys.DYNAMIC,
+                    "only inputs of linears and the cache of keys and values have a range from calibration; leave it"
+                            + " out");
+            return format;
+        }
+        if (rules.rangesAreOfChannels() && !format.hasRangePerFeature()) {
+            table.problem(
+                    FormatKeys.DYNAMIC,
+                    "of this format a range from calibration is that of all values, not of a channel: set per ="
+                            + " \"token\", or take int or fp8");
             return format;
         }
         Optional<String> setting = format.settingForOneRange();

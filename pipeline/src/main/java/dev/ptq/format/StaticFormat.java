@@ -84,7 +84,8 @@ public record StaticFormat(RangedFormat format, Range rule, double percentile, L
         if (ofHistogram && format.hasRangePerFeature()) {
             return Optional.of("\"" + Formats.label(rule)
                     + "\" goes by a histogram, which calibration takes of all values of an input; set"
-                    + " granularity = \"tensor\", or take \"minmax\" or \"moving_average\"");
+                    + " granularity = \"tensor\", in a cache per = \"token\", or take \"minmax\" or"
+                    + " \"moving_average\"");
         }
         if (rule == Range.MSE && !(format instanceof OneScaleFormat)) {
             return Optional.of("the error of a value depends on its neighbours, which a histogram does not know;"

@@ -252,7 +252,7 @@ record Awq(
         return switch (linear.hookPoint().place()) {
             case ATTENTION_OUT -> mappings.contains(Kind.VALUE_OUT);
             case MLP_MID -> mappings.contains(Kind.MLP_MID);
-            case ATTENTION_IN, MIXTURE_IN, MLP_IN -> false;
+            case ATTENTION_IN, KEY, ROTATED_KEY, VALUE, MIXTURE_IN, MLP_IN -> false;
         };
     }
 

@@ -286,7 +286,7 @@ public final class BlockContext {
 
     private ModelFormats knowing() {
         List<LinearSpec> linears = block.linears().stream().map(Linear::spec).toList();
-        if (!setting.formats().askAboutLinears(linears)) {
+        if (!setting.formats().ask(linears)) {
             return setting.formats();
         }
         ModelFormats asking = setting.formats().forgetting(linears);
@@ -382,14 +382,19 @@ public final class BlockContext {
         }
     }
 
-    /** Keeps the static input ranges of the block's linears, if a transformation changed them. */
+    /** Keeps the static ranges of the block's linears and of its cache, if a transformation changed them. */
     private void keepRanges() {
+        if (!wasTransformed) {
+            return;
+        }
         for (Linear linear : block.linears()) {
-            String path = linear.spec().path();
-            if (wasTransformed && formats().of(linear.spec()).activation() instanceof StaticFormat format) {
-                patch.range(path, format.ranges());
+            if (formats().of(linear.spec()).activation() instanceof StaticFormat format) {
+                patch.range(linear.spec().path(), format.ranges());
             }
         }
+        formats()
+                .staticsOfCache(block.index())
+                .forEach((hookPoint, format) -> patch.range(hookPoint.label(), format.ranges()));
     }
 
     /** A seed derived from the experiment's seed and the layer. */

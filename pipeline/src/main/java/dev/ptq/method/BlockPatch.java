@@ -96,7 +96,10 @@ public final class BlockPatch {
         paths.put(path, lowRank);
     }
 
-    /** Keeps the input range of the linear at a path, or that of each feature. */
+    /**
+     * Keeps the input range of the linear at a path, or that of each feature; or, under its label, that of a hook point of
+     * the cache.
+     */
     void range(String path, List<Bounds> range) {
         ranges.put(path, range);
     }
@@ -298,7 +301,7 @@ public final class BlockPatch {
     }
 
     /**
-     * Reads the input ranges alone, by path of the linear.
+     * Reads the ranges alone, by path of the linear or label of the cache's hook point.
      *
      * @param weights the block's file; absent where methods changed no tensor
      */

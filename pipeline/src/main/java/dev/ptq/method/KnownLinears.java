@@ -5,18 +5,17 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.Statistic;
-import dev.ptq.calibrate.ValueCounts;
 import dev.ptq.format.Bounds;
 import dev.ptq.format.InputFact;
 import dev.ptq.format.LinearFacts;
 import dev.ptq.format.MeanSquares;
 import dev.ptq.format.Nvfp4Format;
 import dev.ptq.format.StaticFormat;
+import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelFormats;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
-import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
@@ -24,7 +23,10 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.Supplier;
 
-/** What formats can know about linears: their inputs from statistics, the weights beside theirs from a model or block. */
+/**
+ * What formats can know about linears and caches: their inputs from statistics, the weights beside theirs from a model or
+ * block.
+ */
 public final class KnownLinears implements ModelFormats.Facts {
     private final String source;
     private final Supplier<ActivationStatistics> statistics;
@@ -87,6 +89,16 @@ public final class KnownLinears implements ModelFormats.Facts {
         return new Facts(linear);
     }
 
+    @Override
+    public List<Bounds> range(int block, HookPoint ofCache, StaticFormat format) throws IOException {
+        return ranges(block, ofCache, "the " + ofCache.label() + " cache of block " + block)
+                .of(format);
+    }
+
+    private KnownRanges ranges(int block, HookPoint hookPoint, String what) {
+        return new KnownRanges(source, statistics.get(), block, hookPoint, what);
+    }
+
     private final class Facts implements LinearFacts {
         private final LinearSpec linear;
 
@@ -96,68 +108,8 @@ public final class KnownLinears implements ModelFormats.Facts {
 
         @Override
         public List<Bounds> inputRange(StaticFormat format) throws IOException {
-            boolean isEach = format.format().hasRangePerFeature();
-            return switch (format.rule()) {
-                case MINMAX -> isEach ? each(Statistic.MIN, Statistic.MAX) : List.of(whole());
-                case MOVING_AVERAGE ->
-                    isEach
-                            ? each(Statistic.MOVING_MIN, Statistic.MOVING_MAX)
-                            : each(Statistic.MOVING_MIN_OF_ALL, Statistic.MOVING_MAX_OF_ALL);
-                case PERCENTILE -> List.of(upToPercentile(format));
-                case MSE -> {
-                    ValueCounts counts = statistics.get().valueCounts(linear);
-                    yield List.of(format.leastError(whole(), counts.values(), counts.counts()));
-                }
-                default -> throw new IllegalStateException(format.rule() + " is no rule");
-            };
-        }
-
-        private Bounds whole() throws IOException {
-            float low = Float.POSITIVE_INFINITY;
-            for (float value : statistics.get().of(linear, Statistic.MIN)) {
-                low = Math.min(low, value);
-            }
-            float high = Float.NEGATIVE_INFINITY;
-            for (float value : statistics.get().of(linear, Statistic.MAX)) {
-                high = Math.max(high, value);
-            }
-            return bounds(low, high);
-        }
-
-        private List<Bounds> each(Statistic low, Statistic high) throws IOException {
-            float[] lows = statistics.get().of(linear, low);
-            float[] highs = statistics.get().of(linear, high);
-            List<Bounds> ranges = new ArrayList<>();
-            for (int i = 0; i < lows.length; i++) {
-                ranges.add(bounds(lows[i], highs[i]));
-            }
-            return ranges;
-        }
-
-        /** Clamped to the whole range, which is exact where percentiles are not. */
-        private Bounds upToPercentile(StaticFormat format) throws IOException {
-            Bounds whole = whole();
-            ValueCounts counts = statistics.get().valueCounts(linear);
-            boolean isSymmetric = format.format().isSymmetric();
-            ValueCounts above = isSymmetric ? counts.magnitudes() : counts;
-            ValueCounts below = isSymmetric ? above : counts.negated();
-            float high = format.percentile() == 100 ? whole.high() : above.percentile(format.percentile());
-            float low = format.percentile() == 100 ? whole.low() : -below.percentile(format.percentile());
-            return bounds(
-                    Math.min(Math.max(low, whole.low()), whole.high()),
-                    Math.max(Math.min(high, whole.high()), whole.low()));
-        }
-
-        private Bounds bounds(float low, float high) throws IOException {
-            if (low > high) {
-                throw new IOException(source + ": no token of calibration reaches the input of " + linear.module()
-                        + ", so it has no range; take more samples, or for an expert expert_policy = \"route_all\"");
-            }
-            if (!(Float.isFinite(low) && Float.isFinite(high))) {
-                throw new IOException(source + ": the range of the input of " + linear.module() + " is from " + low
-                        + " to " + high + "; expected finite numbers");
-            }
-            return new Bounds(low, high);
+            return ranges(linear.block(), linear.hookPoint(), "the input of " + linear.module())
+                    .of(format);
         }
 
         @Override

@@ -2,7 +2,7 @@ package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
 
-/** Sees the inputs of linear layers on their way through the model, before they are rounded. */
+/** Sees the inputs of linear layers, and of the cache, on their way through the model, before they are rounded. */
 @FunctionalInterface
 public interface ActivationObserver {
     /**
@@ -17,9 +17,12 @@ public interface ActivationObserver {
         observe(block, hookPoint, HookInput.of(input));
     }
 
-    /** Whether it looks at a hook point. It may be shown others, too. */
+    /**
+     * Whether it looks at a hook point. It may be shown others, too, but not those of the cache, where a token's heads have
+     * to be put together for it.
+     */
     default boolean wants(int block, HookPoint hookPoint) {
-        return true;
+        return !hookPoint.isOfCache();
     }
 
     /** Whether the experts of a mixture show it all tokens, not just those that the router sends to them. */

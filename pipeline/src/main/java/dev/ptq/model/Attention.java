@@ -176,7 +176,7 @@ final class Attention {
     }
 
     /** Joins {@code [batch, heads, tokens, headDim]} to {@code [batch, tokens, heads · headDim]}. */
-    private static NDArray join(NDArray mixed) {
+    static NDArray join(NDArray mixed) {
         Shape shape = mixed.getShape();
         return mixed.transpose(0, 2, 1, 3).reshape(shape.get(0), shape.get(2), shape.get(1) * shape.get(3));
     }

@@ -2,6 +2,9 @@ package dev.ptq.model;
 
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
+import dev.ptq.format.StaticFormat;
+import java.io.IOException;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -38,6 +41,16 @@ public record AttentionFormats(
     /** Returns the same formats with those of a cache. */
     public AttentionFormats with(KvFormats formats) {
         return new AttentionFormats(query, key, value, probability, Optional.of(formats));
+    }
+
+    /** The formats of the cache with static ranges, by the hook point whose values they are for. */
+    public Map<HookPoint, StaticFormat> statics() {
+        return kv.map(KvFormats::statics).orElse(Map.of());
+    }
+
+    /** Returns the formats, those of the cache with these static ranges. */
+    AttentionFormats knowing(KvFormats.Ranges ranges) throws IOException {
+        return kv.isPresent() ? with(kv.get().knowing(ranges)) : this;
     }
 
     /** Returns whether nothing is rounded. */

@@ -21,6 +21,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** The computation of one block on one batch, made of the block's parts. */
@@ -102,6 +103,10 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
             queries = pass.operators()
                     .scale(queries, (float) (1 / attention.scores().divisor()));
         }
+        NDArray unrotated = keys;
+        observe(HookPoint.KEY, () -> unrotated);
+        observe(HookPoint.ROTATED_KEY, () -> rotated(unrotated));
+        observe(HookPoint.VALUE, () -> values);
         Optional<KvFormats> kv = pass.block().attention().kv();
         Cached seenKeys = kv.isPresent() ? kv.get().keys(keys, this::rotated, pass) : Cached.uniform(rotated(keys));
         Cached seenValues = kv.isPresent() ? kv.get().values(values, pass) : Cached.uniform(values);
@@ -125,6 +130,14 @@ record BlockForward(BlockShape shape, ForwardPass pass) {
     static NDArray acrossHeads(int order, NDArray byHead) {
         Hadamard hadamard = Hadamard.of(order).orElseThrow();
         return hadamard.apply(byHead.transpose(0, 2, 1)).transpose(0, 2, 1);
+    }
+
+    /** Shows what a cache can hold to an observer that wants to see it. */
+    private void observe(HookPoint hookPoint, Supplier<NDArray> heads) {
+        int index = pass.block().index();
+        if (pass.observer().wants(index, hookPoint)) {
+            pass.observer().observe(index, hookPoint, Torch.contiguous(Attention.join(heads.get())));
+        }
     }
 
     /** The outputs of the first linears as queries, keys and values, {@code [batch, tokens, width]}. */

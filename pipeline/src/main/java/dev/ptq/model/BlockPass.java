@@ -108,7 +108,8 @@ public final class BlockPass implements AutoCloseable {
     }
 
     /**
-     * Shows an observer what enters the linears of a block, as far as it wants to see it; the states stay as they are.
+     * Shows an observer what enters the linears and the cache of a block, as far as it wants to see it; the states stay as
+     * they are.
      */
     public void observe(Block block, HiddenStates states, ActivationObserver observer) throws IOException {
         Set<HookPoint> last = block.linears().stream()
@@ -117,6 +118,7 @@ public final class BlockPass implements AutoCloseable {
         if (last.stream().anyMatch(HookPoint::isRouted)) {
             last.add(HookPoint.MIXTURE_IN);
         }
+        last.addAll(HookPoint.OF_CACHE);
         last.removeIf(hookPoint -> !observer.wants(block.index(), hookPoint));
         forEach(block, states, new ObserverTurns(observer, last), (piece, output) -> {});
     }

@@ -85,13 +85,15 @@ record Decoder(ModelConfig config) {
         return new LinearSpec(block, prefix(block) + path, path, hookPoint, out, in, linear.hasBias());
     }
 
-    /** The inputs of linears of a block, in computation order, and that of its mixture. */
+    /** The inputs of linears of a block, in computation order, that of its mixture, and those of its cache. */
     List<InputSpec> inputs(int block) {
         Set<InputSpec> inputs = new LinkedHashSet<>();
         linears(block).forEach(linear -> inputs.add(linear.input()));
         if (config.block(block).mlp() instanceof MixtureShape) {
             inputs.add(new InputSpec(block, HookPoint.MIXTURE_IN, config.hiddenSize()));
         }
+        int width = config.block(block).attention().keyWidth();
+        HookPoint.OF_CACHE.forEach(hookPoint -> inputs.add(new InputSpec(block, hookPoint, width)));
         return List.copyOf(inputs);
     }
 

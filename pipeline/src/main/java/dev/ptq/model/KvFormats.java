@@ -7,9 +7,15 @@ import dev.ptq.config.Key;
 import dev.ptq.config.Section;
 import dev.ptq.family.AttentionShape;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.format.Bounds;
 import dev.ptq.format.CacheFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.Operand;
+import dev.ptq.format.StaticFormat;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.UnaryOperator;
 
@@ -64,6 +70,37 @@ public record KvFormats(CacheFormat key, CacheFormat value, Rotary rotary, int w
                 value.map(Formats::readCache).orElseGet(CacheFormat::none),
                 table.read(ROTARY),
                 table.read(WINDOW));
+    }
+
+    /** Finds static ranges of what enters the cache at a hook point. */
+    @FunctionalInterface
+    interface Ranges {
+        List<Bounds> at(HookPoint hookPoint, StaticFormat format) throws IOException;
+    }
+
+    /** The formats with static ranges, by the hook point whose values they are for. */
+    public Map<HookPoint, StaticFormat> statics() {
+        Map<HookPoint, StaticFormat> statics = new LinkedHashMap<>();
+        key.ofStatic().ifPresent(format -> statics.put(keyHookPoint(), format));
+        value.ofStatic().ifPresent(format -> statics.put(HookPoint.VALUE, format));
+        return statics;
+    }
+
+    /** Returns the formats with these static ranges. */
+    KvFormats knowing(Ranges ranges) throws IOException {
+        return new KvFormats(
+                knowing(key, keyHookPoint(), ranges), knowing(value, HookPoint.VALUE, ranges), rotary, window);
+    }
+
+    private static CacheFormat knowing(CacheFormat format, HookPoint hookPoint, Ranges ranges) throws IOException {
+        Optional<StaticFormat> asking = format.ofStatic();
+        return asking.isEmpty()
+                ? format
+                : new CacheFormat(asking.get().withRanges(ranges.at(hookPoint, asking.get())), format.groupSize());
+    }
+
+    private HookPoint keyHookPoint() {
+        return rotary == Rotary.BEFORE ? HookPoint.KEY : HookPoint.ROTATED_KEY;
     }
 
     /** Returns whether nothing is rounded. */

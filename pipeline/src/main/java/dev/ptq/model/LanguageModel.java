@@ -128,7 +128,7 @@ public final class LanguageModel implements AutoCloseable {
         return linears;
     }
 
-    /** The inputs of the linears of all blocks, in order, and those of mixtures. */
+    /** The inputs of the linears of all blocks, in order, with those of mixtures and caches. */
     public static List<InputSpec> inputs(ModelConfig config) {
         Decoder decoder = new Decoder(config);
         return IntStream.range(0, config.blocks())

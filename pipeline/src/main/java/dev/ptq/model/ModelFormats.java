@@ -6,29 +6,39 @@ import dev.ptq.format.LinearFacts;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.StaticFormat;
 import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.IntStream;
 
-/** The formats of one model: for each of its linears, with what they know about it, and for attention. */
+/** The formats of one model: for each of its linears, and for the attention of each block, with what they know about it. */
 public final class ModelFormats {
     private final Map<String, LinearFormats> linears = new LinkedHashMap<>();
-    private final AttentionFormats attention;
+    /** By block: static ranges are those of one. */
+    private final List<AttentionFormats> attention;
 
-    private ModelFormats(AttentionFormats attention) {
-        this.attention = attention;
+    private ModelFormats(List<AttentionFormats> attention) {
+        this.attention = new ArrayList<>(attention);
     }
 
-    /** Answers what formats ask about each linear of a model. */
-    @FunctionalInterface
+    /** Answers what formats ask about each linear and each cache of a model. */
     public interface Facts {
         LinearFacts of(LinearSpec linear);
+
+        /**
+         * Returns the range of what enters a cache by the rule of a format, or one for each feature of each head.
+         *
+         * @throws IOException if it cannot be read, or is not finite
+         */
+        List<Bounds> range(int block, HookPoint ofCache, StaticFormat format) throws IOException;
     }
 
-    /** Looks up the formats of every linear of a model. Those that ask about linears can round nothing yet. */
+    /** Looks up the formats of a model. Those that ask about linears and caches can round nothing yet. */
     public static ModelFormats of(QuantizationSettings settings, ModelConfig model) {
-        ModelFormats formats = new ModelFormats(settings.attention());
+        ModelFormats formats = new ModelFormats(Collections.nCopies(model.blocks(), settings.attention()));
         for (LinearSpec linear : LanguageModel.linears(model)) {
             formats.linears.put(linear.weightName(), settings.formats(linear.weightName()));
         }
@@ -43,32 +53,59 @@ public final class ModelFormats {
         return formats;
     }
 
-    /** Returns the formats with static ranges of some inputs, by the weight's name; there must be formats for them. */
-    public ModelFormats withInputRanges(Map<String, List<Bounds>> ranges) {
+    /**
+     * Returns the formats with other static ranges in a block.
+     *
+     * @param block of the model
+     * @param ofBlock its linears
+     * @param ranges by the path of the linear whose input has them, or by the label of a hook point of the cache; all others
+     *     stay
+     */
+    public ModelFormats withRanges(int block, List<LinearSpec> ofBlock, Map<String, List<Bounds>> ranges)
+            throws IOException {
         ModelFormats formats = withWeights(Map.of());
-        ranges.forEach((name, range) -> formats.linears.computeIfPresent(
-                name,
-                (same, found) -> found.activation() instanceof StaticFormat format
-                        ? found.withActivation(format.withRanges(range))
-                        : found));
+        for (LinearSpec linear : ofBlock) {
+            List<Bounds> range = ranges.get(linear.path());
+            if (range != null && of(linear).activation() instanceof StaticFormat format) {
+                formats.linears.put(linear.weightName(), of(linear).withActivation(format.withRanges(range)));
+            }
+        }
+        formats.know(block, (hookPoint, format) -> ranges.getOrDefault(hookPoint.label(), format.ranges()));
         return formats;
     }
 
-    /** Returns whether formats of some linears have to know more than the values that they round. */
-    public boolean askAboutLinears(List<LinearSpec> some) {
-        return some.stream()
-                .map(this::of)
-                .anyMatch(found ->
-                        found.weight().asksAboutLinear() || found.activation().asksAboutLinear());
+    private void know(int block, KvFormats.Ranges ranges) throws IOException {
+        attention.set(block, attention.get(block).knowing(ranges));
     }
 
-    /** Returns the formats, those of some linears with what they ask about them. */
+    /** Returns whether formats of some linears, or of their blocks' caches, have to know more than the values they round. */
+    public boolean ask(List<LinearSpec> some) {
+        return some.stream()
+                        .map(this::of)
+                        .anyMatch(found -> found.weight().asksAboutLinear()
+                                || found.activation().asksAboutLinear())
+                || blocks(some).anyMatch(block -> !staticsOfCache(block).isEmpty());
+    }
+
+    /** Returns the formats, those of some linears and of their blocks' caches with what they ask. */
     public ModelFormats knowing(List<LinearSpec> some, Facts facts) throws IOException {
         ModelFormats formats = withWeights(Map.of());
         for (LinearSpec linear : some) {
             formats.linears.put(linear.weightName(), of(linear).knowing(facts.of(linear)));
         }
+        for (int block : blocks(some).toArray()) {
+            formats.know(block, (hookPoint, format) -> facts.range(block, hookPoint, format));
+        }
         return formats;
+    }
+
+    private static IntStream blocks(List<LinearSpec> some) {
+        return some.stream().mapToInt(LinearSpec::block).distinct();
+    }
+
+    /** The formats of a block's cache with static ranges, by the hook point whose values they are for. */
+    public Map<HookPoint, StaticFormat> staticsOfCache(int block) {
+        return attention.get(block).statics();
     }
 
     /** Returns the formats, the weights' without what they know of some linears. */
@@ -94,7 +131,7 @@ public final class ModelFormats {
     /** Rounds a block's biases and sets its activation formats; weights are as their source has them. */
     public void applyTo(Block block) {
         block.linears().forEach(linear -> linear.quantize(of(linear.spec())));
-        block.quantizeAttention(attention);
+        block.quantizeAttention(attention.get(block.index()));
     }
 
     /** Like {@link #applyTo}, but only for what precedes the inputs at a hook point. */
@@ -103,13 +140,13 @@ public final class ModelFormats {
                 .filter(linear -> linear.spec().hookPoint().isBefore(hookPoint))
                 .forEach(linear -> linear.quantize(of(linear.spec())));
         if (HookPoint.ATTENTION_IN.isBefore(hookPoint)) {
-            block.quantizeAttention(attention);
+            block.quantizeAttention(attention.get(block.index()));
         }
     }
 
     /** Sets a block's activation formats, and leaves its biases. */
     public void roundOperands(Block block) {
         block.linears().forEach(linear -> linear.roundOperands(of(linear.spec())));
-        block.quantizeAttention(attention);
+        block.quantizeAttention(attention.get(block.index()));
     }
 }

@@ -67,6 +67,11 @@ final class ObserverTurns {
         }
 
         @Override
+        public boolean wants(int block, HookPoint hookPoint) {
+            return observer.wants(block, hookPoint);
+        }
+
+        @Override
         public boolean seesAllTokens() {
             return observer.seesAllTokens();
         }

@@ -248,15 +248,21 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return new QuantizationSettings(new LinearFormats(linear.weight(), none, none), AttentionFormats.none(), kept);
     }
 
-    /** Returns whether inputs of some linears have a static range. */
+    /** Returns whether inputs of some linears, or keys or values in a cache, have a static range. */
     public boolean hasStaticActivations() {
-        return linear.activation() instanceof StaticFormat
+        return !attention.statics().isEmpty()
+                || linear.activation() instanceof StaticFormat
                 || overrides.stream()
                         .flatMap(override -> override.activation().stream())
                         .anyMatch(StaticFormat.class::isInstance);
     }
 
-    /** Returns what formats ask of calibration, all of them together. */
+    /** Returns whether any format asks anything of calibration. */
+    public boolean askCalibration() {
+        return !needs().isEmpty() || !attention.statics().isEmpty();
+    }
+
+    /** Returns what the formats of linears ask of calibration, all of them together. */
     public Set<InputFact> needs() {
         Set<InputFact> needs = EnumSet.noneOf(InputFact.class);
         needs.addAll(linear.activation().needs());

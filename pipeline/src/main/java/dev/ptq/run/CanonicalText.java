@@ -1,5 +1,6 @@
 package dev.ptq.run;
 
+import dev.ptq.config.OmittedIfEmpty;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.RecordComponent;
 import java.util.List;
@@ -69,11 +70,21 @@ final class CanonicalText {
         text.append(typeName(record.getClass())).append('(');
         String separator = "";
         for (RecordComponent component : record.getClass().getRecordComponents()) {
+            Object value = read(component, record);
+            if (component.isAnnotationPresent(OmittedIfEmpty.class) && isEmpty(value)) {
+                continue;
+            }
             text.append(separator).append(component.getName()).append('=');
-            append(read(component, record), path + "." + component.getName());
+            append(value, path + "." + component.getName());
             separator = ", ";
         }
         text.append(')');
+    }
+
+    private static boolean isEmpty(@Nullable Object value) {
+        return value instanceof List<?> list
+                ? list.isEmpty()
+                : value instanceof Optional<?> optional && optional.isEmpty();
     }
 
     private void appendList(List<?> list, String path) {

@@ -236,8 +236,7 @@ final class ApproximateStage implements Stage {
             samples.leave();
             return;
         }
-        ModelFormats retaken =
-                formats.withInputRanges(KnownFormats.ranges(files.weights(), model.config(), files.index()));
+        ModelFormats retaken = KnownFormats.retaken(formats, files.weights(), model.config(), files.index());
         try (QuantizedModel quantized =
                         QuantizedModel.of(model, retaken, Optional.of(QuantizedModel.patch(files, model.config())));
                 Block block = quantized.load(files.index())) {

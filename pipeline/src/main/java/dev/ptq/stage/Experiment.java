@@ -102,14 +102,26 @@ public record Experiment(
     public WantedStatistics statistics() {
         Set<Statistic> more = EnumSet.noneOf(Statistic.class);
         more.addAll(KnownLinears.statistics(quantization.needs()));
-        if (shape.hasExperts() && (!more.isEmpty() || steps.needsCalibration())) {
+        if (shape.hasExperts() && (quantization.askCalibration() || steps.needsCalibration())) {
             more.add(Statistic.TOKENS);
         }
         boolean allTokens = calibration
                 .flatMap(CalibrationSettings::experts)
                 .filter(experts -> experts.policy() == ExpertSettings.Policy.ROUTE_ALL)
                 .isPresent();
-        return steps.calibrationStatistics(more, LanguageModel.linears(shape)).withAllTokens(allTokens);
+        return steps.calibrationStatistics(more, LanguageModel.linears(shape))
+                .withAllTokens(allTokens)
+                .withCache(cacheStatistics());
+    }
+
+    private List<WantedStatistics.OfCache> cacheStatistics() {
+        List<WantedStatistics.OfCache> wanted = new ArrayList<>();
+        quantization
+                .attention()
+                .statics()
+                .forEach((hookPoint, format) -> wanted.add(
+                        new WantedStatistics.OfCache(hookPoint, List.copyOf(KnownLinears.statistics(format.needs())))));
+        return wanted;
     }
 
     /** How well calibration reaches the experts of the model. */
@@ -125,7 +137,7 @@ public record Experiment(
      * statistics.
      */
     public boolean needsSamples() {
-        return steps.needsSamples(!quantization.needs().isEmpty());
+        return steps.needsSamples(quantization.askCalibration());
     }
 
     /** The number of positions that the model was made for. */

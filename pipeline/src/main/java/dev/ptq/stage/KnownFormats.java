@@ -12,11 +12,10 @@ import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** The formats of a model with what they have to know of its linears, such as static ranges. */
+/** The formats of a model with what they have to know of its linears and caches, such as static ranges. */
 final class KnownFormats {
     private KnownFormats() {}
 
@@ -36,23 +35,27 @@ final class KnownFormats {
         ModelFormats formats = ModelFormats.of(settings, model);
         ModelFormats asking = quantized == null ? formats : formats.withWeights(WeightIndex.formats(quantized));
         List<LinearSpec> linears = LanguageModel.linears(model);
-        if (!asking.askAboutLinears(linears)) {
+        if (!asking.ask(linears)) {
             return asking;
         }
         ActivationStatistics statistics = statistics(artifacts);
-        return asking.knowing(
+        ModelFormats known = asking.knowing(
+                linears,
+                new KnownLinears(
+                        artifacts
+                                .getOrDefault(RunFiles.CALIBRATE, Path.of(""))
+                                .resolve(RunFiles.STATISTICS)
+                                .toString(),
+                        () -> statistics,
+                        experiment.expertTokens(statistics),
                         linears,
-                        new KnownLinears(
-                                artifacts
-                                        .getOrDefault(RunFiles.CALIBRATE, Path.of(""))
-                                        .resolve(RunFiles.STATISTICS)
-                                        .toString(),
-                                () -> statistics,
-                                experiment.expertTokens(statistics),
-                                linears,
-                                formats,
-                                (manager, linear) -> exact.weights().load(manager, linear.weightName())))
-                .withInputRanges(retaken(artifacts, model));
+                        formats,
+                        (manager, linear) -> exact.weights().load(manager, linear.weightName())));
+        Path approximated = artifacts.get(RunFiles.APPROXIMATE);
+        for (int block = 0; approximated != null && block < model.blocks(); block++) {
+            known = retaken(known, QuantizedModel.weights(approximated, block), model, block);
+        }
+        return known;
     }
 
     /** The statistics of calibration, if it is among the inputs of a stage. */
@@ -63,27 +66,13 @@ final class KnownFormats {
                 : ActivationStatistics.read(calibrated.resolve(RunFiles.STATISTICS));
     }
 
-    /** The input ranges that were taken again, by weight name. */
-    private static Map<String, List<Bounds>> retaken(Map<String, Path> artifacts, ModelConfig model)
-            throws IOException {
-        Map<String, List<Bounds>> ranges = new LinkedHashMap<>();
-        Path approximated = artifacts.get(RunFiles.APPROXIMATE);
-        for (int block = 0; approximated != null && block < model.blocks(); block++) {
-            ranges.putAll(ranges(QuantizedModel.weights(approximated, block), model, block));
-        }
-        return ranges;
-    }
-
-    /** The input ranges in the file of a block's weights, by weight name. */
-    static Map<String, List<Bounds>> ranges(Path weights, ModelConfig model, int block) throws IOException {
-        Map<String, List<Bounds>> byPath = BlockPatch.ranges(weights);
-        Map<String, List<Bounds>> ranges = new LinkedHashMap<>();
-        for (LinearSpec linear : QuantizedModel.linears(model, block)) {
-            List<Bounds> range = byPath.get(linear.path());
-            if (range != null) {
-                ranges.put(linear.weightName(), range);
-            }
-        }
-        return ranges;
+    /**
+     * Returns the formats with the static ranges that a block's file has, because its methods changed activations.
+     *
+     * @param weights the file; absent where methods changed no tensor
+     */
+    static ModelFormats retaken(ModelFormats formats, Path weights, ModelConfig model, int block) throws IOException {
+        Map<String, List<Bounds>> ranges = BlockPatch.ranges(weights);
+        return ranges.isEmpty() ? formats : formats.withRanges(block, QuantizedModel.linears(model, block), ranges);
     }
 }

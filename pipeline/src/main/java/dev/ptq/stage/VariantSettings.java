@@ -39,7 +39,7 @@ record VariantSettings(
         if (!steps.isEmpty()) {
             inputs.add(RunFiles.APPROXIMATE);
         }
-        if (!quantization.needs().isEmpty()) {
+        if (quantization.askCalibration()) {
             inputs.add(RunFiles.CALIBRATE);
         }
         return inputs;

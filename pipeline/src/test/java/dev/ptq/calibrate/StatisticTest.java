@@ -78,7 +78,7 @@ class StatisticTest {
 
     private float[] result(ActivationStatistics statistics, Statistic statistic, int features) throws IOException {
         if (statistic == Statistic.HISTOGRAM) {
-            return statistics.valueCounts(linear(features)).values();
+            return statistics.valueCounts(0, linear(features).hookPoint()).values();
         }
         return statistic.isMatrix()
                 ? statistics.matrix(manager, linear(features), statistic).toFloatArray()

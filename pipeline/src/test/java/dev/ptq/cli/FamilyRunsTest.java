@@ -74,6 +74,13 @@ class FamilyRunsTest {
             max_samples = 4
             """;
 
+    private static final String STATIC = CALIBRATED
+            + CACHED.replace(
+                            "bits = 3, per = \"channel\", group_size = 8",
+                            "bits = 4, per = \"channel\", dynamic = false")
+                    .replace("value = { format = \"int\", bits = 3 }", """
+                            value = { format = "int", bits = 4, dynamic = false, range = "percentile" }""");
+
     @TempDir
     private Path folder;
 
@@ -101,19 +108,32 @@ class FamilyRunsTest {
     @ParameterizedTest
     @MethodSource("few")
     void aFewRunWithACache(Path family) throws IOException {
-        runWithCache(family);
+        runWithCache(family, CACHED);
+    }
+
+    @ParameterizedTest
+    @MethodSource("few")
+    void aFewRunWithAStaticCache(Path family) throws IOException {
+        runWithCache(family, STATIC);
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    @Tag("slow")
+    void allRunWithAStaticCache(Path family) throws IOException {
+        runWithCache(family, STATIC);
     }
 
     @ParameterizedTest
     @MethodSource("all")
     @Tag("slow")
     void allRunWithACache(Path family) throws IOException {
-        runWithCache(family);
+        runWithCache(family, CACHED);
     }
 
-    private void runWithCache(Path family) throws IOException {
+    private void runWithCache(Path family, String toml) throws IOException {
         TinyExperiment tiny = prepared(folder, family);
-        Outcome outcome = tiny.run(CACHED, "tag");
+        Outcome outcome = tiny.run(toml, "tag");
         assertThat(outcome.code()).as(outcome.err()).isZero();
         Map<String, Double> metrics = tiny.metrics("tag");
         assertThat(metrics.get("perplexity/tales/loss"))

@@ -119,7 +119,8 @@ class StaticRangeTest {
                 "quantization.activation.dynamic: a range from calibration is that of all values: set granularity");
         assertProblem(
                 CONFIG.replace("[quantization.activation]", "[quantization.output]"),
-                "quantization.output.dynamic: only inputs of linears have a range from calibration; leave it out");
+                "quantization.output.dynamic: only inputs of linears and the cache of keys and values have a range from"
+                        + " calibration; leave it out");
         assertProblem(
                 CONFIG.replace(
                         "[quantization.weight]",

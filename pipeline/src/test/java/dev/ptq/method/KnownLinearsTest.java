@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.ActivationStatistics;
@@ -228,6 +229,75 @@ class KnownLinearsTest {
                     .isInstanceOf(IOException.class)
                     .hasMessage("calibration: no token of calibration reaches the input of m.down, so it has no range;"
                             + " take more samples, or for an expert expert_policy = \"route_all\"");
+        }
+    }
+
+    /** What enters a cache by these sequences. */
+    private KnownLinears ofCache(NDArray... sequences) {
+        List<Statistic> kinds = List.of(
+                Statistic.MIN,
+                Statistic.MAX,
+                Statistic.MOVING_MIN,
+                Statistic.MOVING_MAX,
+                Statistic.MOVING_MIN_OF_ALL,
+                Statistic.MOVING_MAX_OF_ALL,
+                Statistic.HISTOGRAM);
+        WantedStatistics wanted = WantedStatistics.ofEvery(EnumSet.noneOf(Statistic.class))
+                .withCache(List.of(new WantedStatistics.OfCache(HookPoint.ROTATED_KEY, kinds)));
+        try (ActivationStatistics.Collector collector = new ActivationStatistics.Collector(wanted, 1)) {
+            for (NDArray sequence : sequences) {
+                collector.observe(0, HookPoint.ROTATED_KEY, sequence);
+                // not asked for
+                collector.observe(0, HookPoint.KEY, sequence);
+            }
+            return known(collector.finished());
+        }
+    }
+
+    @Test
+    void cachesHaveRangesByTheSameRules() throws IOException {
+        try (NDManager manager = TensorEngine.newManager()) {
+            KnownLinears known = ofCache(
+                    NativeFloats.of(manager, new float[] {-1, 2, 3, 0}, 1, 2, 2),
+                    NativeFloats.of(manager, new float[] {5, -4}, 1, 1, 2));
+            assertThat(known.range(0, HookPoint.ROTATED_KEY, format("granularity = 'channel'")))
+                    .containsExactly(new Bounds(-1, 5), new Bounds(-4, 2));
+            assertThat(known.range(0, HookPoint.ROTATED_KEY, format("range = 'percentile', percentile = 50.0")))
+                    .containsExactly(new Bounds(0, 2));
+            List<Bounds> moving =
+                    known.range(0, HookPoint.ROTATED_KEY, format("granularity = 'channel', range = 'moving_average'"));
+            assertThat(moving.get(1).low()).isCloseTo(0.1f * -4, within(1e-6f));
+            assertThatThrownBy(() -> known.range(0, HookPoint.KEY, format("range = 'minmax'")))
+                    .hasMessage("blocks.0.key.min was not collected");
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "range = 'minmax'",
+                "range = 'percentile'",
+                "range = 'mse'",
+                "granularity = 'channel'",
+                "granularity = 'channel', range = 'moving_average'"
+            })
+    void cachesWithoutARangeAreNamed(String keys) {
+        try (NDManager manager = TensorEngine.newManager()) {
+            for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+                KnownLinears known = ofCache(
+                        NativeFloats.of(manager, new float[] {1, bad, 2, 3}, 1, 2, 2),
+                        NativeFloats.of(manager, new float[] {1, 1}, 1, 1, 2));
+                assertThatThrownBy(() -> known.range(0, HookPoint.ROTATED_KEY, format(keys)))
+                        .isInstanceOf(IOException.class)
+                        .hasMessageStartingWith("calibration: the range of the rotated_key cache of block 0 is from ")
+                        .hasMessageEndingWith("expected finite numbers");
+            }
+            KnownLinears empty = ofCache(NativeFloats.of(manager, new float[0], 1, 0, 2));
+            assertThatThrownBy(() -> empty.range(0, HookPoint.ROTATED_KEY, format(keys)))
+                    .isInstanceOf(IOException.class)
+                    .hasMessageStartingWith(
+                            "calibration: no token of calibration reaches the rotated_key cache of block 0, so it has no"
+                                    + " range");
         }
     }
 

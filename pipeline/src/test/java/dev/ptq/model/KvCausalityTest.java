@@ -3,9 +3,6 @@ package dev.ptq.model;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import ai.djl.ndarray.NDArray;
-import dev.ptq.config.ConfigTable;
-import dev.ptq.config.Key;
-import dev.ptq.config.Section;
 import dev.ptq.progress.Progress;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -19,9 +16,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Models of every family whose cache is rounded. */
 class KvCausalityTest {
-    private static final Key<ConfigTable> QUANTIZATION =
-            Key.table("quantization", QuantizationSettings.SECTION).says("formats");
-
     /** Of each axis, with and without a window, before and after rotation, and with other operands rounded. */
     private static final List<String> SETTINGS = List.of(
             "kv = { key = { format = 'int', bits = 3 }, value = { format = 'int', bits = 3 } }",
@@ -31,7 +25,15 @@ class KvCausalityTest {
                     + " value = { format = 'int', bits = 2, granularity = 'group', group_size = 3 },"
                     + " rotary = 'before', window = 2 }",
             "attention = { probability = { format = 'mxint', bits = 8 } }\n"
-                    + "kv = { value = { format = 'mxint', bits = 3, per = 'channel', group_size = 3 }, window = 1 }");
+                    + "kv = { value = { format = 'mxint', bits = 3, per = 'channel', group_size = 3 }, window = 1 }",
+            "kv = { key = { format = 'int', bits = 3, per = 'channel', dynamic = false },"
+                    + " value = { format = 'int', bits = 3, granularity = 'group', group_size = 3 }, rotary = 'before' }",
+            "kv = { key = { format = 'fp8_e5m2', per = 'channel', dynamic = false, range = 'moving_average' },"
+                    + " value = { format = 'int', bits = 3, dynamic = false, range = 'mse' }, window = 2 }",
+            "kv = { key = { format = 'int', bits = 3, grid = 'gptq', dynamic = false, range = 'percentile' },"
+                    + " value = { format = 'nvfp4', dynamic = false } }");
+
+    private static final int[] SAMPLE = {40, 3, 3, 18, 77, 5, 62, 9};
 
     static Stream<Path> few() throws IOException {
         return TinyFamilies.few().stream();
@@ -41,26 +43,19 @@ class KvCausalityTest {
         return TinyFamilies.folders().stream();
     }
 
-    private static AttentionFormats formats(String toml) {
-        ConfigTable table =
-                ConfigTable.parse("[quantization]\n" + toml, "test", List.of(), Section.of("file", QUANTIZATION));
-        QuantizationSettings settings = QuantizationSettings.read(table.read(QUANTIZATION));
-        table.finish();
-        return settings.attention();
-    }
-
     /**
      * The logits, token by token. Of a model with experts, what enters the first mixture: in an expert, later tokens change
      * the number of rows in a product, which decides its last bits, whatever the format.
      */
-    private static float[] logits(LanguageModel model, AttentionFormats formats, int[] tokens) throws IOException {
+    private static float[] logits(LanguageModel model, BlockRunner.BlockChange change, int[] tokens)
+            throws IOException {
         List<float[]> mixtureInputs = new ArrayList<>();
         ActivationObserver observer = (block, hookPoint, input) -> {
             if (block == 0 && hookPoint.equals(HookPoint.MIXTURE_IN)) {
                 mixtureInputs.add(input.values().toFloatArray());
             }
         };
-        try (BlockRunner runner = new BlockRunner(model, block -> block.quantizeAttention(formats), true);
+        try (BlockRunner runner = new BlockRunner(model, change, true);
                 HiddenStates states = model.embed(new int[][] {tokens}, 1);
                 Progress progress = Progress.Reporter.none().start("", 1, "")) {
             runner.run(states, observer, progress);
@@ -91,17 +86,17 @@ class KvCausalityTest {
         try (LanguageModel model = LanguageModel.open(family)) {
             int vocabulary = model.config().vocabulary().size();
             int width = model.config().hasExperts() ? model.config().hiddenSize() : vocabulary;
-            float[] exact = logits(model, AttentionFormats.none(), tokens);
+            float[] exact = logits(model, BlockRunner.BlockChange.none(), tokens);
             for (String setting : SETTINGS) {
-                AttentionFormats formats = formats(setting);
-                float[] all = logits(model, formats, tokens);
+                ModelFormats formats = CachedModel.calibrated(model, CachedModel.read(setting), new int[][] {SAMPLE});
+                float[] all = logits(model, formats::applyTo, tokens);
                 assertThat(all).as(setting).isNotEqualTo(exact);
                 for (int changed : new int[] {12, 11, 8, 4, 1}) {
                     int[] others = tokens.clone();
                     for (int i = changed; i < others.length; i++) {
                         others[i] = (tokens[i] + 17) % vocabulary;
                     }
-                    float[] found = logits(model, formats, others);
+                    float[] found = logits(model, formats::applyTo, others);
                     int before = changed * width;
                     assertThat(Arrays.copyOf(found, before))
                             .as("%s, token %s", setting, changed)

@@ -10,23 +10,29 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import ai.djl.training.GradientCollector;
 import dev.ptq.config.ConfigException;
-import dev.ptq.config.ConfigTable;
-import dev.ptq.config.Key;
-import dev.ptq.config.Section;
 import dev.ptq.family.AttentionShape;
 import dev.ptq.family.AttentionShape.Scores;
 import dev.ptq.family.Projection;
 import dev.ptq.format.BlockFloatFormat;
+import dev.ptq.format.Bounds;
 import dev.ptq.format.CacheFormat;
 import dev.ptq.format.Formats;
+import dev.ptq.format.Fp8Format;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.NumberFormat;
+import dev.ptq.format.Nvfp4Format;
 import dev.ptq.format.Operand;
+import dev.ptq.format.SmallFloat;
+import dev.ptq.format.StaticFormat;
 import dev.ptq.model.KvFormats.Rotary;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.tensor.Torch;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -41,10 +47,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** Attention over a cache whose keys and values are rounded, against loops over queries and tokens. */
 class KvFormatsTest {
-    private static final Key<ConfigTable> QUANTIZATION =
-            Key.table("quantization", QuantizationSettings.SECTION).says("formats");
-    private static final Section FILE = Section.of("file", QUANTIZATION);
-
     private static final int HEADS = 4;
     private static final int KV_HEADS = 2;
     private static final int HEAD_DIM = 8;
@@ -58,10 +60,7 @@ class KvFormatsTest {
     }
 
     private static QuantizationSettings read(String toml) {
-        ConfigTable table = ConfigTable.parse("[quantization]\n" + toml, "test", List.of(), FILE);
-        QuantizationSettings settings = QuantizationSettings.read(table.read(QUANTIZATION));
-        table.finish();
-        return settings;
+        return CachedModel.read(toml);
     }
 
     private static KvFormats kv(String inline) {
@@ -214,6 +213,64 @@ class KvFormatsTest {
         return rounded;
     }
 
+    /** Integers by hand, with a static range for each channel or one for all. */
+    private static final class Ranges {
+        private final int bits;
+        private final boolean perChannel;
+        private final double[][][] heads;
+
+        /**
+         * Takes them from values.
+         *
+         * @param heads {@code [batch · kvHeads][tokens][headDim]}
+         */
+        Ranges(int bits, boolean perChannel, double[][][] heads) {
+            this.bits = bits;
+            this.perChannel = perChannel;
+            this.heads = heads;
+        }
+
+        /** Half of the values' range, so that some are clipped. */
+        Bounds of(int head, int feature) {
+            double least = 0;
+            double most = 0;
+            for (int own = 0; own < heads.length; own++) {
+                for (double[] token : heads[own]) {
+                    for (int i = 0; i < HEAD_DIM; i++) {
+                        if (!perChannel || (own % KV_HEADS == head && i == feature)) {
+                            least = Math.min(least, token[i] / 2);
+                            most = Math.max(most, token[i] / 2);
+                        }
+                    }
+                }
+            }
+            return new Bounds((float) least, (float) most);
+        }
+
+        List<Bounds> all() {
+            List<Bounds> all = new ArrayList<>();
+            for (int channel = 0; channel < (perChannel ? KV_HEADS * HEAD_DIM : 1); channel++) {
+                all.add(of(channel / HEAD_DIM, channel % HEAD_DIM));
+            }
+            return all;
+        }
+
+        double[][] rounded(int head, double[][] matrix) {
+            double levels = (1 << bits) - 1;
+            double[][] rounded = new double[matrix.length][HEAD_DIM];
+            for (int feature = 0; feature < HEAD_DIM; feature++) {
+                Bounds range = of(head, feature);
+                double step = (range.high() - range.low()) / levels;
+                double zeroPoint = Math.rint(-range.low() / step);
+                for (int token = 0; token < matrix.length; token++) {
+                    double code = Math.rint(matrix[token][feature] / step) + zeroPoint;
+                    rounded[token][feature] = step * (Math.min(Math.max(code, 0), levels) - zeroPoint);
+                }
+            }
+            return rounded;
+        }
+    }
+
     /** Whether a query sees a token rounded: all of its group is there, and before the latest tokens. */
     private static boolean seesRounded(CacheFormat format, int window, int query, int token) {
         int size = Math.max(1, format.groupSize());
@@ -221,7 +278,21 @@ class KvFormatsTest {
         return lastOfGroup <= query && query - lastOfGroup >= window;
     }
 
+    /** Rounds a matrix of keys or values of a head, tokens and groups that are not there yet included. */
+    private interface Rounder {
+        double[][] of(int head, double[][] matrix);
+    }
+
     private double[] expected(Input input, KvFormats kv, AttentionShape shape) {
+        return expected(
+                input,
+                kv,
+                shape,
+                (head, matrix) -> rounded(kv.key(), matrix),
+                (head, matrix) -> rounded(kv.value(), matrix));
+    }
+
+    private double[] expected(Input input, KvFormats kv, AttentionShape shape, Rounder ofKeys, Rounder ofValues) {
         double[][][] queries = matrices(input.query());
         double[][][] keys = matrices(input.key());
         double[][][] values = matrices(input.value());
@@ -232,9 +303,9 @@ class KvFormatsTest {
                 int own = batch * KV_HEADS + head / (HEADS / KV_HEADS);
                 double[][] exactKeys = rotated(keys[own]);
                 double[][] roundedKeys = kv.rotary() == Rotary.BEFORE
-                        ? rotated(rounded(kv.key(), keys[own]))
-                        : rounded(kv.key(), exactKeys);
-                double[][] roundedValues = rounded(kv.value(), values[own]);
+                        ? rotated(ofKeys.of(own % KV_HEADS, keys[own]))
+                        : ofKeys.of(own % KV_HEADS, exactKeys);
+                double[][] roundedValues = ofValues.of(own % KV_HEADS, values[own]);
                 for (int query = 0; query < tokens; query++) {
                     double[] weights = new double[query + 1];
                     double sum = 0;
@@ -313,6 +384,98 @@ class KvFormatsTest {
                                 .toFloatArray(),
                         expected);
             }
+        }
+    }
+
+    /** Each channel of each head with a range of its own, or all values with one: known, whatever the values at hand. */
+    @ParameterizedTest
+    @CsvSource({"true, false, 0", "false, true, 0", "true, true, 3", "false, false, 70", "true, false, 200"})
+    void staticRangesRoundEachTokenByItself(boolean keysPerChannel, boolean valuesPerChannel, int window)
+            throws IOException {
+        String format = "{ format = 'int', bits = 4, dynamic = false, per = ";
+        KvFormats read = kv("{ key = " + format + (keysPerChannel ? "'channel'" : "'token'") + " }, value = " + format
+                + (valuesPerChannel ? "'channel'" : "'token'") + " }, window = " + window + " }");
+        Input calibration = input(40);
+        Ranges ofKeys = new Ranges(4, keysPerChannel, matrices(calibration.key()));
+        Ranges ofValues = new Ranges(4, valuesPerChannel, matrices(calibration.value()));
+        for (Rotary rotary : Rotary.values()) {
+            KvFormats asking = new KvFormats(read.key(), read.value(), rotary, window);
+            KvFormats kv = asking.knowing((hookPoint, same) -> {
+                assertThat(hookPoint)
+                        .isIn(rotary == Rotary.BEFORE ? HookPoint.KEY : HookPoint.ROTATED_KEY, HookPoint.VALUE);
+                return hookPoint.equals(HookPoint.VALUE) ? ofValues.all() : ofKeys.all();
+            });
+            for (int tokens : new int[] {1, 37, 150}) {
+                Input input = input(tokens);
+                double[] expected = expected(input, kv, PLAIN, ofKeys::rounded, ofValues::rounded);
+                assertClose(attend(input, kv), expected);
+                AttentionFormats formats = AttentionFormats.none().with(kv);
+                assertClose(
+                        attend(input, formats, PLAIN, Operators.differentiable())
+                                .toFloatArray(),
+                        expected);
+            }
+        }
+        assertThatThrownBy(() -> attend(input(201), read))
+                .isInstanceOf(IllegalStateException.class)
+                .hasMessage("the range was not taken from statistics");
+    }
+
+    /** A value that is no number is noticed, and spoils no other. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{ format = 'int', bits = 4, per = 'channel', dynamic = false }",
+                "{ format = 'int', bits = 4, grid = 'torchao', per = 'channel', dynamic = false }",
+                "{ format = 'fp8_e4m3', per = 'channel', dynamic = false }",
+                "{ format = 'int', bits = 4, dynamic = false }",
+                "{ format = 'mxint', bits = 4, block_size = [-1, -1], dynamic = false }"
+            })
+    void valuesThatAreNotFiniteStaySo(String format) throws IOException {
+        KvFormats asking = kv("{ value = " + format + " }");
+        boolean perChannel = asking.value().ofStatic().orElseThrow().format().hasRangePerFeature();
+        KvFormats kv = asking.knowing(
+                (hookPoint, own) -> Collections.nCopies(perChannel ? KV_HEADS * HEAD_DIM : 1, new Bounds(-2, 1.5f)));
+        float[] values = values(1, KV_HEADS, 3, HEAD_DIM).toFloatArray();
+        float[] clean = rounded(kv, values);
+        for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY}) {
+            float[] spoiled = values.clone();
+            spoiled[11] = bad;
+            float[] found = rounded(kv, spoiled);
+            for (int i = 0; i < found.length; i++) {
+                boolean isSpoiled = i == 11;
+                assertThat(Float.isNaN(found[i])).as("%s, %s", bad, i).isEqualTo(isSpoiled);
+                assertThat(isSpoiled || found[i] == clean[i])
+                        .as("%s, %s", bad, i)
+                        .isTrue();
+            }
+        }
+        float[] huge = values.clone();
+        huge[11] = 1e30f;
+        assertThat(rounded(kv, huge)[11]).isBetween(1f, 2f);
+        assertThat(rounded(kv, new float[values.length])).containsOnly(0);
+    }
+
+    private float[] rounded(KvFormats kv, float[] values) {
+        NDArray heads = NativeFloats.of(manager, values, 1, KV_HEADS, 3, HEAD_DIM);
+        return Torch.contiguous(kv.value()
+                        .rounded(heads, rows -> kv.value().format().fakeQuantize(rows, Operand.ACTIVATION)))
+                .toFloatArray();
+    }
+
+    /** The tensor scale of a static NVFP4 is known, and blocks lie along the features of a head. */
+    @Test
+    void aStaticTensorScaleIsForEveryToken() throws IOException {
+        KvFormats kv = kv("{ value = { format = 'nvfp4', dynamic = false } }")
+                .knowing((hookPoint, own) -> List.of(new Bounds(-3, 2)));
+        NumberFormat known = new Nvfp4Format().withAmax(3);
+        float[] values = values(1, KV_HEADS, 3, HEAD_DIM).toFloatArray();
+        float[] found = rounded(kv, values);
+        for (int row = 0; row < KV_HEADS * 3; row++) {
+            float[] alone = Arrays.copyOfRange(values, row * HEAD_DIM, (row + 1) * HEAD_DIM);
+            assertThat(Arrays.copyOfRange(found, row * HEAD_DIM, (row + 1) * HEAD_DIM))
+                    .isEqualTo(known.fakeQuantize(NativeFloats.of(manager, alone, 1, HEAD_DIM), Operand.ACTIVATION)
+                            .toFloatArray());
         }
     }
 
@@ -511,6 +674,88 @@ class KvFormatsTest {
                 .isTrue();
     }
 
+    @Test
+    void staticTablesAreRead() {
+        KvFormats kv = kv("{ key = { format = 'int', bits = 4, per = 'channel', dynamic = false, range ="
+                + " 'moving_average' }, value = { format = 'fp8_e4m3', dynamic = false, range = 'percentile' },"
+                + " rotary = 'before', window = 5 }");
+        StaticFormat key = kv.key().ofStatic().orElseThrow();
+        assertThat(key.format()).isEqualTo(new IntegerFormat(4, Granularity.CHANNEL, 0, false));
+        assertThat(key.rule()).isEqualTo(IntegerFormat.Range.MOVING_AVERAGE);
+        assertThat(key.ranges()).isEmpty();
+        assertThat(kv.key().tokensTogether()).isEqualTo(1);
+        StaticFormat value = kv.value().ofStatic().orElseThrow();
+        assertThat(value.format()).isEqualTo(new Fp8Format(SmallFloat.E4M3, Fp8Format.Granularity.TENSOR));
+        assertThat(value.percentile()).isEqualTo(99.99);
+        assertThat(kv.statics()).containsOnlyKeys(HookPoint.KEY, HookPoint.VALUE);
+        for (String format : List.of(
+                "{ format = 'int', bits = 4, per = 'channel', granularity = 'channel', dynamic = false }",
+                "{ format = 'int', bits = 4, per = 'channel', symmetric = true, dynamic = false }",
+                "{ format = 'int', bits = 4, per = 'channel', grid = 'gptq', dynamic = false }",
+                "{ format = 'fp8_e5m2', per = 'channel', dynamic = false }",
+                "{ format = 'int', bits = 4, granularity = 'tensor', dynamic = false, range = 'mse' }",
+                "{ format = 'mxint', bits = 4, block_size = [-1, -1], dynamic = false }",
+                "{ format = 'nvfp4', dynamic = false, range = 'percentile', percentile = 99.0 }")) {
+            QuantizationSettings settings = read("kv = { value = " + format + " }");
+            assertThat(settings.attention().statics()).as(format).containsOnlyKeys(HookPoint.VALUE);
+            assertThat(settings.hasStaticActivations()).isTrue();
+            assertThat(settings.askCalibration()).isTrue();
+            assertThat(settings.needs()).isEmpty();
+            assertThat(settings.weightsOnly().askCalibration()).isFalse();
+        }
+        assertThat(read("kv = { value = { format = 'int', bits = 4 } }").askCalibration())
+                .isFalse();
+    }
+
+    @Test
+    void mistakesWithStaticRangesAreNamed() {
+        String integer = "kv = { key = { format = 'int', bits = 4, dynamic = false";
+        refused(
+                integer + ", per = 'channel', group_size = 32 } }",
+                "quantization.kv.key.group_size: with a range from calibration a token is rounded as soon as it is there,"
+                        + " without a group; leave it out");
+        refused(
+                integer + ", group_size = 32 } }",
+                "quantization.kv.key.group_size: with a range from calibration a token is rounded");
+        refused(
+                integer + ", granularity = 'channel' } }",
+                "quantization.kv.key.per: a range for each channel of each head is that of per = \"channel\"; set that, and"
+                        + " leave granularity out");
+        refused(
+                integer + ", granularity = 'token' } }",
+                "quantization.kv.key.dynamic: a range from calibration is that of all values: set granularity = \"tensor\"");
+        refused(
+                integer + ", per = 'channel', granularity = 'token' } }",
+                "quantization.kv.key.granularity: expected one of [channel], got \"token\"");
+        for (String rule : List.of("percentile", "mse")) {
+            refused(
+                    integer + ", per = 'channel', range = '" + rule + "' } }",
+                    "quantization.kv.key.range: \"" + rule + "\" goes by a histogram, which calibration takes of all"
+                            + " values of an input; set granularity = \"tensor\", in a cache per = \"token\", or take"
+                            + " \"minmax\" or \"moving_average\"");
+        }
+        refused(
+                integer + ", range = 'gptq_mse' } }",
+                "quantization.kv.key.range: expected one of [minmax, percentile, moving_average, mse]");
+        refused(
+                integer.replace(", dynamic = false", "") + ", range = 'percentile' } }",
+                "quantization.kv.key.range: \"percentile\" is found in calibration; set dynamic = false");
+        for (String format : List.of("'mxint', bits = 4", "'nvfp4'")) {
+            refused(
+                    "kv = { key = { format = " + format + ", per = 'channel', dynamic = false } }",
+                    "quantization.kv.key.dynamic: of this format a range from calibration is that of all values, not of a"
+                            + " channel: set per = \"token\", or take int or fp8");
+        }
+        for (String format : List.of("nf4", "mxfp4", "ternary")) {
+            refused(
+                    "kv = { key = { format = '" + format + "', per = 'channel', dynamic = false } }",
+                    "quantization.kv.key.dynamic: " + format + " has no range that could come from calibration");
+        }
+        assertThatThrownBy(() -> new CacheFormat(
+                        new StaticFormat(new IntegerFormat(4, Granularity.CHANNEL, 0, false), Optional.empty()), 32))
+                .hasMessage("groups of 32 tokens with a static range");
+    }
+
     private static void refused(String toml, String... problems) {
         assertThatThrownBy(() -> read(toml)).isInstanceOfSatisfying(ConfigException.class, e -> {
             assertThat(e.problems()).hasSize(problems.length);
@@ -564,9 +809,6 @@ class KvFormatsTest {
     void otherMistakesAreNamed() {
         refused("kv = { window = 3 }", "quantization.kv: expected a key or a value format");
         refused(
-                "kv = { key = { format = 'int', bits = 4, granularity = 'token', dynamic = false } }",
-                "quantization.kv.key.dynamic: only inputs of linears have a range from calibration");
-        refused(
                 "kv = { key = { format = 'int', bits = 4, per = 'channel', granularity = 'group' } }",
                 "quantization.kv.key.granularity: expected one of [token], got \"group\"");
         refused(
@@ -598,5 +840,27 @@ class KvFormatsTest {
         assertThat(channel.storageBits(2, 8, 10, 3)).isEqualTo(16 * (4 * 4 + 16 + 4) + 6 * 16 * 16);
         assertThat(channel.storageBits(2, 8, 3, 0)).isEqualTo(3 * 16 * 16);
         assertThat(CacheFormat.none().storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 16);
+    }
+
+    /** Ranges are there once for all tokens. */
+    @Test
+    void storageOfStaticRangesIsCounted() {
+        String integer = "{ format = 'int', bits = 4, dynamic = false, ";
+        CacheFormat channel = kv("{ key = " + integer + "per = 'channel' } }").key();
+        assertThat(channel.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 4 + 16 * (16 + 4));
+        assertThat(channel.storageBits(2, 8, 10, 3)).isEqualTo(7 * 16 * 4 + 16 * (16 + 4) + 3 * 16 * 16);
+        assertThat(channel.storageBits(2, 8, 10, 10)).isEqualTo(10 * 16 * 16);
+        CacheFormat symmetric = kv("{ key = " + integer + "per = 'channel', symmetric = true } }")
+                .key();
+        assertThat(symmetric.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 4 + 16 * 16);
+        CacheFormat one = kv("{ key = " + integer + "per = 'token' } }").key();
+        assertThat(one.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 4 + 16 + 4);
+        CacheFormat fp8 = kv("{ key = { format = 'fp8_e4m3', dynamic = false, per = 'channel' } }")
+                .key();
+        assertThat(fp8.storageBits(2, 8, 10, 0)).isEqualTo(10 * 16 * 8 + 16 * 32);
+        CacheFormat blocks =
+                kv("{ key = { format = 'nvfp4', dynamic = false } }").key();
+        // two blocks of 8 features a token, and one scale
+        assertThat(blocks.storageBits(2, 8, 10, 0)).isEqualTo(10 * (16 * 4 + 2 * 8) + 32);
     }
 }

@@ -134,6 +134,9 @@ class MixtureTest {
             ActivationStatistics together = statistics(model, inputs, CHUNKS, 3);
             ActivationStatistics alone = statistics(model, inputs, CHUNKS, 1);
             for (InputSpec input : inputs) {
+                if (input.hookPoint().isOfCache()) {
+                    continue;
+                }
                 for (Statistic statistic :
                         EnumSet.of(Statistic.MAX_BATCH_MEAN_ABS, Statistic.MID_RANGE, Statistic.MIN)) {
                     assertThat(alone.of(input.block(), input.hookPoint(), statistic))

@@ -62,6 +62,18 @@ final class ScalarModel {
         }
     }
 
+    /** What becomes of keys and values before queries see them. */
+    @FunctionalInterface
+    interface Cache {
+        /**
+         * Returns other keys or values.
+         *
+         * @param hookPoint of the cache; OPT, which rotates nothing, comes to both of keys
+         * @param rows {@code [tokens][kvHeads · headDim]}
+         */
+        double[][] of(int layer, HookPoint hookPoint, double[][] rows);
+    }
+
     ScalarModel(Path folder) throws IOException {
         config = JsonMapper.shared().readTree(Files.readAllBytes(folder.resolve("config.json")));
         llama = config.get("model_type").asString().equals("llama");
@@ -79,10 +91,14 @@ final class ScalarModel {
     }
 
     Output forward(int[] tokens) {
-        return llama ? forwardLlama(tokens) : forwardOpt(tokens);
+        return forward(tokens, (layer, hookPoint, rows) -> rows);
     }
 
-    private Output forwardLlama(int[] tokens) {
+    Output forward(int[] tokens, Cache cache) {
+        return llama ? forwardLlama(tokens, cache) : forwardOpt(tokens, cache);
+    }
+
+    private Output forwardLlama(int[] tokens, Cache cache) {
         int hiddenSize = integer("hidden_size");
         int heads = integer("num_attention_heads");
         int kvHeads = integer("num_key_value_heads");
@@ -94,10 +110,11 @@ final class ScalarModel {
             String block = "model.layers." + layer + ".";
             double[][] normed = rmsNorm(stream, block + "input_layernorm");
             double[][] queries = linear(normed, block + "self_attn.q_proj");
-            double[][] keys = linear(normed, block + "self_attn.k_proj");
-            double[][] values = linear(normed, block + "self_attn.v_proj");
+            double[][] keys = cache.of(layer, HookPoint.KEY, linear(normed, block + "self_attn.k_proj"));
+            double[][] values = cache.of(layer, HookPoint.VALUE, linear(normed, block + "self_attn.v_proj"));
             rotate(queries, headDim);
             rotate(keys, headDim);
+            keys = cache.of(layer, HookPoint.ROTATED_KEY, keys);
             double[][] mixed = attend(queries, keys, values, heads, kvHeads, headDim);
             add(stream, linear(mixed, block + "self_attn.o_proj"));
             double[][] between = rmsNorm(stream, block + "post_attention_layernorm");
@@ -114,7 +131,7 @@ final class ScalarModel {
         return new Output(hidden, head(rmsNorm(stream, "model.norm"), "model.embed_tokens"));
     }
 
-    private Output forwardOpt(int[] tokens) {
+    private Output forwardOpt(int[] tokens, Cache cache) {
         int hiddenSize = integer("hidden_size");
         int heads = integer("num_attention_heads");
         int narrow = integer("word_embed_proj_dim");
@@ -134,10 +151,11 @@ final class ScalarModel {
         for (int layer = 0; layer < integer("num_hidden_layers"); layer++) {
             String block = prefix + "layers." + layer + ".";
             double[][] input = before ? layerNorm(stream, block + "self_attn_layer_norm") : stream;
+            double[][] keys = cache.of(layer, HookPoint.KEY, linear(input, block + "self_attn.k_proj"));
             double[][] mixed = attend(
                     linear(input, block + "self_attn.q_proj"),
-                    linear(input, block + "self_attn.k_proj"),
-                    linear(input, block + "self_attn.v_proj"),
+                    cache.of(layer, HookPoint.ROTATED_KEY, keys),
+                    cache.of(layer, HookPoint.VALUE, linear(input, block + "self_attn.v_proj")),
                     heads,
                     heads,
                     hiddenSize / heads);

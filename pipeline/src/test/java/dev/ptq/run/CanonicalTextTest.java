@@ -3,6 +3,10 @@ package dev.ptq.run;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatIllegalArgumentException;
 
+import dev.ptq.calibrate.Statistic;
+import dev.ptq.calibrate.WantedStatistics;
+import dev.ptq.config.OmittedIfEmpty;
+import dev.ptq.model.HookPoint;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
@@ -41,6 +45,40 @@ class CanonicalTextTest {
                         "settings"))
                 .endsWith("Settings(bits=4, clip=0.1, order=CanonicalTextTest.Order.ACTIVATION, names=[\"a\", \"b\"],"
                         + " rank=?(8), nested=CanonicalTextTest.Box(value=true))");
+    }
+
+    /** What came later leaves the text of those that do not use it. */
+    @Test
+    void omitsWhatIsEmptyWhereAsked() {
+        record Settings(int bits, @OmittedIfEmpty List<String> later, OptionalInt number) {}
+        record Two(
+                @OmittedIfEmpty Optional<String> first,
+                @OmittedIfEmpty List<String> second) {}
+
+        assertThat(CanonicalText.of(new Settings(4, List.of(), OptionalInt.of(1)), "settings"))
+                .endsWith("Settings(bits=4, number=?(1))");
+        assertThat(CanonicalText.of(new Settings(4, List.of("a"), OptionalInt.empty()), "settings"))
+                .endsWith("Settings(bits=4, later=[\"a\"], number=?())");
+        assertThat(CanonicalText.of(new Two(Optional.empty(), List.of("a")), "settings"))
+                .endsWith("Two(second=[\"a\"])");
+        assertThat(CanonicalText.of(new Two(Optional.empty(), List.of()), "settings"))
+                .endsWith("Two()");
+    }
+
+    /** Statistics of a cache have no part in the fingerprints of those that take none. */
+    @Test
+    void statisticsWithoutACacheAreAsTheyWere() {
+        WantedStatistics wanted = WantedStatistics.ofEvery(Set.of(Statistic.MIN, Statistic.MAX));
+        String text = "WantedStatistics(kinds=[Statistic.MIN, Statistic.MAX], matrixInputs=?(), allTokens=false)";
+        assertThat(CanonicalText.of(wanted, "settings")).isEqualTo(text);
+        assertThat(CanonicalText.of(
+                        wanted.withCache(
+                                List.of(new WantedStatistics.OfCache(HookPoint.KEY, List.of(Statistic.ABS_MAX)))),
+                        "settings"))
+                .isEqualTo(text.replace(
+                        "false)",
+                        "false, cache=[WantedStatistics.OfCache(hookPoint=HookPoint(place=HookPoint.Place.KEY,"
+                                + " expert=\"\"), kinds=[Statistic.ABS_MAX])])"));
     }
 
     @Test
