@@ -20,7 +20,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Set;
+import java.util.Collection;
 import java.util.function.Function;
 import java.util.stream.LongStream;
 
@@ -189,7 +189,7 @@ public final class MemoryEstimate {
     }
 
     /** The matrices among some statistics of a block's inputs, of all together or of one at a time. */
-    private long matrices(Function<InputSpec, Set<Statistic>> wanted, boolean oneAtATime) {
+    private long matrices(Function<InputSpec, ? extends Collection<Statistic>> wanted, boolean oneAtATime) {
         Map<HookPoint, Long> hookPoints = new HashMap<>();
         for (InputSpec input : LanguageModel.inputs(shape)) {
             long count = wanted.apply(input).stream().filter(Statistic::isMatrix).count();
