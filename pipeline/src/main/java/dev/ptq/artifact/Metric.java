@@ -58,7 +58,9 @@ public enum Metric {
      * The distance between what a block computes in full precision before and after its channels were rescaled, the
      * largest over all blocks: the largest difference of a value as a share of the largest magnitude.
      */
-    TRANSFORM_DISTANCE(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS);
+    TRANSFORM_DISTANCE(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS),
+    /** The largest magnitude in {@code R Rᵀ - I} of the matrices that were learned to rotate the model. */
+    ROTATION_ERROR(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS);
 
     /** The basis that a metric is taken over. */
     public enum Basis {

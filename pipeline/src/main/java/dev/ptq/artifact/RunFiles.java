@@ -17,6 +17,13 @@ public final class RunFiles {
     /** The log. */
     public static final String LOG = "log.txt";
 
+    /** The stage that learns how the model is rotated, and its folder. */
+    public static final String ROTATE = "rotate";
+    /** In it: the matrices. */
+    public static final String ROTATIONS = "rotations.safetensors";
+    /** In it: {@link RotationColumn}. */
+    public static final String TRAINING = "training.csv";
+
     /** The stage that takes statistics, and its folder. */
     public static final String CALIBRATE = "calibrate";
     /** In it: the statistics. */

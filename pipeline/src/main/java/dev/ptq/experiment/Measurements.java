@@ -94,6 +94,9 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
         }
         Map<MetricName, Object> weights = new LinkedHashMap<>();
         addWeights(run.resolve(RunFiles.QUANTIZE), weights);
+        if (experiment.steps().rotationLearning().isPresent()) {
+            addWeights(run.resolve(RunFiles.ROTATE), weights);
+        }
         if (experiment.steps().transforms()) {
             addWeights(run.resolve(RunFiles.APPROXIMATE), weights);
         }

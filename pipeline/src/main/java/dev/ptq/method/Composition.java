@@ -42,6 +42,14 @@ public record Composition(List<Method> steps) {
                 .findFirst();
     }
 
+    /** Returns how the rotation of the model is learned, if it is. */
+    public Optional<Rotate.Learning> rotationLearning() {
+        return steps.stream()
+                .filter(Rotate.class::isInstance)
+                .flatMap(step -> ((Rotate) step).learning().stream())
+                .findFirst();
+    }
+
     /** Returns whether any step rotates the model. */
     public boolean rotates() {
         return steps.stream().anyMatch(step -> step.phase() == Phase.ROTATE);
@@ -54,7 +62,8 @@ public record Composition(List<Method> steps) {
 
     /** Returns whether any step needs calibration. */
     public boolean needsCalibration() {
-        return steps.stream().anyMatch(step -> step.needs().calibration());
+        return rotationLearning().isPresent()
+                || steps.stream().anyMatch(step -> step.needs().calibration());
     }
 
     /** Returns whether samples must reach blocks through the finished blocks before them. */
@@ -233,18 +242,22 @@ public record Composition(List<Method> steps) {
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
             Optional<Training> training = step.needs().training();
-            if (samples.isEmpty() && step.needs().calibration()) {
+            boolean learns = step instanceof Rotate rotate && rotate.learning().isPresent();
+            int batch = learns
+                    ? ((Rotate) step).learning().orElseThrow().batchSize()
+                    : training.map(Training::batchSize).orElse(0);
+            if (samples.isEmpty() && (learns || step.needs().calibration())) {
                 tables.get(i)
                         .problem(
                                 "method",
-                                step.name() + (training.isPresent() ? " trains on samples" : " needs statistics")
+                                step.name()
+                                        + (learns || training.isPresent() ? " trains on samples" : " needs statistics")
                                         + ": add a [calibration] section");
-            } else if (training.isPresent() && training.get().batchSize() > samples.getAsInt()) {
+            } else if (batch > 0 && batch > samples.orElse(0)) {
                 tables.get(i)
                         .problem(
                                 "batch_size",
-                                "expected at most calibration.num_samples, " + samples.getAsInt() + ", got "
-                                        + training.get().batchSize());
+                                "expected at most calibration.num_samples, " + samples.orElse(0) + ", got " + batch);
             }
         }
     }

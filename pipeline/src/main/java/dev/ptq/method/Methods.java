@@ -40,6 +40,11 @@ public final class Methods {
                     "orthogonal matrices folded into weights, which spread the outliers of activations (QuaRot, NeurIPS"
                             + " 2024); no calibration")
             .and(
+                    "spinquant",
+                    new Entry(Rotate.LEARNED_KEYS, Rotate::readLearned),
+                    "the same with matrices that are learned through the whole model (SpinQuant, ICLR 2025); trains on"
+                            + " calibration")
+            .and(
                     "smoothquant",
                     new Entry(SmoothQuant.KEYS, SmoothQuant::read),
                     "outliers of activations moved into weights in closed form (SmoothQuant, ICML 2023); needs"

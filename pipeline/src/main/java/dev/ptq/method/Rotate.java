@@ -12,20 +12,37 @@ import dev.ptq.tensor.Hadamard;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
- * QuaRot's rotation: the whole model is rotated before anything else is done, which spreads outliers over all features of an
- * activation. Source: QuaRot (NeurIPS 2024).
+ * The whole model is rotated before anything else is done, which spreads outliers over all features of an activation: by
+ * matrices that a seed draws, or by some that are learned from there. Sources: QuaRot (NeurIPS 2024), SpinQuant (ICLR 2025).
  *
  * @param places where the parts of the model allow it
  * @param isNamed whether the config names the places, so that one that is not there is an error
  * @param matrix folded into weights
  * @param block width of the parts that are rotated by themselves; 0: as large as may be
  * @param acrossHeads whether R2 also rotates across heads
+ * @param learning how R1 and R2 are learned; absent if they are not
  */
-record Rotate(List<Place> places, boolean isNamed, Rotation.Matrix matrix, int block, boolean acrossHeads)
+public record Rotate(
+        List<Place> places,
+        boolean isNamed,
+        Rotation.Matrix matrix,
+        int block,
+        boolean acrossHeads,
+        Optional<Learning> learning)
         implements Method {
+    /**
+     * Gradient descent through the whole model.
+     *
+     * @param rate the length of a step at the start; it falls to zero along a cosine
+     * @param batchSize samples in a step
+     */
+    public record Learning(int steps, double rate, int batchSize) {}
+
+
     private static final String BLOCK_NAME = "block_size";
 
     private static final Key<List<Place>> PLACES = Key.choices(
@@ -56,8 +73,29 @@ record Rotate(List<Place> places, boolean isNamed, Rotation.Matrix matrix, int b
             .preset(false)
             .says("whether R2 also rotates across heads in the forward pass, as in QuaRot");
 
+    private static final Key<Integer> STEPS = Key.integer("steps")
+            .from(1)
+            .to(1 << 20)
+            .preset(100)
+            .says("steps of training");
+
+    private static final Key<Double> RATE = Key.decimal("learning_rate")
+            .from(0.0)
+            .to(100.0)
+            .preset(1.5)
+            .says("the longest step along the orthogonal matrices; it falls to zero along a cosine");
+
+    private static final Key<Integer> BATCH_SIZE = Key.integer("batch_size")
+            .from(1)
+            .to(1 << 16)
+            .preset(8)
+            .says("samples in a step of training");
+
     /** The keys of a step. */
     static final Keys KEYS = Keys.of(PLACES, MATRIX, BLOCK, ACROSS_HEADS);
+
+    /** The keys of a step that learns. */
+    static final Keys LEARNED_KEYS = Keys.of(PLACES, MATRIX, STEPS, RATE, BATCH_SIZE);
 
     static Rotate read(ConfigTable table) {
         List<Place> places = table.read(PLACES).stream().distinct().sorted().toList();
@@ -74,12 +112,30 @@ record Rotate(List<Place> places, boolean isNamed, Rotation.Matrix matrix, int b
                 table.keys().contains(PLACES.name()),
                 table.read(MATRIX),
                 block,
-                places.contains(Place.R2) && table.read(ACROSS_HEADS));
+                places.contains(Place.R2) && table.read(ACROSS_HEADS),
+                Optional.empty());
+    }
+
+    /** Reads a step that learns. */
+    static Rotate readLearned(ConfigTable table) {
+        List<Place> places =
+                table.read(PLACES).stream().distinct().sorted().toList();
+        if (!places.contains(Place.R1) && !places.contains(Place.R2)) {
+            table.problem(PLACES, "expected R1 or R2, which are learned; for others take quarot");
+        }
+        Learning learning = new Learning(table.read(STEPS), table.read(RATE), table.read(BATCH_SIZE));
+        return new Rotate(
+                places,
+                table.keys().contains(PLACES.name()),
+                table.read(MATRIX),
+                0,
+                false,
+                Optional.of(learning));
     }
 
     @Override
     public String name() {
-        return "quarot";
+        return learning.isPresent() ? "spinquant" : "quarot";
     }
 
     @Override
@@ -102,6 +158,10 @@ record Rotate(List<Place> places, boolean isNamed, Rotation.Matrix matrix, int b
     @Override
     public void check(ModelConfig shape, QuantizationSettings quantization, ConfigTable table) {
         Map<Place, String> absent = Rotation.absent(shape);
+        if (learning.isPresent() && quantization.hasStaticActivations()) {
+            table.problem(
+                    "method", name() + " is trained before ranges of dynamic = false are known; leave out one of the two");
+        }
         for (Place place : places) {
             if (isNamed && absent.containsKey(place)) {
                 table.problem(PLACES, "this model cannot be rotated by " + place + ": " + absent.get(place));

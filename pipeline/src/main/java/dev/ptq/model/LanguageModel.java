@@ -108,9 +108,15 @@ public final class LanguageModel implements AutoCloseable {
         return new LanguageModel(decoder, others);
     }
 
-    /** The same model rotated. It is closed by itself, and leaves this one open. */
+    /** The same model rotated by matrices that a seed draws. It is closed by itself, and leaves this one open. */
     public LanguageModel rotated(Rotation rotation) throws IOException {
-        return new LanguageModel(new Decoder(rotation.of(config())), new RotatedWeights(config(), weights, rotation));
+        return rotated(rotation, rotation.drawn());
+    }
+
+    /** The same model rotated by other matrices. */
+    public LanguageModel rotated(Rotation rotation, Rotation.Matrices matrices) throws IOException {
+        return new LanguageModel(
+                new Decoder(rotation.of(config())), new RotatedWeights(config(), weights, rotation, matrices));
     }
 
     /** The tensors, by the names that the family has for them. */

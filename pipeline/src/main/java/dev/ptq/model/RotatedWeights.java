@@ -31,6 +31,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 
 /**
@@ -55,6 +56,7 @@ final class RotatedWeights implements WeightSource {
     private final ModelConfig rotated;
     private final WeightSource base;
     private final Rotation rotation;
+    private final Rotation.Matrices matrices;
     private final Decoder decoder;
     /** What R1 makes of rows; the same without it. */
     private final Rows stream;
@@ -68,15 +70,18 @@ final class RotatedWeights implements WeightSource {
      *
      * @param model as it is
      * @param base its tensors; they stay open when these are closed
+     * @param matrices of R1 and R2
      */
-    RotatedWeights(ModelConfig model, WeightSource base, Rotation rotation) throws IOException {
+    RotatedWeights(ModelConfig model, WeightSource base, Rotation rotation, Rotation.Matrices matrices)
+            throws IOException {
         this.model = model;
         this.rotated = rotation.of(model);
         this.base = base;
         this.rotation = rotation;
+        this.matrices = matrices;
         this.decoder = new Decoder(model);
         if (rotation.has(Place.R1)) {
-            this.stream = rotation.residual(model.hiddenSize())::apply;
+            this.stream = matrices.residual(model.hiddenSize())::apply;
             this.added = losesMeans(model) ? rows -> stream.of(rows.sub(rows.mean(new int[] {1}, true))) : stream;
         } else {
             this.stream = Rows.SAME;
@@ -109,7 +114,8 @@ final class RotatedWeights implements WeightSource {
         AttentionShape attention = shape.attention();
         String prefix = decoder.prefix(index);
         boolean ofValues = rotation.has(Place.R2);
-        Rows values = ofValues ? rotation.values(index, attention.headDim())::apply : Rows.SAME;
+        UnaryOperator<NDArray> values =
+                ofValues ? matrices.values(index, attention.headDim()) : UnaryOperator.identity();
         for (int i = 0; i < attention.inputs().size(); i++) {
             boolean hasValues = ofValues && (attention.order() != Order.SEPARATE || i == 2);
             addReader(
@@ -119,7 +125,7 @@ final class RotatedWeights implements WeightSource {
                     hasValues ? rows -> onValues(attention, values, rows) : Rows.SAME);
         }
         OptionalInt across = rotated.block(index).attention().rotations().heads();
-        addWriter(prefix, attention.output(), rows -> across(across, attention, values.of(ofHeads(attention, rows))));
+        addWriter(prefix, attention.output(), rows -> across(across, attention, values.apply(ofHeads(attention, rows))));
         plain(prefix, shape.attentionNorms());
     }
 
@@ -276,9 +282,9 @@ final class RotatedWeights implements WeightSource {
     }
 
     /** Turns those features of a row that are values, head by head. */
-    private static NDArray onValues(AttentionShape attention, Rows values, NDArray rows) throws IOException {
+    static NDArray onValues(AttentionShape attention, UnaryOperator<NDArray> values, NDArray rows) {
         int width = attention.headDim();
-        NDArray turned = values.of(ofHeads(attention, rows)).reshape(rows.getShape());
+        NDArray turned = values.apply(ofHeads(attention, rows)).reshape(rows.getShape());
         if (attention.order() == Order.SEPARATE) {
             return turned;
         }
@@ -292,7 +298,9 @@ final class RotatedWeights implements WeightSource {
                     : head % group == group - 1;
             isValue[i] = found ? 1 : 0;
         }
-        NDArray mask = rows.getManager().create(isValue, new Shape(isValue.length));
+        NDArray mask = rows.getManager()
+                .create(isValue, new Shape(isValue.length))
+                .toType(rows.getDataType(), false);
         return rows.add(turned.sub(rows).mul(mask));
     }
 

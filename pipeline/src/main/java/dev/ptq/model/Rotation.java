@@ -174,14 +174,43 @@ public record Rotation(List<Place> places, Matrix matrix, int block, boolean acr
                 has(Place.R4) ? shape.mlp().map(mlp -> mlp.rotated(order(mlp.width()))) : shape.mlp());
     }
 
-    /** Returns the matrix of R1, as what it makes of rows {@code [n, hiddenSize]} in float64. */
-    UnaryOperator<NDArray> residual(int hiddenSize) {
-        return turn(hiddenSize, 0);
+    /** The matrices that are folded into weights, as what they make of rows in float64 or float32. */
+    public interface Matrices {
+        /** Returns R1, for rows {@code [n, hiddenSize]}. */
+        UnaryOperator<NDArray> residual(int hiddenSize);
+
+        /** Returns R2 in a block, for rows {@code [n, headDim]}. */
+        UnaryOperator<NDArray> values(int block, int headDim);
+
+        /** Matrices that change nothing. */
+        static Matrices identity() {
+            return new Matrices() {
+                @Override
+                public UnaryOperator<NDArray> residual(int hiddenSize) {
+                    return UnaryOperator.identity();
+                }
+
+                @Override
+                public UnaryOperator<NDArray> values(int block, int headDim) {
+                    return UnaryOperator.identity();
+                }
+            };
+        }
     }
 
-    /** Returns the matrix of R2 in a block, as what it makes of rows {@code [n, headDim]} in float64. */
-    UnaryOperator<NDArray> values(int index, int headDim) {
-        return turn(headDim, 1 + index);
+    /** The matrices drawn by the seed. */
+    public Matrices drawn() {
+        return new Matrices() {
+            @Override
+            public UnaryOperator<NDArray> residual(int hiddenSize) {
+                return turn(hiddenSize, 0);
+            }
+
+            @Override
+            public UnaryOperator<NDArray> values(int index, int headDim) {
+                return turn(headDim, 1 + index);
+            }
+        };
     }
 
     private UnaryOperator<NDArray> turn(int width, int number) {

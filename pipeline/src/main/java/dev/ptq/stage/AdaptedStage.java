@@ -89,7 +89,7 @@ final class AdaptedStage implements Stage {
                     : calibrated.read(block, manager);
             scoring.write(
                     variant.run(
-                            workspace, inputs, Optional.of(adapted), runner -> scoring.evaluate(runner, unfinished)),
+                            workspace, inputs, Optional.of(adapted), runner -> scoring.evaluate(runner, inputs, unfinished)),
                     output);
         }
         files.moveParameters(output);
@@ -99,7 +99,7 @@ final class AdaptedStage implements Stage {
     private BlockResults adapt(Map<String, Path> inputs, QuantizedModel quantized, Path parameters, BlockFiles files)
             throws IOException {
         Experiment experiment = workspace.experiment();
-        LanguageModel model = workspace.preparedModel();
+        LanguageModel model = workspace.preparedModel(inputs);
         int[][] chunks = workspace.chunks(perplexity);
         int last = model.config().blocks() - 1;
         int steps = settings.adaptation().steps(chunks.length);

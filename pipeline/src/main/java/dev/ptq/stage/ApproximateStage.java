@@ -88,7 +88,11 @@ final class ApproximateStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return workspace.experiment().statistics().isEmpty() ? List.of() : List.of(RunFiles.CALIBRATE);
+        List<String> inputs = new ArrayList<>(workspace.preparing());
+        if (!workspace.experiment().statistics().isEmpty()) {
+            inputs.add(RunFiles.CALIBRATE);
+        }
+        return inputs;
     }
 
     @Override
@@ -107,10 +111,10 @@ final class ApproximateStage implements Stage {
         Experiment experiment = workspace.experiment();
         BlockContext.Setting setting = new BlockContext.Setting(
                 experiment.preparedShape(),
-                KnownFormats.in(workspace, workspace.preparedModel(), settings.formats(), inputs),
+                KnownFormats.in(workspace, workspace.preparedModel(inputs), settings.formats(), inputs),
                 experiment.statistics(),
                 experiment.expertTokens(statistics));
-        LanguageModel model = workspace.preparedModel();
+        LanguageModel model = workspace.preparedModel(inputs);
         BlockResults results = new BlockResults();
         int blocks = model.config().blocks();
         Optional<BlockSamples> samples = blockSamples(model);

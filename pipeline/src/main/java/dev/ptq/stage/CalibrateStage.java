@@ -69,7 +69,7 @@ final class CalibrateStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return List.of();
+        return workspace.preparing();
     }
 
     @Override
@@ -84,7 +84,7 @@ final class CalibrateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        LanguageModel model = workspace.preparedModel();
+        LanguageModel model = workspace.preparedModel(inputs);
         int[][] samples = workspace.calibrationSamples(calibration);
         Path file = unfinished.resolve(RunFiles.STATISTICS);
         try (StatisticsFile statistics = new StatisticsFile(

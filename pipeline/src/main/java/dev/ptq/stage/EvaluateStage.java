@@ -93,7 +93,7 @@ final class EvaluateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        write(variantSettings.run(workspace, inputs, runner -> evaluate(runner, unfinished)), output);
+        write(variantSettings.run(workspace, inputs, runner -> evaluate(runner, inputs, unfinished)), output);
     }
 
     /** Writes the artifacts. */
@@ -147,8 +147,8 @@ final class EvaluateStage implements Stage {
     }
 
     /** Scores the text with the blocks of a runner. */
-    Perplexity.Result evaluate(BlockRunner runner, Path unfinished) throws IOException {
-        LanguageModel model = variantSettings.exact(workspace);
+    Perplexity.Result evaluate(BlockRunner runner, Map<String, Path> inputs, Path unfinished) throws IOException {
+        LanguageModel model = variantSettings.exact(workspace, inputs);
         try (BlockRunner exact = workspace.runner(model, BlockRunner.BlockChange.none())) {
             return Perplexity.evaluate(
                     new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),

@@ -147,7 +147,9 @@ public record Experiment(
 
     /** Returns whether any step needs calibration text. */
     public boolean usesCalibration() {
-        return needsSamples() || !statistics().isEmpty();
+        return needsSamples()
+                || !statistics().isEmpty()
+                || steps.rotationLearning().isPresent();
     }
 
     /** The variants to be measured, on tasks too, the experiment itself last. */

@@ -62,7 +62,7 @@ final class QuantizeStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        List<String> inputs = new ArrayList<>();
+        List<String> inputs = new ArrayList<>(workspace.preparing());
         if (!settings.steps().isEmpty()) {
             inputs.add(RunFiles.APPROXIMATE);
         }
@@ -93,7 +93,7 @@ final class QuantizeStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        LanguageModel model = workspace.preparedModel();
+        LanguageModel model = workspace.preparedModel(inputs);
         Optional<Path> approximated = Optional.ofNullable(inputs.get(RunFiles.APPROXIMATE));
         ModelFormats formats = KnownFormats.in(workspace, model, settings.weights(), inputs);
         Sums sums = new Sums();

@@ -17,6 +17,9 @@ public final class Stages {
     public static List<Stage> of(Workspace workspace) throws IOException {
         Experiment experiment = workspace.experiment();
         List<Stage> stages = new ArrayList<>();
+        if (experiment.steps().rotationLearning().isPresent()) {
+            stages.add(new RotateStage(workspace, experiment.calibration().orElseThrow()));
+        }
         if (experiment.calibration().isPresent() && !experiment.statistics().isEmpty()) {
             stages.add(new CalibrateStage(workspace, experiment.calibration().get()));
         }

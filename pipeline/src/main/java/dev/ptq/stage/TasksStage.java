@@ -95,7 +95,7 @@ final class TasksStage implements Stage {
                         .tasks(tasks)
                         .run(
                                 new ModelScorer(
-                                        variantSettings.exact(workspace),
+                                        variantSettings.exact(workspace, inputs),
                                         runner,
                                         tasks.batchSize(),
                                         true,

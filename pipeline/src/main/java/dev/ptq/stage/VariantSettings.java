@@ -18,21 +18,27 @@ import java.util.Optional;
  * The settings that decide the results of one variant of the model.
  *
  * @param measured whether its weights are those that the quantize stage made
+ * @param preparing the stages that the model needs which steps work on
  */
 record VariantSettings(
-        Workspace.ModelContent model, QuantizationSettings quantization, List<Method> steps, boolean measured) {
+        Workspace.ModelContent model,
+        QuantizationSettings quantization,
+        List<Method> steps,
+        boolean measured,
+        List<String> preparing) {
     static VariantSettings of(Workspace workspace, Variant variant) {
         Experiment experiment = workspace.experiment();
         return new VariantSettings(
                 workspace.modelContent(),
                 variant == Variant.FULL_PRECISION ? QuantizationSettings.none() : experiment.quantization(),
                 variant.approximated() ? experiment.steps().steps() : List.of(),
-                variant.approximated());
+                variant.approximated(),
+                variant.approximated() ? workspace.preparing() : List.of());
     }
 
     /** The stages needed to run the variant. */
     List<String> inputs() {
-        List<String> inputs = new ArrayList<>();
+        List<String> inputs = new ArrayList<>(preparing);
         if (measured) {
             inputs.add(RunFiles.QUANTIZE);
         }
@@ -46,8 +52,8 @@ record VariantSettings(
     }
 
     /** The model in full precision that the variant is made of: rotated where the steps rotate it. */
-    LanguageModel exact(Workspace workspace) throws IOException {
-        return measured ? workspace.preparedModel() : workspace.model();
+    LanguageModel exact(Workspace workspace, Map<String, Path> artifacts) throws IOException {
+        return measured ? workspace.preparedModel(artifacts) : workspace.model();
     }
 
     /** Work to be done with the running model. */
@@ -80,7 +86,7 @@ record VariantSettings(
     /** Opens the model as it runs. */
     QuantizedModel open(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches)
             throws IOException {
-        LanguageModel exact = exact(workspace);
+        LanguageModel exact = exact(workspace, artifacts);
         return QuantizedModel.of(exact, KnownFormats.in(workspace, exact, quantization, artifacts), patches);
     }
 }

@@ -1,5 +1,6 @@
 package dev.ptq.stage;
 
+import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.Given;
@@ -175,16 +176,28 @@ public final class Workspace implements AutoCloseable {
         return openModel;
     }
 
-    /** The model that the steps work on: rotated if they say so. */
-    LanguageModel preparedModel() throws IOException {
+    /**
+     * The model that the steps work on: rotated if they say so.
+     *
+     * @param artifacts of {@link #preparing}
+     */
+    LanguageModel preparedModel(Map<String, Path> artifacts) throws IOException {
         Optional<Rotation> rotation = experiment.rotation();
         if (rotation.isEmpty()) {
             return model();
         }
         if (preparedModel == null) {
-            preparedModel = model().rotated(rotation.get());
+            Path learned = artifacts.get(RunFiles.ROTATE);
+            preparedModel = learned == null
+                    ? model().rotated(rotation.get())
+                    : model().rotated(rotation.get(), RotateStage.matrices(learned));
         }
         return preparedModel;
+    }
+
+    /** The stages that {@link #preparedModel} needs. */
+    List<String> preparing() {
+        return experiment.steps().rotationLearning().isPresent() ? List.of(RunFiles.ROTATE) : List.of();
     }
 
     /** The digest of the model that the steps work on. */

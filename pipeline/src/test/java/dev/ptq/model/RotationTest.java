@@ -156,12 +156,12 @@ class RotationTest {
         Rotation rotation = new Rotation(List.of(Place.R1), Matrix.ORTHOGONAL, 0, false, 5);
         try (NDManager manager = TensorEngine.newManager()) {
             NDArray identity = manager.eye(24, 24, 0, DataType.FLOAT64);
-            NDArray q = rotation.residual(24).apply(identity);
+            NDArray q = rotation.drawn().residual(24).apply(identity);
 
             assertThat(q.matMul(q.transpose(1, 0)).toDoubleArray())
                     .containsExactly(identity.toDoubleArray(), within(1e-14));
             assertThat(new Rotation(List.of(Place.R1), Matrix.ORTHOGONAL, 0, false, 6)
-                            .residual(24)
+                            .drawn().residual(24)
                             .apply(identity)
                             .toDoubleArray())
                     .isNotEqualTo(q.toDoubleArray());
