@@ -32,6 +32,19 @@ class RotationRunsTest {
             method = "quarot"
             """;
 
+    private static final String LEARNED = PLAIN + """
+            [[approximation]]
+            method = "spinquant"
+            steps = 3
+            batch_size = 2
+            """;
+
+    /** Continues {@link #W4A4}, which ends in the table of activations. */
+    private static final String STATIC = """
+            granularity = "tensor"
+            dynamic = false
+            """;
+
     private static final String EVALUATED = """
             [evaluation]
             [[evaluation.perplexity]]
@@ -146,6 +159,53 @@ class RotationRunsTest {
             assertThat(tiny.log("tag"))
                     .anyMatch(line -> line.contains("quarot leaves out " + absent.getKey() + ": " + absent.getValue()));
         }
+    }
+
+    @Test
+    void aLearnedRotationIsFoldedAndKept() throws IOException {
+        TinyExperiment tiny = new TinyExperiment(folder);
+        requireSuccess(tiny.run(LEARNED + CALIBRATED + W4A4 + EVALUATED, "tag"));
+
+        assertThat(tiny.metrics("tag").get("rotation_error")).isLessThan(1e-5);
+        assertThat(tiny.rows("tag/rotate/training.csv")).containsOnlyKeys("1", "2", "3");
+        Map<String, String> first = tiny.stages("tag", "fingerprint");
+        requireSuccess(tiny.run(LEARNED.replace("steps = 3", "steps = 2") + CALIBRATED + W4A4 + EVALUATED, "other"));
+        Map<String, String> second = tiny.stages("other", "fingerprint");
+        assertThat(second.get("quantize")).isNotEqualTo(first.get("quantize"));
+        assertThat(second.get("evaluate/round_to_nearest/tales"))
+                .isEqualTo(first.get("evaluate/round_to_nearest/tales"));
+        requireSuccess(tiny.run(LEARNED + STEPS + CALIBRATED + W4A4 + EVALUATED, "more"));
+        assertThat(tiny.stages("more", "fingerprint").get("rotate")).isEqualTo(first.get("rotate"));
+    }
+
+    @Test
+    void withoutFormatsALearnedRotationChangesNothing() throws IOException {
+        TinyExperiment tiny = new TinyExperiment(folder);
+        requireSuccess(tiny.run(LEARNED + CALIBRATED + EVALUATED, "tag"));
+
+        assertThat(tiny.metrics("tag").get("perplexity/tales/kl_divergence")).isLessThan(1e-8);
+        requireSuccess(tiny.run(PLAIN + EVALUATED, "plain"));
+        assertThat(tiny.metrics("tag").get("perplexity/tales/loss"))
+                .isCloseTo(tiny.metrics("plain").get("perplexity/tales/loss"), within(1e-5));
+    }
+
+    @Test
+    void aRotationIsLearnedFromSamples() throws IOException {
+        TinyExperiment tiny = new TinyExperiment(folder);
+
+        assertThat(tiny.run(LEARNED + EVALUATED, "tag").err())
+                .contains("spinquant trains on samples: add a [calibration] section");
+        assertThat(tiny.run(LEARNED.replace("batch_size = 2", "batch_size = 5") + CALIBRATED + EVALUATED, "tag")
+                        .err())
+                .contains("expected at most calibration.num_samples, 4, got 5");
+        assertThat(tiny.run(
+                                LEARNED + CALIBRATED + W4A4 + STATIC + EVALUATED,
+                                "tag")
+                        .err())
+                .contains("spinquant is trained before ranges of dynamic = false are known");
+        assertThat(tiny.run(LEARNED + "rotations = [\"R3\"]\n" + CALIBRATED + EVALUATED, "tag")
+                        .err())
+                .contains("expected R1 or R2, which are learned");
     }
 
     @ParameterizedTest
