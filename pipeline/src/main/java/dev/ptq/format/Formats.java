@@ -230,6 +230,11 @@ public final class Formats {
                     new Kind(NORMAL, (table, rules) -> normalFloat(table, rules, 2)),
                     "4 quantiles, as in LoftQ")
             .and(
+                    HqqFormat.NAME,
+                    new Kind(
+                            HqqKeys.KEYS, (table, rules) -> without(table, HqqFormat.NAME, HqqKeys.read(table, rules))),
+                    "integers with zero points found by HQQ's solver, without calibration")
+            .and(
                     TernaryFormat.NAME,
                     new Kind(
                             Keys.of(FormatKeys.GRANULARITY, FormatKeys.GROUP_SIZE, FormatKeys.TERNARY_SCALE),

@@ -15,6 +15,7 @@ sealed interface GridFormat extends NumberFormat
                 FixedPointFormat,
                 MxFormat,
                 NormalFloatFormat,
+                HqqFormat,
                 TernaryFormat {
     /** Rounds a tensor in place, as {@link #round} does, and returns its encoding. */
     Encoding fit(FloatBuffer values, Shape shape, Operand operand);

@@ -37,6 +37,11 @@ public sealed interface NumberFormat permits NoFormat, GridFormat {
     /** Returns the storage in bits of a tensor of this shape, including all shared values. */
     double storageBits(Shape shape, Operand operand);
 
+    /** Returns what is wrong with a tensor of a shape, so that it cannot be rounded; empty if it can. */
+    default Optional<String> refusal(Shape shape) {
+        return Optional.empty();
+    }
+
     /** Returns whether values stay as they are. */
     default boolean isNone() {
         return false;

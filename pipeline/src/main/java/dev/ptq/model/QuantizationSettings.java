@@ -1,5 +1,6 @@
 package dev.ptq.model;
 
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Section;
@@ -11,6 +12,7 @@ import dev.ptq.format.NumberFormat;
 import dev.ptq.format.StaticFormat;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -204,9 +206,10 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return activation.dynamic() instanceof BlockFloatFormat blocks ? blocks : new NoFormat();
     }
 
-    /** Reports to {@code table} the overrides that match none of these linears. */
+    /** Reports to {@code table} the overrides that match none of these linears, and formats that do not fit them. */
     public void check(List<LinearSpec> linears, ConfigTable table) {
         List<ConfigTable> tables = table.read(OVERRIDE);
+        checkShapes(linears, table, tables);
         for (int i = 0; i < overrides.size(); i++) {
             String pattern = overrides.get(i).pattern();
             if (!pattern.isEmpty()
@@ -218,6 +221,30 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
                                         + linears.get(0).weightName());
             }
         }
+    }
+
+    /** Reports the first weight that each table's format cannot round. */
+    private void checkShapes(List<LinearSpec> linears, ConfigTable table, List<ConfigTable> tables) {
+        Set<ConfigTable> reported = new HashSet<>();
+        for (LinearSpec linear : linears) {
+            Shape shape = new Shape(linear.outFeatures(), linear.inFeatures());
+            Optional<String> refusal = formats(linear.weightName()).weight().refusal(shape);
+            if (refusal.isPresent() && reported.add(tableOfWeight(linear.weightName(), table, tables))) {
+                tableOfWeight(linear.weightName(), table, tables)
+                        .problem(WEIGHT.name(), linear.weightName() + ": " + refusal.get());
+            }
+        }
+    }
+
+    /** Returns the table that has the format of a weight: that of the last override with one, or else the whole. */
+    private ConfigTable tableOfWeight(String weightName, ConfigTable table, List<ConfigTable> tables) {
+        ConfigTable found = table;
+        for (int i = 0; i < overrides.size(); i++) {
+            boolean decides = overrides.get(i).weight().isPresent()
+                    && weightName.matches(overrides.get(i).pattern());
+            found = decides ? tables.get(i) : found;
+        }
+        return found;
     }
 
     /** The formats of a linear, by its weight's name. */
