@@ -199,6 +199,24 @@ class CompositionTest {
     }
 
     @Test
+    void samplesThatPassOneByOneAreNoBatch() throws IOException {
+        String batch = INTEGERS + "[quantization.activation]\nformat = 'llm_int8'\nper = 'batch'\n";
+        for (String step : List.of("l2qer';inputs = 'quantized'", "gptq'", "omniquant'")) {
+            assertThatThrownBy(() -> read(MODEL, CALIBRATION, batch, steps(step)))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining(
+                            "with per = \"batch\" the sequences of a batch decide together what is rounded,"
+                                    + " but steps that take their inputs from rounded blocks see one sample at a time; set per ="
+                                    + " \"sequence\"");
+            assertThat(read(MODEL, CALIBRATION, batch.replace("batch", "sequence"), steps(step))
+                            .needsSamples())
+                    .isTrue();
+        }
+        assertThat(read(MODEL, CALIBRATION, batch, steps("l2qer'")).usesCalibration())
+                .isTrue();
+    }
+
+    @Test
     void transformationsTakeAnyFormat() throws IOException {
         String mxint = "[quantization.weight]\nformat = 'mxint'\nbits = 4\n";
         assertThat(read(MODEL, CALIBRATION, mxint, steps("omniquant';lwc = false"))
