@@ -68,6 +68,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
             if (skipFirst) {
                 requireDimensions(tensors);
             }
+            requireShapes(tensors, numbers);
             Map<String, NDArray> rounded = new LinkedHashMap<>();
             print.printf(
                     Locale.ROOT,
@@ -107,6 +108,15 @@ final class QuantizeTensorCommand implements Callable<Integer> {
                     + vectors.size() + " have fewer: " + vectors.get(0) + (vectors.size() > 1 ? ", …" : "")
                     + "; leave the option out, or them");
         }
+    }
+
+    private void requireShapes(Safetensors tensors, NumberFormat numbers) {
+        tensors.entries().forEach((name, tensor) -> {
+            long[] shape = tensor.shape().stream().mapToLong(Long::longValue).toArray();
+            numbers.refusal(new Shape(shape)).ifPresent(refusal -> {
+                throw new ConfigException("--format: " + name + " of " + in + ": " + refusal);
+            });
+        });
     }
 
     private static void report(PrintWriter print, String name, float[] before, NDArray rounded, double storageBits) {

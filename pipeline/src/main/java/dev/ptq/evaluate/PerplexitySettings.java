@@ -38,7 +38,9 @@ public record PerplexitySettings(
             .from(1)
             .to(1 << 16)
             .preset(4)
-            .says("chunks in a batch, over which protocol `lqer` takes means");
+            .says(
+                    "chunks in a batch, over which protocol `lqer` takes means and `llm_int8` with `per = \"batch\"` looks for"
+                            + " outliers");
 
     private static final Key<PerplexityProtocol> PROTOCOL = Key.choice(
                     "protocol",

@@ -252,6 +252,17 @@ public final class Formats {
                     new Kind(NORMAL, (table, rules) -> normalFloat(table, rules, 2)),
                     "4 quantiles, as in LoftQ")
             .and(
+                    HqqFormat.NAME,
+                    new Kind(
+                            HqqKeys.KEYS, (table, rules) -> without(table, HqqFormat.NAME, HqqKeys.read(table, rules))),
+                    "integers with zero points found by HQQ's solver, without calibration")
+            .and(
+                    LlmInt8Format.NAME,
+                    new Kind(
+                            LlmInt8Format.KEYS,
+                            (table, rules) -> without(table, LlmInt8Format.NAME, LlmInt8Format.read(table, rules))),
+                    "integers but for features with outliers, as in LLM.int8()")
+            .and(
                     TernaryFormat.NAME,
                     new Kind(
                             Keys.of(FormatKeys.GRANULARITY, FormatKeys.GROUP_SIZE, FormatKeys.TERNARY_SCALE),

@@ -23,8 +23,8 @@ import java.util.stream.IntStream;
  * changes and needs no closing.
  *
  * <p>Integers have a scale for each group and, unless symmetric, a zero point: {@code value = scale (code -
- * zeroPoint)}. With torchao's {@code asymmetric_float} mapping the stored zero point is the value of the middle code. A
- * code of {@code nf4}, {@code nf3} and {@code nf2} is a place in their table, and the scale of a block its largest
+ * zeroPoint)}. With torchao's {@code asymmetric_float} mapping the stored zero point is the value of the middle code, and that
+ * of {@code hqq} need not be whole. A code of {@code nf4}, {@code nf3} and {@code nf2} is a place in their table, and the scale of a block its largest
  * magnitude. In {@code mxint} a code is a signed mantissa, the lowest of two's complement being the negative zero,
  * and each block has an exponent. A code of {@code minifloat} holds sign, exponent and mantissa; one of {@code fixed}
  * is a number of steps. MX, FP8 and NVFP4 have codes of {@link SmallFloat} and a scale for each block.
@@ -202,6 +202,8 @@ public final class Grid {
      *   <li>{@code scale}, F32 {@code [rows of groups, groups of a row]}, of integers
      *   <li>{@code zero_point}, likewise, U8 where codes and zero points have at most 8 bits, else I32; of integers
      *       that are not symmetric. I32 in the grids of tools, F32 with {@code asymmetric_float}
+     *   <li>{@code scale} and {@code zero_point}, F32, of {@code hqq}: the reciprocal of the scale of each group of the
+     *       flattened tensor, {@code [groups, 1]} or, along the other axis, {@code [1, groups]}
      *   <li>{@code scale}, likewise, of FP8, its reciprocal with the rule {@code torchao_blockwise}; of MX U8, the
      *       exponent + 127 or 255 for NaN; of NVFP4 U8, codes of E4M3
      *   <li>{@code tensor_scale}, F32 {@code [matrices]} or {@code [1]}, of NVFP4

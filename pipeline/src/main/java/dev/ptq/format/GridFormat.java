@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.Optional;
 
-/** A format whose values are codes: all but {@link NoFormat}. */
+/** A format whose values are codes: all but {@link NoFormat} and {@link LlmInt8Format}. */
 sealed interface GridFormat extends NumberFormat
         permits RangedFormat,
                 StaticFormat,
@@ -15,6 +15,7 @@ sealed interface GridFormat extends NumberFormat
                 FixedPointFormat,
                 MxFormat,
                 NormalFloatFormat,
+                HqqFormat,
                 TernaryFormat {
     /** Rounds a tensor in place, as {@link #round} does, and returns its encoding. */
     Encoding fit(FloatBuffer values, Shape shape, Operand operand);

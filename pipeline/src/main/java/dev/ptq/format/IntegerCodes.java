@@ -21,7 +21,9 @@ record IntegerCodes(int bits, int lowest, int highest, Order order) {
          * {@code q = clamp(rint((x - (z - s m)) / s))}, value {@code (q - m) s + z}, where {@code m} is the middle code
          * and {@code z} its value.
          */
-        FROM_MIDDLE
+        FROM_MIDDLE,
+        /** {@code q = clamp(rint(x s + z))}, value {@code (q - z) (1 / s)}: {@code s} is the reciprocal of the scale. */
+        OF_RECIPROCALS
     }
 
     private int middle() {
@@ -58,6 +60,13 @@ record IntegerCodes(int bits, int lowest, int highest, Order order) {
                     values[i] = value(code, scale, zeroPoint);
                 }
             }
+            case OF_RECIPROCALS -> {
+                float factor = 1 / scale;
+                for (int i = from; i < to; i++) {
+                    float code = clamped((float) Math.rint(values[i] * scale + zeroPoint));
+                    values[i] = (code - zeroPoint) * factor;
+                }
+            }
         }
     }
 
@@ -65,16 +74,23 @@ record IntegerCodes(int bits, int lowest, int highest, Order order) {
         return Math.min(Math.max(code, lowest), highest);
     }
 
+    /** Returns what codes are multiplied by. */
+    float factor(float scale) {
+        return order == Order.OF_RECIPROCALS ? 1 / scale : scale;
+    }
+
     /** Returns the value of a code, a whole number. */
     float value(float code, float scale, float zeroPoint) {
-        return order == Order.FROM_MIDDLE ? (code - middle()) * scale + zeroPoint : (code - zeroPoint) * scale;
+        return order == Order.FROM_MIDDLE ? (code - middle()) * scale + zeroPoint : (code - zeroPoint) * factor(scale);
     }
 
     /** Returns the code of a rounded value; any code if it has none. */
     int code(float rounded, float scale, float zeroPoint) {
-        float code = order == Order.FROM_MIDDLE
-                ? (float) Math.rint((rounded - zeroPoint) / scale) + middle()
-                : (float) Math.rint(rounded / scale) + zeroPoint;
+        float code = switch (order) {
+            case FROM_MIDDLE -> (float) Math.rint((rounded - zeroPoint) / scale) + middle();
+            case OF_RECIPROCALS -> (float) Math.rint(rounded * scale + zeroPoint);
+            default -> (float) Math.rint(rounded / scale) + zeroPoint;
+        };
         return (int) clamped(code);
     }
 }

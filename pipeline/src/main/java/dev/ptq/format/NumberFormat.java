@@ -10,7 +10,7 @@ import java.util.Optional;
 import java.util.Set;
 
 /** A number format for weights and activations: values are rounded to its grid and back, in float32. */
-public sealed interface NumberFormat permits NoFormat, GridFormat {
+public sealed interface NumberFormat permits NoFormat, LlmInt8Format, GridFormat {
     /**
      * Rounds every value to the format, in place.
      *
@@ -21,8 +21,8 @@ public sealed interface NumberFormat permits NoFormat, GridFormat {
     void round(FloatBuffer values, Shape shape, Operand operand);
 
     /**
-     * Returns the output of {@link #fakeQuantize} as codes and scales; empty for the one format without them, {@link
-     * NoFormat}. Takes longer than rounding alone.
+     * Returns the output of {@link #fakeQuantize} as codes and scales; empty for {@link NoFormat} and {@link
+     * LlmInt8Format}, which have none. Takes longer than rounding alone.
      *
      * @param values float32
      */
@@ -37,6 +37,11 @@ public sealed interface NumberFormat permits NoFormat, GridFormat {
     /** Returns the storage in bits of a tensor of this shape, including all shared values. */
     double storageBits(Shape shape, Operand operand);
 
+    /** Returns what is wrong with a tensor of a shape, so that it cannot be rounded; empty if it can. */
+    default Optional<String> refusal(Shape shape) {
+        return Optional.empty();
+    }
+
     /** Returns whether values stay as they are. */
     default boolean isNone() {
         return false;
@@ -47,6 +52,11 @@ public sealed interface NumberFormat permits NoFormat, GridFormat {
      * independently, and squares of zeros stay zero.
      */
     default boolean roundsSquares(int side) {
+        return false;
+    }
+
+    /** Returns whether values of an activation depend on other sequences of their batch, which is then rounded whole. */
+    default boolean spansBatch() {
         return false;
     }
 

@@ -20,7 +20,7 @@ final class StepEncoding implements Encoding {
         NONE,
         /** Whole numbers. */
         WHOLE,
-        /** Values of the middle code. */
+        /** Any numbers; of {@link IntegerCodes.Order#FROM_MIDDLE} values of the middle code. */
         FLOATING
     }
 
@@ -35,7 +35,7 @@ final class StepEncoding implements Encoding {
      * Makes an encoding.
      *
      * @param isUnrounded whether the tensor stays as it is
-     * @param scales of blocks; NaN if the values of the block have none
+     * @param scales of blocks, as {@code codes} take them; NaN if the values of the block have none
      * @param zeroPoints of blocks, finite; all 0 if there are none
      */
     StepEncoding(
@@ -98,7 +98,11 @@ final class StepEncoding implements Encoding {
 
     @Override
     public float[] scales() {
-        return scales.clone();
+        float[] factors = new float[scales.length];
+        for (int i = 0; i < factors.length; i++) {
+            factors[i] = codes.factor(scales[i]);
+        }
+        return factors;
     }
 
     @Override

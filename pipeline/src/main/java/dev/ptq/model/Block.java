@@ -85,6 +85,11 @@ public final class Block implements AutoCloseable {
         return !attention.isNone() || linears.values().stream().anyMatch(Linear::roundsActivations);
     }
 
+    /** Returns whether what the block makes of a sequence depends on the others of its batch. */
+    boolean spansBatch() {
+        return linears.values().stream().anyMatch(Linear::spansBatch);
+    }
+
     /**
      * The tensors by their paths in the block, such as {@code self_attn.q_proj.weight}, {@code self_attn.q_proj.bias},
      * {@code input_layernorm.weight} and, where a transform put a matrix behind a norm, {@code input_layernorm.matrix}.

@@ -128,15 +128,19 @@ public final class BlockPass implements AutoCloseable {
         return (int) Math.max(1, Math.min(Parallel.THREADS, AT_ONCE / values));
     }
 
-    /** The values of a piece of hidden states, of batches of plain sequences. */
-    public static long pieceValues(int batchSize, int tokens, int hiddenSize) {
+    /**
+     * The values of a piece of hidden states, of batches of plain sequences.
+     *
+     * @param spansBatch whether a batch must not be cut into pieces
+     */
+    public static long pieceValues(int batchSize, int tokens, int hiddenSize, boolean spansBatch) {
         long sequence = (long) tokens * hiddenSize;
-        return sequence * sequencesOfPiece(batchSize, sequence);
+        return sequence * (spansBatch ? batchSize : sequencesOfPiece(batchSize, sequence));
     }
 
-    /** Some sequences of a batch. The pieces follow from the states alone, since what is computed at once decides last bits. */
+    /** Some sequences of a batch, or all. The pieces follow from the states alone, since what is computed at once decides last bits. */
     private record Piece(int batch, int from, int to, long values) {
-        static List<Piece> of(HiddenStates states) {
+        static List<Piece> of(HiddenStates states, boolean spansBatch) {
             List<Piece> pieces = new ArrayList<>();
             for (int batch = 0; batch < states.size(); batch++) {
                 long values = states.batch(batch).size();
@@ -147,7 +151,7 @@ public final class BlockPass implements AutoCloseable {
                             new Piece(batch, 0, sequences, values + trees.get().maskSize()));
                     continue;
                 }
-                int step = sequencesOfPiece(sequences, values / sequences);
+                int step = spansBatch ? sequences : sequencesOfPiece(sequences, values / sequences);
                 for (int from = 0; from < sequences; from += step) {
                     int to = Math.min(sequences, from + step);
                     pieces.add(new Piece(batch, from, to, (to - from) * (values / sequences)));
@@ -203,7 +207,7 @@ public final class BlockPass implements AutoCloseable {
     }
 
     private void forEach(Block block, HiddenStates states, ObserverTurns turns, PieceOutput target) throws IOException {
-        List<Piece> pieces = Piece.of(states);
+        List<Piece> pieces = Piece.of(states, block.spansBatch());
         long largest = pieces.stream().mapToLong(Piece::values).max().orElse(1);
         Parallel.forEachOfTensors(pieces.size(), atOnce(largest), index -> {
             Piece piece = pieces.get(index);

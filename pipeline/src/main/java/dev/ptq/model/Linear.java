@@ -71,6 +71,11 @@ public final class Linear {
         return !activation.isNone() || !output.isNone() || (lowRank != null && lowRank.roundsActivations(activation));
     }
 
+    /** Returns whether activations in the layer depend on other sequences of their batch. */
+    boolean spansBatch() {
+        return activation.spansBatch();
+    }
+
     /** Rounds the bias and sets the formats of inputs and outputs; the weight is as its source has it. */
     public void quantize(LinearFormats formats) {
         if (bias != null) {

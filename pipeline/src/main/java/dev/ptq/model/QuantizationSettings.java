@@ -1,19 +1,23 @@
 package dev.ptq.model;
 
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Section;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
 import dev.ptq.format.InputFact;
+import dev.ptq.format.LlmInt8Format;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.StaticFormat;
 import java.util.ArrayList;
 import java.util.EnumSet;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 import java.util.stream.Stream;
@@ -204,9 +208,10 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return activation.dynamic() instanceof BlockFloatFormat blocks ? blocks : new NoFormat();
     }
 
-    /** Reports to {@code table} the overrides that match none of these linears. */
+    /** Reports to {@code table} the overrides that match none of these linears, and formats that do not fit them. */
     public void check(List<LinearSpec> linears, ConfigTable table) {
         List<ConfigTable> tables = table.read(OVERRIDE);
+        checkLinears(linears, table, tables);
         for (int i = 0; i < overrides.size(); i++) {
             String pattern = overrides.get(i).pattern();
             if (!pattern.isEmpty()
@@ -218,6 +223,44 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
                                         + linears.get(0).weightName());
             }
         }
+    }
+
+    /** Reports the first linear that the formats of each table do not fit. */
+    private void checkLinears(List<LinearSpec> linears, ConfigTable table, List<ConfigTable> tables) {
+        Set<ConfigTable> ofWeights = new HashSet<>();
+        Set<ConfigTable> ofInputs = new HashSet<>();
+        for (LinearSpec linear : linears) {
+            String name = linear.weightName();
+            Optional<String> refusal =
+                    formats(name).weight().refusal(new Shape(linear.outFeatures(), linear.inFeatures()));
+            ConfigTable weight = tableOf(FormatOverride::weight, name, table, tables);
+            if (refusal.isPresent() && ofWeights.add(weight)) {
+                weight.problem(WEIGHT.name(), name + ": " + refusal.get());
+            }
+            ConfigTable input = tableOf(FormatOverride::activation, name, table, tables);
+            boolean isOfSequences = formats(name).activation() instanceof LlmInt8Format format && !format.spansBatch();
+            if (isOfSequences && linear.hookPoint().isRouted() && ofInputs.add(input)) {
+                input.problem(
+                        ACTIVATION.name(),
+                        name + ": an expert takes tokens of several sequences at once; set per = \"batch\", or give"
+                                + " experts another format in an override");
+            }
+        }
+    }
+
+    /** Returns the table that has a format of a linear: that of the last override with one, or else the whole. */
+    private ConfigTable tableOf(
+            Function<FormatOverride, Optional<NumberFormat>> format,
+            String weightName,
+            ConfigTable table,
+            List<ConfigTable> tables) {
+        ConfigTable found = table;
+        for (int i = 0; i < overrides.size(); i++) {
+            boolean decides = format.apply(overrides.get(i)).isPresent()
+                    && weightName.matches(overrides.get(i).pattern());
+            found = decides ? tables.get(i) : found;
+        }
+        return found;
     }
 
     /** The formats of a linear, by its weight's name. */
@@ -248,13 +291,19 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         return new QuantizationSettings(new LinearFormats(linear.weight(), none, none), AttentionFormats.none(), kept);
     }
 
+    /** Returns whether results depend on which sequences are in a batch. */
+    public boolean spansBatch() {
+        return activations().anyMatch(NumberFormat::spansBatch);
+    }
+
+    private Stream<NumberFormat> activations() {
+        return Stream.concat(
+                Stream.of(linear.activation()), overrides.stream().flatMap(override -> override.activation().stream()));
+    }
+
     /** Returns whether inputs of some linears, or keys or values in a cache, have a static range. */
     public boolean hasStaticActivations() {
-        return !attention.statics().isEmpty()
-                || linear.activation() instanceof StaticFormat
-                || overrides.stream()
-                        .flatMap(override -> override.activation().stream())
-                        .anyMatch(StaticFormat.class::isInstance);
+        return !attention.statics().isEmpty() || activations().anyMatch(StaticFormat.class::isInstance);
     }
 
     /** Returns whether any format asks anything of calibration. */
@@ -265,10 +314,7 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     /** Returns what the formats of linears ask of calibration, all of them together. */
     public Set<InputFact> needs() {
         Set<InputFact> needs = EnumSet.noneOf(InputFact.class);
-        needs.addAll(linear.activation().needs());
-        overrides.stream()
-                .flatMap(override -> override.activation().stream())
-                .forEach(format -> needs.addAll(format.needs()));
+        activations().forEach(format -> needs.addAll(format.needs()));
         needs.addAll(weightNeeds());
         return needs;
     }

@@ -125,6 +125,13 @@ final class ExperimentFile {
                     .problem("the mean squares of range = \"imatrix_mse\" come from calibration: add a [calibration]"
                             + " section");
         }
+        if (quantization.spansBatch() && steps.quantizedPath()) {
+            quantizationTable
+                    .orElseThrow()
+                    .problem("with per = \"batch\" the sequences of a batch decide together what is rounded, but steps"
+                            + " that take their inputs from rounded blocks see one sample at a time; set per ="
+                            + " \"sequence\"");
+        }
         if (quantization.weightsAskAboutLinears()) {
             steps.checkKnownWeights(stepTables);
         }

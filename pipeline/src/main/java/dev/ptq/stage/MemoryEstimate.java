@@ -130,7 +130,8 @@ public final class MemoryEstimate {
     }
 
     private long ofPieces(int batchSize, int tokens) {
-        return sideBySide(BlockPass.pieceValues(batchSize, tokens, shape.hiddenSize()));
+        return sideBySide(BlockPass.pieceValues(
+                batchSize, tokens, shape.hiddenSize(), experiment.quantization().spansBatch()));
     }
 
     private long sideBySide(long values) {

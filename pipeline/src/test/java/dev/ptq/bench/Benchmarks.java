@@ -11,6 +11,7 @@ import dev.ptq.data.Tokenizer;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
+import dev.ptq.format.Formats;
 import dev.ptq.format.Fp8Format;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerGrid;
@@ -134,6 +135,8 @@ public final class Benchmarks {
         formats.put("nf4", new NormalFloatFormat(4, 64));
         formats.put("nf4 double", new NormalFloatFormat(4, 64, 256, NormalFloatFormat.Rule.BITSANDBYTES));
         formats.put("nf3", new NormalFloatFormat(3, 64));
+        formats.put("hqq 4", hqq(1));
+        formats.put("hqq 4 axis 0", hqq(0));
         formats.put("minifloat 8 (4)", new MinifloatFormat(8, 4, 7));
         formats.put("fixed 8 (4)", new FixedPointFormat(8, 4, true));
         for (SmallFloat element : SmallFloat.values()) {
@@ -164,6 +167,10 @@ public final class Benchmarks {
                         format.getKey(), seconds * 1e3, millions, millions / ORIGINAL_VALUES, ORIGINAL_VALUES);
             }
         }
+    }
+
+    private static NumberFormat hqq(int axis) {
+        return Formats.parse("{ format = 'hqq', bits = 4, axis = " + axis + " }", "bench", Formats.Use.WEIGHT);
     }
 
     private static NumberFormat gridded(IntegerGrid grid) {

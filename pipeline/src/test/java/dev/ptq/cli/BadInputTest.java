@@ -65,8 +65,8 @@ class BadInputTest {
                 """,
                 "DIR/config.toml:1:1: seed: expected a whole number of at least 0, got -1",
                 "DIR/config.toml:4:1: model.memroy: unknown key; did you mean \"memory\"?",
-                "DIR/config.toml:6:1: quantization.weight.format: expected one of [fixed, fp8_e4m3, fp8_e5m2, int,"
-                        + " minifloat, mxfp4, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2, mxint, mxint8, nf2, nf3,"
+                "DIR/config.toml:6:1: quantization.weight.format: expected one of [fixed, fp8_e4m3, fp8_e5m2, hqq, int,"
+                        + " llm_int8, minifloat, mxfp4, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2, mxint, mxint8, nf2, nf3,"
                         + " nf4, none, nvfp4, ternary],"
                         + " got \"mxitn\"; did you mean \"mxint\"?",
                 "DIR/config.toml:7:1: quantization.weight.bits: expected a whole number from 2 to 23, got 1",

@@ -113,6 +113,27 @@ class ExpertsTest {
         return modules;
     }
 
+    /** An expert's tokens are not in sequences. */
+    @Test
+    void outliersAreSearchedForInBatches() throws IOException {
+        String sequence = REST.replace("\"mxint\"", "\"llm_int8\"");
+        String other = sequence
+                + "[[quantization.override]]\npattern = '.*\\.experts\\.\\d.*'\nactivation = { format = 'int', bits = 8 }\n";
+        Outcome refused = tiny.run(MODEL.formatted("") + sequence, "refused");
+        assertThat(refused.code()).isEqualTo(2);
+        assertThat(refused.err())
+                .contains(
+                        "quantization.activation: model.layers.0.mlp.experts.0.gate_proj.weight: an expert takes tokens"
+                                + " of several sequences at once; set per = \"batch\", or give experts another format");
+        assertThat(refused.err().lines()).hasSize(1);
+        String batch = sequence.replace("\"llm_int8\"", "\"llm_int8\"\nper = \"batch\"");
+        for (Map.Entry<String, String> fine :
+                Map.of("batch", batch, "other", other).entrySet()) {
+            Outcome outcome = tiny.run(MODEL.formatted("") + fine.getValue(), fine.getKey());
+            assertThat(outcome.code()).as(outcome.err()).isZero();
+        }
+    }
+
     @Test
     void thoseThatCalibrationHardlyReachesAreRoundedToNearest() throws IOException {
         String all = warning("min_expert_tokens = 1", L2QER, "all");

@@ -99,7 +99,7 @@ class GoldenOneShotTest {
                 : rows().stream()
                         .filter(row -> row.path("model").asString("").equals("stories")
                                 || row.path("repo").asString("").equals("llmc"))
-                        .filter(row -> List.of("RTN", "GPTQ", "AWQ")
+                        .filter(row -> List.of("RTN", "GPTQ", "AWQ", "HQQ", "HQQ without optimisation")
                                 .contains(row.path("method").asString()))
                         .map(row -> row.path("id").asString());
     }
@@ -110,7 +110,15 @@ class GoldenOneShotTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"stories_gptqmodel_w3_g32_asym", "stories_llmc_gptq_w4_ch_sym_static", "llmc_gptq_w3a16"})
+    @ValueSource(
+            strings = {
+                "stories_gptqmodel_w3_g32_asym",
+                "stories_llmc_gptq_w4_ch_sym_static",
+                "llmc_gptq_w3a16",
+                "stories_hqq_w3_g64",
+                "stories_hqq_w3_g64_axis0",
+                "stories_hqq_w3_g64_slow"
+            })
     void aFewLossesAreThoseOfTheTools(String id) throws IOException {
         compare(id);
     }
@@ -313,6 +321,13 @@ class GoldenOneShotTest {
             return llmc(row);
         }
         JsonNode settings = row.path("settings");
+        if (row.path("method").asString().startsWith("HQQ")) {
+            return CONFIG.formatted(
+                    Shared.find("models/stories260k").orElseThrow(),
+                    Shared.find("data/tinystories/calib.txt").orElseThrow(),
+                    Shared.find("data/tinystories/test.txt").orElseThrow(),
+                    hqq(settings));
+        }
         boolean isLlmc = row.path("id").asString().contains("_llmc_");
         String groups = settings.path("group_size").asString();
         StringBuilder toml = new StringBuilder(CONFIG.formatted(
@@ -349,6 +364,21 @@ class GoldenOneShotTest {
             }
         }
         return toml.toString();
+    }
+
+    private static String hqq(JsonNode settings) {
+        boolean isGrouped = settings.path("group_size").isNumber();
+        return "{ format = \"hqq\", bits = %d, granularity = %s, axis = %d, round_zero = %s, preset = \"%s\"%s }"
+                .formatted(
+                        settings.path("bits").asInt(),
+                        isGrouped
+                                ? "\"group\", group_size = "
+                                        + settings.path("group_size").asInt()
+                                : "\"channel\"",
+                        settings.path("axis").asInt(),
+                        settings.path("round_zero").asBoolean(),
+                        settings.path("solver").asString(),
+                        settings.path("optimize").asBoolean() ? "" : ", iterations = 0");
     }
 
     private static String weight(JsonNode settings, boolean isLlmc, boolean isGrouped) {

@@ -34,7 +34,17 @@ class ColumnRoundingTest {
     }
 
     static Stream<NumberFormat> formats() {
-        return GridTest.formats().filter(format -> !dependsOnTheWhole(format));
+        return Stream.concat(GridTest.formats(), hqq()).filter(format -> !dependsOnTheWhole(format));
+    }
+
+    /** With groups that lie within rows, that are columns, and that reach over the ends of rows. */
+    private static Stream<NumberFormat> hqq() {
+        return Stream.of(groups(19, 1), groups(ROWS, 0), groups(20, 1), groups(38, 0));
+    }
+
+    private static HqqFormat groups(int size, int axis) {
+        HqqSolver solver = new HqqSolver(20, HqqSolver.Stop.LAST, 0.7, 10, 1);
+        return new HqqFormat(3, IntegerFormat.Granularity.GROUP, size, axis, false, solver);
     }
 
     /** Whether parts of a tensor may be rounded otherwise than the whole, as blocks depend on each other. */
@@ -137,6 +147,9 @@ class ColumnRoundingTest {
     @ParameterizedTest
     @MethodSource("formats")
     void groupsOfAnyColumns(NumberFormat format) throws IOException {
+        if (format instanceof HqqFormat hqq && hqq.solver().stopsEarly()) {
+            return; // when it stops depends on the groups of the weight as it is
+        }
         float[] weight = weight(4);
         int[] order = shuffled(6);
         NDArray tensor = NativeFloats.of(manager, weight, ROWS, COLUMNS);

@@ -277,6 +277,7 @@ class NumberFormatTest {
         formats.addAll(smallFloats());
         formats.addAll(normalFloats());
         formats.addAll(ternaries());
+        formats.addAll(hqq());
         formats.addAll(integerGrids());
         return formats.stream();
     }
@@ -344,6 +345,19 @@ class NumberFormatTest {
             formats.add(new TernaryFormat(Granularity.TENSOR, 0, scale));
             formats.add(new TernaryFormat(Granularity.CHANNEL, 0, scale));
             formats.add(new TernaryFormat(Granularity.GROUP, 5, scale));
+        }
+        return formats;
+    }
+
+    /** With granularities that any tensor can have. */
+    private static List<NumberFormat> hqq() {
+        List<NumberFormat> formats = new ArrayList<>();
+        for (HqqSolver.Stop stop : HqqSolver.Stop.values()) {
+            for (int axis = 0; axis < 2; axis++) {
+                HqqSolver solver = new HqqSolver(4, stop, 0.7, 10, 1.01);
+                formats.add(new HqqFormat(3, Granularity.CHANNEL, 0, axis, axis == 0, solver));
+                formats.add(new HqqFormat(8, Granularity.GROUP, 1, axis, axis == 1, solver));
+            }
         }
         return formats;
     }

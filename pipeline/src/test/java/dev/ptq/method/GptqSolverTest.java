@@ -8,6 +8,7 @@ import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.ColumnRounding;
+import dev.ptq.format.Formats;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.MinifloatFormat;
@@ -247,6 +248,12 @@ class GptqSolverTest {
                 new IntegerFormat(3, Granularity.CHANNEL, 0, false),
                 new IntegerFormat(3, Granularity.TENSOR, 0, true),
                 new IntegerFormat(3, Granularity.GROUP, 16, false),
+                hqq("granularity = 'channel'"),
+                hqq("granularity = 'channel', axis = 0"),
+                hqq("group_size = 16"),
+                hqq("group_size = 16, preset = 'slow'"),
+                hqq("group_size = 48, preset = 'v2'"),
+                hqq("group_size = 48, axis = 0"),
                 new BlockFloatFormat(4, List.of(1, 16), 8, 127),
                 new BlockFloatFormat(4, List.of(16, 1), 8, 127),
                 new BlockFloatFormat(4, List.of(4, 8), 8, 127),
@@ -266,6 +273,10 @@ class GptqSolverTest {
                 }
             }
         }
+    }
+
+    private static NumberFormat hqq(String keys) {
+        return Formats.parse("{ format = 'hqq', bits = 3, " + keys + " }", "test", Formats.Use.WEIGHT);
     }
 
     @Test

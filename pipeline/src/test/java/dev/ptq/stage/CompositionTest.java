@@ -178,6 +178,44 @@ class CompositionTest {
                         + " false");
     }
 
+    /** The first weight of each table. */
+    @Test
+    void weightsThatAFormatCannotRoundAreNamed() throws IOException {
+        String hqq = "[quantization.weight]\nformat = 'hqq'\nbits = 4\n";
+        assertThat(read(MODEL, hqq).usesCalibration()).isFalse();
+        String override =
+                "[[quantization.override]]\npattern = '.*(down|up)_proj.*'\nweight = { format = 'hqq', bits = 3, group_size = 9 }\n";
+        assertThatThrownBy(() -> read(MODEL, hqq + "group_size = 192\n", override))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining(
+                        "quantization.weight: model.layers.0.self_attn.q_proj.weight: its 65536 values are"
+                                + " no multiple of group_size 192; take 128, or granularity = \"channel\"")
+                .hasMessageContaining("quantization.override.0.weight: model.layers.0.mlp.up_proj.weight: its ")
+                .satisfies(
+                        e -> assertThat(String.valueOf(e.getMessage()).lines()).hasSize(2));
+        assertThat(read(MODEL, hqq, override.replace("group_size = 9", "group_size = 8"))
+                        .usesCalibration())
+                .isFalse();
+    }
+
+    @Test
+    void samplesThatPassOneByOneAreNoBatch() throws IOException {
+        String batch = INTEGERS + "[quantization.activation]\nformat = 'llm_int8'\nper = 'batch'\n";
+        for (String step : List.of("l2qer';inputs = 'quantized'", "gptq'", "omniquant'")) {
+            assertThatThrownBy(() -> read(MODEL, CALIBRATION, batch, steps(step)))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining(
+                            "with per = \"batch\" the sequences of a batch decide together what is rounded,"
+                                    + " but steps that take their inputs from rounded blocks see one sample at a time; set per ="
+                                    + " \"sequence\"");
+            assertThat(read(MODEL, CALIBRATION, batch.replace("batch", "sequence"), steps(step))
+                            .needsSamples())
+                    .isTrue();
+        }
+        assertThat(read(MODEL, CALIBRATION, batch, steps("l2qer'")).usesCalibration())
+                .isTrue();
+    }
+
     @Test
     void transformationsTakeAnyFormat() throws IOException {
         String mxint = "[quantization.weight]\nformat = 'mxint'\nbits = 4\n";

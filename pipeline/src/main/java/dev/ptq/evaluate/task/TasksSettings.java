@@ -22,7 +22,7 @@ import java.util.Set;
  * @param numFewshot examples in front of every question
  * @param limit documents of each task, from the first, or below 1 a share of them; absent for all
  * @param data the folder of their data, see {@link TaskFolder}; empty for data fetched from the hub
- * @param batchSize requests that are scored together; it affects only speed
+ * @param batchSize requests that are scored together; it affects only speed, unless a format spans batches
  * @param bootstrap resamples behind the standard error of a perplexity; 0 leaves out all standard errors
  * @param seed of the choice of examples; profile {@code lqer-0.3} has its own
  * @param addBos whether texts start with the start token; if absent, the profile or the tokenizer decides
