@@ -42,7 +42,6 @@ public record Rotate(
      */
     public record Learning(int steps, double rate, int batchSize) {}
 
-
     private static final String BLOCK_NAME = "block_size";
 
     private static final Key<List<Place>> PLACES = Key.choices(
@@ -73,11 +72,8 @@ public record Rotate(
             .preset(false)
             .says("whether R2 also rotates across heads in the forward pass, as in QuaRot");
 
-    private static final Key<Integer> STEPS = Key.integer("steps")
-            .from(1)
-            .to(1 << 20)
-            .preset(100)
-            .says("steps of training");
+    private static final Key<Integer> STEPS =
+            Key.integer("steps").from(1).to(1 << 20).preset(100).says("steps of training");
 
     private static final Key<Double> RATE = Key.decimal("learning_rate")
             .from(0.0)
@@ -85,11 +81,8 @@ public record Rotate(
             .preset(1.5)
             .says("the longest step along the orthogonal matrices; it falls to zero along a cosine");
 
-    private static final Key<Integer> BATCH_SIZE = Key.integer("batch_size")
-            .from(1)
-            .to(1 << 16)
-            .preset(8)
-            .says("samples in a step of training");
+    private static final Key<Integer> BATCH_SIZE =
+            Key.integer("batch_size").from(1).to(1 << 16).preset(8).says("samples in a step of training");
 
     /** The keys of a step. */
     static final Keys KEYS = Keys.of(PLACES, MATRIX, BLOCK, ACROSS_HEADS);
@@ -118,19 +111,13 @@ public record Rotate(
 
     /** Reads a step that learns. */
     static Rotate readLearned(ConfigTable table) {
-        List<Place> places =
-                table.read(PLACES).stream().distinct().sorted().toList();
+        List<Place> places = table.read(PLACES).stream().distinct().sorted().toList();
         if (!places.contains(Place.R1) && !places.contains(Place.R2)) {
             table.problem(PLACES, "expected R1 or R2, which are learned; for others take quarot");
         }
         Learning learning = new Learning(table.read(STEPS), table.read(RATE), table.read(BATCH_SIZE));
         return new Rotate(
-                places,
-                table.keys().contains(PLACES.name()),
-                table.read(MATRIX),
-                0,
-                false,
-                Optional.of(learning));
+                places, table.keys().contains(PLACES.name()), table.read(MATRIX), 0, false, Optional.of(learning));
     }
 
     @Override
@@ -160,7 +147,8 @@ public record Rotate(
         Map<Place, String> absent = Rotation.absent(shape);
         if (learning.isPresent() && quantization.hasStaticActivations()) {
             table.problem(
-                    "method", name() + " is trained before ranges of dynamic = false are known; leave out one of the two");
+                    "method",
+                    name() + " is trained before ranges of dynamic = false are known; leave out one of the two");
         }
         for (Place place : places) {
             if (isNamed && absent.containsKey(place)) {

@@ -125,7 +125,8 @@ final class RotatedWeights implements WeightSource {
                     hasValues ? rows -> onValues(attention, values, rows) : Rows.SAME);
         }
         OptionalInt across = rotated.block(index).attention().rotations().heads();
-        addWriter(prefix, attention.output(), rows -> across(across, attention, values.apply(ofHeads(attention, rows))));
+        addWriter(
+                prefix, attention.output(), rows -> across(across, attention, values.apply(ofHeads(attention, rows))));
         plain(prefix, shape.attentionNorms());
     }
 
@@ -298,9 +299,8 @@ final class RotatedWeights implements WeightSource {
                     : head % group == group - 1;
             isValue[i] = found ? 1 : 0;
         }
-        NDArray mask = rows.getManager()
-                .create(isValue, new Shape(isValue.length))
-                .toType(rows.getDataType(), false);
+        NDArray mask =
+                rows.getManager().create(isValue, new Shape(isValue.length)).toType(rows.getDataType(), false);
         return rows.add(turned.sub(rows).mul(mask));
     }
 

@@ -4,7 +4,7 @@ import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
-import ai.djl.ndarray.types.Shape;
+import ai.djl.ndarray.types.DataType;
 import ai.djl.training.GradientCollector;
 import dev.ptq.family.AttentionShape;
 import dev.ptq.family.AttentionShape.Order;
@@ -18,15 +18,14 @@ import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.UnaryOperator;
-import java.util.Arrays;
 import java.util.Objects;
+import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
-import ai.djl.ndarray.types.DataType;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -56,8 +55,7 @@ public final class RotationTraining implements AutoCloseable {
      * @param operands sets the formats of activations in a block, whose weights stay as they are
      * @param resident whether blocks stay in memory
      */
-    public RotationTraining(
-            LanguageModel model, Rotation rotation, BlockRunner.BlockChange operands, boolean resident)
+    public RotationTraining(LanguageModel model, Rotation rotation, BlockRunner.BlockChange operands, boolean resident)
             throws IOException {
         this.plain = model.rotated(rotation, Rotation.Matrices.identity());
         this.operands = operands;
@@ -81,8 +79,7 @@ public final class RotationTraining implements AutoCloseable {
 
     private void put(String name, UnaryOperator<NDArray> turn, int width) {
         try (NDManager scratch = manager.newSubManager()) {
-            set(name, turn.apply(scratch.eye(width, width, 0, DataType.FLOAT64))
-                    .toType(DataType.FLOAT32, false));
+            set(name, turn.apply(scratch.eye(width, width, 0, DataType.FLOAT64)).toType(DataType.FLOAT32, false));
         }
     }
 
@@ -131,8 +128,8 @@ public final class RotationTraining implements AutoCloseable {
                 if (entries == null || entries.length != width * width) {
                     throw new IllegalArgumentException("expected a matrix " + name + " of " + width + " by " + width);
                 }
-                return x -> x.matMul(NativeFloats.of(x.getManager(), entries, width, width)
-                        .toType(x.getDataType(), false));
+                return x -> x.matMul(
+                        NativeFloats.of(x.getManager(), entries, width, width).toType(x.getDataType(), false));
             }
         };
     }
@@ -333,19 +330,20 @@ public final class RotationTraining implements AutoCloseable {
         if (bias != null) {
             target.put(
                     path + BIAS,
-                    RotatedWeights.onValues(attention, turn, bias.reshape(1, -1)).reshape(-1));
+                    RotatedWeights.onValues(attention, turn, bias.reshape(1, -1))
+                            .reshape(-1));
         }
     }
 
-    private void writer(
-            Projection linear, NDArray weight, Map<String, NDArray> tensors, Map<String, NDArray> target) {
+    private void writer(Projection linear, NDArray weight, Map<String, NDArray> tensors, Map<String, NDArray> target) {
         NDArray residual = matrices.get("R1");
         target.put(
                 linear.path() + WEIGHT,
                 residual == null ? weight : residual.transpose(1, 0).matMul(weight));
         @Nullable NDArray bias = tensors.get(linear.path() + BIAS);
         if (bias != null && residual != null) {
-            target.put(linear.path() + BIAS, bias.reshape(1, -1).matMul(residual).reshape(-1));
+            target.put(
+                    linear.path() + BIAS, bias.reshape(1, -1).matMul(residual).reshape(-1));
         }
     }
 
@@ -397,16 +395,15 @@ public final class RotationTraining implements AutoCloseable {
                 input.setRequiresGradient(true);
                 // a norm without parameters turns with its input, which is turned back rather than the head
                 NDArray residual = matrices.get("R1");
-                NDArray unturned = residual == null
-                        ? input
-                        : input.matMul(residual.transpose(1, 0));
+                NDArray unturned = residual == null ? input : input.matMul(residual.transpose(1, 0));
                 NDArray finished = plain.decoder().finish(unturned, name -> Objects.requireNonNull(outer.get(name)));
                 NDArray logits = Torch.differentiableLinear(finished, head);
                 if (bias != null) {
                     logits = logits.add(bias);
                 }
                 if (plain.config().output().softcap().isPresent()) {
-                    logits = Torch.softcap(logits, plain.config().output().softcap().getAsDouble());
+                    logits = Torch.softcap(
+                            logits, plain.config().output().softcap().getAsDouble());
                 }
                 int[] own = Arrays.copyOfRange(targets, from, to);
                 NDArray mean = Torch.crossEntropy(logits, NativeFloats.indices(scratch, own, own.length));

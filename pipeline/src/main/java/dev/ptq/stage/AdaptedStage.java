@@ -89,7 +89,10 @@ final class AdaptedStage implements Stage {
                     : calibrated.read(block, manager);
             scoring.write(
                     variant.run(
-                            workspace, inputs, Optional.of(adapted), runner -> scoring.evaluate(runner, inputs, unfinished)),
+                            workspace,
+                            inputs,
+                            Optional.of(adapted),
+                            runner -> scoring.evaluate(runner, inputs, unfinished)),
                     output);
         }
         files.moveParameters(output);

@@ -16,11 +16,11 @@ import dev.ptq.model.BlockPass;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.InputSpec;
 import dev.ptq.model.LanguageModel;
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
-import java.util.Collection;
 import java.util.function.Function;
 import java.util.stream.LongStream;
 
@@ -182,8 +182,7 @@ public final class MemoryEstimate {
         long ofSteps = experiment.steps().steps().stream()
                 .map(Method::needs)
                 .filter(needs -> needs.inputs() != Inputs.FULL_PRECISION)
-                .mapToLong(needs ->
-                        matrices(input -> needs.statistics(), needs.inputs() == Inputs.TRUE_SEQUENTIAL))
+                .mapToLong(needs -> matrices(input -> needs.statistics(), needs.inputs() == Inputs.TRUE_SEQUENTIAL))
                 .max()
                 .orElse(0);
         return Math.max(ofCalibration, ofSteps);
@@ -193,9 +192,9 @@ public final class MemoryEstimate {
     private long matrices(Function<InputSpec, ? extends Collection<Statistic>> wanted, boolean oneAtATime) {
         Map<HookPoint, Long> hookPoints = new HashMap<>();
         for (InputSpec input : LanguageModel.inputs(shape)) {
-            long count = wanted.apply(input).stream().filter(Statistic::isMatrix).count();
-            hookPoints.merge(
-                    input.hookPoint(), count * input.features() * input.features() * Float.BYTES, Math::max);
+            long count =
+                    wanted.apply(input).stream().filter(Statistic::isMatrix).count();
+            hookPoints.merge(input.hookPoint(), count * input.features() * input.features() * Float.BYTES, Math::max);
         }
         LongStream sizes = hookPoints.values().stream().mapToLong(Long::longValue);
         // beside a Hessian its damped copy and its factor

@@ -107,7 +107,8 @@ final class RotateStage implements Stage {
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         int[][] samples = workspace.calibrationSamples(calibration);
-        ModelFormats formats = ModelFormats.of(settings.formats(), workspace.experiment().preparedShape());
+        ModelFormats formats =
+                ModelFormats.of(settings.formats(), workspace.experiment().preparedShape());
         Path saved = unfinished.resolve(RunFiles.ROTATIONS);
         List<Double> losses = new ArrayList<>();
         int steps = settings.learning().steps();
@@ -119,7 +120,8 @@ final class RotateStage implements Stage {
             for (int step = losses.size(); step < steps; step++) {
                 losses.add(step(training, samples, step));
                 progress.step(step + 1L);
-                if (System.nanoTime() - last > workspace.unfinished(unfinished).between().toNanos()) {
+                if (System.nanoTime() - last
+                        > workspace.unfinished(unfinished).between().toNanos()) {
                     save(saved, training, losses);
                     last = System.nanoTime();
                 }
@@ -205,8 +207,7 @@ final class RotateStage implements Stage {
     }
 
     private static String mean(List<Double> losses) {
-        double mean =
-                losses.stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
+        double mean = losses.stream().mapToDouble(Double::doubleValue).average().orElse(Double.NaN);
         return String.format(Locale.ROOT, "%.4f", mean);
     }
 
@@ -214,7 +215,9 @@ final class RotateStage implements Stage {
         SafetensorsWriter.write(
                 file,
                 training.matrices(),
-                Map.of(LOSSES, String.join(" ", losses.stream().map(String::valueOf).toList())));
+                Map.of(
+                        LOSSES,
+                        String.join(" ", losses.stream().map(String::valueOf).toList())));
     }
 
     private static void restore(Path file, RotationTraining training, List<Double> losses) throws IOException {

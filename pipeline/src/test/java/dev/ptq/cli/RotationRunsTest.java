@@ -198,9 +198,7 @@ class RotationRunsTest {
         assertThat(tiny.run(LEARNED.replace("batch_size = 2", "batch_size = 5") + CALIBRATED + EVALUATED, "tag")
                         .err())
                 .contains("expected at most calibration.num_samples, 4, got 5");
-        assertThat(tiny.run(
-                                LEARNED + CALIBRATED + W4A4 + STATIC + EVALUATED,
-                                "tag")
+        assertThat(tiny.run(LEARNED + CALIBRATED + W4A4 + STATIC + EVALUATED, "tag")
                         .err())
                 .contains("spinquant is trained before ranges of dynamic = false are known");
         assertThat(tiny.run(LEARNED + "rotations = [\"R3\"]\n" + CALIBRATED + EVALUATED, "tag")

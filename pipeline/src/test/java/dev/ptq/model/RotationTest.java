@@ -161,7 +161,8 @@ class RotationTest {
             assertThat(q.matMul(q.transpose(1, 0)).toDoubleArray())
                     .containsExactly(identity.toDoubleArray(), within(1e-14));
             assertThat(new Rotation(List.of(Place.R1), Matrix.ORTHOGONAL, 0, false, 6)
-                            .drawn().residual(24)
+                            .drawn()
+                            .residual(24)
                             .apply(identity)
                             .toDoubleArray())
                     .isNotEqualTo(q.toDoubleArray());

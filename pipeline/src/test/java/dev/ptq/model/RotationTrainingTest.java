@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.model.Rotation.Matrix;
 import dev.ptq.model.Rotation.Place;
@@ -13,6 +14,7 @@ import dev.ptq.tensor.CayleySgd;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -58,7 +60,7 @@ class RotationTrainingTest {
     private static double meanLoss(LanguageModel model, int[][] sequences) throws IOException {
         double sum = 0;
         for (int[] sequence : sequences) {
-            int[] inputs = java.util.Arrays.copyOf(sequence, sequence.length - 1);
+            int[] inputs = Arrays.copyOf(sequence, sequence.length - 1);
             try (BlockRunner runner = new BlockRunner(model, BlockRunner.BlockChange.none(), false);
                     HiddenStates states = model.embed(new int[][] {inputs}, 1);
                     Progress progress = Progress.Reporter.none().start("", 1, "")) {
@@ -90,9 +92,20 @@ class RotationTrainingTest {
         }
     }
 
+    /** Those without experts, whose choice jumps. */
+    static Stream<Path> smooth() throws IOException {
+        return families().filter(family -> {
+            try {
+                return !ModelConfig.read(family).hasExperts();
+            } catch (IOException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+    }
+
     /** Along a direction that leaves orthogonal matrices, the loss changes as the gradient says. */
     @ParameterizedTest
-    @MethodSource("families")
+    @MethodSource("smooth")
     void gradientsAreThoseOfFiniteDifferences(Path family) throws IOException {
         try (LanguageModel model = LanguageModel.open(family);
                 RotationTraining training = training(model);
@@ -105,8 +118,7 @@ class RotationTrainingTest {
             for (String name : List.of("R1", "R2.0")) {
                 NDArray start = training.matrices().get(name).duplicate();
                 float[] values = start.toFloatArray();
-                double[] direction =
-                        random.doubles(values.length, -1, 1).toArray();
+                double[] direction = random.doubles(values.length, -1, 1).toArray();
                 double expected = 0;
                 for (int i = 0; i < direction.length; i++) {
                     expected += direction[i] * gradients.get(name)[i];
@@ -163,8 +175,8 @@ class RotationTrainingTest {
     void stepsStayOrthogonalAndLeadDown() {
         try (NDManager manager = TensorEngine.newManager()) {
             int order = 12;
-            NDArray target = CayleySgd.orthogonal(manager, manager.randomNormal(new ai.djl.ndarray.types.Shape(order, order)));
-            NDArray x = CayleySgd.orthogonal(manager, manager.randomNormal(new ai.djl.ndarray.types.Shape(order, order)));
+            NDArray target = CayleySgd.orthogonal(manager, manager.randomNormal(new Shape(order, order)));
+            NDArray x = CayleySgd.orthogonal(manager, manager.randomNormal(new Shape(order, order)));
             double first = x.sub(target).square().sum().getFloat();
             SplittableRandom random = new SplittableRandom(2);
             for (int i = 0; i < 200; i++) {
