@@ -29,6 +29,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -156,11 +157,17 @@ final class RotateStage implements Stage {
                 * (1 + Math.cos(Math.PI * step / settings.learning().steps()))
                 / 2;
         try (NDManager scratch = TensorEngine.newManager()) {
-            for (String name : List.copyOf(training.matrices().keySet())) {
-                NDArray matrix = training.matrices().get(name);
-                NDArray gradient = training.gradients().get(name);
-                training.set(name, CayleySgd.step(scratch, matrix, gradient, rate, random));
-            }
+            Map<String, NDArray> gradients = training.gradients();
+            Map.copyOf(training.matrices()).entrySet().stream()
+                    .sorted(Map.Entry.comparingByKey())
+                    .forEach(entry -> training.set(
+                            entry.getKey(),
+                            CayleySgd.step(
+                                    scratch,
+                                    entry.getValue(),
+                                    Objects.requireNonNull(gradients.get(entry.getKey()), entry.getKey()),
+                                    rate,
+                                    random)));
         }
         return loss;
     }

@@ -397,7 +397,7 @@ public final class Benchmarks {
                 ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
                         WantedStatistics.ofEvery(EnumSet.of(Statistic.HESSIAN)), 1)) {
             NDArray weight = gaussian(manager, width, width);
-            NDArray input = gaussian(manager, 2 * width, width).reshape(1, 2 * width, width);
+            NDArray input = gaussian(manager, 2 * width, width).reshape(1, 2L * width, width);
             collector.observe(0, HookPoint.MLP_IN, input);
             input.close();
             LinearSpec linear = new LinearSpec(0, "m", "m", HookPoint.MLP_IN, width, width, false);
