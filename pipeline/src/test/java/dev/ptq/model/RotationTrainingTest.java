@@ -18,18 +18,15 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class RotationTrainingTest {
-    @TempDir
-    private Path folder;
-
     /** Families in which the residual stream can be rotated. */
     static Stream<Path> families() throws IOException {
         return TinyFamilies.few().stream().filter(family -> {
@@ -116,12 +113,13 @@ class RotationTrainingTest {
             Map<String, float[]> gradients = new LinkedHashMap<>();
             training.gradients().forEach((name, gradient) -> gradients.put(name, gradient.toFloatArray()));
             for (String name : List.of("R1", "R2.0")) {
-                NDArray start = training.matrices().get(name).duplicate();
+                NDArray start =
+                        Objects.requireNonNull(training.matrices().get(name)).duplicate();
                 float[] values = start.toFloatArray();
                 double[] direction = random.doubles(values.length, -1, 1).toArray();
                 double expected = 0;
                 for (int i = 0; i < direction.length; i++) {
-                    expected += direction[i] * gradients.get(name)[i];
+                    expected += direction[i] * Objects.requireNonNull(gradients.get(name))[i];
                 }
                 double step = 2e-4;
                 double found = (loss(training, manager, name, start, direction, step, sequences)
