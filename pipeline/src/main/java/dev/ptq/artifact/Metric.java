@@ -59,6 +59,11 @@ public enum Metric {
      * largest over all blocks: the largest difference of a value as a share of the largest magnitude.
      */
     TRANSFORM_DISTANCE(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS),
+    /**
+     * The distance between the logits of a model in full precision before and after it was rotated, on some made-up tokens:
+     * the largest difference as a share of the largest magnitude.
+     */
+    ROTATION_DISTANCE(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS),
     /** The largest magnitude in {@code R Rᵀ - I} of the matrices that were learned to rotate the model. */
     ROTATION_ERROR(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS);
 

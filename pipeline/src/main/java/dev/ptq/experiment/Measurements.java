@@ -97,7 +97,7 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
         if (experiment.steps().rotationLearning().isPresent()) {
             addWeights(run.resolve(RunFiles.ROTATE), weights);
         }
-        if (experiment.steps().transforms()) {
+        if (experiment.steps().transforms() || experiment.steps().rotates()) {
             addWeights(run.resolve(RunFiles.APPROXIMATE), weights);
         }
         return new Measurements(texts, tasks, weights);

@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.WeightSource;
@@ -16,6 +17,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 
 /**
@@ -303,6 +305,38 @@ public final class LanguageModel implements AutoCloseable {
                     bias.isPresent() ? weights.load(scratch, bias.get()) : null);
             logits.attach(states.manager());
             return logits;
+        }
+    }
+
+    /**
+     * Returns the largest difference between this model's logits and another's, as a share of the largest magnitude: of the
+     * tokens after a few made-up sequences.
+     */
+    public double logitDistance(LanguageModel other, long seed) throws IOException {
+        int size = config().vocabulary().size();
+        int length = Math.min(32, config().longestSequence());
+        SplittableRandom random = new SplittableRandom(seed);
+        int[][] sequences = new int[4][];
+        for (int i = 0; i < sequences.length; i++) {
+            sequences[i] = random.ints(length, 0, size).toArray();
+        }
+        float[] own = lastLogits(sequences);
+        float[] others = other.lastLogits(sequences);
+        double largest = 0;
+        double distance = 0;
+        for (int i = 0; i < own.length; i++) {
+            largest = Math.max(largest, Math.abs(own[i]));
+            distance = Math.max(distance, Math.abs((double) own[i] - others[i]));
+        }
+        return distance == 0 ? 0 : distance / largest;
+    }
+
+    private float[] lastLogits(int[][] sequences) throws IOException {
+        try (HiddenStates states = embed(sequences, sequences.length);
+                BlockRunner runner = new BlockRunner(this, BlockRunner.BlockChange.none(), false);
+                Progress progress = Progress.Reporter.none().start("", config().blocks(), "")) {
+            runner.run(states, ActivationObserver.NONE, progress);
+            return nextTokenLogits(states, 0).toFloatArray();
         }
     }
 

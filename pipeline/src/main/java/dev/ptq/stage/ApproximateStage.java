@@ -163,21 +163,36 @@ final class ApproximateStage implements Stage {
         }
         workspace.blockReleased();
         results.writeRows(output.resolve(RunFiles.LAYERS));
-        if (experiment.steps().transforms()) {
-            writeDistance(results.transformDistance().orElse(0), output);
-        }
+        writeDistances(results, model, output);
         for (int index = 0; index < blocks; index++) {
             new BlockFiles(unfinished, index).moveTo(output);
         }
         log.info("{}: {} rows of {} blocks", RunFiles.APPROXIMATE, results.size(), blocks);
     }
 
-    private static void writeDistance(double distance, Path output) throws IOException {
-        JsonFiles.write(output.resolve(RunFiles.METRICS), Map.of(Metric.TRANSFORM_DISTANCE.label(), distance));
-        log.info(
-                "{}: transformations move what a block computes in full precision by at most {} of its largest magnitude",
-                RunFiles.APPROXIMATE,
-                String.format(Locale.ROOT, "%.1e", distance));
+    /** Writes how far rotations and transformations moved what they should have left as it was. */
+    private void writeDistances(BlockResults results, LanguageModel model, Path output) throws IOException {
+        Map<String, Object> distances = new LinkedHashMap<>();
+        if (workspace.experiment().rotation().isPresent()) {
+            double distance = workspace.model().logitDistance(model, settings.seed());
+            distances.put(Metric.ROTATION_DISTANCE.label(), distance);
+            log.info(
+                    "{}: the rotation moves logits in full precision by at most {} of their largest magnitude",
+                    RunFiles.APPROXIMATE,
+                    String.format(Locale.ROOT, "%.1e", distance));
+        }
+        if (workspace.experiment().steps().transforms()) {
+            double distance = results.transformDistance().orElse(0);
+            distances.put(Metric.TRANSFORM_DISTANCE.label(), distance);
+            log.info(
+                    "{}: transformations move what a block computes in full precision by at most {} of its largest"
+                            + " magnitude",
+                    RunFiles.APPROXIMATE,
+                    String.format(Locale.ROOT, "%.1e", distance));
+        }
+        if (!distances.isEmpty()) {
+            JsonFiles.write(output.resolve(RunFiles.METRICS), distances);
+        }
     }
 
     /** All samples if methods need them; the first alone where only a distance is measured on it. */

@@ -210,7 +210,8 @@ class Operators(Module):
     upper = torch.flip(lower, [0, 1])
     identity = torch.diag_embed(torch.ones_like(torch.diagonal(upper)))
     inverse = ops.aten.linalg_solve_triangular(upper, identity, upper=True, left=True, unitriangular=False)
-    return (torch.to(inverse, 6), info)
+    # the solver leaves columns one after the other, and windows show rows
+    return (torch.contiguous(torch.to(inverse, 6)), info)
 
   def svdvals(self: __torch__.Operators, x: Tensor) -> Tensor:
     return torch.linalg_svdvals(x)

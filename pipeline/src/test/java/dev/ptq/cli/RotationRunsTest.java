@@ -110,6 +110,7 @@ class RotationRunsTest {
         assertThat(rotated.get("perplexity/tales/loss"))
                 .isCloseTo(tiny.metrics("plain").get("perplexity/tales/loss"), within(1e-5));
         assertThat(rotated.get("perplexity/tales/kl_divergence")).isLessThan(1e-9);
+        assertThat(rotated.get("rotation_distance")).isBetween(1e-12, 1e-4);
     }
 
     @Test
