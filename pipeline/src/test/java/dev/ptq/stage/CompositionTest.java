@@ -104,7 +104,8 @@ class CompositionTest {
                 "smoothquant'");
         assertRefused(
                 "approximation.1.mappings: omniquant transforms weights of which lqer has taken a part out already; leave"
-                        + " the mappings out (mappings = []), or set of = \"error\" there and put that step last",
+                        + " the mappings out (mappings = []), or put a step last that corrects the error instead (of ="
+                        + " \"error\")",
                 "lqer';of = 'weight'",
                 "omniquant'");
         assertRefused(
