@@ -134,11 +134,7 @@ final class LowRankUnit {
         try (NDManager scratch = owner.newSubManager()) {
             Lent lent = new Lent(scratch);
             if (rank == 0) {
-                for (int i : all) {
-                    double error = relative(lent.errors.get(i), lent.unclipped.get(i));
-                    reports.add(new BlockContext.LayerReport(
-                            step.name(), linears.get(i).spec(), 0, error, error, 0, 0, Optional.empty()));
-                }
+                all.forEach(i -> reports.add(reportOfNothing(lent, i)));
                 return;
             }
             LowRankSearch.Found search =
@@ -155,6 +151,16 @@ final class LowRankUnit {
         }
         double seconds = (System.nanoTime() - start) / 1e9 / linears.size();
         reports.replaceAll(report -> report.taking(seconds));
+    }
+
+    /** Of a weight that gets no path. */
+    private BlockContext.LayerReport reportOfNothing(Lent lent, int i) {
+        LinearSpec spec = linears.get(i).spec();
+        double error = relative(lent.errors.get(i), lent.unclipped.get(i));
+        double loss = cost(lent, lent.errors.get(i)) / spec.outFeatures();
+        BlockContext.SplitReport split = new BlockContext.SplitReport(
+                0, loss, loss, loss, OptionalDouble.empty(), 0, step.alternations());
+        return new BlockContext.LayerReport(step.name(), spec, 0, error, error, 0, 0, Optional.of(split));
     }
 
     private void requireFinite(LowRankSearch.Split split) throws IOException {
