@@ -138,7 +138,7 @@ public record Composition(List<Method> steps) {
                 latest = step;
             } else if (step.phase() == Phase.ROTATE && latest.phase() == Phase.ROTATE) {
                 tables.get(i).problem("method", "the model is rotated by an earlier step; keep one of the two");
-            } else if (step.phase() == Phase.ROUND && latest.phase() == Phase.ROUND) {
+            } else if (step.phase() == Phase.ROUND && latest.phase() == Phase.ROUND && !areApart(step, latest)) {
                 tables.get(i)
                         .problem(
                                 "method",
@@ -150,6 +150,11 @@ public record Composition(List<Method> steps) {
                 latest = step;
             }
         }
+    }
+
+    /** Low-rank steps that round the weights of their patterns alone: these must not overlap, see {@link #checkModel}. */
+    private static boolean areApart(Method step, Method other) {
+        return step.addsPaths() && other.addsPaths();
     }
 
     private static String outOfOrder(Method step, Method after) {

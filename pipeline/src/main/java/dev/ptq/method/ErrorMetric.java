@@ -35,9 +35,7 @@ final class ErrorMetric {
 
     /** The best factors of an error, see {@link LowRankSolver}. */
     LowRankSolver.Solution solve(LowRankSolver solver, NDArray error, int rank, long seed) {
-        return isSquared
-                ? solver.solveSquared(error, weights, rank, seed)
-                : solver.solve(error, weights, rank, seed);
+        return isSquared ? solver.solveSquared(error, weights, rank, seed) : solver.solve(error, weights, rank, seed);
     }
 
     /** All singular values of {@code S E}, the largest first. */
@@ -54,7 +52,8 @@ final class ErrorMetric {
      *     round-off of float32 in these is more than all the rest
      */
     double cost(LowRankSolver solver, NDArray error) {
-        boolean isExact = solver.kind() == LowRankSolver.Kind.EXACT && weights.getShape().dimension() > 1;
+        boolean isExact =
+                solver.kind() == LowRankSolver.Kind.EXACT && weights.getShape().dimension() > 1;
         NDArray precise = isExact ? error.toType(DataType.FLOAT64, false) : error;
         double[] perOutput = WeightedError.of(precise, square()).costs().toDoubleArray();
         return Math.max(0, Arrays.stream(perOutput).sum());

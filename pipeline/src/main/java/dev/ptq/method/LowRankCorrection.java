@@ -129,7 +129,7 @@ public record LowRankCorrection(
                         "pattern",
                         "expected weights of at most " + Statistic.LARGEST_MATRIX + " input features, "
                                 + linear.weightName() + " has " + linear.inFeatures()
-                                + "; leave it to a step qera_approx"));
+                                + "; leave it to a step qera_approx, or one with metric = \"second_moment\""));
         matched.stream()
                 .filter(linear -> rank > Math.min(linear.inFeatures(), linear.outFeatures()))
                 .findFirst()
@@ -168,8 +168,7 @@ public record LowRankCorrection(
      * @param manager that owns it
      * @param method the name in messages
      */
-    ErrorMetric metric(
-            Optional<ActivationStatistics> statistics, LinearSpec spec, NDManager manager, String method)
+    ErrorMetric metric(Optional<ActivationStatistics> statistics, LinearSpec spec, NDManager manager, String method)
             throws IOException {
         ErrorMetric found = switch (metric) {
             case IDENTITY -> ErrorMetric.diagonal(manager.ones(new Shape(spec.inFeatures())));
@@ -181,8 +180,7 @@ public record LowRankCorrection(
             case SECOND_MOMENT ->
                 ErrorMetric.squared(NativeFloats.of(
                         manager, statistics.orElseThrow().of(spec, Statistic.SECOND_MOMENT), spec.inFeatures()));
-            case HESSIAN ->
-                ErrorMetric.squared(statistics.orElseThrow().matrix(manager, spec, Statistic.HESSIAN));
+            case HESSIAN -> ErrorMetric.squared(statistics.orElseThrow().matrix(manager, spec, Statistic.HESSIAN));
         };
         if (!found.isFinite()) {
             throw new IOException(spec.module() + ": the statistics of its input for " + method

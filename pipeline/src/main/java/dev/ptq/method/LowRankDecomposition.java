@@ -103,7 +103,8 @@ record LowRankDecomposition(
             if (least > rankBudget.getAsDouble()) {
                 table.problem(
                         "rank_budget",
-                        "expected at least " + least + ", which one rank of one weight takes in block "
+                        "expected at least " + Math.ceil(least * 1e4) / 1e4
+                                + ", which one rank of one weight takes in block "
                                 + linears.get(0).block() + ", got " + rankBudget.getAsDouble());
                 return;
             }
@@ -135,8 +136,7 @@ record LowRankDecomposition(
             return linears.stream().map(List::of).toList();
         }
         Map<HookPoint, List<T>> byInput = new LinkedHashMap<>();
-        linears.forEach(linear -> byInput.computeIfAbsent(
-                        spec.apply(linear).hookPoint(), input -> new ArrayList<>())
+        linears.forEach(linear -> byInput.computeIfAbsent(spec.apply(linear).hookPoint(), input -> new ArrayList<>())
                 .add(linear));
         return List.copyOf(byInput.values());
     }
@@ -146,8 +146,8 @@ record LowRankDecomposition(
         NumberFormat format = correction.factor();
         return format.storageBits(new Shape(unit.get(0).inFeatures(), rank), Operand.FACTOR)
                 + unit.stream()
-                        .mapToDouble(linear ->
-                                format.storageBits(new Shape(rank, linear.outFeatures()), Operand.FACTOR))
+                        .mapToDouble(
+                                linear -> format.storageBits(new Shape(rank, linear.outFeatures()), Operand.FACTOR))
                         .sum();
     }
 
@@ -156,10 +156,9 @@ record LowRankDecomposition(
         if (linears.isEmpty()) {
             return;
         }
-        Optional<ActivationStatistics> statistics =
-                needs().statistics().isEmpty()
-                        ? Optional.empty()
-                        : Optional.of(context.statistics(this, linears.get(0).spec()));
+        Optional<ActivationStatistics> statistics = needs().statistics().isEmpty()
+                ? Optional.empty()
+                : Optional.of(context.statistics(this, linears.get(0).spec()));
         context.formats(); // what they know of the block is found before threads ask for it
         List<LowRankUnit> units = units(linears, Linear::spec).stream()
                 .map(unit -> new LowRankUnit(this, context, unit, statistics))

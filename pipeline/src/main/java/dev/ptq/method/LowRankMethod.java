@@ -47,10 +47,11 @@ enum LowRankMethod {
             .from(1e-6)
             .to(64.0)
             .optional("by `rank`")
-            .says("bits per weight that factors may take in each block, over all weights of the step. Ranks then differ:"
-                    + " the next bits go where one more rank captures the most of the squared error in the metric (with"
-                    + " `of = \"weight\"` of the weight) per bit. All singular values are found for it. Not with `inputs ="
-                    + " \"true_sequential\"`");
+            .says(
+                    "bits per weight that factors may take in each block, over all weights of the step. Ranks then differ:"
+                            + " the next bits go where one more rank captures the most of the squared error in the metric (with"
+                            + " `of = \"weight\"` of the weight) per bit. All singular values are found for it. Not with `inputs ="
+                            + " \"true_sequential\"`");
 
     private static final Key<Optional<ConfigTable>> PRODUCT_A =
             Key.table("product_a", Formats.SECTION).optional(AS_ACTIVATIONS).says("format of `x A`");
@@ -67,10 +68,7 @@ enum LowRankMethod {
     private static final Key<LowRankFormats.Input> PATH_INPUT = Key.choice(
                     "path_input",
                     Choices.of("rounded", LowRankFormats.Input.ROUNDED, "the one that the weight takes")
-                            .and(
-                                    "unrounded",
-                                    LowRankFormats.Input.UNROUNDED,
-                                    "the same before it is rounded"))
+                            .and("unrounded", LowRankFormats.Input.UNROUNDED, "the same before it is rounded"))
             .preset(LowRankFormats.Input.ROUNDED)
             .says("the `x` of `x A`");
 
@@ -108,18 +106,19 @@ enum LowRankMethod {
             .from(0)
             .to(1000)
             .preset(0)
-            .says("how often weights less their low-rank part are rounded to nearest anew, and factors made for what they"
-                    + " lack then. The best of all is kept, by the squared error in the metric. From 1 on a step of errors"
-                    + " rounds itself");
+            .says(
+                    "how often weights less their low-rank part are rounded to nearest anew, and factors made for what they"
+                            + " lack then. The best of all is kept, by the squared error in the metric. From 1 on a step of errors"
+                            + " rounds itself");
 
-    private static final Key<Boolean> REFIT = Key.flag("refit")
-            .preset(false)
-            .says("whether `B` is fitted once more, to `A` as it was rounded");
+    private static final Key<Boolean> REFIT =
+            Key.flag("refit").preset(false).says("whether `B` is fitted once more, to `A` as it was rounded");
 
     private static final Key<Boolean> SHARED_FACTOR = Key.flag("shared_factor")
             .preset(false)
-            .says("whether linears with one input, such as queries, keys and values, have one `A`, found for their errors"
-                    + " side by side. `bits_per_weight` counts it once; what it costs is in `layers.csv`");
+            .says(
+                    "whether linears with one input, such as queries, keys and values, have one `A`, found for their errors"
+                            + " side by side. `bits_per_weight` counts it once; what it costs is in `layers.csv`");
 
     private static final Key<Boolean> SINGULAR_VALUES = Key.flag("singular_values")
             .presetIs("`true`, with `solver = \"randomized\"` `false`")
@@ -133,7 +132,7 @@ enum LowRankMethod {
     private final String label;
     private final Optional<Metric> metric;
     private final Optional<Of> of;
-    private final Key<ConfigTable> factor;
+    private final String factor;
 
     LowRankMethod(Metric metric) {
         this(metric.method(), Optional.of(metric), Optional.empty(), Names.LQER);
@@ -150,8 +149,7 @@ enum LowRankMethod {
         this.label = label;
         this.metric = metric;
         this.of = of;
-        this.factor = Key.table("factor", Formats.SECTION, factor)
-                .says("format of both factors, `A [in, rank]` and `B [rank, out]`, as they enter the products");
+        this.factor = factor;
     }
 
     /** The name in configs. */
@@ -161,6 +159,11 @@ enum LowRankMethod {
 
     private Key<Integer> rank() {
         return this == EORA ? RANK.preset(64) : RANK;
+    }
+
+    private Key<ConfigTable> factor() {
+        return Key.table("factor", Formats.SECTION, factor)
+                .says("format of both factors, `A [in, rank]` and `B [rank, out]`, as they enter the products");
     }
 
     private Key<LowRankFormats.Input> pathInput() {
@@ -178,7 +181,7 @@ enum LowRankMethod {
     /** The keys of a step. */
     Keys keys() {
         boolean hasInputs = metric.isEmpty() || metric.get().needsStatistic();
-        return Keys.of(rank(), RANK_BUDGET, factor)
+        return Keys.of(rank(), RANK_BUDGET, factor())
                 .and(this == SVDQUANT ? Keys.of(UNROUNDED_A, UNROUNDED_B) : Keys.of(PRODUCT_A, PRODUCT_B))
                 .and(pathInput(), PATTERN)
                 .and(metric.isPresent() ? Keys.of() : Keys.of(metricKey()))
@@ -190,10 +193,9 @@ enum LowRankMethod {
     }
 
     Method read(ConfigTable table) {
-        OptionalDouble budget =
-                table.read(RANK_BUDGET).map(OptionalDouble::of).orElseGet(OptionalDouble::empty);
+        OptionalDouble budget = table.read(RANK_BUDGET).map(OptionalDouble::of).orElseGet(OptionalDouble::empty);
         int rank = budget.isPresent() ? 0 : table.read(rank());
-        NumberFormat factors = Formats.read(table.read(factor), Formats.Use.FACTOR);
+        NumberFormat factors = Formats.read(table.read(factor()), Formats.Use.FACTOR);
         Optional<NumberFormat> productA = product(table, PRODUCT_A, UNROUNDED_A);
         Optional<NumberFormat> productB = product(table, PRODUCT_B, UNROUNDED_B);
         LowRankFormats.Input input = table.read(pathInput());

@@ -275,8 +275,8 @@ final class LowRankSearch {
     }
 
     private Split ofBoth(NDArray target, LowRankSolver.Solution whole, int share, int rank) {
-        Factors before = rounded(
-                whole.a().get(new NDIndex(":, :{}", share)), whole.b().get(new NDIndex(":{}", share)), target);
+        Factors before =
+                rounded(whole.a().get(new NDIndex(":, :{}", share)), whole.b().get(new NDIndex(":{}", share)), target);
         List<NDArray> lacking = new ArrayList<>();
         List<NDArray> left = new ArrayList<>();
         for (int i = 0; i < weights.size(); i++) {

@@ -14,7 +14,6 @@ import dev.ptq.model.LowRankFormats;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -106,19 +105,21 @@ final class LowRankUnit {
     }
 
     /** What ranks capture of the squared error or weight in the metric, to choose one by. */
-    double[] energies() throws IOException {
+    List<Double> energies() throws IOException {
         try (NDManager scratch = context.block().manager().newSubManager()) {
             Lent lent = new Lent(scratch);
             List<NDArray> targets = correction.of() == Of.WEIGHT ? lent.weights : lent.errors;
             float[] values =
                     lent.metric.singularValues(LowRankSearch.stacked(targets)).toFloatArray();
             int most = linears.stream()
-                    .mapToInt(linear -> Math.min(
-                            linear.spec().inFeatures(), linear.spec().outFeatures()))
+                    .mapToInt(linear ->
+                            Math.min(linear.spec().inFeatures(), linear.spec().outFeatures()))
                     .min()
                     .orElse(0);
-            double[] energies = new double[Math.min(values.length, most)];
-            Arrays.setAll(energies, i -> (double) values[i] * values[i]);
+            List<Double> energies = new ArrayList<>();
+            for (int i = 0; i < Math.min(values.length, most); i++) {
+                energies.add((double) values[i] * values[i]);
+            }
             return energies;
         }
     }
@@ -158,8 +159,8 @@ final class LowRankUnit {
         LinearSpec spec = linears.get(i).spec();
         double error = relative(lent.errors.get(i), lent.unclipped.get(i));
         double loss = cost(lent, lent.errors.get(i)) / spec.outFeatures();
-        BlockContext.SplitReport split = new BlockContext.SplitReport(
-                0, loss, loss, loss, OptionalDouble.empty(), 0, step.alternations());
+        BlockContext.SplitReport split =
+                new BlockContext.SplitReport(0, loss, loss, loss, OptionalDouble.empty(), 0, step.alternations());
         return new BlockContext.LayerReport(step.name(), spec, 0, error, error, 0, 0, Optional.of(split));
     }
 
@@ -207,7 +208,8 @@ final class LowRankUnit {
                     ofWeight ? 1 - ratio(cost(lent, lacking), cost(lent, weight)) : 1 - ratio(best.costs()[i], nearest);
             OptionalDouble separate = linears.size() == 1
                     ? OptionalDouble.empty()
-                    : OptionalDouble.of(separateCost(lent, scratch, i, lacking, best.path().rank()) / spec.outFeatures());
+                    : OptionalDouble.of(
+                            separateCost(lent, scratch, i, lacking, best.path().rank()) / spec.outFeatures());
             return new BlockContext.LayerReport(
                     step.name(),
                     spec,

@@ -19,7 +19,7 @@ final class RankAllocation {
      *
      * @param energies what each rank captures more than the one before, the largest first; no rank above their number
      */
-    record Part(double[] energies, Storage storage) {}
+    record Part(List<Double> energies, Storage storage) {}
 
     private RankAllocation() {}
 
@@ -38,10 +38,12 @@ final class RankAllocation {
             int best = -1;
             double mostPerBit = 0;
             for (int i = 0; i < ranks.length; i++) {
-                double[] energies = parts.get(i).energies();
-                if (ranks[i] < energies.length && prices[i] <= left && energies[ranks[i]] / prices[i] > mostPerBit) {
+                List<Double> energies = parts.get(i).energies();
+                if (ranks[i] < energies.size()
+                        && prices[i] <= left
+                        && energies.get(ranks[i]) / prices[i] > mostPerBit) {
                     best = i;
-                    mostPerBit = energies[ranks[i]] / prices[i];
+                    mostPerBit = energies.get(ranks[i]) / prices[i];
                 }
             }
             if (best < 0) {

@@ -390,7 +390,7 @@ public final class Benchmarks {
                 ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
                         WantedStatistics.ofEvery(EnumSet.of(Statistic.HESSIAN)), 1)) {
             NDArray weight = gaussian(manager, width, width);
-            NDArray input = gaussian(manager, 2 * width, width).reshape(1, 2 * width, width);
+            NDArray input = gaussian(manager, 2 * width, width).reshape(1, 2L * width, width);
             collector.observe(0, HookPoint.MLP_IN, input);
             input.close();
             LinearSpec linear = new LinearSpec(0, "m", "m", HookPoint.MLP_IN, width, width, false);
@@ -402,11 +402,17 @@ public final class Benchmarks {
                     () -> {},
                     () -> hessian.matMul(hessian).close(),
                     () -> {});
-            print("  gptq to 4-bit integers in groups of 64 %.2f s; a product of two such matrices %.2f s", gptq[0], gptq[1]);
+            print(
+                    "  gptq to 4-bit integers in groups of 64 %.2f s; a product of two such matrices %.2f s",
+                    gptq[0], gptq[1]);
             NDArray tokens = gaussian(manager, 512, width);
             Hadamard hadamard = Hadamard.of(width).orElseThrow();
             double[] online = median(
-                    9, () -> hadamard.apply(tokens).close(), () -> {}, () -> Torch.linear(tokens, weight).close(), () -> {});
+                    9,
+                    () -> hadamard.apply(tokens).close(),
+                    () -> {},
+                    () -> Torch.linear(tokens, weight).close(),
+                    () -> {});
             print(
                     "  512 tokens turned by a Hadamard matrix %.1f ms, times the weight %.1f ms",
                     1e3 * online[0], 1e3 * online[1]);

@@ -93,8 +93,8 @@ final class CalibratedBlock implements AutoCloseable {
 
     /** Starts work on the block as it was loaded. */
     BlockContext context(String quantization, ActivationStatistics given) {
-        QuantizationSettings read = QuantizationSettings.read(ConfigTable.parse(
-                quantization.replace('\'', '"'), "test", List.of(), QuantizationSettings.SECTION));
+        QuantizationSettings read = QuantizationSettings.read(
+                ConfigTable.parse(quantization.replace('\'', '"'), "test", List.of(), QuantizationSettings.SECTION));
         return new BlockContext(
                 new BlockContext.Setting(model.config(), read, WantedStatistics.ofEvery(Set.of())),
                 block,

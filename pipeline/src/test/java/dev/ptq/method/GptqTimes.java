@@ -20,8 +20,9 @@ public final class GptqTimes {
      */
     public static double round(NDArray weight, NDArray hessian, NumberFormat format) throws IOException {
         try (NDManager scratch = weight.getManager().newSubManager()) {
-            GptqSolver.Input input =
-                    SOLVER.prepare(scratch, hessian, ColumnRounding.groupColumns(format, weight.getShape())).orElseThrow();
+            GptqSolver.Input input = SOLVER.prepare(
+                            scratch, hessian, ColumnRounding.groupColumns(format, weight.getShape()))
+                    .orElseThrow();
             return SOLVER.round(weight, format, input).loss();
         }
     }

@@ -117,7 +117,8 @@ class LowRankCorrectionTest {
                     .isCloseTo(1 - after / before, within(1e-4));
             double sum = NativeFloats.sumOfSquares(
                     found(context.singularValues(), report.linear().module() + ".scaled_error"));
-            double tokens = found(calibrated.inputs, report.linear().hookPoint()).size(0);
+            double tokens =
+                    found(calibrated.inputs, report.linear().hookPoint()).size(0);
             assertThat(sum).isCloseTo(before / tokens, within(1e-4 * sum));
         }
     }
@@ -179,7 +180,9 @@ class LowRankCorrectionTest {
                     float[] values = input.toType(DataType.FLOAT32, false).toFloatArray();
                     values[5] = bad;
                     collector.observe(
-                            0, hookPoint, NativeFloats.of(calibrated.block.manager(), values, 1, input.size(0), input.size(1)));
+                            0,
+                            hookPoint,
+                            NativeFloats.of(calibrated.block.manager(), values, 1, input.size(0), input.size(1)));
                 });
                 statistics = collector.finished();
             }

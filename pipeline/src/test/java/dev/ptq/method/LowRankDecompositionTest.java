@@ -82,8 +82,7 @@ class LowRankDecompositionTest {
         Map<LinearSpec, Double> losses = new HashMap<>();
         done.reports()
                 .keySet()
-                .forEach(spec ->
-                        losses.put(spec, calibrated.outputLoss(spec, calibrated.lacking(done.patch(), spec))));
+                .forEach(spec -> losses.put(spec, calibrated.outputLoss(spec, calibrated.lacking(done.patch(), spec))));
         assertThat(losses).isNotEmpty();
         return losses;
     }
@@ -100,8 +99,8 @@ class LowRankDecompositionTest {
         Done done = run(formats, "method = 'srr'\nrank = " + rank + UNROUNDED);
         Map<LinearSpec, Double> srr = losses(done);
 
-        srr.forEach((spec, loss) ->
-                assertThat(loss).as(spec.module()).isLessThanOrEqualTo(qera.get(spec) * (1 + 1e-6)));
+        srr.forEach(
+                (spec, loss) -> assertThat(loss).as(spec.module()).isLessThanOrEqualTo(qera.get(spec) * (1 + 1e-6)));
         assertThat(srr.keySet()).allSatisfy(spec -> {
             int share = done.split(spec).ofWeight();
             assertThat(share).isIn(0, rank / 4, rank / 2, 3 * rank / 4, rank);
@@ -135,7 +134,8 @@ class LowRankDecompositionTest {
             Done done = run(MXINT, step + "\nfactor = { format = '" + factor + " }");
             assertThat(done.reports()).hasSize(7);
             losses(done).forEach((spec, loss) -> {
-                BlockContext.LayerReport report = Objects.requireNonNull(done.reports().get(spec));
+                BlockContext.LayerReport report =
+                        Objects.requireNonNull(done.reports().get(spec));
                 BlockContext.SplitReport split = done.split(spec);
                 assertThat(split.loss()).as(spec.module()).isCloseTo(loss, within(1e-4 * loss));
                 NDArray lacking = calibrated.lacking(done.patch(), spec);
@@ -206,8 +206,10 @@ class LowRankDecompositionTest {
         assertThat(excess.values()).anyMatch(ratio -> ratio > 1.05);
 
         LowRank query = path(shared, "self_attn.q_proj");
-        assertThat(path(shared, "self_attn.v_proj").a().toFloatArray()).isEqualTo(query.a().toFloatArray());
-        assertThat(path(shared, "mlp.up_proj").a().toFloatArray()).isNotEqualTo(query.a().toFloatArray());
+        assertThat(path(shared, "self_attn.v_proj").a().toFloatArray())
+                .isEqualTo(query.a().toFloatArray());
+        assertThat(path(shared, "mlp.up_proj").a().toFloatArray())
+                .isNotEqualTo(query.a().toFloatArray());
         double bits = List.of("q_proj", "k_proj", "v_proj").stream()
                 .mapToDouble(name -> path(shared, "self_attn." + name).bits())
                 .sum();
@@ -311,7 +313,11 @@ class LowRankDecompositionTest {
                             step + "alternate = 0\nrefit = false\nshared_factor = false\npath_input = 'rounded'"))
                     .isEqualTo(CalibratedBlock.method(step));
             for (String key : List.of(
-                    "alternate = 1", "refit = true", "shared_factor = true", "path_input = 'unrounded'", "of = 'both'")) {
+                    "alternate = 1",
+                    "refit = true",
+                    "shared_factor = true",
+                    "path_input = 'unrounded'",
+                    "of = 'both'")) {
                 assertThat(CalibratedBlock.method(step + key)).isInstanceOf(LowRankDecomposition.class);
             }
         }
@@ -337,13 +343,14 @@ class LowRankDecompositionTest {
     @Test
     void ranksUnderABudgetLeaveLessThanEqualOnes() throws IOException {
         Done even = run(MXINT, "method = 'qera_exact'\nrank = 4\npath_input = 'unrounded'" + UNROUNDED);
-        double weights = even.reports().keySet().stream()
-                .mapToLong(LinearSpec::size)
-                .sum();
+        double weights =
+                even.reports().keySet().stream().mapToLong(LinearSpec::size).sum();
         double budget = bits(even) / weights;
         Done chosen = run(MXINT, "method = 'qera_exact'\nrank_budget = " + budget + UNROUNDED);
 
-        assertThat(bits(chosen)).isLessThanOrEqualTo(budget * weights * (1 + 1e-9)).isGreaterThan(0.95 * budget * weights);
+        assertThat(bits(chosen))
+                .isLessThanOrEqualTo(budget * weights * (1 + 1e-9))
+                .isGreaterThan(0.95 * budget * weights);
         assertThat(total(chosen)).isLessThan(0.97 * total(even));
         assertThat(chosen.reports().values().stream()
                         .map(BlockContext.LayerReport::rank)
@@ -375,9 +382,13 @@ class LowRankDecompositionTest {
     /** What AWQ clips off stays lacking unless the path has it; in repetitions the path takes the outliers itself. */
     @Test
     void clippedWeightsAreSplitAsWhatTheyStandFor() throws IOException {
-        for (String step : List.of("srr'\nrank = 6", "qera_exact'\nrank = 6\nalternate = 4", "lqer'\nrank = 4\nalternate = 1")) {
+        for (String step :
+                List.of("srr'\nrank = 6", "qera_exact'\nrank = 6\nalternate = 4", "lqer'\nrank = 4\nalternate = 1")) {
             BlockContext context = calibrated.context(MXINT, calibrated.statistics);
-            calibrated.block.linears().forEach(linear -> context.clip(linear, linear.weight().clip(-0.03, 0.03)));
+            calibrated
+                    .block
+                    .linears()
+                    .forEach(linear -> context.clip(linear, linear.weight().clip(-0.03, 0.03)));
             CalibratedBlock.method("method = '" + step + UNROUNDED).apply(context);
             BlockPatch patch = context.finish();
             for (BlockContext.LayerReport report : context.layerReports()) {

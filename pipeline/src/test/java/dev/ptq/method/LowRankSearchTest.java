@@ -52,8 +52,9 @@ class LowRankSearchTest {
 
     private LowRankSearch search(
             LowRankCorrection.Of of, LowRankSolver.Kind kind, ErrorMetric metric, NDArray... weights) {
-        List<NDArray> errors =
-                List.of(weights).stream().map(weight -> weight.sub(weight.round())).toList();
+        List<NDArray> errors = List.of(weights).stream()
+                .map(weight -> weight.sub(weight.round()))
+                .toList();
         return new LowRankSearch(
                 manager,
                 correction(of, kind),
@@ -96,8 +97,8 @@ class LowRankSearchTest {
         NDArray weight = values(out, in);
         for (LowRankCorrection.Of of : LowRankCorrection.Of.values()) {
             for (LowRankSolver.Kind kind : LowRankSolver.Kind.values()) {
-                LowRankSearch.Found found = search(of, kind, ErrorMetric.squared(square), weight)
-                        .run(1, 3);
+                LowRankSearch.Found found =
+                        search(of, kind, ErrorMetric.squared(square), weight).run(1, 3);
                 LowRankSearch.Split best = found.best();
                 NDArray path = best.path().product(0);
                 NDArray rounded = best.before().isPresent()
@@ -124,8 +125,7 @@ class LowRankSearchTest {
             LowRankSearch.Split both = search(of, LowRankSolver.Kind.EXACT, metric, first, second)
                     .run(3, 2)
                     .best();
-            LowRankSearch.Split joined = search(
-                            of, LowRankSolver.Kind.EXACT, metric, first.concat(second))
+            LowRankSearch.Split joined = search(of, LowRankSolver.Kind.EXACT, metric, first.concat(second))
                     .run(3, 2)
                     .best();
             assertThat(both.costs()).hasSize(2);
@@ -151,9 +151,9 @@ class LowRankSearchTest {
     /** As with a plain correction: a model with such weights is not even loaded. */
     @Test
     void weightsThatAreNoNumbersAreNoWeights() {
-        NDArray weight = values(6, 8);
-        weight.set(new float[48]);
-        weight.set(new ai.djl.ndarray.index.NDIndex("2, 3"), Float.NaN);
+        float[] values = new float[48];
+        values[19] = Float.NaN;
+        NDArray weight = NativeFloats.of(manager, values, 6, 8);
         assertThatThrownBy(() -> search(LowRankCorrection.Of.BOTH, LowRankSolver.Kind.EXACT, hessian(8), weight)
                         .run(2, 0))
                 .hasMessageContaining("linalg");
@@ -165,9 +165,9 @@ class LowRankSearchTest {
         NDArray tokens = values(40, 8);
         NDArray mask = NativeFloats.of(manager, new float[] {1, 1, 0, 1, 0, 0, 1, 1}, 1, 8);
         NDArray alive = tokens.mul(mask);
-        ErrorMetric metric = ErrorMetric.squared(alive.transpose(1, 0).matMul(alive).div(40));
-        LowRankSearch.Split found = search(
-                        LowRankCorrection.Of.BOTH, LowRankSolver.Kind.EXACT, metric, values(6, 8))
+        ErrorMetric metric =
+                ErrorMetric.squared(alive.transpose(1, 0).matMul(alive).div(40));
+        LowRankSearch.Split found = search(LowRankCorrection.Of.BOTH, LowRankSolver.Kind.EXACT, metric, values(6, 8))
                 .run(5, 2)
                 .best();
         assertThat(found.cost()).isCloseTo(0, within(1e-6));

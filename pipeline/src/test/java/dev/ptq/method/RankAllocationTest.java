@@ -1,6 +1,7 @@
 package dev.ptq.method;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 
 import java.util.Arrays;
 import java.util.List;
@@ -10,7 +11,7 @@ import org.junit.jupiter.api.Test;
 
 class RankAllocationTest {
     private static RankAllocation.Part part(double price, double... energies) {
-        return new RankAllocation.Part(energies, rank -> price * rank);
+        return new RankAllocation.Part(Arrays.stream(energies).boxed().toList(), rank -> price * rank);
     }
 
     @Test
@@ -38,7 +39,7 @@ class RankAllocationTest {
     @Test
     void pricesMayDifferFromRankToRank() {
         RankAllocation.Part lumpy =
-                new RankAllocation.Part(new double[] {4, 4, 4, 4}, rank -> 10 * rank + 30 * ((rank + 1) / 2));
+                new RankAllocation.Part(List.of(4.0, 4.0, 4.0, 4.0), rank -> 10 * rank + 30 * ((rank + 1) / 2));
         assertThat(RankAllocation.ranks(List.of(lumpy), 49)).containsExactly(1);
         assertThat(RankAllocation.ranks(List.of(lumpy), 50)).containsExactly(2);
         assertThat(RankAllocation.ranks(List.of(lumpy), 89)).containsExactly(2);
@@ -51,22 +52,27 @@ class RankAllocationTest {
         SplittableRandom random = new SplittableRandom(7);
         for (int trial = 0; trial < 50; trial++) {
             double[][] energies = new double[1 + random.nextInt(5)][];
-            Arrays.setAll(energies, i -> IntStream.range(0, 1 + random.nextInt(6))
-                    .mapToDouble(j -> -random.nextDouble())
-                    .sorted()
-                    .map(value -> -value)
-                    .toArray());
+            Arrays.setAll(
+                    energies,
+                    i -> IntStream.range(0, 1 + random.nextInt(6))
+                            .mapToDouble(j -> -random.nextDouble())
+                            .sorted()
+                            .map(value -> -value)
+                            .toArray());
             int budget = random.nextInt(12);
             int[] ranks = RankAllocation.ranks(
                     Arrays.stream(energies).map(each -> part(3, each)).toList(), 3 * budget + 2.5);
-            double[] all = Arrays.stream(energies).flatMapToDouble(Arrays::stream).sorted().toArray();
+            double[] all = Arrays.stream(energies)
+                    .flatMapToDouble(Arrays::stream)
+                    .sorted()
+                    .toArray();
             double best = IntStream.range(Math.max(0, all.length - budget), all.length)
                     .mapToDouble(i -> all[i])
                     .sum();
             double captured = IntStream.range(0, energies.length)
                     .mapToDouble(i -> Arrays.stream(energies[i], 0, ranks[i]).sum())
                     .sum();
-            assertThat(captured).isCloseTo(best, org.assertj.core.api.Assertions.within(1e-12));
+            assertThat(captured).isCloseTo(best, within(1e-12));
             assertThat(Arrays.stream(ranks).sum()).isEqualTo(Math.min(budget, all.length));
         }
     }
