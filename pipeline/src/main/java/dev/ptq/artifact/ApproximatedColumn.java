@@ -24,15 +24,15 @@ public enum ApproximatedColumn implements TableColumn {
     ENERGY_CAPTURED,
     /** Wall-clock time. */
     SECONDS,
-    /** The loss over all samples under RTN. */
+    /** The loss over all samples under RTN; of a low-rank part, that of the weight as it is rounded without one. */
     LOSS_RTN,
-    /** The loss at the start of training. */
+    /** The loss at the start of training, or of the first split into a rounded and a low-rank part. */
     LOSS_INITIAL,
-    /** The loss with the parameters that were kept. */
+    /** The loss with the parameters, or the split, that was kept. */
     LOSS_FINAL,
-    /** The step that was kept. */
+    /** The step that was kept; of a split, how often it had been repeated. */
     BEST_STEP,
-    /** Steps of training. */
+    /** Steps of training, or repetitions of a split. */
     STEPS,
     /** What was added to the diagonal of the Hessian. */
     DAMPING,
@@ -44,6 +44,10 @@ public enum ApproximatedColumn implements TableColumn {
     DUO,
     /** The share of groups whose range was made smaller. */
     CLIPPED,
+    /** The rank that went to the weight itself, before it was rounded. */
+    SPLIT_RANK,
+    /** The loss with factors of its own, of a linear that shares one. */
+    LOSS_SEPARATE,
     /** Why the weight was rounded to nearest after all, or the mapping not rescaled. */
     NOTE
 }

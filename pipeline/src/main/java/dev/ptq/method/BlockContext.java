@@ -95,7 +95,9 @@ public final class BlockContext {
      *
      * @param errorBefore relative error of the quantized weight, {@code ||W - Wq|| / ||W||}, Frobenius
      * @param errorAfter the same with the correction added
-     * @param capturedEnergy share of the weighted squared error that the factors capture, before they are rounded
+     * @param capturedEnergy share of the weighted squared error that the factors capture; of a plain correction before they
+     *     are rounded
+     * @param split of the weight, of other orders than a plain correction
      */
     public record LayerReport(
             String method,
@@ -104,7 +106,33 @@ public final class BlockContext {
             double errorBefore,
             double errorAfter,
             double capturedEnergy,
-            double seconds) {}
+            double seconds,
+            Optional<SplitReport> split) {
+        LayerReport taking(double time) {
+            return new LayerReport(method, linear, rank, errorBefore, errorAfter, capturedEnergy, time, split);
+        }
+    }
+
+    /**
+     * Report on the search for a rounded and a low-rank part of a weight. Losses are squared errors in the step's metric,
+     * means over outputs; in that of the Hessian they are those of a {@link RoundingReport}.
+     *
+     * @param ofWeight the rank that went to the weight before it was rounded
+     * @param roundedLoss of the weight as it was rounded without a low-rank part
+     * @param firstLoss of the first split
+     * @param loss of the one kept
+     * @param separateLoss with factors of its own, where linears share one
+     * @param bestStep the repetition that was kept; 0 for the first split
+     * @param steps repetitions
+     */
+    public record SplitReport(
+            int ofWeight,
+            double roundedLoss,
+            double firstLoss,
+            double loss,
+            OptionalDouble separateLoss,
+            int bestStep,
+            int steps) {}
 
     /**
      * Report on a weight that was rounded with regard to its input. Losses are the mean squares, over tokens and outputs,
@@ -475,6 +503,14 @@ public final class BlockContext {
         unclipped.putIfAbsent(path, linear.weight());
         clipped.attach(owner);
         block = block.with(Map.of(path + ".weight", clipped));
+    }
+
+    /** Takes back the clipping of a weight, if it was clipped. */
+    void unclip(Linear linear) {
+        NDArray weight = unclipped.remove(linear.spec().path());
+        if (weight != null) {
+            block = block.with(Map.of(linear.spec().path() + ".weight", weight));
+        }
     }
 
     /** The weight of a linear as it would be had it not been clipped. */

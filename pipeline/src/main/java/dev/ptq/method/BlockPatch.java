@@ -63,21 +63,36 @@ public final class BlockPatch {
     /** A grid's metadata. */
     private record StoredGrid(String format, double error) {}
 
-    /** A path's metadata. */
-    private record StoredPath(String factor, Optional<String> productA, Optional<String> productB) {
-        static StoredPath of(LowRankFormats formats) {
+    /**
+     * A path's metadata.
+     *
+     * @param input absent: the rounded one
+     * @param sharing absent: 1
+     */
+    private record StoredPath(
+            String factor,
+            Optional<String> productA,
+            Optional<String> productB,
+            Optional<LowRankFormats.Input> input,
+            Optional<Integer> sharing) {
+        static StoredPath of(LowRank path) {
+            LowRankFormats formats = path.formats();
             return new StoredPath(
                     Formats.written(formats.factor()),
                     formats.productA().map(Formats::written),
-                    formats.productB().map(Formats::written));
+                    formats.productB().map(Formats::written),
+                    Optional.of(formats.input()).filter(input -> input != LowRankFormats.Input.ROUNDED),
+                    Optional.of(path.sharing()).filter(sharing -> sharing > 1));
         }
 
-        LowRankFormats formats(Path file) {
+        LowRank path(Path file, NDArray a, NDArray b) {
             String source = file.toString();
-            return new LowRankFormats(
+            LowRankFormats formats = new LowRankFormats(
                     Formats.parse(factor, source),
                     productA.map(written -> Formats.parse(written, source)),
-                    productB.map(written -> Formats.parse(written, source)));
+                    productB.map(written -> Formats.parse(written, source)),
+                    input.orElse(LowRankFormats.Input.ROUNDED));
+            return new LowRank(a, b, formats, sharing.orElse(1));
         }
     }
 
@@ -190,7 +205,7 @@ public final class BlockPatch {
                 patch.lowRank(linear.path()).ifPresent(path -> {
                     tensors.put(linear.module() + A, path.a());
                     tensors.put(linear.module() + B, path.b());
-                    formats.put(linear.module(), StoredPath.of(path.formats()));
+                    formats.put(linear.module(), StoredPath.of(path));
                 });
             }
         }
@@ -241,7 +256,7 @@ public final class BlockPatch {
                     NDArray a = file.load(manager, linear.module() + A);
                     NDArray b = file.load(manager, linear.module() + B);
                     requireFactors(file, linear, a.getShape(), b.getShape());
-                    patch.correct(linear.path(), new LowRank(a, b, path.formats(factors)));
+                    patch.correct(linear.path(), path.path(factors, a, b));
                 }
             }
         }

@@ -147,11 +147,11 @@ public record Composition(List<Method> steps) {
                 latest = step;
             } else if (step.phase() == Phase.ROTATE && latest.phase() == Phase.ROTATE) {
                 tables.get(i).problem("method", "the model is rotated by an earlier step; keep one of the two");
-            } else if (step.phase() == Phase.ROUND && latest.phase() == Phase.ROUND) {
+            } else if (step.phase() == Phase.ROUND && latest.phase() == Phase.ROUND && !areApart(step, latest)) {
                 tables.get(i)
                         .problem(
                                 "method",
-                                step.name() + " comes after " + latest.name()
+                                step.title() + " comes after " + latest.title()
                                         + ", which has rounded the weights already; keep one of the two");
             } else if (step.phase().compareTo(latest.phase()) < 0) {
                 tables.get(i).problem("method", outOfOrder(step, latest) + "; the order is " + legalOrder());
@@ -161,21 +161,26 @@ public record Composition(List<Method> steps) {
         }
     }
 
+    /** Low-rank steps that round the weights of their patterns alone: these must not overlap, see {@link #checkModel}. */
+    private static boolean areApart(Method step, Method other) {
+        return step.addsPaths() && other.addsPaths();
+    }
+
     private static String outOfOrder(Method step, Method after) {
         return switch (after.phase()) {
             case ROTATE -> throw new IllegalStateException("nothing comes before a rotation");
-            case TRANSFORM -> step.name() + " rotates the model that " + after.name() + " transforms block by block";
+            case TRANSFORM -> step.title() + " rotates the model that " + after.title() + " transforms block by block";
             case SPLIT ->
-                step.name() + " transforms weights of which " + after.name() + " has taken a part out already";
-            case ROUND -> step.name() + " comes after " + after.name() + ", which has rounded the weights already";
-            case CORRECT -> step.name() + " changes weights whose error " + after.name() + " has corrected already";
+                step.title() + " transforms weights of which " + after.title() + " has taken a part out already";
+            case ROUND -> step.title() + " comes after " + after.title() + ", which has rounded the weights already";
+            case CORRECT -> step.title() + " changes weights whose error " + after.title() + " has corrected already";
         };
     }
 
     private String legalOrder() {
         return steps.stream()
                 .sorted(Comparator.comparing(Method::phase))
-                .map(Method::name)
+                .map(Method::title)
                 .collect(Collectors.joining(", "));
     }
 
@@ -227,8 +232,8 @@ public record Composition(List<Method> steps) {
                                 "mappings",
                                 steps.get(i).name() + " transforms weights of which "
                                         + split.get().name()
-                                        + " has taken a part out already; leave the mappings out (mappings = []), or set"
-                                        + " of = \"error\" there and put that step last");
+                                        + " has taken a part out already; leave the mappings out (mappings = []), or put"
+                                        + " a step last that corrects the error instead (of = \"error\")");
             }
         }
     }
@@ -283,7 +288,7 @@ public record Composition(List<Method> steps) {
                 left.addAll(rotate.notes(model));
             }
             left.addAll(MappingKeys.check(step, shape, tables.get(i)));
-            if (step.phase() == Phase.SPLIT || step.phase() == Phase.CORRECT) {
+            if (step.addsPaths()) {
                 String name = i + " (" + step.name() + ")";
                 for (LinearSpec linear : linears) {
                     String earlier = step.matches(linear) ? corrected.putIfAbsent(linear.weightName(), name) : null;

@@ -17,6 +17,11 @@ public interface Method {
     /** The name in configs. */
     String name();
 
+    /** The name in messages on the order of steps, with the settings that decide its phase. */
+    default String title() {
+        return name();
+    }
+
     /** The phase in which it acts. */
     Phase phase();
 
@@ -41,6 +46,11 @@ public interface Method {
     /** Returns whether it does nothing but rescale. */
     default boolean onlyTransforms() {
         return phase() == Phase.TRANSFORM;
+    }
+
+    /** Returns whether it puts low-rank paths beside linears. */
+    default boolean addsPaths() {
+        return false;
     }
 
     /** Reads the table for training the last block further on each text before scoring, if the method supports it. */

@@ -12,28 +12,43 @@ import java.util.function.Function;
 public final class Methods {
     /** A method's keys besides its name, and the reader for them. */
     private record Entry(Keys keys, Function<ConfigTable, Method> reader) {
-        static Entry of(LowRankCorrection.Metric metric) {
-            return new Entry(LowRankCorrection.keys(metric), table -> LowRankCorrection.read(table, metric));
+        static Entry of(LowRankMethod method) {
+            return new Entry(method.keys(), method::read);
         }
     }
 
     private static final Choices<Entry> ENTRIES = Choices.of(
                     "lqer",
-                    Entry.of(LowRankCorrection.Metric.IDENTITY),
+                    Entry.of(LowRankMethod.LQER),
                     "low-rank correction of the weight error by its SVD (LQER, ICML 2024); no calibration")
             .and(
                     "l2qer",
-                    Entry.of(LowRankCorrection.Metric.MEAN_ABS),
+                    Entry.of(LowRankMethod.L2QER),
                     "the same, weighted by mean activation magnitudes (L2QER, ICML 2024); needs calibration")
             .and(
                     "qera_approx",
-                    Entry.of(LowRankCorrection.Metric.SECOND_MOMENT),
+                    Entry.of(LowRankMethod.QERA_APPROX),
                     "the same, weighted by mean squares of activations (QERA, ICLR 2025); needs calibration")
             .and(
                     "qera_exact",
-                    Entry.of(LowRankCorrection.Metric.HESSIAN),
+                    Entry.of(LowRankMethod.QERA_EXACT),
                     "the least expected error of the output, from the Hessian of the inputs (QERA, ICLR 2025); needs"
                             + " calibration")
+            .and(
+                    "eora",
+                    Entry.of(LowRankMethod.EORA),
+                    "qera_exact by the name under which it follows GPTQ, with factors in half precision (EoRA, 2024);"
+                            + " needs calibration")
+            .and(
+                    "srr",
+                    Entry.of(LowRankMethod.SRR),
+                    "a low-rank part of the weight before it is rounded to nearest, and one of the error, in the shares of"
+                            + " the rank that leave the least (SRR, ICML 2026); needs calibration")
+            .and(
+                    "svdquant",
+                    Entry.of(LowRankMethod.SVDQUANT),
+                    "the low-rank part of the weight in half precision, on inputs before they are rounded; only the rest"
+                            + " of the weight is rounded (SVDQuant, ICLR 2025); no calibration")
             .and(
                     "quarot",
                     new Entry(Rotate.KEYS, Rotate::read),

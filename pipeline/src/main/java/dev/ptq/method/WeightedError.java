@@ -74,6 +74,31 @@ final class WeightedError {
         return error.mul(weighted).sum().toType(DataType.FLOAT64, false).getDouble();
     }
 
+    /** {@code ||S E||²} of each column of the error, float64. */
+    NDArray costs() {
+        return error.mul(weighted).toType(DataType.FLOAT64, false).sum(new int[] {0});
+    }
+
+    /**
+     * The {@code X} that minimizes {@code ||S (F - E X)||}, of several the smallest, for an error in double. Eigenvalues of
+     * the Gram matrix that are zero up to the round-off of float32 are not inverted.
+     *
+     * @param other {@code F}, {@code [inFeatures, n]}, float64
+     * @return {@code [outFeatures, n]}, float32
+     */
+    NDArray solved(NDArray other) {
+        NDList eigen = Torch.eigh(gram());
+        NDArray values = eigen.get(0);
+        double least = values.getDouble(values.size() - 1) * values.size() * Math.ulp(1f);
+        NDArray kept = values.gt(Math.max(0, least)).toType(DataType.FLOAT64, false);
+        NDArray inverse = kept.div(values.mul(kept).add(kept.neg().add(1)));
+        NDArray right = weighted.transpose(1, 0).matMul(other);
+        NDArray vectors = eigen.get(1);
+        return vectors.mul(inverse.reshape(1, inverse.size()))
+                .matMul(vectors.transpose(1, 0).matMul(right))
+                .toType(DataType.FLOAT32, false);
+    }
+
     NDArray gram() {
         return error.transpose(1, 0).matMul(weighted);
     }

@@ -21,7 +21,8 @@ record ForwardPass(Block block, SequenceConstants constants, ActivationObserver 
     /**
      * Applies linears that share an input, which is rounded once per format.
      *
-     * @param input contiguous, and given up by the caller: where all linears have one format it is rounded in place
+     * @param input contiguous, and given up by the caller: where all linears have one format, and none has a path that
+     *     reads it unrounded, it is rounded in place
      * @param paths of linears at {@code hookPoint}
      * @return their outputs in the same order
      */
@@ -30,13 +31,13 @@ record ForwardPass(Block block, SequenceConstants constants, ActivationObserver 
         List<Linear> sharing = Arrays.stream(paths).map(block::linear).toList();
         Map<NumberFormat, NDArray> rounded = new LinkedHashMap<>();
         sharing.forEach(linear -> rounded.put(linear.activation(), input));
-        boolean one = rounded.size() == 1;
-        rounded.replaceAll((format, same) -> one
+        boolean inPlace = rounded.size() == 1 && sharing.stream().noneMatch(Linear::readsUnrounded);
+        rounded.replaceAll((format, same) -> inPlace
                 ? operators.round(format, same, Operand.ACTIVATION)
                 : operators.rounded(format, same, Operand.ACTIVATION));
         List<NDArray> outputs = new ArrayList<>();
         for (Linear linear : sharing) {
-            outputs.add(linear.forward(Objects.requireNonNull(rounded.get(linear.activation())), operators));
+            outputs.add(linear.forward(Objects.requireNonNull(rounded.get(linear.activation())), input, operators));
         }
         return outputs;
     }

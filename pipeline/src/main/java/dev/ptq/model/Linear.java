@@ -95,11 +95,26 @@ public final class Linear {
         lowRank = path;
     }
 
-    /** Applies the layer to an input that is already rounded, {@code [..., inFeatures]}; the output is rounded here. */
+    /** Returns whether its low-rank path reads the input as it was before it was rounded. */
+    boolean readsUnrounded() {
+        return lowRank != null && lowRank.readsUnrounded();
+    }
+
+    /** Applies the layer to an input that rounding leaves as it is, {@code [..., inFeatures]}. */
     NDArray forward(NDArray input, Operators operators) {
+        return forward(input, input, operators);
+    }
+
+    /**
+     * Applies the layer; the output is rounded here.
+     *
+     * @param input already rounded, {@code [..., inFeatures]}
+     * @param unrounded the same before that
+     */
+    NDArray forward(NDArray input, NDArray unrounded, Operators operators) {
         NDArray result = operators.linear(input, weight, bias);
         if (lowRank != null) {
-            result = operators.add(result, lowRank.forward(input, activation, operators));
+            result = operators.add(result, lowRank.forward(input, unrounded, activation, operators));
         }
         return operators.round(output, result, Operand.ACTIVATION);
     }

@@ -12,17 +12,25 @@ public final class LowRank {
     private final NDArray a;
     private final NDArray b;
     private final LowRankFormats formats;
+    private final int sharing;
 
     /**
      * Makes a path.
      *
      * @param a {@code [inFeatures, rank]}, already rounded to its format
      * @param b {@code [rank, outFeatures]}, likewise
+     * @param sharing how many paths have this {@code a}, this one included
      */
-    public LowRank(NDArray a, NDArray b, LowRankFormats formats) {
+    public LowRank(NDArray a, NDArray b, LowRankFormats formats, int sharing) {
         this.a = a;
         this.b = b;
         this.formats = formats;
+        this.sharing = sharing;
+    }
+
+    /** Makes a path with factors of its own. */
+    public LowRank(NDArray a, NDArray b, LowRankFormats formats) {
+        this(a, b, formats, 1);
     }
 
     /** {@code [inFeatures, rank]}. */
@@ -40,9 +48,14 @@ public final class LowRank {
         return formats;
     }
 
-    /** Storage of both factors, in bits. */
+    /** How many paths have the factor {@code A} of this one, itself included. */
+    public int sharing() {
+        return sharing;
+    }
+
+    /** Storage of both factors, in bits; a factor that paths share counts as one over all of them. */
     public double bits() {
-        return formats.factor().storageBits(a.getShape(), Operand.FACTOR)
+        return formats.factor().storageBits(a.getShape(), Operand.FACTOR) / sharing
                 + formats.factor().storageBits(b.getShape(), Operand.FACTOR);
     }
 
@@ -59,8 +72,20 @@ public final class LowRank {
         return formats.productB().orElseGet(activation::dynamic);
     }
 
-    NDArray forward(NDArray input, NumberFormat activation, Operators operators) {
-        NDArray inner = operators.round(productA(activation), input.matMul(a), Operand.ACTIVATION);
+    /** Returns whether it reads the layer's input as it was before it was rounded. */
+    boolean readsUnrounded() {
+        return formats.input() == LowRankFormats.Input.UNROUNDED;
+    }
+
+    /**
+     * Applies the path.
+     *
+     * @param input of the layer, rounded to {@code activation}
+     * @param unrounded the same before that
+     */
+    NDArray forward(NDArray input, NDArray unrounded, NumberFormat activation, Operators operators) {
+        NDArray read = readsUnrounded() ? unrounded : input;
+        NDArray inner = operators.round(productA(activation), read.matMul(a), Operand.ACTIVATION);
         return operators.round(productB(activation), inner.matMul(b), Operand.ACTIVATION);
     }
 }

@@ -108,6 +108,9 @@ final class BlockResults {
             BlockResults own = new BlockResults();
             own.rows.addAll(JsonMapper.shared()
                     .readValue(saved.metadata().getOrDefault(ROWS, ""), new TypeReference<List<List<Object>>>() {}));
+            if (own.rows.stream().anyMatch(row -> row.size() != ApproximatedColumn.values().length)) {
+                throw new IOException("its rows have other columns");
+            }
             String distance = saved.metadata().get(DISTANCE);
             if (distance != null) {
                 own.transformDistance = OptionalDouble.of(Double.parseDouble(distance));
@@ -150,6 +153,15 @@ final class BlockResults {
         cells.put(ApproximatedColumn.ERROR_AFTER, report.errorAfter());
         cells.put(ApproximatedColumn.ENERGY_CAPTURED, report.capturedEnergy());
         cells.put(ApproximatedColumn.SECONDS, report.seconds());
+        report.split().ifPresent(split -> {
+            cells.put(ApproximatedColumn.LOSS_RTN, split.roundedLoss());
+            cells.put(ApproximatedColumn.LOSS_INITIAL, split.firstLoss());
+            cells.put(ApproximatedColumn.LOSS_FINAL, split.loss());
+            cells.put(ApproximatedColumn.BEST_STEP, split.bestStep());
+            cells.put(ApproximatedColumn.STEPS, split.steps());
+            cells.put(ApproximatedColumn.SPLIT_RANK, split.ofWeight());
+            split.separateLoss().ifPresent(loss -> cells.put(ApproximatedColumn.LOSS_SEPARATE, loss));
+        });
         return row(cells);
     }
 

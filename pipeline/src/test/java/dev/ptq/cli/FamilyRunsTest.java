@@ -131,6 +131,39 @@ class FamilyRunsTest {
         runWithCache(family, CACHED);
     }
 
+    @ParameterizedTest
+    @MethodSource("few")
+    void aFewRunWithALowRankPartOfBoth(Path family) throws IOException {
+        runInOrders(family, "method = 'srr'\nrank = 4\nalternate = 1\nshared_factor = true");
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    @Tag("slow")
+    void allRunWithLowRankPartsInOtherOrders(Path family) throws IOException {
+        String some = ".*(attn|attention).*";
+        runInOrders(
+                family,
+                "method = 'svdquant'\nrank = 4\nalternate = 1\n[[approximation]]\nmethod = 'gptq'",
+                "method = 'srr'\nrank = 4\nalternate = 2\ninputs = 'true_sequential'",
+                "method = 'gptq'\n[[approximation]]\nmethod = 'eora'\nrank_budget = 0.9\nrefit = true\nshared_factor = true",
+                "method = 'lqer'\nrank = 2\nalternate = 2\npattern = '" + some
+                        + "'\n[[approximation]]\nmethod = 'srr'\nrank = 2\npattern = '(?!" + some + ").*'");
+    }
+
+    private void runInOrders(Path family, String... orders) throws IOException {
+        TinyExperiment tiny = prepared(folder, family);
+        for (int i = 0; i < orders.length; i++) {
+            String tag = "order-" + i;
+            Outcome outcome = tiny.run(CALIBRATED + "[[approximation]]\n" + orders[i] + "\n" + QUANTIZED, tag);
+            assertThat(outcome.code()).as(outcome.err()).isZero();
+            assertThat(tiny.metrics(tag).get("perplexity/tales/loss"))
+                    .as(orders[i])
+                    .isBetween(4.0, 9.0)
+                    .isNotEqualTo(tiny.metrics(tag).get("full_precision/perplexity/tales/loss"));
+        }
+    }
+
     private void runWithCache(Path family, String toml) throws IOException {
         TinyExperiment tiny = prepared(folder, family);
         Outcome outcome = tiny.run(toml, "tag");

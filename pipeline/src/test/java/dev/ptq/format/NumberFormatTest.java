@@ -134,7 +134,8 @@ class NumberFormatTest {
         assertProblem(
                 "{ format = 'mxint', bits = 8, block_size = [-1, -1], dynamic = false }",
                 Formats.Use.ACTIVATION,
-                "format.dynamic: only inputs of linears have a range from calibration; leave it out");
+                "format.dynamic: only inputs of linears and the cache of keys and values have a range from calibration;"
+                        + " leave it out");
         assertProblem("{ format = 'mxint', bits = 8, dynamic = false }", Formats.Use.WEIGHT, "dynamic: unknown key");
         // a range is not for a config to give
         assertProblem(

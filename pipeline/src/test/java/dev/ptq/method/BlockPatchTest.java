@@ -223,6 +223,48 @@ class BlockPatchTest {
     }
 
     @Test
+    void aPathKeepsWhatItReadsAndWhoSharesItsFactor() throws IOException {
+        LinearSpec up = block.linear("mlp.up_proj").spec();
+        LowRank plain = path(up, 3);
+        LowRankFormats formats = new LowRankFormats(
+                plain.formats().factor(), Optional.empty(), Optional.empty(), LowRankFormats.Input.UNROUNDED);
+        BlockPatch patch = new BlockPatch();
+        patch.correct(up.path(), new LowRank(plain.a(), plain.b(), formats, 2));
+
+        LowRank found = stored(patch).lowRank(up.path()).orElseThrow();
+
+        assertThat(found.formats()).isEqualTo(formats);
+        assertThat(found.sharing()).isEqualTo(2);
+        double ofA = formats.factor().storageBits(plain.a().getShape(), Operand.FACTOR);
+        assertThat(found.bits()).isEqualTo(plain.bits() - ofA / 2);
+    }
+
+    /** Files from before there was a choice. */
+    @Test
+    void aPathThatSaysNeitherReadsWhatTheWeightTakes() throws IOException {
+        LinearSpec up = block.linear("mlp.up_proj").spec();
+        LowRank plain = path(up, 3);
+        SafetensorsWriter.write(
+                factors(),
+                Map.of(up.module() + ".A", plain.a(), up.module() + ".B", plain.b()),
+                Map.of(
+                        "version",
+                        "2",
+                        "paths",
+                        "{\"" + up.module()
+                                + "\": {\"factor\": \"{ format = 'mxint', bits = 8, block_size = [16, 1] }\","
+                                + " \"productA\": null, \"productB\": \"{ format = 'none' }\"}}"));
+
+        LowRank found = BlockPatch.read(manager, weights(), factors(), linears)
+                .lowRank(up.path())
+                .orElseThrow();
+
+        assertThat(found.formats().input()).isEqualTo(LowRankFormats.Input.ROUNDED);
+        assertThat(found.formats().productB()).contains(new NoFormat());
+        assertThat(found.sharing()).isEqualTo(1);
+    }
+
+    @Test
     void whatIsRoundedToNearestIsStoredNowhere() throws IOException {
         NumberFormat format = format("format = 'int'\nbits = 4");
         RoundedWeights rounded =

@@ -9,30 +9,18 @@ import ai.djl.ndarray.types.DataType;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
-import dev.ptq.config.ConfigTable;
 import dev.ptq.format.Operand;
-import dev.ptq.model.Block;
-import dev.ptq.model.BlockPass;
-import dev.ptq.model.HiddenStates;
-import dev.ptq.model.HookPoint;
-import dev.ptq.model.LanguageModel;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
-import dev.ptq.model.QuantizationSettings;
-import dev.ptq.model.SyntheticModel;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.EnumSet;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
-import java.util.Optional;
-import java.util.Set;
-import java.util.SplittableRandom;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -47,67 +35,23 @@ class LowRankCorrectionTest {
     @TempDir
     private Path folder;
 
-    private LanguageModel model;
-    private Block block;
-    private HiddenStates states;
-    /** Inputs of the block's linears, {@code [tokens, features]}, float64. */
-    private final Map<HookPoint, NDArray> inputs = new HashMap<>();
-
+    private CalibratedBlock calibrated;
     private ActivationStatistics statistics;
 
     @BeforeEach
     void open() throws IOException {
-        model = LanguageModel.open(
-                SyntheticModel.llama().heads(8, 4).write(Files.createDirectory(folder.resolve("model"))));
-        block = model.load(0);
-        SplittableRandom random = new SplittableRandom(3);
-        int[][] chunks = new int[6][24];
-        for (int[] chunk : chunks) {
-            for (int i = 0; i < chunk.length; i++) {
-                chunk[i] = random.nextInt(97);
-            }
-        }
-        states = model.embed(chunks, chunks.length);
-        try (BlockPass pass = new BlockPass(model);
-                ActivationStatistics.Collector collector = new ActivationStatistics.Collector(
-                        WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)), 2)) {
-            pass.forward(block, states.batch(0), (index, hookPoint, input) -> {
-                collector.observe(index, hookPoint, input);
-                NDArray copy = input.values().toType(DataType.FLOAT64, true).reshape(-1, input.features());
-                copy.attach(block.manager());
-                inputs.put(hookPoint, copy);
-            });
-            statistics = collector.finished();
-        }
+        calibrated = new CalibratedBlock(folder);
+        statistics = calibrated.statistics;
     }
 
     @AfterEach
     void close() throws IOException {
-        states.close();
-        block.close();
-        model.close();
-    }
-
-    private BlockContext context(ActivationStatistics given) {
-        QuantizationSettings quantization =
-                QuantizationSettings.read(ConfigTable.parse(FORMATS, "test", List.of(), QuantizationSettings.SECTION));
-        return new BlockContext(
-                new BlockContext.Setting(model.config(), quantization, WantedStatistics.ofEvery(Set.of())),
-                block,
-                given,
-                Optional.empty(),
-                1);
+        calibrated.close();
     }
 
     private BlockContext corrected(String name, String keys) throws IOException {
-        ConfigTable table = ConfigTable.parse(
-                "method = \"" + name + "\"\nfactor = { format = \"none\" }\n" + keys,
-                "test",
-                List.of(),
-                Methods.SECTION);
-        Method method = Methods.read(table);
-        table.finish();
-        BlockContext context = context(statistics);
+        Method method = CalibratedBlock.method("method = '" + name + "'\nfactor = { format = 'none' }\n" + keys);
+        BlockContext context = calibrated.context(FORMATS, statistics);
         method.apply(context);
         assertThat(context.layerReports())
                 .allSatisfy(report -> assertThat(report.method()).isEqualTo(name));
@@ -115,10 +59,7 @@ class LowRankCorrectionTest {
     }
 
     private Linear linear(LinearSpec spec) {
-        return block.linears().stream()
-                .filter(each -> each.spec().equals(spec))
-                .findFirst()
-                .orElseThrow();
+        return calibrated.linear(spec);
     }
 
     /** {@code ||X E||²} of what is left of a weight's error, or of all of it. */
@@ -129,7 +70,7 @@ class LowRankCorrectionTest {
             LowRank path = context.finish().lowRank(spec.path()).orElseThrow();
             error = error.sub(path.a().matMul(path.b()));
         }
-        return found(inputs, spec.hookPoint())
+        return found(calibrated.inputs, spec.hookPoint())
                 .matMul(error.toType(DataType.FLOAT64, false))
                 .square()
                 .sum()
@@ -176,7 +117,8 @@ class LowRankCorrectionTest {
                     .isCloseTo(1 - after / before, within(1e-4));
             double sum = NativeFloats.sumOfSquares(
                     found(context.singularValues(), report.linear().module() + ".scaled_error"));
-            double tokens = found(inputs, report.linear().hookPoint()).size(0);
+            double tokens =
+                    found(calibrated.inputs, report.linear().hookPoint()).size(0);
             assertThat(sum).isCloseTo(before / tokens, within(1e-4 * sum));
         }
     }
@@ -234,11 +176,13 @@ class LowRankCorrectionTest {
         for (float bad : new float[] {Float.NaN, Float.POSITIVE_INFINITY}) {
             try (ActivationStatistics.Collector collector =
                     new ActivationStatistics.Collector(WantedStatistics.ofEvery(EnumSet.allOf(Statistic.class)), 2)) {
-                inputs.forEach((hookPoint, input) -> {
+                calibrated.inputs.forEach((hookPoint, input) -> {
                     float[] values = input.toType(DataType.FLOAT32, false).toFloatArray();
                     values[5] = bad;
                     collector.observe(
-                            0, hookPoint, NativeFloats.of(block.manager(), values, 1, input.size(0), input.size(1)));
+                            0,
+                            hookPoint,
+                            NativeFloats.of(calibrated.block.manager(), values, 1, input.size(0), input.size(1)));
                 });
                 statistics = collector.finished();
             }

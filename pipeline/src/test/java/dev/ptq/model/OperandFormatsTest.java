@@ -114,6 +114,58 @@ class OperandFormatsTest {
                 .isEqualTo(copy.forward(input, Operators.inPlace()).toFloatArray());
     }
 
+    /** {@code Q(x) Wᵀ + x A B}: a path may read the input before it is rounded, and rounding does not overwrite that. */
+    @Test
+    void aPathMayReadTheInputBeforeItIsRounded() {
+        NDArray input = values(2, 5, 10);
+        float[] before = input.toFloatArray();
+        float[] rounded = token(3).fakeQuantize(input, Operand.ACTIVATION).toFloatArray();
+        NDArray weight = values(6, 10);
+        NDArray a = values(10, 3);
+        NDArray b = values(3, 6);
+        for (LowRankFormats.Input read : LowRankFormats.Input.values()) {
+            for (Operators operators : List.of(Operators.inPlace(), Operators.differentiable())) {
+                Block block = new Block(0, manager.newSubManager());
+                for (String name : List.of("k_proj", "v_proj")) {
+                    String path = "self_attn." + name;
+                    LinearSpec spec =
+                            new LinearSpec(0, "model.layers.0." + path, path, HookPoint.ATTENTION_IN, 6, 10, false);
+                    Linear linear = new Linear(spec, weight.duplicate(), null);
+                    linear.quantize(new LinearFormats(NONE, token(3), NONE));
+                    block.add(linear);
+                }
+                block.linear("self_attn.v_proj")
+                        .correct(new LowRank(
+                                a, b, new LowRankFormats(NONE, Optional.of(NONE), Optional.of(NONE), read)));
+                NDArray given = NativeFloats.of(manager, before, 2, 5, 10);
+                List<NDArray> outputs = new ForwardPass(
+                                block, new SequenceConstants(manager, 5), ActivationObserver.NONE, operators)
+                        .project(HookPoint.ATTENTION_IN, given, "self_attn.k_proj", "self_attn.v_proj");
+                float[] reads = read == LowRankFormats.Input.ROUNDED ? rounded : before;
+                float[] paths = product(product(reads, 10, a), 3, b);
+                float[] products = product(rounded, 10, weight.transpose(1, 0));
+                for (int i = 0; i < products.length; i++) {
+                    assertThat(outputs.get(0).toFloatArray()[i]).isCloseTo(products[i], within(1e-4f));
+                    assertThat(outputs.get(1).toFloatArray()[i]).isCloseTo(products[i] + paths[i], within(1e-4f));
+                }
+                assertThat(block.roundsActivations()).isTrue();
+            }
+        }
+    }
+
+    /** Rows of {@code width} values times a matrix, by plain loops. */
+    private static float[] product(float[] rows, int width, NDArray matrix) {
+        int columns = Math.toIntExact(matrix.size(1));
+        float[] values = matrix.toFloatArray();
+        float[] product = new float[rows.length / width * columns];
+        for (int i = 0; i < product.length; i++) {
+            for (int k = 0; k < width; k++) {
+                product[i] += rows[i / columns * width + k] * values[k * columns + i % columns];
+            }
+        }
+        return product;
+    }
+
     /** Some queries at a time, anywhere, see what they see among all. */
     @ParameterizedTest
     @CsvSource({"1, 1, 1", "2, 1, 31", "2, 2, 32", "1, 2, 33", "1, 1, 127", "1, 1, 128", "1, 1, 129", "3, 8, 300"})

@@ -59,7 +59,15 @@ class CompositionTest {
                 "awq'|gptq'|l2qer'",
                 "awq'|lqer';of = 'weight'|omniquant';let = false",
                 "awq';clip = false;mappings = ['mlp_mid']|smoothquant'",
-                "smoothquant'|awq';mappings = ['v_o']"
+                "smoothquant'|awq';mappings = ['v_o']",
+                "smoothquant'|svdquant'|gptq'",
+                "svdquant';alternate = 3|omniquant';let = false",
+                "awq'|srr'",
+                "smoothquant'|qera_exact';alternate = 2",
+                "gptq'|eora';shared_factor = true",
+                "srr';pattern = '.*q_proj.*';inputs = 'quantized'",
+                "srr';pattern = '.*q_proj.*'|l2qer';alternate = 1;pattern = '.*k_proj.*';inputs = 'quantized'",
+                "gptq'|qera_exact';rank_budget = 0.5"
             })
     void thatGoTogether(String methods) throws IOException {
         Experiment experiment = read(MODEL, CALIBRATION, INTEGERS, steps(methods.split("\\|", -1)));
@@ -80,6 +88,8 @@ class CompositionTest {
                         + " already; the order is smoothquant, lqer",
                 "lqer'|lrq';approximation.1.method: lrq changes weights whose error lqer has corrected already; the order"
                         + " is lrq, lqer",
+                "gptq'|srr';approximation.1.method: srr comes after gptq, which has rounded the weights already; keep one of"
+                        + " the two",
                 "smoothquant'|omniquant';approximation.1.mappings: mapping attn_in is transformed by smoothquant already; leave"
                         + " it out in one of the two"
             })
@@ -104,7 +114,8 @@ class CompositionTest {
                 "smoothquant'");
         assertRefused(
                 "approximation.1.mappings: omniquant transforms weights of which lqer has taken a part out already; leave"
-                        + " the mappings out (mappings = []), or set of = \"error\" there and put that step last",
+                        + " the mappings out (mappings = []), or put a step last that corrects the error instead (of ="
+                        + " \"error\")",
                 "lqer';of = 'weight'",
                 "omniquant'");
         assertRefused(
@@ -112,6 +123,40 @@ class CompositionTest {
                 "lqer';of = 'weight'",
                 "l2qer'");
         assertRefused("approximation.0.inputs: unknown key", "lqer';inputs = 'quantized'");
+    }
+
+    /** Low-rank steps that go back and forth between factors and rounding leave nothing to round. */
+    @Test
+    void lowRankStepsThatRoundThemselves() {
+        assertRefused(
+                "approximation.1.method: gptq comes after qera_exact (alternate = 2), which has rounded the weights"
+                        + " already; keep one of the two",
+                "qera_exact';alternate = 2",
+                "gptq'");
+        assertRefused(
+                "approximation.1.method: qera_exact (of = \"both\") comes after gptq, which has rounded the weights already;"
+                        + " keep one of the two",
+                "gptq'",
+                "qera_exact';of = 'both'");
+        assertRefused(
+                "approximation.1.method: svdquant comes after gptq, which has rounded the weights already; the order is"
+                        + " svdquant, gptq",
+                "gptq'",
+                "svdquant'");
+        assertRefused(
+                "approximation.1.method: svdquant comes after srr, which has rounded the weights already; the order is"
+                        + " svdquant, srr",
+                "srr'",
+                "svdquant'");
+        assertRefused(
+                "approximation.1.pattern: model.layers.0.self_attn.q_proj.weight is corrected by step 0 (srr) already",
+                "srr'",
+                "lqer'");
+        assertRefused(
+                "approximation.1.method: smoothquant changes weights whose error eora has corrected already; the order is"
+                        + " smoothquant, eora",
+                "eora'",
+                "smoothquant'");
     }
 
     /** What was clipped is not to be rescaled, and nothing is searched where nothing is rounded. */
@@ -235,6 +280,20 @@ class CompositionTest {
                 "lrq';rank = 300|rank: expected at most 256, the smaller side of",
                 "omniquant';parameters = 'nowhere'|parameters: expected a folder of learned parameters,"
                         + " approximate/parameters of a run, got 'nowhere', which is no folder",
+                "srr';rank = 300|rank: expected at most 256, the smaller side of model.layers.0.self_attn.q_proj.weight",
+                "srr';of = 'error'|of: unknown key",
+                "eora';metric = 'identity'|metric: unknown key",
+                "svdquant';inputs = 'quantized'|inputs: unknown key",
+                "svdquant';metric = 'hesian'|metric: expected one of [hessian, identity, mean_abs, second_moment], got"
+                        + " \"hesian\"; did you mean \"hessian\"?",
+                "qera_exact';rank = 8;rank_budget = 0.5|rank: unknown key",
+                "lqer';rank_budget = 0|rank_budget: expected",
+                "lqer';rank_budget = 0.0001|rank_budget: expected at least 0.0058, which one rank of one weight takes in"
+                        + " block 0, got 1.0E-4",
+                "qera_exact';rank_budget = 1;inputs = 'true_sequential'|rank_budget: ranks are chosen for all weights of a"
+                        + " block at once",
+                "lqer';alternate = -1|alternate: expected a whole number from 0 to 1000, got -1",
+                "lqer';path_input = 'float'|path_input: expected one of [rounded, unrounded]",
                 "omniquant';epoch = 5|epoch: unknown key; did you mean \"epochs\"?",
                 "omniquant';let = false;alpha = 0.5|alpha: unknown key",
                 "lrq';rank = 4;rank_ratio = 0.5|rank_ratio: unknown key",

@@ -49,7 +49,11 @@ class SweepFilesTest {
         "baseline_no_lqer, reference-w4a8-plain, 3, bits-2, bits-4",
         "baseline_no_lqer, reference-w4a8-l2qer, 3, bits-2, bits-4",
         "reference, reference-w4a8-l2qer, 12, method-lqer_rank-8_bits-2, method-l2qer_rank-32_bits-4",
-        "methods_weight_only, reference-w3a16-omniquant, 24, rtn_w4, lrq_w2",
+        "low_rank_orders, reference-w3a16-srr, 30, qera-exact_r8_w4, gptq-eora_r32_w2",
+        "low_rank_orders, reference-w3a16-gptq, 30, qera-exact_r8_w4, gptq-eora_r32_w2",
+        "methods_weight_only, reference-w3a16-omniquant, 36, rtn_w4, gptq-l2qer_w2",
+        "formats, reference-w3a16-int, 32, int8_w, nf4-double_w",
+        "rotation_seeds, reference-w4a4-quarot, 10, seed-0, seed-9",
         "methods_weight_activation, reference-w4a4-omniquant, 10, rtn_w6a6, lrquant_w4a4"
     })
     void canBePlanned(String name, String config, int count, String first, String last) throws IOException {
@@ -76,6 +80,8 @@ class SweepFilesTest {
         assertThat(names())
                 .containsExactly(
                         "baseline_no_lqer",
+                        "formats",
+                        "low_rank_orders",
                         "lqer_act",
                         "lqer_act_int",
                         "lqer_act_w_only",
