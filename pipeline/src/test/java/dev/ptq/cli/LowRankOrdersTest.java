@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -94,8 +95,12 @@ class LowRankOrdersTest {
                 tiny, "shared", step("qera_exact", "rank = 4;factor = { format = 'none' };shared_factor = true"));
         // in each block two of three [64, 4] and one of two are saved, beside the weights
         double weights = 64 * 64 * 2 + 64 * 32 * 2 + 3 * 64 * 112;
-        assertThat(own.get(BITS) - shared.get(BITS)).isCloseTo(3 * 64 * 4 * 32 / weights, within(1e-6));
+        assertThat(bits(own) - bits(shared)).isCloseTo(3 * 64 * 4 * 32 / weights, within(1e-6));
         assertThat(shared.get(LOSS)).isNotEqualTo(own.get(LOSS));
+    }
+
+    private static double bits(Map<String, Double> figures) {
+        return Objects.requireNonNull(figures.get(BITS));
     }
 
     /** The share of the rank, the repetition that was kept and the losses have columns. */
