@@ -41,6 +41,8 @@ class RunFilesTest {
                         "ratio",
                         "duo",
                         "clipped",
+                        "split_rank",
+                        "loss_separate",
                         "note");
         assertThat(TableColumn.header(QuantizedColumn.values()))
                 .containsExactly(
@@ -48,5 +50,6 @@ class RunFilesTest {
         assertThat(TableColumn.header(ChunkColumn.values())).containsExactly("chunk", "loss", "tokens");
         assertThat(TableColumn.header(DivergenceColumn.values()))
                 .containsExactly("chunk", "kl_divergence", "top1_agreement");
+        assertThat(TableColumn.header(RotationColumn.values())).containsExactly("step", "loss");
     }
 }

@@ -220,9 +220,9 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("l2qer", "l3qer"),
-                "DIR/config.toml:10:1: approximation.0.method: expected one of [affinequant, awq,"
-                        + " flexround, gptq, l2qer, lqer, lrq, lrquant, omniquant, qera_approx, qera_exact, smoothquant], got"
-                        + " \"l3qer\"; did you mean \"l2qer\"?");
+                "DIR/config.toml:10:1: approximation.0.method: expected one of [affinequant, awq, eora,"
+                        + " flexround, gptq, l2qer, lqer, lrq, lrquant, omniquant, qera_approx, qera_exact, quarot,"
+                        + " smoothquant, spinquant, srr, svdquant], got \"l3qer\"; did you mean \"l2qer\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceAll("(?s)\\[calibration].*?\\[\\[", "[["),
@@ -240,7 +240,8 @@ class BadInputTest {
                 "DIR/config.toml:3:1: model.path: DIR/llama/model.safetensors: tensor"
                         + " model.layers.0.mlp.gate_proj.weight: config.json implies shape [28672, 64], found [112, 64]",
                 "DIR/config.toml:9:1: approximation.0.pattern: expected weights of at most 23170 input features,"
-                        + " model.layers.0.mlp.down_proj.weight has 28672; leave it to a step qera_approx");
+                        + " model.layers.0.mlp.down_proj.weight has 28672; leave it to a step qera_approx,"
+                        + " or one with metric = \"second_moment\"");
     }
 
     @Test

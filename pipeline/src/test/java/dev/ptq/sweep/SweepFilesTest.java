@@ -64,7 +64,10 @@ class SweepFilesTest {
                 .tokenizer()
                 .write(folder.resolve("llama"));
         Path base = Shared.root().resolve("configs/" + config + ".toml");
-        List<String> overrides = List.of("model.path='" + folder.resolve("llama") + "'", "evaluation={}");
+        Path text = Files.writeString(folder.resolve("text.txt"), "a lamp under the orchard ".repeat(20));
+        List<String> overrides = List.of(
+                "model.path='" + folder.resolve("llama") + "'",
+                "evaluation={ perplexity = [{ dataset = '" + text + "', seq_len = 16 }] }");
         Sweep sweep = Sweep.read(SWEEPS.resolve(name + ".toml"), base, overrides, folder.resolve("results"), "x");
 
         List<CheckedPoint> points = sweep.check();
@@ -88,7 +91,8 @@ class SweepFilesTest {
                         "lqer_svd",
                         "methods_weight_activation",
                         "methods_weight_only",
-                        "reference");
+                        "reference",
+                        "rotation_seeds");
     }
 
     @ParameterizedTest
