@@ -87,36 +87,6 @@ public record AttentionShape(
         inputs = List.copyOf(inputs);
     }
 
-    /** Makes one without rotations of activations. */
-    public AttentionShape(
-            int heads,
-            int kvHeads,
-            int headDim,
-            List<Projection> inputs,
-            Order order,
-            Projection output,
-            Optional<HeadNorms> headNorms,
-            OptionalDouble clip,
-            Optional<Rope> rope,
-            Optional<Alibi> alibi,
-            OptionalInt window,
-            Scores scores) {
-        this(
-                heads,
-                kvHeads,
-                headDim,
-                inputs,
-                order,
-                output,
-                headNorms,
-                clip,
-                rope,
-                alibi,
-                window,
-                scores,
-                Rotations.none());
-    }
-
     /** The same with rotations of activations. */
     public AttentionShape rotated(Rotations newRotations) {
         return with(inputs, newRotations);

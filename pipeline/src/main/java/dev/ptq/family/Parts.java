@@ -255,7 +255,8 @@ final class Parts {
                 rope.apply(index),
                 alibi,
                 window.apply(index),
-                scores);
+                scores,
+                AttentionShape.Rotations.none());
         return new BlockShape(
                 attention,
                 Objects.requireNonNull(attentionNorms),

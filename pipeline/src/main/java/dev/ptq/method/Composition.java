@@ -36,23 +36,24 @@ public record Composition(List<Method> steps) {
 
     /** Returns how a model is rotated before the steps work on it, if it is. */
     public Optional<Rotation> rotation(ModelConfig model, long seed) {
-        return steps.stream()
-                .filter(Rotate.class::isInstance)
-                .map(step -> ((Rotate) step).of(model, seed))
-                .findFirst();
+        return rotate().map(rotate -> rotate.of(model, seed));
     }
 
     /** Returns how the rotation of the model is learned, if it is. */
     public Optional<Rotate.Learning> rotationLearning() {
-        return steps.stream()
-                .filter(Rotate.class::isInstance)
-                .flatMap(step -> ((Rotate) step).learning().stream())
-                .findFirst();
+        return rotate().flatMap(Rotate::learning);
     }
 
     /** Returns whether any step rotates the model. */
     public boolean rotates() {
-        return steps.stream().anyMatch(step -> step.phase() == Phase.ROTATE);
+        return rotate().isPresent();
+    }
+
+    private Optional<Rotate> rotate() {
+        return steps.stream()
+                .filter(Rotate.class::isInstance)
+                .map(Rotate.class::cast)
+                .findFirst();
     }
 
     /** Returns whether any step rescales channels. */
@@ -247,22 +248,19 @@ public record Composition(List<Method> steps) {
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
             Optional<Training> training = step.needs().training();
-            boolean learns = step instanceof Rotate rotate && rotate.learning().isPresent();
-            int batch = learns
-                    ? ((Rotate) step).learning().orElseThrow().batchSize()
-                    : training.map(Training::batchSize).orElse(0);
-            if (samples.isEmpty() && (learns || step.needs().calibration())) {
+            Optional<Integer> batch = training.map(Training::batchSize).or(() -> step.samplesAtOnce());
+            if (samples.isEmpty() && (batch.isPresent() || step.needs().calibration())) {
                 tables.get(i)
                         .problem(
                                 "method",
-                                step.name()
-                                        + (learns || training.isPresent() ? " trains on samples" : " needs statistics")
+                                step.name() + (batch.isPresent() ? " trains on samples" : " needs statistics")
                                         + ": add a [calibration] section");
-            } else if (batch > 0 && batch > samples.orElse(0)) {
+            } else if (batch.isPresent() && batch.get() > samples.getAsInt()) {
                 tables.get(i)
                         .problem(
                                 "batch_size",
-                                "expected at most calibration.num_samples, " + samples.orElse(0) + ", got " + batch);
+                                "expected at most calibration.num_samples, " + samples.getAsInt() + ", got "
+                                        + batch.get());
             }
         }
     }
@@ -284,9 +282,7 @@ public record Composition(List<Method> steps) {
         for (int i = 0; i < steps.size(); i++) {
             Method step = steps.get(i);
             step.check(step.phase() == Phase.ROTATE ? model : shape, quantization, tables.get(i));
-            if (step instanceof Rotate rotate) {
-                left.addAll(rotate.notes(model));
-            }
+            left.addAll(step.notes(model));
             left.addAll(MappingKeys.check(step, shape, tables.get(i)));
             if (step.addsPaths()) {
                 String name = i + " (" + step.name() + ")";

@@ -6,6 +6,7 @@ import dev.ptq.model.LinearSpec;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.SmoothingMapping;
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -56,6 +57,16 @@ public interface Method {
     /** Reads the table for training the last block further on each text before scoring, if the method supports it. */
     default Optional<TestTimeAdaptation> adaptation(ConfigTable step) {
         return Optional.empty();
+    }
+
+    /** Returns the number of samples in a step of training before any block is worked on; absent if there is none. */
+    default Optional<Integer> samplesAtOnce() {
+        return Optional.empty();
+    }
+
+    /** Returns what it leaves out in a model because its parts have no place for it, a sentence each. */
+    default List<String> notes(ModelConfig shape) {
+        return List.of();
     }
 
     /** Reports to {@code table} what does not fit this model shape, or these formats. */

@@ -14,21 +14,20 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /**
  * The whole model is rotated before anything else is done, which spreads outliers over all features of an activation: by
  * matrices that a seed draws, or by some that are learned from there. Sources: QuaRot (NeurIPS 2024), SpinQuant (ICLR 2025).
  *
- * @param places where the parts of the model allow it
- * @param isNamed whether the config names the places, so that one that is not there is an error
+ * @param places that the config names; absent: all that the parts of the model allow
  * @param matrix folded into weights
  * @param block width of the parts that are rotated by themselves; 0: as large as may be
  * @param acrossHeads whether R2 also rotates across heads
  * @param learning how R1 and R2 are learned; absent if they are not
  */
 public record Rotate(
-        List<Place> places,
-        boolean isNamed,
+        Optional<List<Place>> places,
         Rotation.Matrix matrix,
         int block,
         boolean acrossHeads,
@@ -42,18 +41,15 @@ public record Rotate(
      */
     public record Learning(int steps, double rate, int batchSize) {}
 
-    private static final String BLOCK_NAME = "block_size";
-
-    private static final Key<List<Place>> PLACES = Key.choices(
+    private static final Key<Optional<List<Place>>> PLACES = Key.choices(
                     "rotations", Choices.of(Place.values(), Place::name, place -> switch (place) {
                         case R1 -> "the residual stream";
                         case R2 -> "values, head by head";
                         case R3 -> "queries and keys behind their rotation by position, in the forward pass";
                         case R4 -> "the input of the last linear of an MLP, in the forward pass";
                     }))
-            .preset(List.of(Place.values()))
-            .says(
-                    "what is rotated, by [SpinQuant's names](#rotations); by default all that the parts of the model allow");
+            .optional("all that the parts of the model allow")
+            .says("what is rotated, by [SpinQuant's names](#rotations)");
 
     private static final Key<Rotation.Matrix> MATRIX = Key.choice(
                     "matrix",
@@ -63,7 +59,7 @@ public record Rotate(
             .says(
                     "what is folded into weights for R1 and R2, by `seed`; R3 and R4 are Hadamard matrices without signs");
 
-    private static final Key<Integer> BLOCK = Key.integer(BLOCK_NAME)
+    private static final Key<Integer> BLOCK = Key.integer("block_size")
             .from(0)
             .preset(0)
             .says("features that are rotated together, such as those that share a scale; 0: as many as may be");
@@ -91,33 +87,41 @@ public record Rotate(
     static final Keys LEARNED_KEYS = Keys.of(PLACES, MATRIX, STEPS, RATE, BATCH_SIZE);
 
     static Rotate read(ConfigTable table) {
-        List<Place> places = table.read(PLACES).stream().distinct().sorted().toList();
+        Optional<List<Place>> places = places(table);
         int block = table.read(BLOCK);
-        if (places.isEmpty()) {
-            table.problem(PLACES, "expected at least one rotation");
-        }
         if (block > 0 && Hadamard.of(block).isEmpty()) {
             table.problem(
                     BLOCK, "no Hadamard matrix of order " + block + " is known here; take a power of two, such as 32");
         }
         return new Rotate(
                 places,
-                table.keys().contains(PLACES.name()),
                 table.read(MATRIX),
                 block,
-                places.contains(Place.R2) && table.read(ACROSS_HEADS),
+                isWanted(places, Place.R2) && table.read(ACROSS_HEADS),
                 Optional.empty());
     }
 
     /** Reads a step that learns. */
     static Rotate readLearned(ConfigTable table) {
-        List<Place> places = table.read(PLACES).stream().distinct().sorted().toList();
-        if (!places.contains(Place.R1) && !places.contains(Place.R2)) {
+        Optional<List<Place>> places = places(table);
+        if (!isWanted(places, Place.R1) && !isWanted(places, Place.R2)) {
             table.problem(PLACES, "expected R1 or R2, which are learned; for others take quarot");
         }
         Learning learning = new Learning(table.read(STEPS), table.read(RATE), table.read(BATCH_SIZE));
-        return new Rotate(
-                places, table.keys().contains(PLACES.name()), table.read(MATRIX), 0, false, Optional.of(learning));
+        return new Rotate(places, table.read(MATRIX), 0, false, Optional.of(learning));
+    }
+
+    private static Optional<List<Place>> places(ConfigTable table) {
+        Optional<List<Place>> places = table.read(PLACES)
+                .map(named -> named.stream().distinct().sorted().toList());
+        if (places.filter(List::isEmpty).isPresent()) {
+            table.problem(PLACES, "expected at least one rotation");
+        }
+        return places;
+    }
+
+    private static boolean isWanted(Optional<List<Place>> places, Place place) {
+        return places.isEmpty() || places.get().contains(place);
     }
 
     @Override
@@ -138,8 +142,10 @@ public record Rotate(
     /** The rotation of a model, of those places that its parts allow. */
     Rotation of(ModelConfig model, long seed) {
         Set<Place> absent = Rotation.absent(model).keySet();
-        return new Rotation(
-                places.stream().filter(place -> !absent.contains(place)).toList(), matrix, block, acrossHeads, seed);
+        List<Place> present = Stream.of(Place.values())
+                .filter(place -> isWanted(places, place) && !absent.contains(place))
+                .toList();
+        return new Rotation(present, matrix, block, acrossHeads, seed);
     }
 
     @Override
@@ -150,22 +156,25 @@ public record Rotate(
                     "method",
                     name() + " is trained before ranges of dynamic = false are known; leave out one of the two");
         }
-        for (Place place : places) {
-            if (isNamed && absent.containsKey(place)) {
-                table.problem(PLACES, "this model cannot be rotated by " + place + ": " + absent.get(place));
-            }
+        places.orElse(List.of()).stream()
+                .filter(absent::containsKey)
+                .forEach(place ->
+                        table.problem(PLACES, "this model cannot be rotated by " + place + ": " + absent.get(place)));
+        if (block > 0 && Hadamard.of(block).isPresent()) {
+            of(shape, 0).problem(shape).ifPresent(problem -> table.problem(BLOCK, problem));
         }
-        of(shape, 0).problem(shape).ifPresent(problem -> table.problem(BLOCK, problem));
     }
 
-    /** Returns what is not rotated as one may expect, a sentence each. */
-    List<String> notes(ModelConfig shape) {
-        Map<Place, String> absent = Rotation.absent(shape);
+    @Override
+    public Optional<Integer> samplesAtOnce() {
+        return learning.map(Learning::batchSize);
+    }
+
+    @Override
+    public List<String> notes(ModelConfig shape) {
         List<String> notes = new ArrayList<>();
-        for (Place place : places) {
-            if (!isNamed && absent.containsKey(place)) {
-                notes.add(name() + " leaves out " + place + ": " + absent.get(place));
-            }
+        if (places.isEmpty()) {
+            Rotation.absent(shape).forEach((place, why) -> notes.add(name() + " leaves out " + place + ": " + why));
         }
         of(shape, 0).parts(shape).forEach(part -> notes.add(name() + ": " + part));
         return notes;

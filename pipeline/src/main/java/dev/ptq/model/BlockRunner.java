@@ -2,8 +2,6 @@ package dev.ptq.model;
 
 import dev.ptq.progress.Progress;
 import java.io.IOException;
-import java.util.HashMap;
-import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,9 +11,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class BlockRunner implements AutoCloseable {
     private final LanguageModel model;
-    private final BlockChange change;
-    private final boolean resident;
-    private final Map<Integer, Block> kept = new HashMap<>();
+    private final LoadedBlocks loaded;
     private final BlockPass pass;
     private @Nullable Boolean activations;
 
@@ -37,8 +33,7 @@ public final class BlockRunner implements AutoCloseable {
      */
     public BlockRunner(LanguageModel model, BlockChange change, boolean resident) {
         this.model = model;
-        this.change = change;
-        this.resident = resident;
+        this.loaded = new LoadedBlocks(model, change, resident);
         this.pass = new BlockPass(model);
     }
 
@@ -70,14 +65,12 @@ public final class BlockRunner implements AutoCloseable {
         ResumeState.Pass saved = unfinished.pass(name, carried);
         int blocks = model.config().blocks();
         for (int index = saved.resume(states); index < blocks; index++) {
-            Block block = block(index);
+            Block block = loaded.take(index);
             try {
                 long before = (long) index * states.size();
                 pass.advance(block, states, observer, done -> progress.step(before + done));
             } finally {
-                if (!resident) {
-                    block.close();
-                }
+                loaded.release(block);
             }
             saved.blockDone(index, states);
         }
@@ -91,38 +84,18 @@ public final class BlockRunner implements AutoCloseable {
         if (activations == null) {
             boolean rounds = false;
             for (int index = 0; !rounds && index < model.config().blocks(); index++) {
-                Block block = block(index);
+                Block block = loaded.take(index);
                 rounds = block.roundsActivations();
-                if (!resident) {
-                    block.close();
-                }
+                loaded.release(block);
             }
             activations = rounds;
         }
         return activations;
     }
 
-    private Block block(int index) throws IOException {
-        Block present = kept.get(index);
-        if (present != null) {
-            return present;
-        }
-        Block block = model.load(index);
-        try {
-            change.apply(block);
-        } catch (IOException | RuntimeException e) {
-            block.close();
-            throw e;
-        }
-        if (resident) {
-            kept.put(index, block);
-        }
-        return block;
-    }
-
     @Override
     public void close() {
-        kept.values().forEach(Block::close);
+        loaded.close();
         pass.close();
     }
 }

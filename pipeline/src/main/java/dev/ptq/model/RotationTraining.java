@@ -40,9 +40,7 @@ public final class RotationTraining implements AutoCloseable {
     private static final int LOGITS = 1 << 23;
 
     private final LanguageModel plain;
-    private final BlockRunner.BlockChange operands;
-    private final boolean resident;
-    private final Map<Integer, Block> kept = new HashMap<>();
+    private final LoadedBlocks blocks;
     private final NDManager manager;
     private final Map<String, NDArray> matrices = new LinkedHashMap<>();
     private final Map<String, NDArray> gradients = new LinkedHashMap<>();
@@ -58,8 +56,7 @@ public final class RotationTraining implements AutoCloseable {
     public RotationTraining(LanguageModel model, Rotation rotation, BlockRunner.BlockChange operands, boolean resident)
             throws IOException {
         this.plain = model.rotated(rotation, Rotation.Matrices.identity());
-        this.operands = operands;
-        this.resident = resident;
+        this.blocks = new LoadedBlocks(plain, operands, resident);
         this.manager = plain.manager();
         Rotation.Matrices start = rotation.drawn();
         ModelConfig config = plain.config();
@@ -70,6 +67,11 @@ public final class RotationTraining implements AutoCloseable {
             int width = config.block(block).attention().headDim();
             put(values(block), start.values(block, width), width);
         }
+    }
+
+    /** Memory that logits take, with their probabilities and gradients. */
+    public static long logitBytes() {
+        return 4L * LOGITS * Float.BYTES;
     }
 
     /** The name of R2 in a block. */
@@ -186,38 +188,14 @@ public final class RotationTraining implements AutoCloseable {
         });
     }
 
-    private Block block(int index) throws IOException {
-        Block present = kept.get(index);
-        if (present != null) {
-            return present;
-        }
-        Block block = plain.load(index);
-        try {
-            operands.apply(block);
-        } catch (IOException | RuntimeException e) {
-            block.close();
-            throw e;
-        }
-        if (resident) {
-            kept.put(index, block);
-        }
-        return block;
-    }
-
-    private void release(Block block) {
-        if (!resident) {
-            block.close();
-        }
-    }
-
     private NDArray output(NDManager step, int index, NDArray input) throws IOException {
-        Block block = block(index);
+        Block block = blocks.take(index);
         try (NDManager scratch = step.newSubManager()) {
             NDArray output = forward(scratch, block, input);
             output.attach(step);
             return output;
         } finally {
-            release(block);
+            blocks.release(block);
         }
     }
 
@@ -238,7 +216,7 @@ public final class RotationTraining implements AutoCloseable {
 
     /** The gradient of the loss by a block's input; those of the matrices are added to theirs. */
     private NDArray backward(NDManager step, int index, NDArray input, NDArray gradient) throws IOException {
-        Block block = block(index);
+        Block block = blocks.take(index);
         try (NDManager scratch = step.newSubManager();
                 GradientCollector collector = Engine.getInstance().newGradientCollector()) {
             input.setRequiresGradient(true);
@@ -248,7 +226,7 @@ public final class RotationTraining implements AutoCloseable {
             own.attach(step);
             return own;
         } finally {
-            release(block);
+            blocks.release(block);
         }
     }
 
@@ -426,6 +404,7 @@ public final class RotationTraining implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
+        blocks.close();
         plain.close();
     }
 }

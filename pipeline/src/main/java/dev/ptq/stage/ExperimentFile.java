@@ -135,7 +135,7 @@ final class ExperimentFile {
         if (quantization.weightsAskAboutLinears()) {
             steps.checkKnownWeights(stepTables);
         }
-        if (!quantization.needs().isEmpty()
+        if (quantization.askCalibration()
                 && evaluation.baselines().contains(Variant.ROUND_TO_NEAREST)
                 && steps.rotates()) {
             quantizationTable

@@ -16,6 +16,7 @@ import dev.ptq.model.BlockPass;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.InputSpec;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.RotationTraining;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
@@ -55,7 +56,7 @@ public final class MemoryEstimate {
         long held = workspace.resident() ? weights : 2 * weights / shape.blocks();
         return held
                 + hiddenStates()
-                + largest(passing(), training(), solving())
+                + largest(passing(), training(), solving(), rotating())
                 + matrices()
                 + LanguageModel.headBytes()
                 + PROGRAM;
@@ -162,6 +163,28 @@ public final class MemoryEstimate {
         long tokens = (long) samples.getAsInt()
                 * Math.max(experiment.calibration().orElseThrow().seqLen(), adapting);
         return TRAINING_COPIES * (weights(shape) / shape.blocks() + activations(tokens));
+    }
+
+    /**
+     * What a step of learning rotations holds: what enters each block, one block with its gradients, the head with some
+     * logits and theirs.
+     */
+    private long rotating() {
+        return experiment
+                .steps()
+                .rotationLearning()
+                .map(learning -> {
+                    long tokens = (long) learning.batchSize()
+                            * experiment.calibration().orElseThrow().seqLen();
+                    long head = (long) shape.vocabulary().size()
+                            * shape.vocabulary().width()
+                            * Float.BYTES;
+                    return (shape.blocks() + 2) * hidden(tokens)
+                            + TRAINING_COPIES * (weights(shape) / shape.blocks() + activations(tokens))
+                            + head
+                            + RotationTraining.logitBytes();
+                })
+                .orElse(0L);
     }
 
     /** What the decomposition of one weight's error holds. */

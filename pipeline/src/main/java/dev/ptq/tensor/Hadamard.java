@@ -3,7 +3,6 @@ package dev.ptq.tensor;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -249,11 +248,5 @@ public final class Hadamard {
             }
             return symbols[difference];
         }
-    }
-
-    @Override
-    public String toString() {
-        return "Hadamard matrix of order " + order + ", by "
-                + Arrays.toString(factors.stream().mapToInt(Factor::order).toArray());
     }
 }

@@ -18,14 +18,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every family goes from calibration through smoothing, low-rank correction and W4A8 to perplexity. */
 class FamilyRunsTest {
-    private static final String CALIBRATED = """
-            [calibration]
-            dataset = "DIR/text.txt"
-            num_samples = 4
-            seq_len = 24
-            batch_size = 2
-            """;
-
     private static final String SMOOTHED = """
             [[approximation]]
             method = "smoothquant"
@@ -74,7 +66,7 @@ class FamilyRunsTest {
             max_samples = 4
             """;
 
-    private static final String STATIC = CALIBRATED
+    private static final String STATIC = TinyExperiment.CALIBRATED
             + CACHED.replace(
                             "bits = 3, per = \"channel\", group_size = 8",
                             "bits = 4, per = \"channel\", dynamic = false")
@@ -155,7 +147,8 @@ class FamilyRunsTest {
         TinyExperiment tiny = prepared(folder, family);
         for (int i = 0; i < orders.length; i++) {
             String tag = "order-" + i;
-            Outcome outcome = tiny.run(CALIBRATED + "[[approximation]]\n" + orders[i] + "\n" + QUANTIZED, tag);
+            Outcome outcome =
+                    tiny.run(TinyExperiment.CALIBRATED + "[[approximation]]\n" + orders[i] + "\n" + QUANTIZED, tag);
             assertThat(outcome.code()).as(outcome.err()).isZero();
             assertThat(tiny.metrics(tag).get("perplexity/tales/loss"))
                     .as(orders[i])
@@ -192,7 +185,8 @@ class FamilyRunsTest {
         Path model = folder.resolve("model");
         boolean isSmoothed = LanguageModel.mappings(ModelConfig.read(model), 0).stream()
                 .anyMatch(mapping -> mapping.kind().afterNorm());
-        Outcome outcome = tiny.run(CALIBRATED + (isSmoothed ? SMOOTHED : "") + CORRECTED + QUANTIZED, "tag");
+        Outcome outcome =
+                tiny.run(TinyExperiment.CALIBRATED + (isSmoothed ? SMOOTHED : "") + CORRECTED + QUANTIZED, "tag");
         assertThat(outcome.code()).as(outcome.err()).isZero();
         assertThat(tiny.log("tag"))
                 .filteredOn(line -> line.contains("WARN") || line.contains("not read"))

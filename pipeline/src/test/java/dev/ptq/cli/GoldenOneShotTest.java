@@ -57,7 +57,7 @@ class GoldenOneShotTest {
 
     /**
      * A row where a value on the edge of two codes falls to one side or the other, as the processor adds, and moves those
-     * behind it.
+     * behind it: on some processors by more than is allowed here.
      */
     private static final String FLIPPED = "stories_gptqmodel_w3_g32_sym";
 
@@ -68,7 +68,7 @@ class GoldenOneShotTest {
      * Rows of AWQ that do not agree as closely as the others. In symmetric integers of compressed-tensors the largest
      * weight of a group lies on the edge of two codes; in those of a range that was clipped to both sides alike, the zero
      * point does. Activations that differ in their last bit, as between processors, thus move the losses by 2e-3, 4e-3 and
-     * 2e-2; the tools' are farther off than that, and why is not known.
+     * 2e-2; the tools' are farther off than that, and why is not known. On some processors the last is beyond what is allowed here.
      */
     private static final Map<String, Double> ON_THE_EDGE = Map.of(
             "stories_llmc_awq_w4_g32m_sym",
@@ -76,7 +76,7 @@ class GoldenOneShotTest {
             "stories_gptqmodel_awq_w4_ch_asym",
             1.5e-2,
             "stories_gptqmodel_awq_w3_ch_asym",
-            3.5e-2);
+            1.5e-2);
 
     private static List<JsonNode> rows() throws IOException {
         List<JsonNode> rows = new ArrayList<>(rows("golden/oneshot.json"));
@@ -256,7 +256,7 @@ class GoldenOneShotTest {
         Outcome outcome = tiny.run(config(row), "tag");
         assertThat(outcome.code()).as(outcome.err()).isZero();
         double loss = Objects.requireNonNull(tiny.metrics("tag").get("perplexity/t/loss"));
-        double tolerance = isBroken(id) ? 0.3 : id.equals(FLIPPED) ? 1e-2 : ON_THE_EDGE.getOrDefault(id, 1e-5);
+        double tolerance = isBroken(id) ? 0.3 : id.equals(FLIPPED) ? 5e-3 : ON_THE_EDGE.getOrDefault(id, 1e-5);
         assertThat(loss).as(id).isCloseTo(row.path("loss").asDouble(), within(tolerance));
         if (id.contains("_awq_") && row.has("layer_error")) {
             requireErrors(row);

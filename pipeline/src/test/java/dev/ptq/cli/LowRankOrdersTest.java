@@ -19,12 +19,7 @@ class LowRankOrdersTest {
             seed = 3
             [model]
             path = "DIR/llama"
-            [calibration]
-            dataset = "DIR/text.txt"
-            num_samples = 4
-            seq_len = 24
-            batch_size = 2
-            """;
+            """ + TinyExperiment.CALIBRATED;
 
     private static final String W3A4 = """
             [quantization.weight]

@@ -64,14 +64,6 @@ class RotationRunsTest {
             bits = 4
             """;
 
-    private static final String CALIBRATED = """
-            [calibration]
-            dataset = "DIR/text.txt"
-            num_samples = 4
-            seq_len = 24
-            batch_size = 2
-            """;
-
     private static final String SMOOTHED = """
             [[approximation]]
             method = "smoothquant"
@@ -116,9 +108,9 @@ class RotationRunsTest {
     @Test
     void calibratesOnTheRotatedModelAndComparesWithTheModelAsItIs() throws IOException {
         TinyExperiment tiny = new TinyExperiment(folder);
-        requireSuccess(tiny.run(ROTATED + SMOOTHED + STEPS + CALIBRATED + W4A4 + EVALUATED, "tag"));
+        requireSuccess(tiny.run(ROTATED + SMOOTHED + STEPS + TinyExperiment.CALIBRATED + W4A4 + EVALUATED, "tag"));
         Map<String, Double> first = tiny.metrics("tag");
-        requireSuccess(tiny.run(PLAIN + SMOOTHED + STEPS + CALIBRATED + W4A4 + EVALUATED, "plain"));
+        requireSuccess(tiny.run(PLAIN + SMOOTHED + STEPS + TinyExperiment.CALIBRATED + W4A4 + EVALUATED, "plain"));
         Map<String, Double> plain = tiny.metrics("plain");
 
         assertThat(first.get("transform_distance")).isLessThan(1e-4);
@@ -149,12 +141,15 @@ class RotationRunsTest {
         String config = ROTATED.replace("DIR/llama", "DIR/model")
                 + (isSmoothed ? SMOOTHED : "")
                 + STEPS
-                + CALIBRATED
+                + TinyExperiment.CALIBRATED
                 + W4A4
                 + EVALUATED;
 
         requireSuccess(tiny.run(config, "tag"));
         assertThat(tiny.metrics("tag").get("perplexity/tales/loss")).isBetween(3.0, 12.0);
+        Outcome again = tiny.execute("validate", "DIR/results/tag/resolved.toml", "--results", "DIR/results");
+        requireSuccess(again);
+        assertThat(again.out()).contains("# approximate").doesNotContain("to run");
         for (Map.Entry<Rotation.Place, String> absent :
                 Rotation.absent(ModelConfig.read(family)).entrySet()) {
             assertThat(tiny.log("tag"))
@@ -165,29 +160,41 @@ class RotationRunsTest {
     @Test
     void aLearnedRotationIsFoldedAndKept() throws IOException {
         TinyExperiment tiny = new TinyExperiment(folder);
-        requireSuccess(tiny.run(LEARNED + CALIBRATED + W4A4 + EVALUATED, "tag"));
+        requireSuccess(tiny.run(LEARNED + TinyExperiment.CALIBRATED + W4A4 + EVALUATED, "tag"));
 
         assertThat(tiny.metrics("tag").get("rotation_error")).isLessThan(1e-5);
         assertThat(tiny.rows("tag/rotate/training.csv")).containsOnlyKeys("1", "2", "3");
         Map<String, String> first = tiny.stages("tag", "fingerprint");
-        requireSuccess(tiny.run(LEARNED.replace("steps = 3", "steps = 2") + CALIBRATED + W4A4 + EVALUATED, "other"));
+        requireSuccess(tiny.run(
+                LEARNED.replace("steps = 3", "steps = 2") + TinyExperiment.CALIBRATED + W4A4 + EVALUATED, "other"));
         Map<String, String> second = tiny.stages("other", "fingerprint");
         assertThat(second.get("quantize")).isNotEqualTo(first.get("quantize"));
         assertThat(second.get("evaluate/round_to_nearest/tales"))
                 .isEqualTo(first.get("evaluate/round_to_nearest/tales"));
-        requireSuccess(tiny.run(LEARNED + STEPS + CALIBRATED + W4A4 + EVALUATED, "more"));
+        requireSuccess(tiny.run(LEARNED + STEPS + TinyExperiment.CALIBRATED + W4A4 + EVALUATED, "more"));
         assertThat(tiny.stages("more", "fingerprint").get("rotate")).isEqualTo(first.get("rotate"));
     }
 
     @Test
     void withoutFormatsALearnedRotationChangesNothing() throws IOException {
         TinyExperiment tiny = new TinyExperiment(folder);
-        requireSuccess(tiny.run(LEARNED + CALIBRATED + EVALUATED, "tag"));
+        requireSuccess(tiny.run(LEARNED + TinyExperiment.CALIBRATED + EVALUATED, "tag"));
 
         assertThat(tiny.metrics("tag").get("perplexity/tales/kl_divergence")).isLessThan(1e-8);
         requireSuccess(tiny.run(PLAIN + EVALUATED, "plain"));
         assertThat(tiny.metrics("tag").get("perplexity/tales/loss"))
                 .isCloseTo(tiny.metrics("plain").get("perplexity/tales/loss"), within(1e-5));
+    }
+
+    /** The baseline is not rotated, and knows no ranges of its own. */
+    @Test
+    void rangesFromCalibrationAreThoseOfTheRotatedModel() throws IOException {
+        TinyExperiment tiny = new TinyExperiment(folder);
+        String kv = "[quantization.kv]\nkey = { format = \"int\", bits = 4, per = \"channel\", dynamic = false }\n";
+        String toml = ROTATED + TinyExperiment.CALIBRATED + kv + EVALUATED;
+
+        assertThat(tiny.run(toml, "tag").err()).contains("leave it out of evaluation.baselines");
+        requireSuccess(tiny.run(toml.replace("[evaluation]\n", "[evaluation]\nbaselines = []\n"), "tag"));
     }
 
     @Test
@@ -196,13 +203,17 @@ class RotationRunsTest {
 
         assertThat(tiny.run(LEARNED + EVALUATED, "tag").err())
                 .contains("spinquant trains on samples: add a [calibration] section");
-        assertThat(tiny.run(LEARNED.replace("batch_size = 2", "batch_size = 5") + CALIBRATED + EVALUATED, "tag")
+        assertThat(tiny.run(
+                                LEARNED.replace("batch_size = 2", "batch_size = 5")
+                                        + TinyExperiment.CALIBRATED
+                                        + EVALUATED,
+                                "tag")
                         .err())
                 .contains("expected at most calibration.num_samples, 4, got 5");
-        assertThat(tiny.run(LEARNED + CALIBRATED + W4A4 + STATIC + EVALUATED, "tag")
+        assertThat(tiny.run(LEARNED + TinyExperiment.CALIBRATED + W4A4 + STATIC + EVALUATED, "tag")
                         .err())
                 .contains("spinquant is trained before ranges of dynamic = false are known");
-        assertThat(tiny.run(LEARNED + "rotations = [\"R3\"]\n" + CALIBRATED + EVALUATED, "tag")
+        assertThat(tiny.run(LEARNED + "rotations = [\"R3\"]\n" + TinyExperiment.CALIBRATED + EVALUATED, "tag")
                         .err())
                 .contains("expected R1 or R2, which are learned");
     }

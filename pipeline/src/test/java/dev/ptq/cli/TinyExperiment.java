@@ -46,6 +46,15 @@ final class TinyExperiment {
             batch_size = 4
             """;
 
+    /** Samples of the text. */
+    static final String CALIBRATED = """
+            [calibration]
+            dataset = "DIR/text.txt"
+            num_samples = 4
+            seq_len = 24
+            batch_size = 2
+            """;
+
     /** Tasks beside the text, see {@link #writeTasks}. */
     static final String TASKS = """
             [evaluation.tasks]

@@ -94,7 +94,8 @@ class KvFormatsTest {
                 Optional.empty(),
                 Optional.empty(),
                 window,
-                new Scores(Math.sqrt(HEAD_DIM), false, softcap));
+                new Scores(Math.sqrt(HEAD_DIM), false, softcap),
+                AttentionShape.Rotations.none());
     }
 
     private static final AttentionShape PLAIN = shape(OptionalInt.empty(), OptionalDouble.empty());

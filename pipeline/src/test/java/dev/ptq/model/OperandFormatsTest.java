@@ -223,7 +223,8 @@ class OperandFormatsTest {
                         Optional.empty(),
                         Optional.empty(),
                         OptionalInt.empty(),
-                        scores);
+                        scores,
+                        AttentionShape.Rotations.none());
                 try (SequenceConstants constants = new SequenceConstants(manager, 8)) {
                     assertSame(
                             Attention.differentiable(
