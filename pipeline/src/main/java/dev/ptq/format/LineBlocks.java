@@ -90,11 +90,7 @@ record LineBlocks(int lines, int length, int size) {
     float[] absMax(FloatBuffer values) {
         float[] largest = new float[count()];
         visit(values, (block, tile, at, count) -> {
-            int bits = 0;
-            for (int i = at; i < at + count; i++) {
-                bits = Math.max(bits, Float.floatToRawIntBits(tile[i]) & Integer.MAX_VALUE);
-            }
-            float found = Float.intBitsToFloat(bits);
+            float found = Float.intBitsToFloat(RowKernels.largestMagnitudeBits(tile, at, at + count));
             largest[block] = Float.isFinite(found) ? found : Float.NaN;
         });
         return largest;

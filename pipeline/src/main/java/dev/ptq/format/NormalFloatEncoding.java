@@ -7,33 +7,6 @@ import java.util.Map;
 
 /** Normal floats: places in a table, and the largest magnitude of each block. */
 final class NormalFloatEncoding implements Encoding {
-    private static final float[] NF4 = {
-        -1,
-        -0.6961928f,
-        -0.52507305f,
-        -0.3949175f,
-        -0.28444138f,
-        -0.18477343f,
-        -0.091050036f,
-        0,
-        0.0795803f,
-        0.1609302f,
-        0.2461123f,
-        0.33791524f,
-        0.44070983f,
-        0.562617f,
-        0.72295684f,
-        1
-    };
-    /** As torchao has it, to four decimals. */
-    private static final float[] SHORT_NF4 = {
-        -1, -0.6962f, -0.5251f, -0.3949f, -0.2844f, -0.1848f, -0.0911f, 0, 0.0796f, 0.1609f, 0.2461f, 0.3379f, 0.4407f,
-        0.5626f, 0.7230f, 1
-    };
-
-    private static final float[] NF3 = {-1, -0.4786292f, -0.21714179f, 0, NF4[9], NF4[11], NF4[13], 1};
-    private static final float[] NF2 = {-1, 0, NF4[11], 1};
-
     /** Below it, a block's largest magnitude has no use as a divisor in bitsandbytes. */
     private static final float LEAST_DIVISOR = 1e-38f;
 
@@ -42,8 +15,7 @@ final class NormalFloatEncoding implements Encoding {
     private final AbsMaxima stored;
     private final float[] absMax;
     private final float[] divisors;
-    private final float[] entries;
-    private final float[] midpoints;
+    private final NormalFloatTable table;
 
     /** Makes an encoding that was read: values are divided by the stored largest magnitudes. */
     NormalFloatEncoding(NormalFloatFormat format, LineBlocks blocks, AbsMaxima stored) {
@@ -62,19 +34,7 @@ final class NormalFloatEncoding implements Encoding {
         this.stored = stored;
         this.divisors = divisors;
         absMax = stored.values();
-        entries = entries(format);
-        midpoints = new float[entries.length - 1];
-        for (int i = 0; i < midpoints.length; i++) {
-            midpoints[i] = (entries[i] + entries[i + 1]) / 2;
-        }
-    }
-
-    private static float[] entries(NormalFloatFormat format) {
-        return switch (format.bits()) {
-            case 2 -> NF2;
-            case 3 -> NF3;
-            default -> format.rule() == Rule.TORCHAO ? SHORT_NF4 : NF4;
-        };
+        table = NormalFloatTable.of(format);
     }
 
     @Override
@@ -107,42 +67,38 @@ final class NormalFloatEncoding implements Encoding {
 
     private void roundBetweenMidpoints(int block, float[] values, int at, int count, boolean isShort) {
         float divisor = Math.max(divisors[block], LEAST_DIVISOR);
+        if (isShort) {
+            round(block, values, at, count, divisor);
+            return;
+        }
         float reciprocal = 1 / divisor;
+        float scale = absMax[block];
         for (int i = at; i < at + count; i++) {
-            int code = above(isShort ? values[i] / divisor : values[i] * reciprocal);
-            values[i] = Float.isNaN(values[i]) ? Float.NaN : value(entries[code], block);
+            float rounded = table.rounded(values[i] * reciprocal) * scale;
+            values[i] = Float.isNaN(values[i]) ? Float.NaN : rounded;
         }
     }
 
     private void roundToNearest(int block, float[] values, int at, int count) {
         // in torchao 0 / 0 has the code 0
-        float divisor = format.rule() == Rule.PEFT ? Math.max(divisors[block], Float.MIN_VALUE) : divisors[block];
+        round(
+                block,
+                values,
+                at,
+                count,
+                format.rule() == Rule.PEFT ? Math.max(divisors[block], Float.MIN_VALUE) : divisors[block]);
+    }
+
+    private void round(int block, float[] values, int at, int count, float divisor) {
+        float scale = absMax[block];
         for (int i = at; i < at + count; i++) {
-            int code = nearest(values[i] / divisor);
-            values[i] = Float.isNaN(values[i]) ? Float.NaN : value(entries[code], block);
+            float rounded = table.rounded(values[i] / divisor) * scale;
+            values[i] = Float.isNaN(values[i]) ? Float.NaN : rounded;
         }
     }
 
     private float value(float entry, int block) {
         return entry * absMax[block];
-    }
-
-    /** Returns the number of midpoints below a number. */
-    private int above(float number) {
-        int code = 0;
-        for (int step = entries.length / 2; step > 0; step /= 2) {
-            code += midpoints[code + step - 1] < number ? step : 0;
-        }
-        return code;
-    }
-
-    /** Returns the first of the nearest entries; 0 if the number is NaN. */
-    private int nearest(float number) {
-        int best = 0;
-        for (int i = 1; i < entries.length; i++) {
-            best = Math.abs(number - entries[i]) < Math.abs(number - entries[best]) ? i : best;
-        }
-        return best;
     }
 
     @Override
@@ -165,12 +121,12 @@ final class NormalFloatEncoding implements Encoding {
 
     @Override
     public int code(float rounded, int index) {
-        int likely = above(rounded / absMax[blocks.blockOf(index)]);
+        int likely = table.code(rounded / absMax[blocks.blockOf(index)]);
         if (isValue(likely, rounded, index)) {
             return likely;
         }
         int code = 0;
-        while (code < entries.length - 1 && !isValue(code, rounded, index)) {
+        while (code < table.size() - 1 && !isValue(code, rounded, index)) {
             code++;
         }
         return code;
@@ -182,7 +138,7 @@ final class NormalFloatEncoding implements Encoding {
 
     @Override
     public float value(int code, int index) {
-        return value(entries[code], blocks.blockOf(index));
+        return value(table.entry(code), blocks.blockOf(index));
     }
 
     @Override

@@ -21,7 +21,7 @@ record Nvfp4Search(float expand, int candidates, double parts, int patience) {
     /** The observer {@code nvfp4_expanded_mse}. */
     static final Nvfp4Search EXPANDED_MSE = new Nvfp4Search(1.8f, 111, 200, 1000);
 
-    private static final double EXPONENT = 2.4;
+    private static final FloatPower POWER = new FloatPower(2.4);
 
     /**
      * Returns the best magnitude for each block.
@@ -87,7 +87,7 @@ record Nvfp4Search(float expand, int candidates, double parts, int patience) {
         double sum = 0;
         for (int i = 0; i < size && !(sum >= bound); i++) {
             float rounded = SmallFloat.E2M1.round(values[i] / scale, Ties.EVEN) * scale;
-            sum += Math.pow(Math.abs(rounded - values[i]), EXPONENT);
+            sum += POWER.of(Math.abs(rounded - values[i]));
         }
         return sum;
     }

@@ -26,7 +26,7 @@ final class RangeShrinking {
 
     private final int steps;
     private final double parts;
-    private final double exponent;
+    private final FloatPower power;
     private final int patience;
     /** Whether each zero point's neighbour is tried too. */
     private final boolean takesOthers;
@@ -40,7 +40,7 @@ final class RangeShrinking {
         boolean isShort = format.range() == Range.COMPRESSED_TENSORS_MSE;
         steps = isWeighted ? 19 : isShort ? 20 : 80;
         parts = isWeighted ? 20 : 100;
-        exponent = isWeighted ? 3 : 2.4;
+        power = new FloatPower(isWeighted ? 3 : 2.4);
         patience = isShort ? 5 : steps;
         takesOthers = format.range() == Range.GPTQMODEL_MSE
                 && format.grid() == IntegerGrid.GPTQ
@@ -109,7 +109,7 @@ final class RangeShrinking {
                 System.arraycopy(tile, from, rounded, 0, to - from);
                 encoding.roundRun(block, rounded, 0, to - from);
                 for (int i = from; i < to; i++) {
-                    double error = Math.pow(Math.abs(rounded[i - from] - tile[i]), exponent);
+                    double error = power.of(Math.abs(rounded[i - from] - tile[i]));
                     // a layout may join rows, each of as many columns
                     sums[block] += meanSquares.length == 0 ? error : meanSquares[i % meanSquares.length] * error;
                 }

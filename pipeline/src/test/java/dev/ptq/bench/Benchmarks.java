@@ -154,6 +154,10 @@ public final class Benchmarks {
                         List.of(128, 128),
                         Fp8Format.Rule.COMPRESSED_TENSORS));
         formats.put("nvfp4", new Nvfp4Format());
+        formats.put("nvfp4 four over six (2)", nvfp4(true, Nvfp4Format.Range.MINMAX));
+        formats.put("nvfp4 mse (20)", nvfp4(false, Nvfp4Format.Range.MSE));
+        formats.put("int 4 gptq_mse (80)", searched(IntegerFormat.Range.GPTQ_MSE));
+        formats.put("int 4 compressed_tensors_mse (20)", searched(IntegerFormat.Range.COMPRESSED_TENSORS_MSE));
         try (NDManager manager = TensorEngine.newManager()) {
             NDArray values = gaussian(manager, 4096, 4096);
             NDArray copy = values.duplicate();
@@ -181,6 +185,15 @@ public final class Benchmarks {
                 grid,
                 IntegerGrid.Mapping.SYMMETRIC,
                 IntegerFormat.Range.MINMAX);
+    }
+
+    private static NumberFormat searched(IntegerFormat.Range range) {
+        return new IntegerGridFormat(
+                4, IntegerFormat.Granularity.GROUP, 128, IntegerGrid.GPTQ, IntegerGrid.Mapping.SYMMETRIC, range);
+    }
+
+    private static NumberFormat nvfp4(boolean fourOverSix, Nvfp4Format.Range range) {
+        return new Nvfp4Format(Nvfp4Format.Rule.COMPRESSED_TENSORS, true, fourOverSix, range, Optional.empty());
     }
 
     private static void forward() throws IOException {
