@@ -13,6 +13,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Function;
@@ -158,6 +159,47 @@ public final class Grid {
     /** Returns the number of values that no code represents. */
     public int exceptions() {
         return exceptions.length;
+    }
+
+    /**
+     * What a tensor loses to its format besides precision.
+     *
+     * @param blocks that share values, or all values where none are shared
+     * @param saturated blocks with values that lie more than half a step beyond the largest that the block can hold
+     * @param notFinite blocks with values that are NaN or infinite
+     */
+    public record Faults(long blocks, long saturated, long notFinite) {}
+
+    /**
+     * Looks for the faults of a tensor that was fitted, except where the format itself looks for ranges that cut values
+     * off.
+     *
+     * @param values as they were before, float32
+     */
+    public Faults faults(NDArray values) {
+        Blocks blocks = format.blocks(shape, operand);
+        FloatBuffer source = NativeFloats.window(values);
+        BitSet saturated = new BitSet();
+        BitSet notFinite = new BitSet();
+        boolean searches = !format.unsearched().equals(format);
+        for (int i = 0; i < codes.length; i++) {
+            float value = source.get(i);
+            if (!Float.isFinite(value)) {
+                notFinite.set(blocks.blockOf(i));
+            } else if (!searches && isCutOff(value, i)) {
+                saturated.set(blocks.blockOf(i));
+            }
+        }
+        return new Faults(blocks.count(), saturated.cardinality(), notFinite.cardinality());
+    }
+
+    /** Beyond the largest value everything is rounded to it, and a value within half a step of it is the same mirrored. */
+    private boolean isCutOff(float value, int index) {
+        float rounded = encoding.value(codes[index], index);
+        float mirrored = rounded - (value - rounded);
+        return Math.abs(rounded) < Math.abs(value)
+                && encoding.rounded(2 * value, index) == rounded
+                && encoding.rounded(mirrored, index) != rounded;
     }
 
     /** Returns the values: those of {@link NumberFormat#fakeQuantize}, bit for bit, for the tensor that was fitted. */
