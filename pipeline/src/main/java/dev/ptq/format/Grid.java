@@ -171,8 +171,8 @@ public final class Grid {
     public record Faults(long blocks, long saturated, long notFinite) {}
 
     /**
-     * Looks for the faults of a tensor that was fitted, except where the format itself looks for ranges that cut values
-     * off.
+     * Looks for the faults of a tensor that was fitted, except values that the format cuts off on purpose, by a range
+     * that it searched for or a scale that is a mean.
      *
      * @param values as they were before, float32
      */
@@ -181,12 +181,12 @@ public final class Grid {
         FloatBuffer source = NativeFloats.window(values);
         BitSet saturated = new BitSet();
         BitSet notFinite = new BitSet();
-        boolean searches = !format.unsearched().equals(format);
+        boolean cutsOnPurpose = format.cutsOnPurpose();
         for (int i = 0; i < codes.length; i++) {
             float value = source.get(i);
             if (!Float.isFinite(value)) {
                 notFinite.set(blocks.blockOf(i));
-            } else if (!searches && isCutOff(value, i)) {
+            } else if (!cutsOnPurpose && isCutOff(value, i)) {
                 saturated.set(blocks.blockOf(i));
             }
         }

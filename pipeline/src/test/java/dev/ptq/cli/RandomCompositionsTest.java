@@ -2,6 +2,7 @@ package dev.ptq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.model.TinyFamilies;
 import dev.ptq.stage.Compositions;
@@ -55,7 +56,7 @@ class RandomCompositionsTest {
     @Test
     @Tag("slow")
     void soDoManyMore() throws IOException {
-        run(2, 200, TinyFamilies.folders());
+        run(2, Integer.getInteger("draws", 200), TinyFamilies.folders());
     }
 
     private void run(long seed, int legal, List<Path> families) throws IOException {
@@ -115,6 +116,9 @@ class RandomCompositionsTest {
         assertThat(Objects.requireNonNull(tiny.metrics("first").get("perplexity/tales/loss")))
                 .as("loss")
                 .isBetween(2.0, 40.0);
+        assertThat(tiny.ledger("first"))
+                .as("folds that change the function")
+                .noneMatch(entry -> entry.event() == LedgerEvent.MOVED);
         Map<String, String> stages = tiny.stages("first", "fingerprint");
 
         Outcome again = tiny.run(toml, "again");

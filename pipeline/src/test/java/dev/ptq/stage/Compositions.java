@@ -41,8 +41,8 @@ public final class Compositions {
             step(Phase.ROTATE, "spinquant", "steps = 2;batch_size = 2"),
             step(Phase.TRANSFORM, "smoothquant", ""),
             step(Phase.TRANSFORM, "smoothquant", "alpha = 0.3;mappings = ['mlp_mid', 'v_o']"),
-            step(Phase.TRANSFORM, "awq", ""),
-            step(Phase.TRANSFORM, "awq", "clip = false"),
+            step(Phase.TRANSFORM, "awq", "ratios = 2"),
+            step(Phase.TRANSFORM, "awq", "ratios = 2;clip = false"),
             step(Phase.TRANSFORM, "awq", "preset = 'llm_compressor';ratios = 3"),
             step(Phase.TRANSFORM, "awq", "mappings = []"),
             step(Phase.SPLIT, "svdquant", "rank = 2"),
@@ -71,7 +71,7 @@ public final class Compositions {
             weight("int", "bits = 3"),
             weight("int, groups", "bits = 4;granularity = 'group';group_size = 16"),
             weight("int, mse", "bits = 4;granularity = 'group';group_size = 16;range = 'mse'"),
-            weight("int, imatrix_mse", "bits = 3;range = 'imatrix_mse'"),
+            weight("int, imatrix_mse", "bits = 3;grid = 'gptq';range = 'imatrix_mse'"),
             weight("mxint", "bits = 3"),
             weight("mxfp4", ""),
             weight("mxfp8_e4m3", ""),
@@ -111,9 +111,9 @@ public final class Compositions {
                     "[quantization.kv]\nkey = { format = 'int', bits = 4, per = 'channel', dynamic = false }\n"
                             + "value = { format = 'int', bits = 4 }\n"),
             new Formats(
-                    "mxint, and a query",
-                    "[quantization.kv]\nkey = { format = 'mxint', bits = 4 }\nvalue = { format = 'mxint', bits = 4 }\n"
-                            + "query = { format = 'mxint', bits = 6 }\n"));
+                    "attention, mxint",
+                    "[quantization.attention]\nleft = { format = 'mxint', bits = 8, block_size = [1, 16] }\n"
+                            + "right = { format = 'mxint', bits = 8, block_size = [16, 1] }\n"));
 
     private Compositions() {}
 
@@ -153,7 +153,8 @@ public final class Compositions {
         }
         StringBuilder toml = new StringBuilder();
         steps.forEach(step -> toml.append(step.toml()));
-        toml.append(any(random, WEIGHTS).toml());
+        // most methods that learn take plain integers alone
+        toml.append(any(random, random.nextInt(2) == 0 ? WEIGHTS : WEIGHTS.subList(0, 2)).toml());
         toml.append(any(random, ACTIVATIONS).toml());
         toml.append(any(random, CACHES).toml());
         return toml.toString();
