@@ -473,14 +473,17 @@ public final class BlockContext {
     /** Adopts the block's tensors after an equivalent transformation. */
     void transform(Map<String, NDArray> transformed) {
         Map<String, NDArray> before = block.tensors();
-        transformed.forEach((name, tensor) -> {
-            if (before.get(name) != tensor) {
-                tensor.attach(owner);
-                statisticsStale = true;
-                wasTransformed = true;
-                formats = null;
-            }
-        });
+        List<NDArray> changed = transformed.entrySet().stream()
+                .filter(entry -> before.get(entry.getKey()) != entry.getValue())
+                .map(Map.Entry::getValue)
+                .toList();
+        if (changed.isEmpty()) {
+            return;
+        }
+        changed.forEach(tensor -> tensor.attach(owner));
+        statisticsStale = true;
+        wasTransformed = true;
+        formats = null;
         block = block.with(transformed);
         transformedBlock = block;
     }
