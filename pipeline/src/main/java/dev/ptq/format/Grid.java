@@ -196,7 +196,8 @@ public final class Grid {
     /** Beyond the largest value everything is rounded to it, and a value within half a step of it is the same mirrored. */
     private boolean isCutOff(float value, int index) {
         float rounded = encoding.value(codes[index], index);
-        float mirrored = rounded - (value - rounded);
+        // less a hundredth, since steps of 16 bits are near the last bit of a float32
+        float mirrored = rounded - 0.99f * (value - rounded);
         return Math.abs(rounded) < Math.abs(value)
                 && encoding.rounded(2 * value, index) == rounded
                 && encoding.rounded(mirrored, index) != rounded;
