@@ -38,7 +38,7 @@ class ArchitectureTest {
                     "stage run hub artifact calibrate method evaluate model family weights data tensor config progress"),
             Map.entry("stage", "run artifact " + DOMAIN),
             Map.entry("run", "lock config progress"),
-            Map.entry("method", "calibrate family format model weights data tensor config progress"),
+            Map.entry("method", "calibrate artifact family format model weights data tensor config progress"),
             Map.entry("lqer", "format config"),
             Map.entry("calibrate", "model weights data tensor config progress"),
             Map.entry("evaluate", "model family weights data tensor artifact config progress"),

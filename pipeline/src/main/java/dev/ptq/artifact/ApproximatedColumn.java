@@ -48,6 +48,6 @@ public enum ApproximatedColumn implements TableColumn {
     SPLIT_RANK,
     /** The loss with factors of its own, of a linear that shares one. */
     LOSS_SEPARATE,
-    /** Why the weight was rounded to nearest after all, or the mapping not rescaled. */
+    /** Why the mapping is not rescaled, though there was a search. */
     NOTE
 }

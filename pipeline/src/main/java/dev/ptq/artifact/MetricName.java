@@ -178,6 +178,16 @@ public sealed interface MetricName {
         }
     }
 
+    /** How often something is in the ledger: {@code ledger/fell_back}. */
+    record Events(LedgerEvent event) implements MetricName {
+        static final String PREFIX = "ledger";
+
+        @Override
+        public String key() {
+            return PREFIX + "/" + event.label();
+        }
+    }
+
     /** A name that this program does not write; its last part may name a metric. */
     record Other(String key) implements MetricName {
         @Override

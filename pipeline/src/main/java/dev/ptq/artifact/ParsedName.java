@@ -36,7 +36,7 @@ record ParsedName(String key, Variant variant, List<String> parts) {
 
     /** Interprets the parts. */
     MetricName name() {
-        return ofText().or(this::lossRecovered).or(this::bound).orElseGet(this::ofWeightsOrTask);
+        return ofText().or(this::lossRecovered).or(this::events).or(this::bound).orElseGet(this::ofWeightsOrTask);
     }
 
     private String last() {
@@ -71,6 +71,12 @@ record ParsedName(String key, Variant variant, List<String> parts) {
     private Optional<MetricName> lossRecovered() {
         return parts.size() == 2 && parts.get(0).equals(Metric.LOSS_RECOVERED.label()) && isOfRun()
                 ? Optional.of(new MetricName.LossRecovered(last()))
+                : Optional.empty();
+    }
+
+    private Optional<MetricName> events() {
+        return parts.size() == 2 && parts.get(0).equals(MetricName.Events.PREFIX) && isOfRun()
+                ? LedgerEvent.labelled(last()).map(MetricName.Events::new)
                 : Optional.empty();
     }
 

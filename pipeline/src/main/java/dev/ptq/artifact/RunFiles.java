@@ -14,6 +14,8 @@ public final class RunFiles {
     public static final String RESOLVED = "resolved.toml";
     /** The experiment as it was given. */
     public static final String CONFIG = "config.toml";
+    /** {@link LedgerColumn}: what went otherwise than the config may lead one to expect, in the run and its stages. */
+    public static final String LEDGER = "ledger.csv";
     /** The log. */
     public static final String LOG = "log.txt";
 
@@ -38,6 +40,8 @@ public final class RunFiles {
     public static final String LOW_RANK = "low_rank.safetensors";
     /** In it: the singular values of weight errors, if a step keeps them. */
     public static final String SINGULAR_VALUES = "singular_values.safetensors";
+    /** In it, where the model is rotated or rescaled: {@link FoldColumn}. */
+    public static final String FOLDS = "folds.csv";
     /** In it: the folder of tensors that replace the model's, one file per block. */
     public static final String WEIGHTS = "weights";
     /** In it, and where the last block was adapted: the folder of learned parameters, one file per block. */

@@ -6,7 +6,14 @@ import java.util.Locale;
 
 /** A column of one of a run's CSV files: one enum per file, with the columns in order. */
 public sealed interface TableColumn
-        permits ApproximatedColumn, QuantizedColumn, RotationColumn, ChunkColumn, DivergenceColumn, ExpertColumn {
+        permits ApproximatedColumn,
+                QuantizedColumn,
+                RotationColumn,
+                FoldColumn,
+                LedgerColumn,
+                ChunkColumn,
+                DivergenceColumn,
+                ExpertColumn {
     /** The name of the constant. */
     String name();
 

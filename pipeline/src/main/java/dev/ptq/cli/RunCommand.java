@@ -4,6 +4,7 @@ import dev.ptq.artifact.RunFiles;
 import dev.ptq.experiment.ExperimentRun;
 import dev.ptq.experiment.Measurements;
 import dev.ptq.progress.Progress;
+import dev.ptq.report.LedgerLines;
 import dev.ptq.report.MetricsTable;
 import dev.ptq.run.Run;
 import dev.ptq.stage.Experiment;
@@ -61,6 +62,7 @@ final class RunCommand implements Callable<Integer> {
             });
             Measurements measurements = Measurements.of(experiment, run.directory());
             spec.commandLine().getOut().print(MetricsTable.render(measurements.metrics()));
+            spec.commandLine().getOut().print(LedgerLines.render(measurements.ledger()));
             spec.commandLine().getOut().println("results: " + run.directory());
             spec.commandLine().getOut().flush();
         }

@@ -12,6 +12,7 @@ import dev.ptq.run.Run;
 import dev.ptq.run.Runs;
 import dev.ptq.stage.EvaluationSettings;
 import dev.ptq.stage.Experiment;
+import dev.ptq.stage.Ledger;
 import dev.ptq.stage.Workspace;
 import dev.ptq.tensor.Parallel;
 import dev.ptq.weights.ModelFolder;
@@ -128,11 +129,16 @@ public final class ExperimentRun implements AutoCloseable {
                 .forEach(note -> log.warn("{}: {}", experiment.model().name(), note));
         ExperimentPlan.unused(experiment).forEach(log::info);
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
-        return runs.run(tag, plan, force, provenance, (directory, manifest) -> {
+        Run run = runs.run(tag, plan, force, provenance, (directory, manifest) -> {
             Files.writeString(directory.resolve(RunFiles.RESOLVED), TomlWriter.write(experiment.resolved()));
             new ResultFiles(experiment, directory, manifest).write();
+            Ledger.require(tag, experiment.strict(), Ledger.read(directory));
             finish.write(directory, manifest);
         });
+        // one that was made without strict is complete all the same
+        Path ledger = run.directory().resolve(RunFiles.LEDGER);
+        Ledger.require(ledger.toString(), experiment.strict(), Ledger.read(run.directory()));
+        return run;
     }
 
     @Override

@@ -1,5 +1,7 @@
 package dev.ptq.experiment;
 
+import dev.ptq.artifact.LedgerEntry;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.MetricName;
 import dev.ptq.artifact.RunFiles;
@@ -8,6 +10,7 @@ import dev.ptq.artifact.Variant;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.stage.Experiment;
 import dev.ptq.stage.JsonFiles;
+import dev.ptq.stage.Ledger;
 import dev.ptq.stage.Scores;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -24,8 +27,13 @@ import tools.jackson.databind.JsonNode;
  * @param texts in the order of the experiment
  * @param tasks the metrics and conditions of all tasks and variants
  * @param weights the metrics of the weights
+ * @param ledger what went otherwise than expected
  */
-public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Map<MetricName, Object> weights) {
+public record Measurements(
+        List<OfText> texts,
+        Map<MetricName, Object> tasks,
+        Map<MetricName, Object> weights,
+        List<LedgerEntry> ledger) {
     /** The metrics of every evaluation of a text. */
     private static final List<Metric> ALWAYS = List.of(Metric.PERPLEXITY, Metric.LOSS);
 
@@ -100,7 +108,7 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
         if (experiment.steps().transforms() || experiment.steps().rotates()) {
             addWeights(run.resolve(RunFiles.APPROXIMATE), weights);
         }
-        return new Measurements(texts, tasks, weights);
+        return new Measurements(texts, tasks, weights, Ledger.read(run));
     }
 
     private static void addWeights(Path stage, Map<MetricName, Object> target) throws IOException {
@@ -116,6 +124,13 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
         texts.forEach(text -> text.addTo(metrics));
         metrics.putAll(tasks);
         metrics.putAll(weights);
+        for (LedgerEvent event : LedgerEvent.values()) {
+            long count =
+                    ledger.stream().filter(entry -> entry.event() == event).count();
+            if (count > 0) {
+                metrics.put(new MetricName.Events(event), count);
+            }
+        }
         return metrics;
     }
 }

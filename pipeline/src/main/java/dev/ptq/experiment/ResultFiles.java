@@ -1,5 +1,7 @@
 package dev.ptq.experiment;
 
+import dev.ptq.artifact.LedgerEntry;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.MetricName;
 import dev.ptq.artifact.RunFiles;
@@ -9,6 +11,7 @@ import dev.ptq.run.Manifest;
 import dev.ptq.stage.EvaluationSettings;
 import dev.ptq.stage.Experiment;
 import dev.ptq.stage.JsonFiles;
+import dev.ptq.stage.Ledger;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.time.Instant;
@@ -19,7 +22,7 @@ import tools.jackson.databind.json.JsonMapper;
 import tools.jackson.databind.node.ObjectNode;
 
 /**
- * Writes the files that gather the results of a run's stages: {@code metrics.json} and, in the harness's layouts,
+ * Writes the files that gather the results of a run's stages: {@code ledger.csv}, {@code metrics.json} and, in the harness's layouts,
  * {@code evaluate/results.json} and, on request, {@code evaluate/harness_results.json}.
  *
  * @param run the directory, with the artifacts of all stages
@@ -27,6 +30,7 @@ import tools.jackson.databind.node.ObjectNode;
 record ResultFiles(Experiment experiment, Path run, Manifest manifest) {
     /** Writes them. */
     void write() throws IOException {
+        writeLedger();
         Measurements measurements = Measurements.of(experiment, run);
         writeMetrics(measurements.metrics());
         EvaluationSettings evaluation = experiment.evaluation();
@@ -38,6 +42,19 @@ record ResultFiles(Experiment experiment, Path run, Manifest manifest) {
         if (evaluation.tasks().map(TasksSettings::lqerJson).orElse(false)) {
             JsonFiles.write(folder.resolve(RunFiles.HARNESS_RESULTS), merged(RunFiles.HARNESS_RESULTS));
         }
+    }
+
+    /** Gathers the ledgers of all stages, and what is odd about the model. */
+    private void writeLedger() throws IOException {
+        Ledger ledger = new Ledger(experiment.strict());
+        ledger.take(experiment.modelNotes().stream()
+                .map(note -> new LedgerEntry(
+                        LedgerEvent.MODEL_NOTE, "model", experiment.model().name(), 1, note))
+                .toList());
+        for (String stage : manifest.stages().keySet()) {
+            ledger.take(Ledger.read(run.resolve(stage)));
+        }
+        ledger.write(run);
     }
 
     private void writeMetrics(Map<MetricName, Object> metrics) throws IOException {

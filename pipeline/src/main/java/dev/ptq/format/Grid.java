@@ -13,6 +13,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.util.Arrays;
+import java.util.BitSet;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Function;
@@ -158,6 +159,48 @@ public final class Grid {
     /** Returns the number of values that no code represents. */
     public int exceptions() {
         return exceptions.length;
+    }
+
+    /**
+     * What a tensor loses to its format besides precision.
+     *
+     * @param blocks that share values, or all values where none are shared
+     * @param saturated blocks with values that lie more than half a step beyond the largest that the block can hold
+     * @param notFinite blocks with values that are NaN or infinite
+     */
+    public record Faults(long blocks, long saturated, long notFinite) {}
+
+    /**
+     * Looks for the faults of a tensor that was fitted, except values that the format cuts off on purpose, by a range
+     * that it searched for or a scale that is a mean.
+     *
+     * @param values as they were before, float32
+     */
+    public Faults faults(NDArray values) {
+        Blocks blocks = format.blocks(shape, operand);
+        FloatBuffer source = NativeFloats.window(values);
+        BitSet saturated = new BitSet();
+        BitSet notFinite = new BitSet();
+        boolean cutsOnPurpose = format.cutsOnPurpose();
+        for (int i = 0; i < codes.length; i++) {
+            float value = source.get(i);
+            if (!Float.isFinite(value)) {
+                notFinite.set(blocks.blockOf(i));
+            } else if (!cutsOnPurpose && isCutOff(value, i)) {
+                saturated.set(blocks.blockOf(i));
+            }
+        }
+        return new Faults(blocks.count(), saturated.cardinality(), notFinite.cardinality());
+    }
+
+    /** Beyond the largest value everything is rounded to it, and a value within half a step of it is the same mirrored. */
+    private boolean isCutOff(float value, int index) {
+        float rounded = encoding.value(codes[index], index);
+        // less a hundredth, since steps of 16 bits are near the last bit of a float32
+        float mirrored = rounded - 0.99f * (value - rounded);
+        return Math.abs(rounded) < Math.abs(value)
+                && encoding.rounded(2 * value, index) == rounded
+                && encoding.rounded(mirrored, index) != rounded;
     }
 
     /** Returns the values: those of {@link NumberFormat#fakeQuantize}, bit for bit, for the tensor that was fitted. */

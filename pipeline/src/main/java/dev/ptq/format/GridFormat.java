@@ -39,6 +39,11 @@ sealed interface GridFormat extends NumberFormat
         return this;
     }
 
+    /** Returns whether the largest values may lie far beyond the grid by intention, since that leaves less error in all. */
+    default boolean cutsOnPurpose() {
+        return !unsearched().equals(this);
+    }
+
     /** Returns the format for some columns of a weight, if it knows anything of them. */
     default GridFormat ofColumns(int... columns) {
         return this;

@@ -48,6 +48,11 @@ public record HqqFormat(int bits, Granularity granularity, int groupSize, int ax
     }
 
     @Override
+    public boolean cutsOnPurpose() {
+        return true;
+    }
+
+    @Override
     public Optional<String> refusal(Shape shape) {
         long size = shape.size();
         if (granularity != Granularity.GROUP || size % groupSize == 0) {

@@ -42,6 +42,11 @@ public record TernaryFormat(Granularity granularity, int groupSize, Scale scale)
     }
 
     @Override
+    public boolean cutsOnPurpose() {
+        return true;
+    }
+
+    @Override
     public void round(FloatBuffer values, Shape shape, Operand operand) {
         encoding(values, shape, operand).round(values);
     }

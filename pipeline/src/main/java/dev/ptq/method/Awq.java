@@ -97,7 +97,7 @@ record Awq(
             .preset(Preset.NONE)
             .says("whose defaults the other keys have. The integers that go with them are `grid` of the format");
 
-    private static final Key<List<Kind>> MAPPINGS = MappingKeys.key(
+    private static final MappingKeys MAPPINGS = MappingKeys.of(
             List.of(Kind.ATTENTION_IN, Kind.VALUE_OUT, Kind.MLP_IN, Kind.MLP_MID),
             EnumSet.complementOf(EnumSet.of(Kind.QUERY_KEY)));
 
@@ -184,7 +184,7 @@ record Awq(
     /** The keys of a step. */
     static final Keys KEYS = Keys.of(
             PRESET,
-            MAPPINGS,
+            MAPPINGS.key(),
             GROUPED_VALUES,
             PROPAGATE,
             RATIOS,
@@ -202,7 +202,7 @@ record Awq(
 
     static Awq read(ConfigTable table) {
         Preset preset = table.read(PRESET);
-        List<Kind> mappings = MappingKeys.read(table, MAPPINGS);
+        List<Kind> mappings = MAPPINGS.read(table);
         return new Awq(
                 mappings,
                 table.read(GROUPED_VALUES, preset.groupedValues),

@@ -2,6 +2,7 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.TokenSample;
@@ -43,8 +44,12 @@ final class AwqSearch {
         for (SmoothingMapping mapping : context.allMappings(awq.transforms())) {
             Optional<String> why = whyLeftAlone(mapping);
             if (why.isPresent()) {
-                context.report(BlockContext.ScaleReport.leftAlone(
-                        awq.name(), context.block().index(), mapping.label(), why.get()));
+                context.record(
+                        LedgerEvent.NOT_RESCALED,
+                        awq,
+                        "blocks." + context.block().index() + "." + mapping.label(),
+                        1,
+                        why.get());
             } else {
                 search(mapping).ifPresent(found -> factors.put(mapping, found));
             }
@@ -127,7 +132,6 @@ final class AwqSearch {
                             .orElseGet(OptionalDouble::empty),
                     chosen.map(ScaleCandidates.Candidate::duo).orElse(false),
                     (System.nanoTime() - start) / 1e9,
-                    true,
                     chosen.isPresent() ? "" : "no factors are better than 1"));
             return found;
         }

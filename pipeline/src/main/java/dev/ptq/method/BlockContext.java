@@ -2,6 +2,8 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.LedgerEntry;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.WantedStatistics;
@@ -32,6 +34,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -45,6 +48,12 @@ public final class BlockContext {
     private static final String VERSION = "version";
 
     private static final String CURRENT = "2";
+
+    /** The source of what happened to weights that no method rounded. */
+    private static final String ROUNDING = "round_to_nearest";
+
+    /** Losses that are closer than this are equal but for the order of sums. */
+    private static final double SAME = 1 + 1e-5;
 
     private final Setting setting;
     private final long seed;
@@ -66,12 +75,16 @@ public final class BlockContext {
     private final List<ScaleReport> scales = new ArrayList<>();
     private final List<ClipReport> clips = new ArrayList<>();
     private final List<BlockReport> blocks = new ArrayList<>();
+    private final List<FoldReport> folds = new ArrayList<>();
+    private final List<LedgerEntry> ledger = new ArrayList<>();
     private final QuantizedInputs quantizedInputs = new QuantizedInputs();
     private Block block;
     private ActivationStatistics statistics;
     private boolean statisticsStale;
     private boolean wasTransformed;
     private @Nullable Block transformedBlock;
+    /** The transformed block of which the distance is known. */
+    private @Nullable Block measuredBlock;
     /** The formats with what they know of the block as it is; null where that has to be found again. */
     private @Nullable ModelFormats formats;
 
@@ -97,6 +110,7 @@ public final class BlockContext {
      * @param errorAfter the same with the correction added
      * @param capturedEnergy share of the weighted squared error that the factors capture; of a plain correction before they
      *     are rounded
+     * @param left of the squared error in the step's metric, as a share of what it is without the step
      * @param split of the weight, of other orders than a plain correction
      */
     public record LayerReport(
@@ -106,10 +120,11 @@ public final class BlockContext {
             double errorBefore,
             double errorAfter,
             double capturedEnergy,
+            double left,
             double seconds,
             Optional<SplitReport> split) {
         LayerReport taking(double time) {
-            return new LayerReport(method, linear, rank, errorBefore, errorAfter, capturedEnergy, time, split);
+            return new LayerReport(method, linear, rank, errorBefore, errorAfter, capturedEnergy, left, time, split);
         }
     }
 
@@ -141,7 +156,6 @@ public final class BlockContext {
      * @param nearestLoss with the weight rounded to nearest
      * @param damping added to the diagonal of the Hessian
      * @param deadColumns columns whose input is always zero
-     * @param note why the weight was rounded to nearest after all; empty if it was not
      */
     public record RoundingReport(
             String method,
@@ -150,17 +164,7 @@ public final class BlockContext {
             double loss,
             double damping,
             int deadColumns,
-            double seconds,
-            String note) {
-        static RoundingReport fallback(String method, LinearSpec linear, String note) {
-            return new RoundingReport(method, linear, 0, 0, 0, 0, 0, note);
-        }
-
-        /** Whether the weight was rounded to nearest after all. */
-        public boolean isFallback() {
-            return !note.isEmpty();
-        }
-    }
+            double seconds) {}
 
     /**
      * Report on the search for the factors of a mapping. Losses are the mean squares, over tokens and outputs, of what
@@ -171,7 +175,6 @@ public final class BlockContext {
      * @param loss with those kept
      * @param ratio the exponent of activations in the factors kept; absent if there are none
      * @param duo whether weights decided with the activations
-     * @param searched whether there was a search; else the losses are 0
      * @param note why there are none; empty otherwise
      */
     public record ScaleReport(
@@ -183,10 +186,9 @@ public final class BlockContext {
             OptionalDouble ratio,
             boolean duo,
             double seconds,
-            boolean searched,
             String note) {
-        static ScaleReport leftAlone(String method, int block, String mapping, String note) {
-            return new ScaleReport(method, block, mapping, 0, 0, OptionalDouble.empty(), false, 0, false, note);
+        private String place() {
+            return "blocks." + block + "." + mapping;
         }
     }
 
@@ -221,6 +223,14 @@ public final class BlockContext {
             int steps,
             double seconds,
             TrainingSeconds times) {}
+
+    /**
+     * Report on how far what the block computes in full precision has moved since it was loaded.
+     *
+     * @param method after which
+     * @param distance see {@link BlockSamples#distance}
+     */
+    public record FoldReport(String method, int block, double distance) {}
 
     /**
      * Breakdown of a training's time.
@@ -463,26 +473,50 @@ public final class BlockContext {
     /** Adopts the block's tensors after an equivalent transformation. */
     void transform(Map<String, NDArray> transformed) {
         Map<String, NDArray> before = block.tensors();
-        transformed.forEach((name, tensor) -> {
-            if (before.get(name) != tensor) {
-                tensor.attach(owner);
-                statisticsStale = true;
-                wasTransformed = true;
-                formats = null;
-            }
-        });
+        List<NDArray> changed = transformed.entrySet().stream()
+                .filter(entry -> before.get(entry.getKey()) != entry.getValue())
+                .map(Map.Entry::getValue)
+                .toList();
+        if (changed.isEmpty()) {
+            return;
+        }
+        changed.forEach(tensor -> tensor.attach(owner));
+        statisticsStale = true;
+        wasTransformed = true;
+        formats = null;
         block = block.with(transformed);
         transformedBlock = block;
     }
 
     /**
-     * The distance between what the block computes in full precision before and after transformations, if there were
-     * any, see {@link BlockSamples#distance}.
+     * Reports how far what the block computes in full precision has moved, if a step has transformed it.
      *
+     * @param step the last one
      * @param sample at this block
      */
-    public OptionalDouble transformDistance(BlockSamples sample) {
-        return transformedBlock == null ? OptionalDouble.empty() : OptionalDouble.of(sample.distance(transformedBlock));
+    public void reportFold(String step, BlockSamples sample) {
+        if (transformedBlock != null && transformedBlock != measuredBlock) {
+            double distance = sample.distance(transformedBlock);
+            measuredBlock = transformedBlock;
+            folds.add(new FoldReport(step, block.index(), distance));
+            moved(step, place(), distance).ifPresent(ledger::add);
+        }
+    }
+
+    /** Returns what the ledger says of a fold by which something moved too far. */
+    public static Optional<LedgerEntry> moved(String step, String place, double distance) {
+        return distance <= LedgerEvent.MOST_MOVED
+                ? Optional.empty()
+                : Optional.of(new LedgerEntry(
+                        LedgerEvent.MOVED,
+                        step,
+                        place,
+                        distance,
+                        String.format(
+                                Locale.ROOT,
+                                "in full precision an output moved by %.1e of the largest, expected at most %.0e",
+                                distance,
+                                LedgerEvent.MOST_MOVED)));
     }
 
     /** Adopts a weight that a method rounded. */
@@ -567,7 +601,7 @@ public final class BlockContext {
             if (isChanged && patch.grid(linear.spec().path()).isEmpty()) {
                 weightFormat(linear.spec())
                         .fit(linear.weight(), Operand.WEIGHT)
-                        .ifPresentOrElse(grid -> round(linear, grid), () -> patch.change(name, linear.weight()));
+                        .ifPresentOrElse(grid -> roundToNearest(linear, grid), () -> patch.change(name, linear.weight()));
             }
         }
         block.tensors().forEach((name, tensor) -> {
@@ -579,6 +613,34 @@ public final class BlockContext {
         });
         keepRanges();
         return patch;
+    }
+
+    private void roundToNearest(Linear linear, Grid grid) {
+        ledger.addAll(faults(linear.spec(), grid.faults(linear.weight())));
+        round(linear, grid);
+    }
+
+    /** Returns what the ledger says of a weight that was rounded to nearest. */
+    public static List<LedgerEntry> faults(LinearSpec linear, Grid.Faults faults) {
+        List<LedgerEntry> entries = new ArrayList<>();
+        if (faults.notFinite() > 0) {
+            entries.add(new LedgerEntry(
+                    LedgerEvent.NOT_FINITE,
+                    ROUNDING,
+                    linear.module(),
+                    faults.notFinite(),
+                    faults.notFinite() + " of " + faults.blocks() + " blocks have values that are NaN or infinite"));
+        }
+        if (faults.saturated() > 0) {
+            entries.add(new LedgerEntry(
+                    LedgerEvent.SATURATED,
+                    ROUNDING,
+                    linear.module(),
+                    faults.saturated(),
+                    faults.saturated() + " of " + faults.blocks()
+                            + " blocks have values more than half a step beyond the format's largest"));
+        }
+        return entries;
     }
 
     /** Keeps learned parameters for the results and for later runs. */
@@ -634,24 +696,84 @@ public final class BlockContext {
         return "block-" + block + ".safetensors";
     }
 
+    /** Puts something into the ledger. */
+    void record(LedgerEvent event, Method step, String place, double amount, String note) {
+        record(event, step.name(), place, amount, note);
+    }
+
+    private void record(LedgerEvent event, String source, String place, double amount, String note) {
+        ledger.add(new LedgerEntry(event, source, place, amount, note));
+    }
+
+    private String place() {
+        return "blocks." + block.index();
+    }
+
+    /** Whatever a method is, a loss above that of plain rounding is worth a line. */
+    private void compare(String method, String place, double nearest, double loss) {
+        if (loss > nearest * SAME) {
+            record(
+                    LedgerEvent.WORSE_THAN_NEAREST,
+                    method,
+                    place,
+                    loss / nearest,
+                    String.format(Locale.ROOT, "loss %.4g, rounded to nearest %.4g", loss, nearest));
+        }
+    }
+
     void report(BlockReport report) {
+        compare(report.method(), place(), report.nearestLoss(), report.finalLoss());
         blocks.add(report);
     }
 
     void report(RoundingReport report) {
+        String module = report.linear().module();
+        compare(report.method(), module, report.nearestLoss(), report.loss());
+        if (report.deadColumns() > 0) {
+            record(
+                    LedgerEvent.DEAD_COLUMNS,
+                    report.method(),
+                    module,
+                    report.deadColumns(),
+                    report.deadColumns() + " of " + report.linear().inFeatures()
+                            + " columns get no input but zeros from calibration");
+        }
         roundings.add(report);
     }
 
     void report(ScaleReport report) {
+        compare(report.method(), report.place(), report.nearestLoss(), report.loss());
         scales.add(report);
     }
 
     void report(ClipReport report) {
+        compare(report.method(), report.linear().module(), report.nearestLoss(), report.loss());
         clips.add(report);
     }
 
     void report(LayerReport report) {
+        if (report.left() > SAME) {
+            record(
+                    LedgerEvent.CORRECTION_WORSE,
+                    report.method(),
+                    report.linear().module(),
+                    report.left(),
+                    String.format(
+                            Locale.ROOT,
+                            "the squared error in the step's metric is %.4g times that without it",
+                            report.left()));
+        }
         layers.add(report);
+    }
+
+    /** What went otherwise than expected, in order. */
+    public List<LedgerEntry> ledger() {
+        return ledger;
+    }
+
+    /** One row per step that transformed the block. */
+    public List<FoldReport> foldReports() {
+        return folds;
     }
 
     /** The learned parameters, {@code <method>.<name>}. */

@@ -4,6 +4,7 @@ import ai.djl.engine.Engine;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.training.GradientCollector;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
@@ -23,8 +24,6 @@ import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /**
  * Trains the parameters of one block so that the quantized block, on the inputs that the quantized blocks before it
@@ -32,8 +31,6 @@ import org.slf4j.LoggerFactory;
  * among those compared.
  */
 final class BlockReconstruction implements AutoCloseable {
-    private static final Logger log = LoggerFactory.getLogger(BlockReconstruction.class);
-
     /** How often the loss over all samples is taken where iterations are counted; else it is after each epoch. */
     private static final int EVALUATIONS = 10;
     /** With fewer multiplications in the linears of a step, several threads are slower than one. */
@@ -82,11 +79,11 @@ final class BlockReconstruction implements AutoCloseable {
     }
 
     /** Trains, keeps the best, and hands the block's new tensors to the work at hand. */
-    void run(String method) throws IOException {
+    void run(Method method) throws IOException {
         long start = System.nanoTime();
         List<Parameter> parameters = parametrization.parameters();
         if (training.start().isPresent()) {
-            context.restore(training.start().get(), method, parameters);
+            context.restore(training.start().get(), method.name(), parameters);
         }
         double nearest = lossOf(this::nearest);
         double initial = lossNow();
@@ -97,7 +94,7 @@ final class BlockReconstruction implements AutoCloseable {
         Best best = new Best(parameters, initial);
         int steps = training.steps(samples.size());
         if (steps > 0) {
-            train(parameters, steps, best);
+            train(method, parameters, steps, best);
         }
         best.restore();
         try (NDManager scratch = manager.newSubManager()) {
@@ -108,9 +105,9 @@ final class BlockReconstruction implements AutoCloseable {
                 parametrization.grid(linear).ifPresent(grid -> context.round(linear, grid));
             }
         }
-        context.keep(method, parameters);
+        context.keep(method.name(), parameters);
         context.report(new BlockContext.BlockReport(
-                method,
+                method.name(),
                 context.block().index(),
                 nearest,
                 initial,
@@ -151,7 +148,7 @@ final class BlockReconstruction implements AutoCloseable {
         }
     }
 
-    private void train(List<Parameter> parameters, int steps, Best best) throws IOException {
+    private void train(Method method, List<Parameter> parameters, int steps, Best best) throws IOException {
         AdamW optimizer = new AdamW(new AdamW.Settings(0.9, 0.999, 1e-8));
         for (Parameter parameter : parameters) {
             parameter.tensor().setRequiresGradient(true);
@@ -174,7 +171,7 @@ final class BlockReconstruction implements AutoCloseable {
             double loss =
                     small ? Parallel.onOneThread(() -> step(chosen)) : Parallel.onEngineThreads(() -> step(chosen));
             if (!Double.isFinite(loss)) {
-                diverged(step, loss, best);
+                diverged(method, step, loss, best);
                 return;
             }
             long moment = System.nanoTime();
@@ -188,7 +185,7 @@ final class BlockReconstruction implements AutoCloseable {
             if ((step + 1) % evaluateEvery == 0 || step + 1 == steps) {
                 double now = lossNow();
                 if (!Double.isFinite(now)) {
-                    diverged(step, now, best);
+                    diverged(method, step, now, best);
                     return;
                 }
                 best.consider(now, step + 1);
@@ -196,12 +193,13 @@ final class BlockReconstruction implements AutoCloseable {
         }
     }
 
-    private void diverged(int step, double loss, Best best) throws IOException {
+    private void diverged(Method method, int step, double loss, Best best) throws IOException {
         String what = "block " + context.block().index() + ", step " + (step + 1) + ": the loss is " + loss;
         if (training.onNonFinite() == Training.OnNonFinite.STOP) {
             throw new IOException(what + "; lower the learning rates, or set on_non_finite = \"keep_best\"");
         }
-        log.warn("{}; the parameters of step {} are kept", what, best.step);
+        context.record(LedgerEvent.DIVERGED, method, "blocks." + context.block().index(), best.step, what
+                + "; the parameters of step " + best.step + " are kept");
     }
 
     private int[] order(SplittableRandom random) {

@@ -2,6 +2,7 @@ package dev.ptq.method;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
@@ -20,6 +21,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -161,8 +163,8 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
             if (context.isWorkedOn(sharing.get(0).spec())) {
                 round(context, sharing);
             } else {
-                sharing.forEach(linear -> context.report(BlockContext.RoundingReport.fallback(
-                        name(), linear.spec(), "calibration hardly reaches the expert; rounded to nearest")));
+                sharing.forEach(
+                        linear -> fallBack(context, linear.spec(), "calibration hardly reaches the expert"));
             }
         }
     }
@@ -189,13 +191,14 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
                 if (input.isPresent()) {
                     round(context, linear, hessian, input.get(), start);
                 } else {
-                    context.report(BlockContext.RoundingReport.fallback(
-                            name(),
-                            linear.spec(),
-                            "no damping makes the Hessian positive definite; rounded to nearest"));
+                    fallBack(context, linear.spec(), "no damping makes the Hessian positive definite");
                 }
             }
         }
+    }
+
+    private void fallBack(BlockContext context, LinearSpec linear, String why) {
+        context.record(LedgerEvent.FELL_BACK, this, linear.module(), 1, why + "; rounded to nearest");
     }
 
     private void round(BlockContext context, Linear linear, NDArray hessian, GptqSolver.Input input, long start)
@@ -211,8 +214,19 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
                 rounded.loss(),
                 input.added(),
                 input.dead(),
-                (System.nanoTime() - start) / 1e9,
-                ""));
+                (System.nanoTime() - start) / 1e9));
+        if (input.share() > solver.damping()) {
+            context.record(
+                    LedgerEvent.MORE_DAMPING,
+                    this,
+                    spec.module(),
+                    input.share(),
+                    String.format(
+                            Locale.ROOT,
+                            "damping %.3g of the mean diagonal made the Hessian positive definite, %.3g was asked for",
+                            input.share(),
+                            solver.damping()));
+        }
     }
 
     private static double nearestLoss(BlockContext context, Linear linear, NDArray hessian) throws IOException {

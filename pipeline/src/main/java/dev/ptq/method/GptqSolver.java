@@ -80,12 +80,14 @@ record GptqSolver(Order order, Groups groups, double damping, int blockColumns, 
     static final class Input {
         private final int[] order;
         private final boolean[] dead;
+        private final double share;
         private final double added;
         private final NDArray factor;
 
-        private Input(int[] order, boolean[] dead, double added, NDArray factor) {
+        private Input(int[] order, boolean[] dead, double share, double added, NDArray factor) {
             this.order = order;
             this.dead = dead;
+            this.share = share;
             this.added = added;
             this.factor = factor;
         }
@@ -93,6 +95,11 @@ record GptqSolver(Order order, Groups groups, double damping, int blockColumns, 
         /** Features that are always zero. */
         int dead() {
             return (int) IntStream.range(0, dead.length).filter(i -> dead[i]).count();
+        }
+
+        /** What was added to the diagonal, as a share of its mean. */
+        double share() {
+            return share;
         }
 
         /** What was added to the diagonal. */
@@ -143,7 +150,7 @@ record GptqSolver(Order order, Groups groups, double damping, int blockColumns, 
                 Optional<NDArray> factor = Torch.inverseFactor(damped);
                 if (factor.isPresent()) {
                     factor.get().attach(manager);
-                    return Optional.of(new Input(columns, dead, share * mean, factor.get()));
+                    return Optional.of(new Input(columns, dead, share, share * mean, factor.get()));
                 }
             }
         }

@@ -133,7 +133,7 @@ interface LearnedMethod extends Method {
                         : WeightRounding.nearest(
                                 context.formats().of(linear.spec()).weight()));
         try (BlockReconstruction reconstruction = new BlockReconstruction(context, parametrization, training())) {
-            reconstruction.run(name());
+            reconstruction.run(this);
         }
     }
 }

@@ -161,7 +161,7 @@ final class LowRankUnit {
         double loss = cost(lent, lent.errors.get(i)) / spec.outFeatures();
         BlockContext.SplitReport split =
                 new BlockContext.SplitReport(0, loss, loss, loss, OptionalDouble.empty(), 0, step.alternations());
-        return new BlockContext.LayerReport(step.name(), spec, 0, error, error, 0, 0, Optional.of(split));
+        return new BlockContext.LayerReport(step.name(), spec, 0, error, error, 0, 1, 0, Optional.of(split));
     }
 
     private void requireFinite(LowRankSearch.Split split) throws IOException {
@@ -198,12 +198,13 @@ final class LowRankUnit {
                 left = lacking.sub(product);
             }
             double after = relative(left, ofWeight ? weight : unclipped);
+            double nearest = cost(lent, lent.errors.get(i));
+            double share = nearest == 0 ? 1 : cost(lent, left) / nearest;
             if (step.isPlain()) {
                 double captured = best.solution().orElseThrow().capturedEnergy();
                 return new BlockContext.LayerReport(
-                        step.name(), spec, best.path().rank(), before, after, captured, 0, Optional.empty());
+                        step.name(), spec, best.path().rank(), before, after, captured, share, 0, Optional.empty());
             }
-            double nearest = cost(lent, lent.errors.get(i));
             double captured =
                     ofWeight ? 1 - ratio(cost(lent, lacking), cost(lent, weight)) : 1 - ratio(best.costs()[i], nearest);
             OptionalDouble separate = linears.size() == 1
@@ -217,6 +218,7 @@ final class LowRankUnit {
                     before,
                     after,
                     captured,
+                    share,
                     0,
                     Optional.of(new BlockContext.SplitReport(
                             best.ofWeight(),

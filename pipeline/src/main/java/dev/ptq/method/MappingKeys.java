@@ -10,27 +10,35 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 
-/** Reads and checks the key {@code mappings} of methods that transform. */
-final class MappingKeys {
+/**
+ * Reads and checks the key {@code mappings} of methods that transform. A resolved config names only those that the config
+ * named: of the usual ones a model may lack some, and to name these is an error.
+ *
+ * @param usual where the config names none
+ */
+record MappingKeys(List<SmoothingMapping.Kind> usual, Key<Optional<List<SmoothingMapping.Kind>>> key) {
     private static final String NAME = "mappings";
 
     private static final Choices<SmoothingMapping.Kind> KINDS =
             Choices.of(SmoothingMapping.Kind.values(), SmoothingMapping.Kind::label, kind -> "");
 
-    private MappingKeys() {}
-
     /** The key, a list of labels. */
-    static Key<List<SmoothingMapping.Kind>> key(
-            List<SmoothingMapping.Kind> preset, Set<SmoothingMapping.Kind> possible) {
-        return Key.choices(NAME, KINDS.only(possible))
-                .preset(preset)
-                .says("the [mappings](#methods-that-change-weights) that are transformed");
+    static MappingKeys of(List<SmoothingMapping.Kind> usual, Set<SmoothingMapping.Kind> possible) {
+        String words = usual.stream()
+                .map(kind -> "`" + kind.label() + "`")
+                .collect(Collectors.joining(", ", "", ", as far as the model has them"));
+        return new MappingKeys(
+                usual,
+                Key.choices(NAME, KINDS.only(possible))
+                        .optional(words)
+                        .says("the [mappings](#methods-that-change-weights) that are transformed"));
     }
 
     /** Reads the key; the mappings come in block order. */
-    static List<SmoothingMapping.Kind> read(ConfigTable table, Key<List<SmoothingMapping.Kind>> key) {
-        return table.read(key).stream().distinct().sorted().toList();
+    List<SmoothingMapping.Kind> read(ConfigTable table) {
+        return table.read(key).orElse(usual).stream().distinct().sorted().toList();
     }
 
     /**

@@ -22,15 +22,15 @@ import java.util.Set;
  * @param mappings to be smoothed
  */
 record SmoothQuant(double alpha, List<SmoothingMapping.Kind> mappings) implements Method {
-    private static final Key<List<SmoothingMapping.Kind>> MAPPINGS = MappingKeys.key(
+    private static final MappingKeys MAPPINGS = MappingKeys.of(
             List.of(SmoothingMapping.Kind.ATTENTION_IN, SmoothingMapping.Kind.MLP_IN),
             EnumSet.complementOf(EnumSet.of(SmoothingMapping.Kind.QUERY_KEY)));
 
     /** The keys of a step. */
-    static final Keys KEYS = Keys.of(ScaleStart.ALPHA, MAPPINGS);
+    static final Keys KEYS = Keys.of(ScaleStart.ALPHA, MAPPINGS.key());
 
     static SmoothQuant read(ConfigTable table) {
-        return new SmoothQuant(table.read(ScaleStart.ALPHA), MappingKeys.read(table, MAPPINGS));
+        return new SmoothQuant(table.read(ScaleStart.ALPHA), MAPPINGS.read(table));
     }
 
     @Override

@@ -67,8 +67,8 @@ record Transformation(
                 List.of(), new ScaleStart(ScaleStart.Rule.BALANCED, 0.5), Shift.NONE, QueryKey.EXACT, 0, 0);
     }
 
-    private static final Key<List<SmoothingMapping.Kind>> MAPPINGS =
-            MappingKeys.key(USUAL, EnumSet.allOf(SmoothingMapping.Kind.class));
+    private static final MappingKeys MAPPINGS =
+            MappingKeys.of(USUAL, EnumSet.allOf(SmoothingMapping.Kind.class));
 
     private static final Key<QueryKey> QUERY_KEY = Key.choice(
                     "q_k",
@@ -119,14 +119,14 @@ record Transformation(
         /** The keys of a step. */
         Keys keys() {
             Keys alpha = rule == ScaleStart.Rule.BALANCED ? Keys.of(ScaleStart.ALPHA) : Keys.of();
-            return Keys.of(MAPPINGS).and(alpha).and(SHIFT.preset(shift), QUERY_KEY, FLOOR, RATE.preset(rate));
+            return Keys.of(MAPPINGS.key()).and(alpha).and(SHIFT.preset(shift), QUERY_KEY, FLOOR, RATE.preset(rate));
         }
     }
 
     /** Reads the keys of a step that learns a transformation. */
     static Transformation read(ConfigTable table, Defaults defaults) {
         ScaleStart.Rule rule = defaults.rule();
-        List<SmoothingMapping.Kind> mappings = MappingKeys.read(table, MAPPINGS);
+        List<SmoothingMapping.Kind> mappings = MAPPINGS.read(table);
         if (mappings.isEmpty()) {
             return none();
         }

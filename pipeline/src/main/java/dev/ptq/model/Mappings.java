@@ -57,11 +57,15 @@ public record Mappings(List<SmoothingMapping> present, Map<Kind, String> absent)
             absent.put(Kind.VALUE_OUT, "a bound on values is not scaled with them");
             absent.put(Kind.QUERY_KEY, "a bound on queries and keys is not scaled with them");
         } else {
-            present.add(SmoothingMapping.of(
-                    Kind.VALUE_OUT,
-                    HookPoint.ATTENTION_OUT,
-                    inputs.get(2),
-                    List.of(attention.output().path())));
+            if (attention.rotations().heads().isPresent()) {
+                absent.put(Kind.VALUE_OUT, "a rotation across heads mixes channels in between");
+            } else {
+                present.add(SmoothingMapping.of(
+                        Kind.VALUE_OUT,
+                        HookPoint.ATTENTION_OUT,
+                        inputs.get(2),
+                        List.of(attention.output().path())));
+            }
             if (attention.headNorms().isPresent()) {
                 absent.put(Kind.QUERY_KEY, "norms of queries and keys undo what is scaled before them");
             } else {
@@ -97,7 +101,9 @@ public record Mappings(List<SmoothingMapping> present, Map<Kind, String> absent)
         }
         for (int i = 0; i < mlps.size(); i++) {
             MlpShape mlp = mlps.get(i);
-            if (mlp.gated() || mlp.activation() == Activation.RELU) {
+            if (mlp.rotation().isPresent()) {
+                absent.put(Kind.MLP_MID, "the rotation R4 mixes channels in between");
+            } else if (mlp.gated() || mlp.activation() == Activation.RELU) {
                 String expert = mixture.isEmpty()
                         ? ""
                         : i < mixture.get().experts().size() ? Decoder.expert(i) : HookPoint.SHARED_EXPERT;

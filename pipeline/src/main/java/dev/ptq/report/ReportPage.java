@@ -65,6 +65,7 @@ public final class ReportPage {
         sections.add(TaskSection.of(rows, styles));
         sections.add(SpectrumSection.of(rows, styles));
         sections.add(ErrorMapSection.of(rows));
+        sections.add(LedgerSection.of(rows));
         sections.add(SettingsSection.of(rows));
         sections.add(ProvenanceSection.of(rows));
         return sections;

@@ -25,7 +25,7 @@ import java.util.stream.Stream;
 
 /**
  * Adapts the last block to one text and measures the perplexity on that text: the files of {@link EvaluateStage},
- * {@code layers.csv}, and the block's {@code parameters}. Every text starts from the calibrated parameters.
+ * {@code layers.csv}, {@code ledger.csv}, and the block's {@code parameters}. Every text starts from the calibrated parameters.
  */
 final class AdaptedStage implements Stage {
     private final Workspace workspace;
@@ -65,7 +65,7 @@ final class AdaptedStage implements Stage {
     /** Raised with each change of the adaptation itself. */
     @Override
     public int version() {
-        return scoring.version();
+        return scoring.version() + 1;
     }
 
     @Override
@@ -84,6 +84,9 @@ final class AdaptedStage implements Stage {
                 }
             }
             results.writeRows(output.resolve(RunFiles.LAYERS));
+            Ledger ledger = new Ledger(workspace.experiment().strict());
+            ledger.add(name(), results.ledger());
+            ledger.write(output);
             PatchedWeights.Reader adapted = (block, manager) -> block == last
                     ? QuantizedModel.patch(files, model).read(block, manager)
                     : calibrated.read(block, manager);

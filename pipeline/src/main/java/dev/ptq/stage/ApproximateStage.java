@@ -1,8 +1,10 @@
 package dev.ptq.stage;
 
 import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.FoldColumn;
 import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.RunFiles;
+import dev.ptq.artifact.TableColumn;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.data.Text;
@@ -26,13 +28,12 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * Runs the methods of {@code [[approximation]]} block by block: {@code low_rank.safetensors}, {@code layers.csv},
- * {@code singular_values.safetensors} where a method keeps any, and one file in {@code weights} and in {@code
+ * {@code ledger.csv}, {@code folds.csv} where the model is rotated or rescaled, {@code singular_values.safetensors} where a method keeps any, and one file in {@code weights} and in {@code
  * parameters} for each block that a method changed or trained.
  */
 final class ApproximateStage implements Stage {
@@ -46,7 +47,6 @@ final class ApproximateStage implements Stage {
             QuantizationSettings formats,
             List<Method> steps,
             long seed,
-            boolean strict,
             Optional<Samples> samples) {}
 
     /** The calibration samples, where methods or the distance that they move a block by need them. */
@@ -65,7 +65,6 @@ final class ApproximateStage implements Stage {
                         : experiment.quantization().weightsOnly(),
                 experiment.steps().steps(),
                 experiment.seed(),
-                experiment.strict(),
                 experiment.needsSamples() || experiment.steps().transforms()
                         ? Optional.of(
                                 samples(workspace, experiment.calibration().orElseThrow()))
@@ -102,13 +101,14 @@ final class ApproximateStage implements Stage {
 
     @Override
     public int version() {
-        return 7;
+        return 8;
     }
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        ActivationStatistics statistics = KnownFormats.statistics(inputs);
         Experiment experiment = workspace.experiment();
+        Ledger.require(experiment.strict(), inputs);
+        ActivationStatistics statistics = KnownFormats.statistics(inputs);
         BlockContext.Setting setting = new BlockContext.Setting(
                 experiment.preparedShape(),
                 KnownFormats.in(workspace, workspace.preparedModel(inputs), settings.formats(), inputs),
@@ -116,6 +116,7 @@ final class ApproximateStage implements Stage {
                 experiment.expertTokens(statistics));
         LanguageModel model = workspace.preparedModel(inputs);
         BlockResults results = new BlockResults();
+        Ledger ledger = new Ledger(experiment.strict());
         int blocks = model.config().blocks();
         Optional<BlockSamples> samples = blockSamples(model);
         Optional<BlockSamples> ofMethods = samples.filter(there -> experiment.needsSamples());
@@ -142,11 +143,14 @@ final class ApproximateStage implements Stage {
                     if (samples.isPresent()) {
                         samples.get().enter(block);
                     }
-                    if (!results.restore(files, kept)) {
+                    BlockResults own = new BlockResults();
+                    if (!own.restore(files, kept)) {
                         BlockContext context = new BlockContext(setting, block, statistics, ofMethods, settings.seed());
                         TrainingLog.follow(context, progress, (long) index * perBlock);
-                        results.takeOver(work(context, files, samples), kept);
+                        own = work(context, files, samples);
                     }
+                    ledger.add(RunFiles.APPROXIMATE + ", block " + index, own.ledger());
+                    results.takeOver(own, kept);
                 }
                 if (samples.isPresent() && index + 1 < blocks) {
                     leave(model, samples.get(), files, setting.formats());
@@ -163,7 +167,8 @@ final class ApproximateStage implements Stage {
         }
         workspace.blockReleased();
         results.writeRows(output.resolve(RunFiles.LAYERS));
-        writeDistances(results, model, output);
+        writeDistances(results, model, output, ledger);
+        ledger.write(output);
         for (int index = 0; index < blocks; index++) {
             new BlockFiles(unfinished, index).moveTo(output);
         }
@@ -171,10 +176,17 @@ final class ApproximateStage implements Stage {
     }
 
     /** Writes how far rotations and transformations moved what they should have left as it was. */
-    private void writeDistances(BlockResults results, LanguageModel model, Path output) throws IOException {
+    private void writeDistances(BlockResults results, LanguageModel model, Path output, Ledger ledger)
+            throws IOException {
         Map<String, Object> distances = new LinkedHashMap<>();
+        List<List<Object>> folds = new ArrayList<>();
         if (workspace.experiment().rotation().isPresent()) {
             double distance = workspace.model().logitDistance(model, settings.seed());
+            String rotating = settings.steps().get(0).name();
+            folds.add(List.of(rotating, "", distance));
+            ledger.add(
+                    RunFiles.APPROXIMATE,
+                    BlockContext.moved(rotating, "model", distance).stream().toList());
             distances.put(Metric.ROTATION_DISTANCE.label(), distance);
             log.info(
                     "{}: the rotation moves logits in full precision by at most {} of their largest magnitude",
@@ -182,7 +194,7 @@ final class ApproximateStage implements Stage {
                     String.format(Locale.ROOT, "%.1e", distance));
         }
         if (workspace.experiment().steps().transforms()) {
-            double distance = results.transformDistance().orElse(0);
+            double distance = results.transformDistance();
             distances.put(Metric.TRANSFORM_DISTANCE.label(), distance);
             log.info(
                     "{}: transformations move what a block computes in full precision by at most {} of its largest"
@@ -191,6 +203,8 @@ final class ApproximateStage implements Stage {
                     String.format(Locale.ROOT, "%.1e", distance));
         }
         if (!distances.isEmpty()) {
+            folds.addAll(results.folds());
+            Tables.write(output.resolve(RunFiles.FOLDS), TableColumn.header(FoldColumn.values()), folds);
             JsonFiles.write(output.resolve(RunFiles.METRICS), distances);
         }
     }
@@ -215,34 +229,13 @@ final class ApproximateStage implements Stage {
             throws IOException {
         for (Method step : settings.steps()) {
             step.apply(context);
+            samples.ifPresent(there -> context.reportFold(step.name(), there));
         }
         TrainingLog.report(context);
-        reportFallbacks(context);
         BlockPatch patch = context.finish();
-        BlockResults results =
-                BlockResults.of(context, samples.map(context::transformDistance).orElseGet(OptionalDouble::empty));
+        BlockResults results = BlockResults.of(context);
         results.save(files, context, patch);
         return results;
-    }
-
-    /** Tells of weights that a method left to plain rounding: a line for each reason. */
-    private void reportFallbacks(BlockContext context) throws IOException {
-        Map<String, Integer> counts = new LinkedHashMap<>();
-        for (BlockContext.RoundingReport report : context.roundingReports()) {
-            if (report.isFallback()) {
-                if (settings.strict()) {
-                    throw new IOException(report.method() + ": "
-                            + report.linear().module() + ": " + report.note() + " (strict = true)");
-                }
-                counts.merge(report.note(), 1, Integer::sum);
-            }
-        }
-        counts.forEach((note, count) -> log.warn(
-                "{}: block {}: {} weights: {}",
-                context.roundingReports().get(0).method(),
-                context.block().index(),
-                count,
-                note));
     }
 
     /**

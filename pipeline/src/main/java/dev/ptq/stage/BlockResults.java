@@ -3,6 +3,9 @@ package dev.ptq.stage;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.artifact.ApproximatedColumn;
+import dev.ptq.artifact.FoldColumn;
+import dev.ptq.artifact.LedgerColumn;
+import dev.ptq.artifact.LedgerEntry;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockPatch;
@@ -17,7 +20,6 @@ import java.util.EnumMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.OptionalDouble;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import tools.jackson.core.JacksonException;
@@ -25,32 +27,28 @@ import tools.jackson.core.type.TypeReference;
 import tools.jackson.databind.json.JsonMapper;
 
 /**
- * The methods' reports on one block, or on all so far: rows of {@code layers.csv}, singular values, and how far
- * transformations moved what the block computes.
+ * The methods' reports on one block, or on all so far: rows of {@code layers.csv}, {@code
+ * folds.csv} and {@code ledger.csv}, and singular values.
  */
 final class BlockResults {
     private static final Logger log = LoggerFactory.getLogger(BlockResults.class);
     private static final String ROWS = "layers";
     private static final String WEIGHTS_TOO = "weights";
     private static final String PARAMETERS_TOO = "parameters";
-    private static final String DISTANCE = "transform_distance";
+    private static final String FOLDS = "folds";
+    private static final String LEDGER = "ledger";
 
     private final Map<String, NDArray> singularValues = new LinkedHashMap<>();
     private final List<List<Object>> rows = new ArrayList<>();
-    private OptionalDouble transformDistance = OptionalDouble.empty();
+    private final List<List<Object>> folds = new ArrayList<>();
+    private final List<LedgerEntry> ledger = new ArrayList<>();
 
+    /** Takes a context's reports. */
     static BlockResults of(BlockContext context) {
-        return of(context, OptionalDouble.empty());
-    }
-
-    /**
-     * Takes a context's reports.
-     *
-     * @param transformDistance see {@link BlockContext#transformDistance}
-     */
-    static BlockResults of(BlockContext context, OptionalDouble transformDistance) {
         BlockResults results = new BlockResults();
-        results.transformDistance = transformDistance;
+        context.foldReports()
+                .forEach(report -> results.folds.add(List.of(report.method(), report.block(), report.distance())));
+        results.ledger.addAll(context.ledger());
         results.singularValues.putAll(context.singularValues());
         context.blockReports().forEach(report -> results.rows.add(row(report)));
         context.scaleReports().forEach(report -> results.rows.add(row(report)));
@@ -69,9 +67,22 @@ final class BlockResults {
         return rows.size();
     }
 
-    /** The largest one of all blocks that were transformed. */
-    OptionalDouble transformDistance() {
-        return transformDistance;
+    /** Rows of {@code folds.csv}. */
+    List<List<Object>> folds() {
+        return folds;
+    }
+
+    /** Rows of {@code ledger.csv}. */
+    List<LedgerEntry> ledger() {
+        return ledger;
+    }
+
+    /** The largest distance of all folds; 0 if there are none. */
+    double transformDistance() {
+        return folds.stream()
+                .mapToDouble(row -> ((Number) row.get(FoldColumn.DISTANCE.ordinal())).doubleValue())
+                .max()
+                .orElse(0);
     }
 
     /** Writes {@code layers.csv}. */
@@ -92,7 +103,12 @@ final class BlockResults {
         metadata.put(ROWS, JsonMapper.shared().writeValueAsString(rows));
         metadata.put(WEIGHTS_TOO, String.valueOf(patch.changesWeights()));
         metadata.put(PARAMETERS_TOO, String.valueOf(!context.parameters().isEmpty()));
-        transformDistance.ifPresent(distance -> metadata.put(DISTANCE, String.valueOf(distance)));
+        metadata.put(FOLDS, JsonMapper.shared().writeValueAsString(folds));
+        metadata.put(
+                LEDGER,
+                JsonMapper.shared()
+                        .writeValueAsString(
+                                ledger.stream().map(LedgerEntry::cells).toList()));
         SafetensorsWriter.write(files.done(), singularValues, metadata);
     }
 
@@ -106,14 +122,12 @@ final class BlockResults {
             require(saved, PARAMETERS_TOO, files.parameters());
             Safetensors.open(files.factors()).close();
             BlockResults own = new BlockResults();
-            own.rows.addAll(JsonMapper.shared()
-                    .readValue(saved.metadata().getOrDefault(ROWS, ""), new TypeReference<List<List<Object>>>() {}));
-            if (own.rows.stream().anyMatch(row -> row.size() != ApproximatedColumn.values().length)) {
-                throw new IOException("its rows have other columns");
-            }
-            String distance = saved.metadata().get(DISTANCE);
-            if (distance != null) {
-                own.transformDistance = OptionalDouble.of(Double.parseDouble(distance));
+            own.rows.addAll(rows(saved, ROWS, ApproximatedColumn.values().length));
+            own.folds.addAll(rows(saved, FOLDS, FoldColumn.values().length));
+            for (List<Object> cells : rows(saved, LEDGER, LedgerColumn.values().length)) {
+                own.ledger.add(
+                        LedgerEntry.of(cells.stream().map(String::valueOf).toList())
+                                .orElseThrow(() -> new IOException("its ledger has a row " + cells)));
             }
             for (String name : saved.entries().keySet()) {
                 own.singularValues.put(name, saved.load(kept, name));
@@ -126,6 +140,15 @@ final class BlockResults {
         }
     }
 
+    private static List<List<Object>> rows(Safetensors saved, String name, int columns) throws IOException {
+        List<List<Object>> rows = JsonMapper.shared()
+                .readValue(saved.metadata().getOrDefault(name, ""), new TypeReference<List<List<Object>>>() {});
+        if (rows.stream().anyMatch(row -> row.size() != columns)) {
+            throw new IOException("its " + name + " have other columns");
+        }
+        return rows;
+    }
+
     private static void require(Safetensors saved, String key, Path file) throws IOException {
         if (Boolean.parseBoolean(saved.metadata().get(key))) {
             Safetensors.open(file).close();
@@ -136,10 +159,8 @@ final class BlockResults {
         own.singularValues.values().forEach(values -> values.attach(kept));
         singularValues.putAll(own.singularValues);
         rows.addAll(own.rows);
-        if (own.transformDistance.isPresent()) {
-            transformDistance =
-                    OptionalDouble.of(Math.max(own.transformDistance.getAsDouble(), transformDistance.orElse(0)));
-        }
+        folds.addAll(own.folds);
+        ledger.addAll(own.ledger);
     }
 
     private static List<Object> row(BlockContext.LayerReport report) {
@@ -170,11 +191,9 @@ final class BlockResults {
         cells.put(ApproximatedColumn.MODULE, "blocks." + report.block() + "." + report.mapping());
         cells.put(ApproximatedColumn.METHOD, report.method());
         cells.put(ApproximatedColumn.NOTE, report.note());
-        if (report.searched()) {
-            cells.put(ApproximatedColumn.SECONDS, report.seconds());
-            cells.put(ApproximatedColumn.LOSS_RTN, report.nearestLoss());
-            cells.put(ApproximatedColumn.LOSS_FINAL, report.loss());
-        }
+        cells.put(ApproximatedColumn.SECONDS, report.seconds());
+        cells.put(ApproximatedColumn.LOSS_RTN, report.nearestLoss());
+        cells.put(ApproximatedColumn.LOSS_FINAL, report.loss());
         if (report.ratio().isPresent()) {
             cells.put(ApproximatedColumn.RATIO, report.ratio().getAsDouble());
             cells.put(ApproximatedColumn.DUO, report.duo());
@@ -201,14 +220,11 @@ final class BlockResults {
         cells.put(ApproximatedColumn.METHOD, report.method());
         cells.put(ApproximatedColumn.OUT_FEATURES, report.linear().outFeatures());
         cells.put(ApproximatedColumn.IN_FEATURES, report.linear().inFeatures());
-        cells.put(ApproximatedColumn.NOTE, report.note());
-        if (!report.isFallback()) {
-            cells.put(ApproximatedColumn.SECONDS, report.seconds());
-            cells.put(ApproximatedColumn.LOSS_RTN, report.nearestLoss());
-            cells.put(ApproximatedColumn.LOSS_FINAL, report.loss());
-            cells.put(ApproximatedColumn.DAMPING, report.damping());
-            cells.put(ApproximatedColumn.DEAD_COLUMNS, report.deadColumns());
-        }
+        cells.put(ApproximatedColumn.SECONDS, report.seconds());
+        cells.put(ApproximatedColumn.LOSS_RTN, report.nearestLoss());
+        cells.put(ApproximatedColumn.LOSS_FINAL, report.loss());
+        cells.put(ApproximatedColumn.DAMPING, report.damping());
+        cells.put(ApproximatedColumn.DEAD_COLUMNS, report.deadColumns());
         return row(cells);
     }
 

@@ -1,6 +1,8 @@
 package dev.ptq.stage;
 
 import dev.ptq.artifact.ExpertColumn;
+import dev.ptq.artifact.LedgerEntry;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.calibrate.ActivationStatistics;
@@ -26,7 +28,7 @@ import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Takes statistics of activations in one full-precision pass: {@code statistics.safetensors}. */
+/** Takes statistics of activations in one full-precision pass: {@code statistics.safetensors}, {@code ledger.csv}. */
 final class CalibrateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(CalibrateStage.class);
 
@@ -79,11 +81,12 @@ final class CalibrateStage implements Stage {
 
     @Override
     public int version() {
-        return 3;
+        return 4;
     }
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
+        Ledger ledger = new Ledger(workspace.experiment().strict());
         LanguageModel model = workspace.preparedModel(inputs);
         int[][] samples = workspace.calibrationSamples(calibration);
         Path file = unfinished.resolve(RunFiles.STATISTICS);
@@ -103,14 +106,16 @@ final class CalibrateStage implements Stage {
                             ActivationStatistics.read(file),
                             LanguageModel.inputs(model.config()),
                             calibration.experts()),
+                    ledger,
                     output);
         }
+        ledger.write(output);
         Files.move(file, output.resolve(RunFiles.STATISTICS));
         log.info("{}: {} samples of {} tokens", NAME, samples.length, calibration.seqLen());
     }
 
-    /** Writes the tokens of all experts, and names those with too few. */
-    private void reportExperts(ExpertTokens experts, Path output) throws IOException {
+    /** Writes the tokens of all experts; those with too few come into the ledger. */
+    private void reportExperts(ExpertTokens experts, Ledger ledger, Path output) throws IOException {
         List<List<Object>> rows = new ArrayList<>();
         experts.counts().forEach(count -> rows.add(List.of(count.block(), count.expert(), count.tokens())));
         Tables.write(output.resolve(RunFiles.EXPERTS), TableColumn.header(ExpertColumn.values()), rows);
@@ -119,13 +124,23 @@ final class CalibrateStage implements Stage {
         if (few.isEmpty() || rule.policy() == ExpertSettings.Policy.ROUTE_ALL) {
             return;
         }
-        String what = few.size() + " of " + rows.size() + " experts get fewer than " + rule.minTokens()
-                + " tokens of calibration: "
-                + few.stream().limit(NAMED).map(Object::toString).collect(Collectors.joining(", "))
-                + (few.size() > NAMED ? ", ..." : "");
         if (rule.policy() == ExpertSettings.Policy.ERROR) {
-            throw new IOException(what + "; take more samples, or another expert_policy than \"error\"");
+            throw new IOException(few.size() + " of " + rows.size() + " experts get fewer than " + rule.minTokens()
+                    + " tokens of calibration: "
+                    + few.stream().limit(NAMED).map(Object::toString).collect(Collectors.joining(", "))
+                    + (few.size() > NAMED ? ", ..." : "")
+                    + "; take more samples, or another expert_policy than \"error\"");
         }
-        log.warn("{}; no method works on them, their weights are rounded to nearest", what);
+        ledger.add(
+                NAME,
+                few.stream()
+                        .map(count -> new LedgerEntry(
+                                LedgerEvent.FEW_TOKENS,
+                                NAME,
+                                "blocks." + count.block() + ".experts." + count.expert(),
+                                count.tokens(),
+                                count.tokens() + " tokens of calibration, expected at least " + rule.minTokens()
+                                        + "; no method works on it, its weights are rounded to nearest"))
+                        .toList());
     }
 }

@@ -31,7 +31,7 @@ import java.util.Set;
  * The values of an experiment file, checked as far as possible without opening a checkpoint.
  *
  * @param seed for everything random
- * @param strict whether it is an error where a method leaves a weight to plain rounding
+ * @param strict whether every entry of the ledger is an error
  * @param model where the model is
  * @param memory whether the model stays in memory
  * @param addBos whether texts begin with the start token

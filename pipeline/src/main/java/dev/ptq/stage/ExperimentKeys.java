@@ -47,8 +47,8 @@ public final class ExperimentKeys {
     static final Key<Boolean> STRICT = Key.flag("strict")
             .preset(false)
             .says(
-                    "whether it is an error, not just a warning, that something is odd about the model, or that a method has"
-                            + " to leave a weight to plain rounding");
+                    "whether every row of [`ledger.csv`](../results/README.md#the-ledger) is an error: something odd about the"
+                            + " model, a weight that a method left to plain rounding, a block that training left worse, ...");
 
     /** {@code [model]}. */
     public static final Key<ConfigTable> MODEL =

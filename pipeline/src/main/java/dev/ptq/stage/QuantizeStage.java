@@ -3,6 +3,7 @@ package dev.ptq.stage;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.artifact.LedgerEntry;
 import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.QuantizedColumn;
 import dev.ptq.artifact.RunFiles;
@@ -11,6 +12,7 @@ import dev.ptq.format.Formats;
 import dev.ptq.format.Grid;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
+import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.Method;
 import dev.ptq.model.LanguageModel;
@@ -35,7 +37,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Makes the weights that evaluation reads, {@code weights.json}, and measures the effect and the cost of the formats:
- * {@code layers.csv}, {@code metrics.json}. Weights rounded by methods are stored by the approximate stage; those
+ * {@code layers.csv}, {@code ledger.csv}, {@code metrics.json}. Weights rounded by methods are stored by the approximate stage; those
  * rounded to nearest are rounded on every read, so that a large model does not need its size again.
  */
 final class QuantizeStage implements Stage {
@@ -79,7 +81,7 @@ final class QuantizeStage implements Stage {
 
     @Override
     public int version() {
-        return 3;
+        return 4;
     }
 
     /** Sums over all linears. */
@@ -89,10 +91,14 @@ final class QuantizeStage implements Stage {
         private double bits;
         private double weights;
         private double errors;
+        private final List<LedgerEntry> faults = new ArrayList<>();
     }
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
+        boolean strict = workspace.experiment().strict();
+        Ledger.require(strict, inputs);
+        Ledger ledger = new Ledger(strict);
         LanguageModel model = workspace.preparedModel(inputs);
         Optional<Path> approximated = Optional.ofNullable(inputs.get(RunFiles.APPROXIMATE));
         ModelFormats formats = KnownFormats.in(workspace, model, settings.weights(), inputs);
@@ -110,9 +116,12 @@ final class QuantizeStage implements Stage {
                         measure(model, linear, format(formats, linear, patch), patch, sums);
                     }
                 }
+                ledger.add(RunFiles.QUANTIZE + ", block " + block, sums.faults);
+                sums.faults.clear();
                 progress.step(block + 1L);
             }
         }
+        ledger.write(output);
         new WeightIndex(sums.index).write(output);
         Tables.write(output.resolve(RunFiles.LAYERS), TableColumn.header(QuantizedColumn.values()), sums.rows);
         double bitsPerWeight = sums.bits / sums.weights;
@@ -142,7 +151,7 @@ final class QuantizeStage implements Stage {
         double weightBits = format.storageBits(new Shape(linear.outFeatures(), linear.inFeatures()), Operand.WEIGHT);
         double lowRankBits = patch.lowRank(linear.path()).map(LowRank::bits).orElse(0.0);
         Optional<Double> known = patch.roundingError(linear.path());
-        double error = known.isPresent() ? known.get() : relativeError(model, linear, format);
+        double error = known.isPresent() ? known.get() : relativeError(model, linear, format, sums.faults);
         sums.bits += weightBits + lowRankBits;
         sums.weights += linear.size();
         sums.errors += error;
@@ -156,15 +165,19 @@ final class QuantizeStage implements Stage {
     }
 
     /** {@code ||W - Wq|| / ||W||}, Frobenius, of a weight rounded to nearest. */
-    private static double relativeError(LanguageModel model, LinearSpec linear, NumberFormat format)
-            throws IOException {
+    private static double relativeError(
+            LanguageModel model, LinearSpec linear, NumberFormat format, List<LedgerEntry> faults) throws IOException {
         if (format.isNone()) {
             return 0;
         }
         try (NDManager scratch = TensorEngine.newManager()) {
             NDArray weight = model.weights().load(scratch, linear.weightName());
             double norm = NativeFloats.sumOfSquares(weight);
-            double error = NativeFloats.sumOfSquares(weight.sub(format.fakeQuantize(weight, Operand.WEIGHT)));
+            Optional<Grid> grid = format.fit(weight, Operand.WEIGHT);
+            grid.ifPresent(fitted -> faults.addAll(BlockContext.faults(linear, fitted.faults(weight))));
+            NDArray rounded = grid.map(fitted -> fitted.values(scratch))
+                    .orElseGet(() -> format.fakeQuantize(weight, Operand.WEIGHT));
+            double error = NativeFloats.sumOfSquares(weight.sub(rounded));
             return norm == 0 ? 0 : Math.sqrt(error / norm);
         }
     }

@@ -86,6 +86,7 @@ record VariantSettings(
     /** Opens the model as it runs. */
     QuantizedModel open(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches)
             throws IOException {
+        Ledger.require(workspace.experiment().strict(), artifacts);
         LanguageModel exact = exact(workspace, artifacts);
         return QuantizedModel.of(exact, KnownFormats.in(workspace, exact, quantization, artifacts), patches);
     }

@@ -52,6 +52,7 @@ class MetricNameTest {
         Arrays.stream(Metric.values())
                 .filter(metric -> metric.basis() == Metric.Basis.WEIGHTS)
                 .forEach(metric -> names.add(new MetricName.OfWeights(metric)));
+        Arrays.stream(LedgerEvent.values()).forEach(event -> names.add(new MetricName.Events(event)));
         return names;
     }
 

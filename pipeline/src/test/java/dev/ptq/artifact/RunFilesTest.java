@@ -51,5 +51,8 @@ class RunFilesTest {
         assertThat(TableColumn.header(DivergenceColumn.values()))
                 .containsExactly("chunk", "kl_divergence", "top1_agreement");
         assertThat(TableColumn.header(RotationColumn.values())).containsExactly("step", "loss");
+        assertThat(TableColumn.header(FoldColumn.values())).containsExactly("method", "block", "distance");
+        assertThat(TableColumn.header(LedgerColumn.values()))
+                .containsExactly("event", "source", "place", "amount", "note");
     }
 }

@@ -2,6 +2,7 @@ package dev.ptq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.model.TinyFamilies;
 import dev.ptq.weights.Safetensors;
@@ -86,7 +87,7 @@ class ExpertsTest {
         Outcome outcome = run(calibration, steps, tag);
         assertThat(outcome.code()).as(outcome.err()).isZero();
         return tiny.log(tag).stream()
-                .filter(line -> line.contains("experts get fewer"))
+                .filter(line -> line.contains("experts that calibration hardly reaches"))
                 .collect(Collectors.joining("\n"));
     }
 
@@ -148,8 +149,14 @@ class ExpertsTest {
         String few = warning("min_expert_tokens = " + most, L2QER, "few");
         long reached = tokens.values().stream().filter(count -> count == most).count();
         assertThat(few)
-                .contains((8 - reached) + " of 8 experts get fewer than " + most + " tokens of calibration: block ")
+                .contains("calibrate: " + (8 - reached) + " experts that calibration hardly reaches, such as blocks.")
+                .contains(" tokens of calibration, expected at least " + most)
                 .contains("rounded to nearest");
+        assertThat(tiny.ledger("few"))
+                .hasSize((int) (8 - reached))
+                .allMatch(entry -> entry.event() == LedgerEvent.FEW_TOKENS
+                        && tokens.get(entry.place().replaceAll("blocks\\.(.)\\.experts", "$1")) == entry.amount());
+        assertThat(tiny.metrics("few").get("ledger/few_tokens")).isEqualTo(8.0 - reached);
         assertThat(corrected("few")).hasSize((int) (2 * (4 + 3) + 3 * reached));
         tokens.forEach((place, count) -> {
             String module =
@@ -210,7 +217,7 @@ class ExpertsTest {
                 : "epochs = 1\nmappings = [\"attn_in\", \"v_o\", \"q_k\", \"mlp_in\", \"mlp_mid\"]\n";
         String step = "[[approximation]]\nmethod = \"" + method + "\"\n" + training;
         String warning = warning("min_expert_tokens = " + least, step, "tag");
-        assertThat(warning.contains("8 of 8 experts get fewer")).isEqualTo(least > 96);
+        assertThat(warning.contains("8 experts that calibration hardly reaches")).isEqualTo(least > 96);
         if (!method.equals("flexround")) {
             assertThat(tiny.metrics("tag").get("transform_distance")).isBetween(0.0, 1e-4);
         }
@@ -236,21 +243,35 @@ class ExpertsTest {
         Outcome outcome = run("min_expert_tokens = 97", gptq, "tag");
         assertThat(outcome.code()).as(outcome.err()).isZero();
         String note = "calibration hardly reaches the expert; rounded to nearest";
-        assertThat(Files.readAllLines(folder.resolve("results/tag/approximate/layers.csv")))
-                .filteredOn(row -> row.endsWith(note))
+        assertThat(tiny.ledger("tag"))
+                .filteredOn(entry -> entry.event() == LedgerEvent.FELL_BACK)
                 .hasSize(2 * 3 * 4)
-                .allMatch(row -> row.contains(".mlp.experts."));
+                .allMatch(entry -> entry.source().equals("gptq")
+                        && entry.note().equals(note)
+                        && entry.place().contains(".mlp.experts."));
+        assertThat(tiny.metrics("tag").get("ledger/fell_back")).isEqualTo(24.0);
         assertThat(tiny.log("tag"))
                 .filteredOn(line -> line.contains("WARN"))
-                .filteredOn(line -> line.endsWith("gptq: block 1: 12 weights: " + note))
+                .filteredOn(line ->
+                        line.contains("approximate, block 1: 12 weights left to rounding to nearest, such as "))
                 .hasSize(1);
+        assertThat(outcome.out())
+                .contains("ledger: calibrate: 8 experts that calibration hardly reaches, such as blocks.0.experts.0: ")
+                .contains("ledger: gptq: 24 weights left to rounding to nearest, such as");
 
         Outcome strict =
                 tiny.run("strict = true\n" + MODEL.formatted("min_expert_tokens = 97") + gptq + REST, "strict");
         assertThat(strict.code()).isEqualTo(1);
         assertThat(strict.err())
-                .contains("gptq: model.layers.0.mlp.experts.0.gate_proj: " + note + " (strict = true)")
+                .contains("blocks.0.experts.0: calibrate: ")
+                .contains("; take more samples, or set calibration.expert_policy = \"route_all\"")
+                .contains("(strict = true)")
                 .doesNotContain("at dev.ptq");
+        assertThat(tiny.result("strict")).doesNotExist();
+
+        Outcome complete = tiny.run("strict = true\n" + MODEL.formatted("min_expert_tokens = 97") + gptq + REST, "tag");
+        assertThat(complete.code()).isEqualTo(1);
+        assertThat(complete.err()).contains("results/tag/ledger.csv: blocks.0.experts.0: calibrate: ");
     }
 
     /** The mapping into the mixture is one of all experts; those within an expert are left alone where few tokens come. */
@@ -266,8 +287,12 @@ class ExpertsTest {
         boolean isLeft = least > 96 && policy.equals("round_to_nearest");
         assertThat(rows)
                 .filteredOn(row -> row.matches("blocks\\.[01]\\.mlp_mid\\.[0-3],awq,.*"))
-                .hasSize(8)
-                .allMatch(row -> row.endsWith("calibration hardly reaches the expert; not rescaled") == isLeft);
+                .hasSize(isLeft ? 0 : 8);
+        assertThat(tiny.ledger("tag"))
+                .filteredOn(entry -> entry.event() == LedgerEvent.NOT_RESCALED)
+                .hasSize(isLeft ? 8 : 0)
+                .allMatch(entry -> entry.place().matches("blocks\\.[01]\\.mlp_mid\\.[0-3]")
+                        && entry.note().equals("calibration hardly reaches the expert; not rescaled"));
         assertThat(rows)
                 .filteredOn(row -> row.contains("experts.0.up_proj,awq"))
                 .hasSize(isLeft ? 0 : 2);

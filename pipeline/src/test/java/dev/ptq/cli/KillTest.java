@@ -67,6 +67,16 @@ class KillTest {
             pattern = ".*attn.*"
             """;
 
+    /** Most of the time goes into learning the rotation. */
+    private static final String ROTATED = """
+            [[approximation]]
+            method = "spinquant"
+            steps = 24
+            batch_size = 4
+            [[approximation]]
+            method = "gptq"
+            """;
+
     private static final List<String> FILES = List.of(
             "approximate/low_rank.safetensors",
             "approximate/singular_values.safetensors",
@@ -124,6 +134,24 @@ class KillTest {
                         "approximate/low_rank.safetensors",
                         "approximate/weights/block-0.safetensors",
                         "approximate/weights/block-3.safetensors"));
+    }
+
+    /** Matrices that are learned step by step through the whole model. */
+    @Test
+    @Tag("slow")
+    @Timeout(value = 900, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+    void soItDoesWithALearnedRotation() throws Exception {
+        int steps = CONFIG.indexOf("[[approximation]]");
+        String config = CONFIG.substring(0, steps) + ROTATED + CONFIG.substring(CONFIG.indexOf("[quantization.weight]"));
+        kill(
+                8,
+                config,
+                List.of(
+                        "rotate/rotations.safetensors",
+                        "rotate/training.csv",
+                        "approximate/weights/block-0.safetensors",
+                        "approximate/weights/block-3.safetensors",
+                        "ledger.csv"));
     }
 
     private void kill(int times, String toml, List<String> files) throws Exception {

@@ -1,6 +1,8 @@
 package dev.ptq.cli;
 
+import dev.ptq.artifact.LedgerEntry;
 import dev.ptq.model.SyntheticModel;
+import dev.ptq.stage.Ledger;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.io.StringWriter;
@@ -144,6 +146,11 @@ final class TinyExperiment {
 
     JsonNode json(String name) throws IOException {
         return JsonMapper.shared().readTree(Files.readString(result(name)));
+    }
+
+    /** The ledger of a run. */
+    List<LedgerEntry> ledger(String tag) throws IOException {
+        return Ledger.read(result(tag));
     }
 
     /** What a run wrote to its log. */

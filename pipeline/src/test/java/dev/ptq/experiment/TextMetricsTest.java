@@ -70,7 +70,7 @@ class TextMetricsTest {
         scores.write(folder);
         Measurements.OfText text = new Measurements.OfText(
                 "tales", Map.of(Variant.QUANTIZED, Scores.read(folder)), new LossDifferences(List.of()));
-        return new Measurements(List.of(text), Map.of(), Map.of()).metrics();
+        return new Measurements(List.of(text), Map.of(), Map.of(), List.of()).metrics();
     }
 
     /** The table of two runs for a paper. */

@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -559,5 +560,35 @@ class GridTest {
             bits[i] = Float.floatToIntBits(values[i]);
         }
         return bits;
+    }
+
+    /** What lies more than half a step beyond the largest value of its block, for the rules by which it may. */
+    @Test
+    void blocksThatSaturateAreCounted() {
+        float[] values = new float[4 * 32];
+        Arrays.fill(values, 0.5f);
+        values[0] = 6.9f; // within half a step of 6, whose scale is 1
+        values[32] = 7.1f;
+        values[33] = -7.9f;
+        values[64] = Float.NaN;
+        values[65] = Float.POSITIVE_INFINITY;
+        values[96] = -7.1f;
+        NDArray tensor = NativeFloats.of(manager, values, 1, 128);
+        Grid floor = new MxFormat(SmallFloat.E2M1).fit(tensor, Operand.WEIGHT).orElseThrow();
+        assertThat(floor.faults(tensor)).isEqualTo(new Grid.Faults(4, 2, 1));
+    }
+
+    /** Scales of integers that follow from the smallest and the largest value cut off neither. */
+    @ParameterizedTest
+    @MethodSource("formats")
+    void finiteValuesAreFiniteAndIntegersDoNotSaturate(NumberFormat format) {
+        NDArray tensor = manager.randomNormal(new Shape(16, 64));
+        Grid grid = format.fit(tensor, Operand.WEIGHT).orElseThrow();
+        Grid.Faults faults = grid.faults(tensor);
+        assertThat(faults.notFinite()).isZero();
+        assertThat(faults.saturated()).isBetween(0L, faults.blocks());
+        if (format instanceof IntegerFormat integer && integer.range() == Range.MINMAX) {
+            assertThat(faults.saturated()).isZero();
+        }
     }
 }

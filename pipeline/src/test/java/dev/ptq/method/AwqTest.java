@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.within;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.artifact.LedgerEntry;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.Statistic;
@@ -369,7 +371,7 @@ class AwqTest {
                 method("method = 'awq'\nclip = false\npreset = '" + preset + "'")
                         .apply(context);
                 for (BlockContext.ScaleReport report : context.scaleReports()) {
-                    if (preset.equals("gptqmodel") && report.searched()) {
+                    if (preset.equals("gptqmodel")) {
                         assertThat(report.ratio()).as("%s", report).isPresent();
                     } else {
                         assertThat(report.loss()).as("%s", report).isLessThanOrEqualTo(report.nearestLoss());
@@ -385,7 +387,8 @@ class AwqTest {
             BlockContext context = setting.context();
             method("method = 'awq'").apply(context);
             assertThat(context.clipReports()).isNotEmpty().allMatch(report -> report.loss() <= report.nearestLoss());
-            assertThat(context.transformDistance(setting.samples).orElse(0)).isLessThan(1e-4);
+            context.reportFold("awq", setting.samples);
+            assertThat(context.foldReports()).allMatch(fold -> fold.distance() < 1e-4);
             BlockPatch patch = context.finish();
             for (Linear linear : setting.block.linears()) {
                 assertThat(patch.grid(linear.spec().path())
@@ -410,7 +413,7 @@ class AwqTest {
                 BlockPass pass = new BlockPass(setting.model)) {
             BlockContext context = setting.context();
             method("method = 'awq'\nclip = false\npropagate = 'full_precision'").apply(context);
-            assertThat(context.scaleReports()).hasSize(4).allMatch(BlockContext.ScaleReport::searched);
+            assertThat(context.scaleReports()).hasSize(4);
             assertThat(context.scaleReports().get(2).mapping()).isEqualTo("mlp_in");
             for (Block of : List.of(setting.block, context.block())) {
                 Map<String, NDArray> gateAndUp = new HashMap<>();
@@ -475,16 +478,23 @@ class AwqTest {
                 llama(), "{ format = \"none\" }\n[[override]]\npattern = '.*down_proj.*'\nweight = " + GROUPS)) {
             BlockContext context = setting.context();
             method("method = 'awq'").apply(context);
-            assertThat(context.scaleReports().subList(0, 3))
-                    .allMatch(report -> report.note().equals("no weight behind it has a format; not rescaled"));
-            assertThat(context.scaleReports().get(3).searched()).isTrue();
+            assertThat(context.ledger())
+                    .hasSize(3)
+                    .allMatch(entry -> entry.event() == LedgerEvent.NOT_RESCALED
+                            && entry.note().equals("no weight behind it has a format; not rescaled"));
+            assertThat(context.scaleReports()).hasSize(1);
             assertThat(context.clipReports()).hasSize(1);
         }
         try (Setting setting = new Setting(llama(), GROUPS)) {
             BlockContext context = setting.context();
             method("method = 'awq'\npreset = 'gptqmodel'").apply(context);
-            assertThat(context.scaleReports().get(1).note())
-                    .isEqualTo("several query heads share a head of values; not rescaled");
+            assertThat(context.ledger())
+                    .contains(new LedgerEntry(
+                            LedgerEvent.NOT_RESCALED,
+                            "awq",
+                            "blocks.1.v_o",
+                            1,
+                            "several query heads share a head of values; not rescaled"));
             assertThat(context.clipReports().stream()
                             .map(report -> report.linear().path()))
                     .hasSize(5)
