@@ -70,6 +70,9 @@ public final class RunFiles {
     /** In the directory of a sweep: the file as it was given. */
     public static final String SWEEP_FILE = "sweep.toml";
 
+    /** The stage that counts what a token costs, and its folder; in it {@link #LAYERS}: {@link CostColumn}. */
+    public static final String COST = "cost";
+
     private static final String SAMPLES = "samples_";
     private static final String LINES = ".jsonl";
 

@@ -6,7 +6,15 @@ import java.util.Locale;
 
 /** A column of one of a run's CSV files: one enum per file, with the columns in order. */
 public sealed interface TableColumn
-        permits ApproximatedColumn, QuantizedColumn, RotationColumn, ChunkColumn, DivergenceColumn, ExpertColumn {
+        permits ApproximatedColumn,
+                QuantizedColumn,
+                RotationColumn,
+                ChunkColumn,
+                CostColumn,
+                DivergenceColumn,
+                ExpertColumn,
+                SensitivityColumn,
+                RankCorrelationColumn {
     /** The name of the constant. */
     String name();
 

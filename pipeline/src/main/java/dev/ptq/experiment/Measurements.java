@@ -94,6 +94,7 @@ public record Measurements(List<OfText> texts, Map<MetricName, Object> tasks, Ma
         }
         Map<MetricName, Object> weights = new LinkedHashMap<>();
         addWeights(run.resolve(RunFiles.QUANTIZE), weights);
+        addWeights(run.resolve(RunFiles.COST), weights);
         if (experiment.steps().rotationLearning().isPresent()) {
             addWeights(run.resolve(RunFiles.ROTATE), weights);
         }

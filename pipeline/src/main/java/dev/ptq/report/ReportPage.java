@@ -60,7 +60,7 @@ public final class ReportPage {
             sections.add(SummarySection.ofFailures(rows));
         }
         RunFamilies families = RunFamilies.of(rows);
-        sections.add(PerplexitySections.overBits(rows, families, styles));
+        sections.addAll(PerplexitySections.overCosts(rows, families, styles));
         sections.add(PerplexitySections.overRank(rows, families, styles));
         sections.add(TaskSection.of(rows, styles));
         sections.add(SpectrumSection.of(rows, styles));

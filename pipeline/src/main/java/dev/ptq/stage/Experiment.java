@@ -10,6 +10,7 @@ import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
 import dev.ptq.method.KnownLinears;
@@ -150,6 +151,18 @@ public record Experiment(
         return needsSamples()
                 || !statistics().isEmpty()
                 || steps.rotationLearning().isPresent();
+    }
+
+    /**
+     * The tokens that a token sees where its cost is counted: the longest chunk of a text that is evaluated, without one
+     * that of calibration, or else all positions of the model.
+     */
+    int costContext() {
+        return evaluation.perplexities().stream()
+                .mapToInt(PerplexitySettings::seqLen)
+                .max()
+                .orElseGet(() ->
+                        calibration.map(CalibrationSettings::seqLen).orElseGet(this::maxPositions));
     }
 
     /** The variants to be measured, on tasks too, the experiment itself last. */

@@ -27,6 +27,7 @@ public final class Stages {
             stages.add(new ApproximateStage(workspace));
         }
         stages.add(new QuantizeStage(workspace));
+        stages.add(new CostStage(workspace));
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             for (Variant variant : experiment.variants()) {
                 stages.add(new EvaluateStage(workspace, variant, perplexity));
