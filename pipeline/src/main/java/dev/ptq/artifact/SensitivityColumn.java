@@ -8,14 +8,16 @@ public enum SensitivityColumn implements TableColumn {
     CHOICE,
     /** Storage of a weight, low-rank factors included. */
     BITS_PER_WEIGHT,
+    /** What a token costs in it: operations times the bits of both operands. */
+    BOPS_PER_TOKEN,
+    /** The same, bytes that are read. */
+    BYTES_PER_TOKEN,
     /** {@code ||W - Wq||²}. */
     WEIGHT_ERROR,
     /** The same with columns weighted by the mean squares of the inputs: that of the output, were these independent. */
     OUTPUT_ERROR,
     /** The sum of the magnitudes of error times gradient of the loss. */
     GRADIENT,
-    /** Half the mean square of the change of a sequence's loss to first order, by tokens. */
-    FISHER,
-    /** The loss with this weight alone rounded, less that without, in nats per token. */
-    TRUTH
+    /** Half the mean square, over tokens, of the change of the loss to first order. */
+    FISHER
 }

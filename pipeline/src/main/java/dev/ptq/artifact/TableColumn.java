@@ -14,6 +14,7 @@ public sealed interface TableColumn
                 DivergenceColumn,
                 ExpertColumn,
                 SensitivityColumn,
+                TruthColumn,
                 RankCorrelationColumn {
     /** The name of the constant. */
     String name();

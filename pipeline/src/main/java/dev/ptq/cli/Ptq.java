@@ -26,6 +26,7 @@ import picocli.CommandLine.Command;
             RunCommand.class,
             ValidateCommand.class,
             SweepCommand.class,
+            SensitivityCommand.class,
             QuantizeTensorCommand.class,
             SampleCommand.class,
             TokenizeCommand.class,

@@ -49,6 +49,12 @@ final class CalibrateStage implements Stage {
             WantedStatistics statistics) {}
 
     CalibrateStage(Workspace workspace, CalibrationSettings calibration) throws IOException {
+        this(workspace, calibration, workspace.experiment().statistics());
+    }
+
+    /** Takes other statistics than the experiment needs. */
+    CalibrateStage(Workspace workspace, CalibrationSettings calibration, WantedStatistics statistics)
+            throws IOException {
         this.workspace = workspace;
         this.calibration = calibration;
         this.settings = new Settings(
@@ -59,7 +65,7 @@ final class CalibrateStage implements Stage {
                 calibration.seqLen(),
                 calibration.batchSize(),
                 calibration.experts(),
-                workspace.experiment().statistics());
+                statistics);
     }
 
     @Override
