@@ -73,6 +73,9 @@ public final class RunFiles {
     /** The stage that counts what a token costs, and its folder; in it {@link #LAYERS}: {@link CostColumn}. */
     public static final String COST = "cost";
 
+    /** The folder of what {@code [allocation]} says of the run; in it {@link #LAYERS}: {@link AllocationColumn}. */
+    public static final String ALLOCATION = "allocation";
+
     /** The stage that scores how sensitive a model is to errors of each weight, and its folder. */
     public static final String SENSITIVITY = "sensitivity";
     /** The stage that rounds each weight alone, and its folder. */

@@ -6,7 +6,8 @@ import java.util.Locale;
 
 /** A column of one of a run's CSV files: one enum per file, with the columns in order. */
 public sealed interface TableColumn
-        permits ApproximatedColumn,
+        permits AllocationColumn,
+                ApproximatedColumn,
                 QuantizedColumn,
                 RotationColumn,
                 ChunkColumn,

@@ -27,6 +27,7 @@ import picocli.CommandLine.Command;
             ValidateCommand.class,
             SweepCommand.class,
             SensitivityCommand.class,
+            AllocateCommand.class,
             QuantizeTensorCommand.class,
             SampleCommand.class,
             TokenizeCommand.class,

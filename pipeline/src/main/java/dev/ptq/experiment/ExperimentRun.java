@@ -130,6 +130,9 @@ public final class ExperimentRun implements AutoCloseable {
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
         return runs.run(tag, plan, force, provenance, (directory, manifest) -> {
             Files.writeString(directory.resolve(RunFiles.RESOLVED), TomlWriter.write(experiment.resolved()));
+            if (experiment.allocation().isPresent()) {
+                experiment.allocation().get().write(directory);
+            }
             new ResultFiles(experiment, directory, manifest).write();
             finish.write(directory, manifest);
         });

@@ -41,6 +41,7 @@ import java.util.Set;
  * @param calibration text for statistics; present where a step needs one
  * @param steps {@code [[approximation]]}, in order
  * @param adaptation of the last block to each text, measured besides the run without it
+ * @param allocation where the formats and ranks of linears come from, if {@code ptq allocate} chose them
  * @param resolved every key with the value in force, defaults included
  * @param modelNotes what is odd about the model, a sentence each
  */
@@ -56,6 +57,7 @@ public record Experiment(
         Optional<TestTimeAdaptation> adaptation,
         QuantizationSettings quantization,
         EvaluationSettings evaluation,
+        Optional<AllocationNotes> allocation,
         Map<String, Object> resolved,
         List<String> modelNotes) {
 
