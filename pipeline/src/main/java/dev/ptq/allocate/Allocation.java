@@ -17,6 +17,9 @@ import dev.ptq.stage.WeightScores;
 import dev.ptq.stage.WeightScores.Score;
 import dev.ptq.stage.Workspace;
 import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.MathContext;
+import java.math.RoundingMode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -24,7 +27,6 @@ import java.util.Collections;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -213,17 +215,23 @@ public final class Allocation {
         for (int i = 0; i < limits.length; i++) {
             if (knapsack.least(i) > limits[i]) {
                 double constant = constant(budgets.get(i).cost(), rest);
-                problems.add(String.format(
-                        Locale.ROOT,
-                        "--budget %s: out of reach, the choices allow %.6g to %.6g; raise it, or add a smaller choice",
-                        budgets.get(i),
-                        knapsack.least(i) + constant,
-                        knapsack.most(i) + constant));
+                problems.add("--budget " + budgets.get(i) + ": out of reach, the choices allow "
+                        + shown(knapsack.least(i) + constant) + " to " + shown(knapsack.most(i) + constant)
+                        + "; raise it, or add a smaller choice");
             }
         }
         if (!problems.isEmpty()) {
             throw new ConfigException(problems);
         }
+    }
+
+    /** With up to six digits; what is rounded is rounded up, so that it is within reach. */
+    private static String shown(double value) {
+        return new BigDecimal(value)
+                .multiply(new BigDecimal(1 - 1e-9))
+                .round(new MathContext(6, RoundingMode.CEILING))
+                .stripTrailingZeros()
+                .toPlainString();
     }
 
     private Result result(Knapsack.Solution solution, Map<String, List<WeightScores>> byModule, TokenCost rest) {

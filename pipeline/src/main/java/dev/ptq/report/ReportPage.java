@@ -62,6 +62,7 @@ public final class ReportPage {
         RunFamilies families = RunFamilies.of(rows);
         sections.addAll(PerplexitySections.overCosts(rows, families, styles));
         sections.add(PerplexitySections.overRank(rows, families, styles));
+        AllotmentSection.of(rows, styles).ifPresent(sections::add);
         sections.add(TaskSection.of(rows, styles));
         sections.add(SpectrumSection.of(rows, styles));
         sections.add(ErrorMapSection.of(rows));
