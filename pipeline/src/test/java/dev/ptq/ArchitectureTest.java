@@ -30,7 +30,8 @@ class ArchitectureTest {
      * them hands over plain metrics.
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
-            Map.entry("cli", "sweep report experiment stage run lqer hub artifact " + DOMAIN),
+            Map.entry("cli", "allocate sweep report experiment stage run lqer hub artifact " + DOMAIN),
+            Map.entry("allocate", "stage run artifact method model format config progress"),
             Map.entry("sweep", "report experiment stage run artifact config progress"),
             Map.entry("report", "run chart weights artifact config progress"),
             Map.entry(

@@ -52,6 +52,12 @@ public enum Metric {
 
     /** The storage per weight of the linears, low-rank factors included. */
     BITS_PER_WEIGHT(Direction.NEITHER, Unit.BITS, Basis.WEIGHTS),
+    /** Operations for a token times the bits of both operands, low-rank paths, attention and rotations included. */
+    BOPS_PER_TOKEN("bit operations per token", Direction.NEITHER, Unit.OPERATIONS, Basis.WEIGHTS),
+    /** Weights and cached keys and values that are read for a token. */
+    BYTES_PER_TOKEN("bytes per token", Direction.NEITHER, Unit.BYTES, Basis.WEIGHTS),
+    /** The tokens that a token sees, itself included, in the two above. */
+    COST_CONTEXT("context of the costs", Direction.NEITHER, Unit.TOKENS, Basis.WEIGHTS),
     /** The mean over the linears of {@code ||W - Wq|| / ||W||}. */
     MEAN_RELATIVE_WEIGHT_ERROR(Direction.NEITHER, Unit.SHARE, Basis.WEIGHTS),
     /**

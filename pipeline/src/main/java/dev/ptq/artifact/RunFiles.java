@@ -74,6 +74,19 @@ public final class RunFiles {
     /** In the directory of a sweep: the file as it was given. */
     public static final String SWEEP_FILE = "sweep.toml";
 
+    /** The stage that counts what a token costs, and its folder; in it {@link #LAYERS}: {@link CostColumn}. */
+    public static final String COST = "cost";
+
+    /** The folder of what {@code [allocation]} says of the run; in it {@link #LAYERS}: {@link AllocationColumn}. */
+    public static final String ALLOCATION = "allocation";
+
+    /** The stage that scores how sensitive a model is to errors of each weight, and its folder. */
+    public static final String SENSITIVITY = "sensitivity";
+    /** The stage that rounds each weight alone, and its folder. */
+    public static final String TRUTH = "truth";
+    /** How scores of weights agree with {@link #TRUTH}. */
+    public static final String CORRELATIONS = "correlations.csv";
+
     private static final String SAMPLES = "samples_";
     private static final String LINES = ".jsonl";
 

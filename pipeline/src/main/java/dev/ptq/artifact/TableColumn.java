@@ -6,14 +6,19 @@ import java.util.Locale;
 
 /** A column of one of a run's CSV files: one enum per file, with the columns in order. */
 public sealed interface TableColumn
-        permits ApproximatedColumn,
+        permits AllocationColumn,
+                ApproximatedColumn,
                 QuantizedColumn,
                 RotationColumn,
                 FoldColumn,
                 LedgerColumn,
                 ChunkColumn,
+                CostColumn,
                 DivergenceColumn,
-                ExpertColumn {
+                ExpertColumn,
+                SensitivityColumn,
+                TruthColumn,
+                RankCorrelationColumn {
     /** The name of the constant. */
     String name();
 

@@ -6,6 +6,12 @@ public enum Unit {
     NATS,
     /** Binary digits. */
     BITS,
+    /** Of eight bits. */
+    BYTES,
+    /** Multiplications and additions of single bits. */
+    OPERATIONS,
+    /** Tokens. */
+    TOKENS,
     /** A part of a whole, from 0 to 1; a share recovered can lie outside. */
     SHARE,
     /** A perplexity: the number of equally likely choices that would be as hard. */

@@ -26,6 +26,8 @@ import picocli.CommandLine.Command;
             RunCommand.class,
             ValidateCommand.class,
             SweepCommand.class,
+            SensitivityCommand.class,
+            AllocateCommand.class,
             QuantizeTensorCommand.class,
             SampleCommand.class,
             TokenizeCommand.class,

@@ -25,6 +25,9 @@ import java.util.stream.Stream;
 public final class FlatConfig {
     private static final String ROOT = "";
 
+    /** Tables of a config that say where it comes from, and set nothing. */
+    private static final Set<String> NOTES = Set.of("allocation");
+
     private final Map<String, Object> values = new LinkedHashMap<>();
 
     /** The table that each key is in. */
@@ -219,6 +222,9 @@ public final class FlatConfig {
     private void table(List<String> path, Node.Table table) {
         table.value().forEach((key, value) -> {
             List<String> longer = append(path, key);
+            if (path.isEmpty() && NOTES.contains(key)) {
+                return;
+            }
             if (value instanceof Node.Table inner) {
                 parents.put(TomlWriter.key(longer), TomlWriter.key(path));
                 table(longer, inner);

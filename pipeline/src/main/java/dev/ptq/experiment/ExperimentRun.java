@@ -131,6 +131,9 @@ public final class ExperimentRun implements AutoCloseable {
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
         Run run = runs.run(tag, plan, force, provenance, (directory, manifest) -> {
             Files.writeString(directory.resolve(RunFiles.RESOLVED), TomlWriter.write(experiment.resolved()));
+            if (experiment.allocation().isPresent()) {
+                experiment.allocation().get().write(directory);
+            }
             new ResultFiles(experiment, directory, manifest).write();
             Ledger.require(tag, experiment.strict(), Ledger.read(directory));
             finish.write(directory, manifest);

@@ -102,6 +102,7 @@ public record Measurements(
         }
         Map<MetricName, Object> weights = new LinkedHashMap<>();
         addWeights(run.resolve(RunFiles.QUANTIZE), weights);
+        addWeights(run.resolve(RunFiles.COST), weights);
         if (experiment.steps().rotationLearning().isPresent()) {
             addWeights(run.resolve(RunFiles.ROTATE), weights);
         }

@@ -101,8 +101,8 @@ public record CacheFormat(NumberFormat format, int groupSize) {
      */
     public double storageBits(int heads, int headDim, int tokens, int window) {
         long width = (long) heads * headDim;
-        long groups = isNone() ? 0 : Math.max(0, tokens - window) / tokensTogether();
-        long rounded = groups * tokensTogether();
+        long rounded = roundedTokens(tokens, window);
+        long groups = rounded / tokensTogether();
         double bits = (double) UNROUNDED_BITS * width * (tokens - rounded);
         if (groups == 0) {
             return bits;
@@ -114,5 +114,20 @@ public record CacheFormat(NumberFormat format, int groupSize) {
             rows = groupSize == 0 ? new Shape(heads, rounded, headDim) : new Shape(width * groups, groupSize);
         }
         return bits + format.storageBits(rows, Operand.ACTIVATION);
+    }
+
+    private long roundedTokens(int tokens, int window) {
+        return isNone() ? 0 : Math.max(0, tokens - window) / tokensTogether() * tokensTogether();
+    }
+
+    /**
+     * Returns the mean bits of a value as it enters a product, see {@link NumberFormat#bits}.
+     *
+     * @param tokens in the cache
+     * @param window latest tokens that are not rounded
+     */
+    public double bits(int tokens, int window) {
+        long rounded = roundedTokens(tokens, window);
+        return ((double) format.bits() * rounded + (double) UNROUNDED_BITS * (tokens - rounded)) / tokens;
     }
 }

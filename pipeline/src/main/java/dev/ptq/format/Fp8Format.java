@@ -236,6 +236,11 @@ public record Fp8Format(SmallFloat element, Granularity granularity, List<Intege
     }
 
     @Override
+    public int bits() {
+        return element.bits();
+    }
+
+    @Override
     public double storageBits(Shape shape, Operand operand) {
         return (double) element.bits() * shape.size()
                 + (double) SCALE_BITS * blocks(shape, operand).count();

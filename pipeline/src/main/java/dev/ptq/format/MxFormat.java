@@ -202,6 +202,11 @@ public record MxFormat(SmallFloat element, int blockSize, ScaleRule scaleRule, T
     }
 
     @Override
+    public int bits() {
+        return element.bits();
+    }
+
+    @Override
     public double storageBits(Shape shape, Operand operand) {
         return (double) element.bits() * shape.size()
                 + (double) SCALE_BITS * blocks(shape, operand).count();

@@ -35,6 +35,11 @@ public record NoFormat() implements NumberFormat {
     }
 
     @Override
+    public int bits() {
+        return Short.SIZE;
+    }
+
+    @Override
     public boolean isNone() {
         return true;
     }

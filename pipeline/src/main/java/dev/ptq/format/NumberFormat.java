@@ -37,6 +37,12 @@ public sealed interface NumberFormat permits NoFormat, LlmInt8Format, GridFormat
     /** Returns the storage in bits of a tensor of this shape, including all shared values. */
     double storageBits(Shape shape, Operand operand);
 
+    /**
+     * Returns the bits of a value as it enters a product, without what values share; of a value that is not rounded those of
+     * half precision, in which hardware multiplies it.
+     */
+    int bits();
+
     /** Returns what is wrong with a tensor of a shape, so that it cannot be rounded; empty if it can. */
     default Optional<String> refusal(Shape shape) {
         return Optional.empty();

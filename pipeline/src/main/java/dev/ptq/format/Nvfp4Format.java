@@ -424,6 +424,11 @@ public record Nvfp4Format(
     }
 
     @Override
+    public int bits() {
+        return ELEMENT.bits();
+    }
+
+    @Override
     public double storageBits(Shape shape, Operand operand) {
         Blocks blocks = blocks(shape, operand);
         double shared = tensorScale ? TENSOR_SCALE_BITS * (double) tensorScales(blocks) : 0;

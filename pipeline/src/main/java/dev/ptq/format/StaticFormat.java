@@ -187,6 +187,11 @@ public record StaticFormat(RangedFormat format, Range rule, double percentile, L
     }
 
     @Override
+    public int bits() {
+        return format.bits();
+    }
+
+    @Override
     public double storageBits(Shape shape, Operand operand) {
         return format.storageBitsWithin(shape, operand);
     }

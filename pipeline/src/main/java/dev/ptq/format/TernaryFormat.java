@@ -121,6 +121,11 @@ public record TernaryFormat(Granularity granularity, int groupSize, Scale scale)
         return table;
     }
 
+    @Override
+    public int bits() {
+        return BITS;
+    }
+
     /** {@inheritDoc} A code takes two bits, although it holds log2(3). */
     @Override
     public double storageBits(Shape shape, Operand operand) {

@@ -67,6 +67,11 @@ record WeightedFormat(IntegerGridFormat format, MeanSquares meanSquares) impleme
     }
 
     @Override
+    public int bits() {
+        return format.bits();
+    }
+
+    @Override
     public double storageBits(Shape shape, Operand operand) {
         return format.storageBits(shape, operand);
     }

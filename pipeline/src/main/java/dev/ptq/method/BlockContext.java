@@ -451,6 +451,34 @@ public final class BlockContext {
         return known != null ? known : roundedToNearest(linear.spec(), linear.weight());
     }
 
+    /**
+     * The matrix by which a linear multiplies its input in the end, but for the rounding of activations: the quantized
+     * weight with its low-rank path, {@code [outFeatures, inFeatures]}; for after {@link #finish}.
+     *
+     * @param path of the linear in the block
+     * @param manager that owns it
+     */
+    public NDArray effectiveWeight(String path, NDManager manager) {
+        Linear linear = block.linear(path);
+        NDArray quantized = quantizedWeight(linear);
+        Optional<LowRank> beside = patch.lowRank(path);
+        NDArray effective;
+        try (NDManager scratch = manager.newSubManager()) {
+            if (beside.isPresent()) {
+                NDArray product = beside.get().a().matMul(beside.get().b());
+                product.attach(scratch);
+                effective = quantized.add(product.transpose(1, 0));
+            } else {
+                effective = quantized.duplicate();
+            }
+            effective.attach(manager);
+        }
+        if (quantized != linear.weight() && !rounded.containsValue(quantized)) {
+            quantized.close();
+        }
+        return effective;
+    }
+
     /** Returns the {@link #unclipped} weight less {@link #quantizedWeight}, in the weight's manager. */
     NDArray quantizationError(Linear linear) {
         NDArray quantized = quantizedWeight(linear);

@@ -146,9 +146,14 @@ public final class BlockPatch {
 
     /** Storage in bits of the matrices that run with the block, which stay in float32. */
     public double matrixBits() {
+        return (double) Float.SIZE * matrixValues();
+    }
+
+    /** The entries of these matrices. */
+    public long matrixValues() {
         return tensors.entrySet().stream()
                 .filter(entry -> Block.isMatrix(entry.getKey()))
-                .mapToDouble(entry -> (double) Float.SIZE * entry.getValue().size())
+                .mapToLong(entry -> entry.getValue().size())
                 .sum();
     }
 

@@ -10,7 +10,7 @@ import java.util.function.UnaryOperator;
 import org.jspecify.annotations.Nullable;
 
 /** Differentiable operators: nothing is overwritten, and no scalar is left to the engine's own arithmetic. */
-final class DifferentiableOperators extends Operators {
+sealed class DifferentiableOperators extends Operators permits ProbedOperators {
     static final DifferentiableOperators PLAIN = new DifferentiableOperators(UnaryOperator.identity());
 
     private final UnaryOperator<NDArray> dropout;

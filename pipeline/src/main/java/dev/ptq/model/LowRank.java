@@ -1,6 +1,7 @@
 package dev.ptq.model;
 
 import ai.djl.ndarray.NDArray;
+import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
 
@@ -57,6 +58,18 @@ public final class LowRank {
     public double bits() {
         return formats.factor().storageBits(a.getShape(), Operand.FACTOR) / sharing
                 + formats.factor().storageBits(b.getShape(), Operand.FACTOR);
+    }
+
+    /**
+     * Bit operations for a token, see {@link TokenCost}; those of a factor that paths share count as those of one over all
+     * of them.
+     *
+     * @param activation format of the layer's inputs
+     */
+    double bitOperations(NumberFormat activation) {
+        int input = readsUnrounded() ? new NoFormat().bits() : activation.bits();
+        return (double) formats.factor().bits()
+                * (a.size() * (double) input / sharing + b.size() * (double) productA(activation).bits());
     }
 
     /** Returns whether activations in the path are rounded, beside a layer whose inputs have this format. */

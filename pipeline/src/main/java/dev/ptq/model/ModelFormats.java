@@ -116,6 +116,11 @@ public final class ModelFormats {
         return withWeights(weights);
     }
 
+    /** The formats of a block's attention. */
+    AttentionFormats attention(int block) {
+        return attention.get(block);
+    }
+
     /** The formats of a linear. */
     public LinearFormats of(LinearSpec linear) {
         return Objects.requireNonNull(linears.get(linear.weightName()), linear.weightName());

@@ -36,8 +36,6 @@ import org.jspecify.annotations.Nullable;
 public final class RotationTraining implements AutoCloseable {
     private static final String WEIGHT = ".weight";
     private static final String BIAS = ".bias";
-    /** Logits that are held at a time, in values. */
-    private static final int LOGITS = 1 << 23;
 
     private final LanguageModel plain;
     private final LoadedBlocks blocks;
@@ -71,7 +69,7 @@ public final class RotationTraining implements AutoCloseable {
 
     /** Memory that logits take, with their probabilities and gradients. */
     public static long logitBytes() {
-        return 4L * LOGITS * Float.BYTES;
+        return LossHead.logitBytes();
     }
 
     /** The name of R2 in a block. */
@@ -160,7 +158,7 @@ public final class RotationTraining implements AutoCloseable {
                 entering.add(stream);
                 stream = output(step, block, stream);
             }
-            Head head = new Head(step, stream, targets);
+            LossHead.Result head = new LossHead(plain).of(step, stream, targets, new Unturned());
             NDArray gradient = head.gradient();
             for (int block = plain.config().blocks() - 1; block >= 0; block--) {
                 gradient = backward(step, block, entering.get(block), gradient);
@@ -325,80 +323,23 @@ public final class RotationTraining implements AutoCloseable {
         }
     }
 
-    /** The way from the last block to the loss, some tokens at a time. */
-    private final class Head {
-        private final NDArray gradient;
-        private final double loss;
-
-        Head(NDManager step, NDArray stream, int[] targets) throws IOException {
-            Decoder decoder = plain.decoder();
-            long hidden = plain.config().hiddenSize();
-            NDArray rows = stream.reshape(-1, hidden);
-            gradient = NativeFloats.create(step, stream.getShape());
-            NDArray target = gradient.reshape(-1, hidden);
-            double sum = 0;
-            try (NDManager weights = step.newSubManager()) {
-                NDArray head = plain.weights().load(weights, decoder.headTensor());
-                NDArray bias = decoder.headBias().isPresent()
-                        ? plain.weights().load(weights, decoder.headBias().get())
-                        : null;
-                Map<String, NDArray> outer = new HashMap<>();
-                for (String name : decoder.finishingTensors()) {
-                    outer.put(name, plain.weights().load(weights, name));
-                }
-                int atOnce = Math.max(1, LOGITS / plain.config().vocabulary().size());
-                for (int from = 0; from < targets.length; from += atOnce) {
-                    int to = Math.min(targets.length, from + atOnce);
-                    sum += piece(step, rows, target, targets, from, to, head, bias, outer);
-                }
-            }
-            loss = sum / targets.length;
+    /** What stands between the stream and the loss here: R1, which is taken back rather than folded into the head. */
+    private final class Unturned implements LossHead.Start {
+        @Override
+        public NDArray before(NDArray stream) {
+            NDArray residual = matrices.get("R1");
+            // a norm without parameters turns with its input, which is turned back rather than the head
+            return residual == null ? stream : stream.matMul(residual.transpose(1, 0));
         }
 
-        private double piece(
-                NDManager step,
-                NDArray rows,
-                NDArray target,
-                int[] targets,
-                int from,
-                int to,
-                NDArray head,
-                @Nullable NDArray bias,
-                Map<String, NDArray> outer) {
-            NDIndex some = new NDIndex("{}:{}", from, to);
-            try (NDManager scratch = step.newSubManager();
-                    GradientCollector collector = Engine.getInstance().newGradientCollector()) {
-                matrices.values().forEach(matrix -> matrix.tempAttach(scratch));
-                NDArray input = rows.get(scratch, some).duplicate();
-                input.setRequiresGradient(true);
-                // a norm without parameters turns with its input, which is turned back rather than the head
-                NDArray residual = matrices.get("R1");
-                NDArray unturned = residual == null ? input : input.matMul(residual.transpose(1, 0));
-                NDArray finished = plain.decoder().finish(unturned, name -> Objects.requireNonNull(outer.get(name)));
-                NDArray logits = Torch.differentiableLinear(finished, head);
-                if (bias != null) {
-                    logits = logits.add(bias);
-                }
-                if (plain.config().output().softcap().isPresent()) {
-                    logits = Torch.softcap(
-                            logits, plain.config().output().softcap().getAsDouble());
-                }
-                int[] own = Arrays.copyOfRange(targets, from, to);
-                NDArray mean = Torch.crossEntropy(logits, NativeFloats.indices(scratch, own, own.length));
-                double share = (double) (to - from) / targets.length;
-                NDArray part = mean.mul(NativeFloats.scalar(scratch, (float) share));
-                differentiate(collector, part);
-                target.set(some, input.getGradient());
-                return mean.getFloat() * (to - from);
-            }
+        @Override
+        public void lend(NDManager scratch) {
+            matrices.values().forEach(matrix -> matrix.tempAttach(scratch));
         }
 
-        NDArray gradient() {
-            return gradient;
-        }
-
-        double loss() {
-            return loss;
+        @Override
+        public void differentiate(GradientCollector collector, NDArray value) {
+            RotationTraining.this.differentiate(collector, value);
         }
     }
 

@@ -21,7 +21,7 @@ final class Measures {
         return metric.isPresent()
                 && switch (metric.get()) {
                     case LOSS, LOSS_OVER -> false;
-                    case BITS_PER_WEIGHT -> true;
+                    case BITS_PER_WEIGHT, BOPS_PER_TOKEN, BYTES_PER_TOKEN -> true;
                     default -> metric.get().direction() != Direction.NEITHER;
                 };
     }

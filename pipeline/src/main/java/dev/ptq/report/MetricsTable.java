@@ -64,6 +64,14 @@ public final class MetricsTable {
                 Locale.ROOT,
                 "bits per weight: %s%n",
                 number(new MetricName.OfWeights(Metric.BITS_PER_WEIGHT), "%.3f")));
+        if (metrics.containsKey(new MetricName.OfWeights(Metric.BOPS_PER_TOKEN))) {
+            text.append(String.format(
+                    Locale.ROOT,
+                    "for a token that sees %s: %s bit operations, %s bytes%n",
+                    number(new MetricName.OfWeights(Metric.COST_CONTEXT), "%.0f"),
+                    number(new MetricName.OfWeights(Metric.BOPS_PER_TOKEN), "%.4g"),
+                    number(new MetricName.OfWeights(Metric.BYTES_PER_TOKEN), "%.4g")));
+        }
         return text.toString();
     }
 

@@ -53,17 +53,52 @@ final class PerplexitySections {
         this.text = text;
     }
 
-    static ReportSection overBits(List<ResultRow> rows, RunFamilies families, ChartStyles styles) {
-        String id = "bits";
-        String title = "Perplexity and bits per weight";
+    /** A section for each cost that a model can be chosen by. */
+    static List<ReportSection> overCosts(List<ResultRow> rows, RunFamilies families, ChartStyles styles) {
+        return List.of(
+                overCost(
+                        "bits",
+                        Metric.BITS_PER_WEIGHT,
+                        "Bits per weight count the linears with their low-rank factors.",
+                        rows,
+                        families,
+                        styles),
+                overCost(
+                        "bops",
+                        Metric.BOPS_PER_TOKEN,
+                        "Bit operations count those of linears, low-rank paths, attention and rotations, each times the"
+                                + " bits of both operands.",
+                        rows,
+                        families,
+                        styles),
+                overCost(
+                        "bytes",
+                        Metric.BYTES_PER_TOKEN,
+                        "Bytes count the weights of linears with their low-rank factors, and the cache of keys and values.",
+                        rows,
+                        families,
+                        styles));
+    }
+
+    private static ReportSection overCost(
+            String id,
+            Metric cost,
+            String counts,
+            List<ResultRow> rows,
+            RunFamilies families,
+            ChartStyles styles) {
         Html html = new Html();
         html.element(
                 "p",
-                "Bits per weight count the linears with their low-rank factors. The line joins the runs that no other"
-                        + " run beats in both (Pareto front).",
+                counts + " The line joins the runs that no other run beats in both (Pareto front).",
                 "class",
                 "note");
-        return section(id, title, rows, html, text -> new PerplexitySections(rows, text).overBits(families, styles));
+        return section(
+                id,
+                "Perplexity and " + cost.title(),
+                rows,
+                html,
+                text -> new PerplexitySections(rows, text).overCost(cost, families, styles));
     }
 
     static ReportSection overRank(List<ResultRow> rows, RunFamilies families, ChartStyles styles) {
@@ -88,7 +123,7 @@ final class PerplexitySections {
             return ReportSection.empty(
                     id,
                     title,
-                    "No chart: no run has a perplexity and " + (id.equals("rank") ? "a rank." : "its bits."));
+                    "No chart: no run has a perplexity and " + (id.equals("rank") ? "a rank." : "its " + id + "."));
         }
         html.open("div", "class", "charts").raw(parts).close();
         if (texts.size() > MOST_TEXTS) {
@@ -123,8 +158,8 @@ final class PerplexitySections {
         return value.isPresent() && value.getAsDouble() > 0 ? value : OptionalDouble.empty();
     }
 
-    private String overBits(RunFamilies families, ChartStyles styles) {
-        List<Place> places = places(row -> number(row, new MetricName.OfWeights(Metric.BITS_PER_WEIGHT)));
+    private String overCost(Metric cost, RunFamilies families, ChartStyles styles) {
+        List<Place> places = places(row -> number(row, new MetricName.OfWeights(cost)));
         if (places.isEmpty()) {
             return "";
         }
@@ -142,13 +177,13 @@ final class PerplexitySections {
         for (Map.Entry<String, List<Place>> family :
                 byFamily(places, families::kind).entrySet()) {
             List<Point> points = family.getValue().stream()
-                    .map(place -> place.point("%.4g bits per weight"))
+                    .map(place -> place.point("%.4g " + cost.title()))
                     .toList();
             series.add(new Series(family.getKey(), points, Look.points(color++)));
         }
         LineChart chart = new LineChart(
-                text + ": perplexity and bits per weight",
-                Axis.linear("bits per weight"),
+                text + ": perplexity and " + cost.title(),
+                Axis.linear(cost.title()),
                 perplexityAxis(),
                 series,
                 LineChart.Size.MEDIUM);

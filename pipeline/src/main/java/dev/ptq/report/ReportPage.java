@@ -60,8 +60,9 @@ public final class ReportPage {
             sections.add(SummarySection.ofFailures(rows));
         }
         RunFamilies families = RunFamilies.of(rows);
-        sections.add(PerplexitySections.overBits(rows, families, styles));
+        sections.addAll(PerplexitySections.overCosts(rows, families, styles));
         sections.add(PerplexitySections.overRank(rows, families, styles));
+        AllotmentSection.of(rows, styles).ifPresent(sections::add);
         sections.add(TaskSection.of(rows, styles));
         sections.add(SpectrumSection.of(rows, styles));
         sections.add(ErrorMapSection.of(rows));

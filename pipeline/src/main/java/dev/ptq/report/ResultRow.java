@@ -38,7 +38,10 @@ public record ResultRow(
     /** The state of a run with unreadable files. */
     public static final String DAMAGED = "damaged";
 
-    static final String BITS_PER_WEIGHT = Metric.BITS_PER_WEIGHT.label();
+    /** The costs among the metrics. */
+    private static final List<Metric> COSTS =
+            List.of(Metric.BOPS_PER_TOKEN, Metric.BYTES_PER_TOKEN, Metric.BITS_PER_WEIGHT);
+
     static final String SECONDS = "seconds";
     static final String PEAK_MEMORY_BYTES = "peak_memory_bytes";
 
@@ -71,12 +74,14 @@ public record ResultRow(
         return MetricName.texts(metrics.keySet().stream().map(MetricName::parse).toList());
     }
 
-    /** The metrics, then the costs: bits per weight, seconds, memory. */
+    /** The metrics, then the costs: bit operations, bytes, bits per weight, seconds, memory. */
     public Map<String, Object> measures() {
         Map<String, Object> measures = new LinkedHashMap<>(metrics);
-        Object bits = measures.remove(BITS_PER_WEIGHT);
-        if (bits != null) {
-            measures.put(BITS_PER_WEIGHT, bits);
+        for (Metric metric : COSTS) {
+            Object cost = measures.remove(metric.label());
+            if (cost != null) {
+                measures.put(metric.label(), cost);
+            }
         }
         seconds.ifPresent(value -> measures.put(SECONDS, value));
         peakMemoryBytes.ifPresent(value -> measures.put(PEAK_MEMORY_BYTES, value));

@@ -157,10 +157,34 @@ public final class Runs {
         });
     }
 
-    private Run make(Path directory, Plan plan, Set<String> again, Provenance provenance, Finish finish)
-            throws IOException {
-        Instant started = now();
-        cache.sweep();
+    /** What is made of the artifacts of a plan. */
+    @FunctionalInterface
+    public interface Reading<T> {
+        /** Reads the finished directory of each stage by its name. */
+        T read(Map<String, Path> artifacts) throws IOException;
+    }
+
+    /** Executes the stages missing from the cache and reads their artifacts there; no run is made. */
+    public <T> T read(Plan plan, Reading<T> reading) throws IOException {
+        Files.createDirectories(cacheFolder);
+        LockFile lock = new LockFile(cacheFolder, "read+" + plan.fingerprint());
+        return lock.hold(() -> {
+            EntriesInUse inUse = new EntriesInUse(lock);
+            try {
+                return Failures.at(cacheFolder, () -> {
+                    inUse.write(entryNames(plan));
+                    cache.sweep();
+                    Map<String, Path> artifacts = new LinkedHashMap<>();
+                    obtain(plan, Set.of()).forEach((name, entry) -> artifacts.put(name, entry.directory()));
+                    return reading.read(artifacts);
+                });
+            } finally {
+                inUse.delete();
+            }
+        });
+    }
+
+    private Map<String, StageCache.Entry> obtain(Plan plan, Set<String> again) throws IOException {
         Map<String, StageCache.Entry> entries = new LinkedHashMap<>();
         for (Stage stage : plan.stages()) {
             Map<String, StageCache.Entry> inputs = new LinkedHashMap<>();
@@ -168,6 +192,14 @@ public final class Runs {
             String fingerprint = plan.fingerprint(stage.name());
             entries.put(stage.name(), cache.obtain(stage, fingerprint, inputs, again.contains(stage.name())));
         }
+        return entries;
+    }
+
+    private Run make(Path directory, Plan plan, Set<String> again, Provenance provenance, Finish finish)
+            throws IOException {
+        Instant started = now();
+        cache.sweep();
+        Map<String, StageCache.Entry> entries = obtain(plan, again);
         Map<String, Manifest.StageEntry> stages = new LinkedHashMap<>();
         entries.forEach((name, entry) -> stages.put(name, Manifest.StageEntry.of(entry)));
         Manifest manifest = new Manifest(

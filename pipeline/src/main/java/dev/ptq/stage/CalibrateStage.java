@@ -51,6 +51,12 @@ final class CalibrateStage implements Stage {
             WantedStatistics statistics) {}
 
     CalibrateStage(Workspace workspace, CalibrationSettings calibration) throws IOException {
+        this(workspace, calibration, workspace.experiment().statistics());
+    }
+
+    /** Takes other statistics than the experiment needs. */
+    CalibrateStage(Workspace workspace, CalibrationSettings calibration, WantedStatistics statistics)
+            throws IOException {
         this.workspace = workspace;
         this.calibration = calibration;
         this.settings = new Settings(
@@ -61,7 +67,7 @@ final class CalibrateStage implements Stage {
                 calibration.seqLen(),
                 calibration.batchSize(),
                 calibration.experts(),
-                workspace.experiment().statistics());
+                statistics);
     }
 
     @Override

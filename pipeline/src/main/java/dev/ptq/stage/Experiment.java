@@ -10,9 +10,11 @@ import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.Assignment;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
 import dev.ptq.method.KnownLinears;
+import dev.ptq.method.Method;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
@@ -39,6 +41,7 @@ import java.util.Set;
  * @param calibration text for statistics; present where a step needs one
  * @param steps {@code [[approximation]]}, in order
  * @param adaptation of the last block to each text, measured besides the run without it
+ * @param allocation where the formats and ranks of linears come from, if {@code ptq allocate} chose them
  * @param resolved every key with the value in force, defaults included
  * @param modelNotes what is odd about the model, a sentence each
  */
@@ -54,6 +57,7 @@ public record Experiment(
         Optional<TestTimeAdaptation> adaptation,
         QuantizationSettings quantization,
         EvaluationSettings evaluation,
+        Optional<AllocationNotes> allocation,
         Map<String, Object> resolved,
         List<String> modelNotes) {
 
@@ -88,6 +92,16 @@ public record Experiment(
         return new ExperimentFile(ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION)).read();
     }
 
+    /**
+     * Reads an experiment from a text.
+     *
+     * @param source the name of the text in messages
+     * @throws dev.ptq.config.ConfigException with all problems, if there are any
+     */
+    public static Experiment parse(String toml, String source) throws IOException {
+        return new ExperimentFile(ConfigTable.parse(toml, source, List.of(), ExperimentKeys.SECTION)).read();
+    }
+
     /** How the model is rotated before the steps work on it, if it is. */
     Optional<Rotation> rotation() {
         return steps.rotation(shape, seed);
@@ -105,6 +119,24 @@ public record Experiment(
         if (shape.hasExperts() && (quantization.askCalibration() || steps.needsCalibration())) {
             more.add(Statistic.TOKENS);
         }
+        return statistics(more, steps);
+    }
+
+    /** The statistics for comparing candidates: those that each of them needs, and the mean squares of all inputs. */
+    WantedStatistics statistics(List<Candidate> candidates) {
+        Set<Statistic> more = EnumSet.of(Statistic.SECOND_MOMENT);
+        List<Method> all = new ArrayList<>();
+        for (Candidate candidate : candidates) {
+            more.addAll(KnownLinears.statistics(candidate.experiment().quantization().needs()));
+            all.addAll(candidate.experiment().steps().steps());
+        }
+        if (shape.hasExperts()) {
+            more.add(Statistic.TOKENS);
+        }
+        return statistics(more, new Composition(all));
+    }
+
+    private WantedStatistics statistics(Set<Statistic> more, Composition steps) {
         boolean allTokens = calibration
                 .flatMap(CalibrationSettings::experts)
                 .filter(experts -> experts.policy() == ExpertSettings.Policy.ROUTE_ALL)
@@ -150,6 +182,18 @@ public record Experiment(
         return needsSamples()
                 || !statistics().isEmpty()
                 || steps.rotationLearning().isPresent();
+    }
+
+    /**
+     * The tokens that a token sees where its cost is counted: the longest chunk of a text that is evaluated, without one
+     * that of calibration, or else all positions of the model.
+     */
+    public int costContext() {
+        return evaluation.perplexities().stream()
+                .mapToInt(PerplexitySettings::seqLen)
+                .max()
+                .orElseGet(() ->
+                        calibration.map(CalibrationSettings::seqLen).orElseGet(this::maxPositions));
     }
 
     /** The variants to be measured, on tasks too, the experiment itself last. */

@@ -47,6 +47,7 @@ final class ExperimentFile {
     private final QuantizationSettings quantization;
     private final List<ConfigTable> perplexityTables;
     private final EvaluationSettings evaluation;
+    private final Optional<AllocationNotes> allocation;
 
     ExperimentFile(ConfigTable root) throws IOException {
         this.root = root;
@@ -69,6 +70,7 @@ final class ExperimentFile {
         quantization = quantizationTable.map(QuantizationSettings::read).orElseGet(QuantizationSettings::none);
         Optional<ConfigTable> evaluationTable = root.read(ExperimentKeys.EVALUATION);
         evaluation = evaluationTable.map(EvaluationSettings::read).orElseGet(EvaluationSettings::none);
+        allocation = root.read(ExperimentKeys.ALLOCATION).map(AllocationNotes::read);
         perplexityTables = evaluationTable
                 .map(table -> table.read(EvaluationSettings.PERPLEXITY))
                 .orElse(List.of());
@@ -103,6 +105,7 @@ final class ExperimentFile {
                 adaptation,
                 quantization,
                 evaluation,
+                allocation,
                 root.resolved(),
                 notes);
     }

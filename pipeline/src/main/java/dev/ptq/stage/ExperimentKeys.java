@@ -71,9 +71,14 @@ public final class ExperimentKeys {
             .optional("nothing")
             .says("what is measured");
 
+    static final Key<Optional<ConfigTable>> ALLOCATION = Key.table("allocation", AllocationNotes.SECTION)
+            .optional("nothing")
+            .says("where the formats and ranks of linears come from, written by `ptq allocate`; it changes nothing, and"
+                    + " the report shows it");
+
     /** The whole file. */
-    public static final Section SECTION =
-            Section.of("experiment", SEED, STRICT, MODEL, CALIBRATION, APPROXIMATION, QUANTIZATION, EVALUATION);
+    public static final Section SECTION = Section.of(
+            "experiment", SEED, STRICT, MODEL, CALIBRATION, APPROXIMATION, QUANTIZATION, EVALUATION, ALLOCATION);
 
     private ExperimentKeys() {}
 }

@@ -139,7 +139,7 @@ final class QuantizeStage implements Stage {
     }
 
     /** The format of a weight; of one that a method rounded, with what that knew of the linear. */
-    private static NumberFormat format(ModelFormats formats, LinearSpec linear, BlockPatch patch) {
+    static NumberFormat format(ModelFormats formats, LinearSpec linear, BlockPatch patch) {
         NumberFormat format = formats.of(linear).weight();
         Optional<Grid> stored = format.asksAboutLinear() ? patch.grid(linear.path()) : Optional.empty();
         return stored.map(Grid::format).orElse(format);

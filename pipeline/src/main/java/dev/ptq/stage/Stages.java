@@ -1,6 +1,7 @@
 package dev.ptq.stage;
 
 import dev.ptq.artifact.Variant;
+import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.run.Stage;
@@ -12,6 +13,24 @@ import java.util.Optional;
 /** Builds the stages of an experiment. */
 public final class Stages {
     private Stages() {}
+
+    /**
+     * The stages that score the errors of candidates, linear by linear, on the samples of the workspace's experiment.
+     *
+     * @param truth whether each weight is also rounded alone, as the first candidate does
+     */
+    public static List<Stage> ofSensitivity(Workspace workspace, List<Candidate> candidates, boolean truth)
+            throws IOException {
+        Experiment experiment = workspace.experiment();
+        CalibrationSettings calibration = experiment.calibration().orElseThrow();
+        List<Stage> stages = new ArrayList<>();
+        stages.add(new CalibrateStage(workspace, calibration, experiment.statistics(candidates)));
+        stages.add(new SensitivityStage(workspace, calibration, candidates));
+        if (truth) {
+            stages.add(new TruthStage(workspace, calibration, candidates.get(0)));
+        }
+        return stages;
+    }
 
     /** The stages, in order; calibration only where a step needs it. */
     public static List<Stage> of(Workspace workspace) throws IOException {
@@ -27,6 +46,7 @@ public final class Stages {
             stages.add(new ApproximateStage(workspace));
         }
         stages.add(new QuantizeStage(workspace));
+        stages.add(new CostStage(workspace));
         for (PerplexitySettings perplexity : experiment.evaluation().perplexities()) {
             for (Variant variant : experiment.variants()) {
                 stages.add(new EvaluateStage(workspace, variant, perplexity));

@@ -18,10 +18,11 @@ import org.apache.commons.csv.CSVPrinter;
 import org.apache.commons.csv.CSVRecord;
 
 /** Reads and writes the CSV files of a run. */
-final class Tables {
+public final class Tables {
     private Tables() {}
 
-    static void write(Path file, List<String> header, List<List<Object>> rows) throws IOException {
+    /** Writes a table. */
+    public static void write(Path file, List<String> header, List<List<Object>> rows) throws IOException {
         CSVFormat format = format(header);
         try (Writer writer = Files.newBufferedWriter(file);
                 CSVPrinter printer = new CSVPrinter(writer, format)) {
@@ -34,7 +35,7 @@ final class Tables {
      *
      * @throws IOException if the file has another header, or rows of another length
      */
-    static List<Map<String, String>> read(Path file, List<String> header) throws IOException {
+    public static List<Map<String, String>> read(Path file, List<String> header) throws IOException {
         List<List<String>> rows = new ArrayList<>();
         try (CSVParser parser = CSVParser.parse(file, StandardCharsets.UTF_8, format(header))) {
             for (CSVRecord row : parser) {
@@ -62,7 +63,7 @@ final class Tables {
     }
 
     /** The cell in a row from {@link #read}. */
-    static String cell(Map<String, String> row, TableColumn column) {
+    public static String cell(Map<String, String> row, TableColumn column) {
         return Objects.requireNonNull(row.get(column.label()), column.label());
     }
 

@@ -142,6 +142,17 @@ public final class Hadamard {
         return entries;
     }
 
+    /**
+     * Additions that the fast transform takes for each value: of a factor whose order is a power of two the exponent, of
+     * another one less than the order.
+     */
+    public int additionsPerValue() {
+        return factors.stream()
+                .mapToInt(Factor::order)
+                .map(part -> Integer.bitCount(part) == 1 ? Integer.numberOfTrailingZeros(part) : part - 1)
+                .sum();
+    }
+
     /** Number of rows. */
     public int order() {
         return order;

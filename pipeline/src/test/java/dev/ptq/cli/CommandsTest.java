@@ -49,13 +49,14 @@ class CommandsTest {
         assertThat(outcome.out())
                 .startsWith("seed = 8\n")
                 .contains("protocol = \"gptq\"\n", "solver = \"exact\"\n", "# memory: about ");
-        assertThat(outcome.out().lines().filter(line -> line.startsWith("# ")).limit(6))
+        assertThat(outcome.out().lines().filter(line -> line.startsWith("# ")).limit(7))
                 .allMatch(line -> line.matches("# \\S+ +[0-9a-f]{16}  to run"))
                 .map(line -> line.split(" +", -1)[1])
                 .containsExactly(
                         "calibrate",
                         "approximate",
                         "quantize",
+                        "cost",
                         "evaluate/full_precision/tales",
                         "evaluate/round_to_nearest/tales",
                         "evaluate/quantized/tales");

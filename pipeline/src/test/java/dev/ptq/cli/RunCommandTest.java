@@ -133,6 +133,9 @@ class RunCommandTest {
                         "round_to_nearest/perplexity/tales",
                         "round_to_nearest/perplexity/tales/loss",
                         "bits_per_weight",
+                        "bops_per_token",
+                        "bytes_per_token",
+                        "cost_context",
                         "mean_relative_weight_error")
                 .containsEntry("perplexity/tales/chunks", 6.0)
                 .containsEntry("perplexity/tales/tokens", 6 * 23.0);
@@ -315,6 +318,7 @@ class RunCommandTest {
                         Map.entry("calibrate", "true"),
                         Map.entry("approximate", "false"),
                         Map.entry("quantize", "false"),
+                        Map.entry("cost", "false"),
                         Map.entry("evaluate/full_precision/tales", "true"),
                         Map.entry("evaluate/round_to_nearest/tales", "false"),
                         Map.entry("evaluate/quantized/tales", "false"));
@@ -394,7 +398,7 @@ class RunCommandTest {
 
         assertThat(outcome.code()).isZero();
         assertThat(tiny.stages("plain", "reused"))
-                .containsOnlyKeys("quantize", "evaluate/full_precision/tales", "evaluate/quantized/tales");
+                .containsOnlyKeys("quantize", "cost", "evaluate/full_precision/tales", "evaluate/quantized/tales");
         assertThat(tiny.metrics("plain").get("perplexity/tales/loss"))
                 .isEqualTo(tiny.metrics("corrected").get("round_to_nearest/perplexity/tales/loss"));
         assertThat(tiny.metrics("plain"))
@@ -410,7 +414,12 @@ class RunCommandTest {
 
         assertThat(outcome.code()).isZero();
         assertThat(outcome.out()).startsWith("bits per weight: ");
-        assertThat(tiny.metrics("x")).containsOnlyKeys("bits_per_weight", "mean_relative_weight_error");
+        assertThat(tiny.metrics("x")).containsOnlyKeys(
+                        "bits_per_weight",
+                        "bops_per_token",
+                        "bytes_per_token",
+                        "cost_context",
+                        "mean_relative_weight_error");
     }
 
     @Test
@@ -424,7 +433,7 @@ class RunCommandTest {
         assertThat(tiny.metrics("x"))
                 .containsEntry("bits_per_weight", 32.0)
                 .containsEntry("mean_relative_weight_error", 0.0);
-        assertThat(tiny.stages("x", "reused")).containsOnlyKeys("quantize", "evaluate/quantized/tales");
+        assertThat(tiny.stages("x", "reused")).containsOnlyKeys("quantize", "cost", "evaluate/quantized/tales");
     }
 
     /** At 3 bits with one exponent of 8 bits for 16 values, and factors of rank 4 at 8 bits likewise. */

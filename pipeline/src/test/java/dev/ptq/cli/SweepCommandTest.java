@@ -94,6 +94,7 @@ class SweepCommandTest {
                         Map.entry("evaluate/round_to_nearest/tales", 2),
                         Map.entry("approximate", 4),
                         Map.entry("quantize", 4),
+                        Map.entry("cost", 4),
                         Map.entry("evaluate/quantized/tales", 4));
 
         tiny.execute("run", "DIR/results/tag/rank-2_bits-4/resolved.toml", "alone", "--results", "DIR/results");

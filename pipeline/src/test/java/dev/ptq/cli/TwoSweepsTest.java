@@ -30,6 +30,7 @@ class TwoSweepsTest {
             "calibrate", 1L,
             "approximate", 2L,
             "quantize", 2L,
+            "cost", 2L,
             "evaluate/full_precision/tales", 1L,
             "evaluate/round_to_nearest/tales", 1L,
             "evaluate/quantized/tales", 2L);
