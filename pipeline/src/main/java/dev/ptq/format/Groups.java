@@ -15,15 +15,15 @@ final class Groups {
     private final long size;
     private final long across;
 
-    Groups(IntegerFormat format, Shape shape, Operand operand) {
+    Groups(IntegerFormat.Granularity granularity, int groupSize, Shape shape, Operand operand) {
         this.shape = shape;
         int dimensions = shape.dimension();
         matrices = dimensions < 2 ? new Shape(1, shape.size()) : shape;
-        whole = format.granularity() == IntegerFormat.Granularity.TENSOR;
+        whole = granularity == IntegerFormat.Granularity.TENSOR;
         transposed = operand.channelsAreColumns() && !whole;
         columns = matrices.get(matrices.dimension() - (transposed ? 2 : 1));
-        size = format.granularity() == IntegerFormat.Granularity.GROUP
-                ? Math.max(1, Math.min(format.groupSize(), columns))
+        size = granularity == IntegerFormat.Granularity.GROUP
+                ? Math.max(1, Math.min(groupSize, columns))
                 : columns;
         across = (columns + size - 1) / size;
     }

@@ -69,6 +69,18 @@ public record IntegerFormat(
             return Blocks.over(shape.getShape(), size);
         }
 
+        /** Returns the shape of values that each group of a weight has one of, see {@link IntegerFormat#groups}. */
+        Shape groups(Shape weight, int groupSize) {
+            if (weight.dimension() != 2) {
+                throw new IllegalArgumentException("expected a weight [out, in], got " + weight);
+            }
+            return switch (this) {
+                case TENSOR -> new Shape(1, 1);
+                case CHANNEL, TOKEN -> new Shape(weight.get(0), 1);
+                case GROUP -> new Shape(weight.get(0), (weight.get(1) + groupSize - 1) / groupSize);
+            };
+        }
+
         /** See {@link GridFormat#settingForRows}. */
         Optional<String> settingForRows() {
             return this == TENSOR ? Optional.of("granularity = \"token\" or \"group\"") : Optional.empty();
@@ -299,14 +311,7 @@ public record IntegerFormat(
      * {@code [1, 1]}.
      */
     public Shape groups(Shape weight) {
-        if (weight.dimension() != 2) {
-            throw new IllegalArgumentException("expected a weight [out, in], got " + weight);
-        }
-        return switch (granularity) {
-            case TENSOR -> new Shape(1, 1);
-            case CHANNEL, TOKEN -> new Shape(weight.get(0), 1);
-            case GROUP -> new Shape(weight.get(0), (weight.get(1) + groupSize - 1) / groupSize);
-        };
+        return granularity.groups(weight, groupSize);
     }
 
     /** Returns the scales and zero points that {@link #fakeQuantize} uses for a float32 weight. */
@@ -343,7 +348,7 @@ public record IntegerFormat(
         requireShape("lower factor", lowerFactor, groups);
         return withScratch(
                 scratch -> {
-                    Groups lines = new Groups(this, weight.getShape(), Operand.WEIGHT);
+                    Groups lines = new Groups(granularity, groupSize, weight.getShape(), Operand.WEIGHT);
                     Shape each = lines.shared(groups);
                     return lines.restored(Torch.integersInRange(
                             kind(),
@@ -363,7 +368,7 @@ public record IntegerFormat(
         try (NDArray rounded = clipped(weight, upperFactor, lowerFactor)) {
             return borrowing(
                     scratch -> {
-                        Groups lines = new Groups(this, weight.getShape(), Operand.WEIGHT);
+                        Groups lines = new Groups(granularity, groupSize, weight.getShape(), Operand.WEIGHT);
                         Shape each = lines.shared(groups);
                         NDList range = Torch.rangeOfIntegers(
                                 kind(),
@@ -408,7 +413,7 @@ public record IntegerFormat(
                     if (groups.get(1) == 1) {
                         return Torch.integersByDivisor(weight, divisor, scale, zeroPoint, codes(scratch));
                     }
-                    Groups lines = new Groups(this, weight.getShape(), Operand.WEIGHT);
+                    Groups lines = new Groups(granularity, groupSize, weight.getShape(), Operand.WEIGHT);
                     Shape each = lines.shared(groups);
                     NDArray divisors =
                             divisor.getShape().equals(groups) ? divisor.reshape(each) : lines.ofBroadcast(divisor);
@@ -450,7 +455,7 @@ public record IntegerFormat(
         }
         return withScratch(
                 scratch -> {
-                    Groups lines = new Groups(this, values.getShape(), operand);
+                    Groups lines = new Groups(granularity, groupSize, values.getShape(), operand);
                     NDArray one = scratch.ones(new Shape(), values.getDataType());
                     return lines.restored(Torch.integersInRange(kind(), lines.of(values), one, one, codes(scratch)));
                 },
@@ -480,7 +485,7 @@ public record IntegerFormat(
         return symmetric ? Torch.Integers.SYMMETRIC : includeZero ? Torch.Integers.WITH_ZERO : Torch.Integers.PLAIN;
     }
 
-    private static void requireShape(String what, NDArray array, Shape expected) {
+    static void requireShape(String what, NDArray array, Shape expected) {
         if (!array.getShape().equals(expected)) {
             throw new IllegalArgumentException(
                     "expected a " + what + " of shape " + expected + ", got " + array.getShape());
@@ -488,7 +493,7 @@ public record IntegerFormat(
     }
 
     /** Computes a result in the manager of the first argument; intermediate arrays are closed. */
-    private static NDArray withScratch(Function<NDManager, NDArray> computation, NDArray... arguments) {
+    static NDArray withScratch(Function<NDManager, NDArray> computation, NDArray... arguments) {
         NDManager manager = arguments[0].getManager();
         return borrowing(
                 scratch -> {
@@ -500,7 +505,7 @@ public record IntegerFormat(
     }
 
     /** Computes a result; all arrays made on the way, but not the arguments, are closed at the end. */
-    private static <T> T borrowing(Function<NDManager, T> computation, NDArray... arguments) {
+    static <T> T borrowing(Function<NDManager, T> computation, NDArray... arguments) {
         try (NDManager scratch = arguments[0].getManager().newSubManager()) {
             for (NDArray argument : arguments) {
                 if (argument.getManager() != scratch) {

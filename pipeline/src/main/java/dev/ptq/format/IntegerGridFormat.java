@@ -4,6 +4,7 @@ import ai.djl.ndarray.types.Shape;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
 import dev.ptq.format.IntegerGrid.Mapping;
+import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.EnumSet;
@@ -34,8 +35,6 @@ public record IntegerGridFormat(
 
     /** The step of a group of zeros in compressed-tensors: the distance of 1 from the next float32. */
     private static final float STEP_OF_ZEROS = 0x1p-23f;
-
-    private static final float LEAST_FULL_RANGE = 1e-5f;
 
     public IntegerGridFormat {
         if (bits < 2 || bits > 16 || grid == IntegerGrid.NARROW || !(range == Range.MINMAX || range.isOfGrids())) {
@@ -131,7 +130,8 @@ public record IntegerGridFormat(
     public StepEncoding read(Blocks blocks, Parts parts) throws IOException {
         float[] scales = StepEncoding.readScales(blocks, parts, grid == IntegerGrid.FULL_RANGE);
         // a zero point that is not clamped is at most twice as far, where scales are rounded to the smallest numbers
-        int highest = grid == IntegerGrid.GPTQ ? 2 * highestCode() : highestCode();
+        boolean isUnclamped = grid == IntegerGrid.GPTQ || grid == IntegerGrid.FULL_RANGE;
+        int highest = isUnclamped ? 2 * highestCode() : highestCode();
         float[] zeroPoints = StepEncoding.readZeroPoints(blocks, parts, zeros(), lowestCode(), highest);
         return encoding(blocks, scales, zeroPoints);
     }
@@ -158,11 +158,11 @@ public record IntegerGridFormat(
                 && (grid == IntegerGrid.GPTQ || grid == IntegerGrid.FULL_RANGE || mapping == Mapping.ASYMMETRIC_FLOAT);
     }
 
-    private int lowestCode() {
+    int lowestCode() {
         return startsAtZero() ? 0 : -(1 << (bits - 1));
     }
 
-    private int highestCode() {
+    int highestCode() {
         return lowestCode() + levels();
     }
 
@@ -198,9 +198,9 @@ public record IntegerGridFormat(
 
     private float fullRangeScale(float least, float most) {
         if (!mapping.symmetric()) {
-            return Math.max((most - least) / levels(), LEAST_FULL_RANGE);
+            return Math.max((most - least) / levels(), Torch.LEAST_FULL_RANGE);
         }
-        float size = Math.max(Math.max(-least, most) / (1 << (bits - 1)), LEAST_FULL_RANGE);
+        float size = Math.max(Math.max(-least, most) / (1 << (bits - 1)), Torch.LEAST_FULL_RANGE);
         return most < -least || most == 0 ? size : -size;
     }
 

@@ -14,6 +14,7 @@ import dev.ptq.model.Operators;
 import dev.ptq.tensor.AdamW;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.Parallel;
+import dev.ptq.tensor.SignDescent;
 import dev.ptq.tensor.Torch;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -22,6 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SplittableRandom;
+import java.util.function.DoubleConsumer;
 import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
@@ -149,25 +151,21 @@ final class BlockReconstruction implements AutoCloseable {
     }
 
     private void train(Method method, List<Parameter> parameters, int steps, Best best) throws IOException {
-        AdamW optimizer = new AdamW(new AdamW.Settings(0.9, 0.999, 1e-8));
-        for (Parameter parameter : parameters) {
-            parameter.tensor().setRequiresGradient(true);
-            optimizer.add(parameter.name(), parameter.tensor(), parameter.rate(), 0, manager);
-        }
+        DoubleConsumer update = update(parameters);
         SplittableRandom random = new SplittableRandom(context.seed());
-        int perEpoch = training.epochs() > 0 ? training.stepsPerEpoch(samples.size()) : steps;
-        int epochs = steps / perEpoch;
-        int evaluateEvery = training.epochs() > 0 ? perEpoch : (steps + EVALUATIONS - 1) / EVALUATIONS;
+        int perPass = training.order() == Training.Order.DRAWN ? steps : training.stepsPerPass(samples.size());
+        int passes = steps / perPass;
+        int evaluateEvery = training.epochs() > 0 ? perPass : (steps + EVALUATIONS - 1) / EVALUATIONS;
         boolean small = productsOfAStep() < PRODUCTS_FOR_THREADS;
         int[] order = {};
         for (int step = 0; step < steps; step++) {
-            if (step % perEpoch == 0) {
+            if (step % perPass == 0) {
                 if (training.start().isEmpty()) {
-                    parametrization.startEpoch(step / perEpoch, epochs);
+                    parametrization.startEpoch(step / perPass, passes);
                 }
                 order = order(random);
             }
-            int[] chosen = batch(order, step % perEpoch, random);
+            int[] chosen = batch(order, step % perPass, random);
             double loss =
                     small ? Parallel.onOneThread(() -> step(chosen)) : Parallel.onEngineThreads(() -> step(chosen));
             if (!Double.isFinite(loss)) {
@@ -175,7 +173,7 @@ final class BlockReconstruction implements AutoCloseable {
                 return;
             }
             long moment = System.nanoTime();
-            optimizer.step(training.cosine() ? (1 + Math.cos(Math.PI * step / steps)) / 2 : 1, 1);
+            update.accept(training.decay().rate(step, steps));
             parametrization.project();
             times.optimizer += System.nanoTime() - moment;
             context.stepDone();
@@ -193,6 +191,25 @@ final class BlockReconstruction implements AutoCloseable {
         }
     }
 
+    /** Returns an update of all parameters by their gradients, given the share of learning rates that is left. */
+    private DoubleConsumer update(List<Parameter> parameters) {
+        parameters.forEach(parameter -> parameter.tensor().setRequiresGradient(true));
+        return switch (training.optimizer()) {
+            case ADAM -> {
+                AdamW adam = new AdamW(new AdamW.Settings(0.9, 0.999, 1e-8));
+                for (Parameter parameter : parameters) {
+                    adam.add(parameter.name(), parameter.tensor(), parameter.rate(), 0, manager);
+                }
+                yield rate -> adam.step(rate, 1);
+            }
+            case SIGN -> {
+                SignDescent descent = new SignDescent();
+                parameters.forEach(parameter -> descent.add(parameter.tensor(), parameter.rate()));
+                yield descent::step;
+            }
+        };
+    }
+
     private void diverged(Method method, int step, double loss, Best best) throws IOException {
         String what = "block " + context.block().index() + ", step " + (step + 1) + ": the loss is " + loss;
         if (training.onNonFinite() == Training.OnNonFinite.STOP) {
@@ -205,7 +222,7 @@ final class BlockReconstruction implements AutoCloseable {
     private int[] order(SplittableRandom random) {
         int[] order = new int[samples.size()];
         for (int i = 0; i < order.length; i++) {
-            int other = training.shuffle() ? random.nextInt(i + 1) : i;
+            int other = training.order() == Training.Order.GIVEN ? i : random.nextInt(i + 1);
             order[i] = order[other];
             order[other] = i;
         }
@@ -214,8 +231,9 @@ final class BlockReconstruction implements AutoCloseable {
 
     private int[] batch(int[] order, int step, SplittableRandom random) {
         int[] batch = new int[Math.min(training.batchSize(), order.length)];
-        int[] from = training.epochs() > 0 ? order : order(random);
-        int at = training.epochs() > 0 ? step * batch.length : 0;
+        boolean isDrawn = training.order() == Training.Order.DRAWN;
+        int[] from = isDrawn ? order(random) : order;
+        int at = isDrawn ? 0 : step * batch.length;
         System.arraycopy(from, at, batch, 0, batch.length);
         return batch;
     }

@@ -24,7 +24,7 @@ interface LearnedMethod extends Method {
 
     Transformation transformation();
 
-    /** Returns whether it learns the rounding of weights, which takes an integer format. */
+    /** Returns whether it learns the rounding of weights, which takes a format that {@link #fits}. */
     boolean learnsRounding();
 
     /** Returns whether it learns the ranges of weights, which leaves nothing to search for. */
@@ -92,14 +92,19 @@ interface LearnedMethod extends Method {
             table.problem("method", name() + " has nothing to learn: no mapping is transformed, and lwc is false");
         } else if (learnsRounding()) {
             linears.stream()
-                    .filter(linear ->
-                            !fits(quantization.formats(linear.weightName()).weight()))
+                    .filter(linear -> {
+                        NumberFormat format =
+                                quantization.formats(linear.weightName()).weight();
+                        return !format.isNone() && !fits(format);
+                    })
                     .findFirst()
                     .ifPresent(linear -> table.problem(
                             "method",
                             name() + " learns the scales of integers, and " + linear.weightName()
-                                    + " has another format; give it format = \"int\""
-                                    + (hasOtherGrid(quantization, linear) ? " with grid = \"narrow\"" : "")
+                                    + " has another format; give it "
+                                    + settingThatFits(quantization
+                                            .formats(linear.weightName())
+                                            .weight())
                                     + " or \"none\""));
             linears.stream()
                     .filter(linear -> learnsRanges()
@@ -113,12 +118,14 @@ interface LearnedMethod extends Method {
         }
     }
 
-    private static boolean hasOtherGrid(QuantizationSettings quantization, LinearSpec linear) {
-        return quantization.formats(linear.weightName()).weight() instanceof IntegerGridFormat;
+    /** Returns whether it can learn the rounding to a format. */
+    default boolean fits(NumberFormat format) {
+        return format instanceof IntegerFormat;
     }
 
-    private static boolean fits(NumberFormat format) {
-        return format.isNone() || format instanceof IntegerFormat;
+    /** Returns the settings with which a format that does not would fit. */
+    default String settingThatFits(NumberFormat format) {
+        return "format = \"int\"" + (format instanceof IntegerGridFormat ? " with grid = \"narrow\"" : "");
     }
 
     @Override

@@ -92,6 +92,11 @@ public final class Methods {
                     new Entry(FlexRound.LOW_RANK_KEYS, table -> FlexRound.read(table, true)),
                     "the same with divisors of low rank (LRQ, NAACL 2025); trains on calibration")
             .and(
+                    "autoround",
+                    new Entry(AutoRound.KEYS, AutoRound::read),
+                    "a learned shift of each weight and learned ranges, by the sign of the gradient (SignRound, EMNLP"
+                            + " 2024); trains on calibration")
+            .and(
                     "lrquant",
                     new Entry(LrQuant.KEYS.and(TestTimeAdaptation.TABLE), LrQuant::read),
                     "as omniquant, with a loss that also compares directions (LRQuant, ACL 2024); trains on calibration");

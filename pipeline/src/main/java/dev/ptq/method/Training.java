@@ -17,13 +17,14 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * Training settings of a block's parameters. The optimizer is Adam without weight decay.
+ * Training settings of a block's parameters.
  *
  * @param epochs over all samples; 0 where {@code iterations} counts
  * @param iterations with a batch drawn for each; 0 where {@code epochs} counts
  * @param batchSize samples per step
- * @param shuffle whether each epoch takes the samples in another order
- * @param cosine whether learning rates fall to zero along a cosine
+ * @param order in which samples are taken
+ * @param optimizer that updates the parameters
+ * @param decay of learning rates
  * @param loss to be minimized
  * @param cosineWeight of the negative log cosine in {@link Loss#SQUARED_AND_COSINE}
  * @param augmented whether the squared error to the full-precision block's outputs on quantized inputs is added
@@ -35,8 +36,9 @@ public record Training(
         int epochs,
         int iterations,
         int batchSize,
-        boolean shuffle,
-        boolean cosine,
+        Order order,
+        Optimizer optimizer,
+        Decay decay,
         Loss loss,
         double cosineWeight,
         boolean augmented,
@@ -45,6 +47,43 @@ public record Training(
         Optional<Start> start) {
     private static final String EXPECTED =
             "expected a folder of learned parameters, approximate/parameters of a run, got ";
+
+    /** The order in which steps take the samples. */
+    public enum Order {
+        /** As they are, in every epoch. */
+        GIVEN,
+        /** In a new random order whenever fewer than a batch remain. */
+        SHUFFLED,
+        /** Each batch is drawn at random from all of them. */
+        DRAWN
+    }
+
+    /** The optimizer. */
+    public enum Optimizer {
+        /** Adam without weight decay. */
+        ADAM,
+        /** By the sign of the gradient, see {@link dev.ptq.tensor.SignDescent}. */
+        SIGN
+    }
+
+    /** What becomes of learning rates over the steps. */
+    public enum Decay {
+        /** They stay. */
+        NONE,
+        /** They fall to zero along a cosine. */
+        COSINE,
+        /** They fall to zero along a line. */
+        LINEAR;
+
+        /** Returns the share of the learning rate that is left after some of all steps. */
+        double rate(int step, int steps) {
+            return switch (this) {
+                case NONE -> 1;
+                case COSINE -> (1 + Math.cos(Math.PI * step / steps)) / 2;
+                case LINEAR -> 1 - (double) step / steps;
+            };
+        }
+    }
 
     /** Loss between the quantized block's outputs and those of the full-precision path. */
     public enum Loss {
@@ -99,6 +138,13 @@ public record Training(
 
     private static final Key<Integer> DRAWN_BATCH_SIZE = BATCH_SIZE.preset(2);
 
+    private static final Key<Integer> SIGN_ITERATIONS = ITERATIONS
+            .preset(200)
+            .says("steps of training, which take the samples in a random order, and in another where fewer than a batch"
+                    + " remain");
+
+    private static final Key<Integer> SIGN_BATCH_SIZE = BATCH_SIZE.preset(8);
+
     private static final Key<Boolean> ACTIVATIONS =
             Key.flag("quantized_activations").preset(false).says("whether activations are rounded during training");
 
@@ -127,6 +173,9 @@ public record Training(
     static final Keys ITERATION_KEYS =
             Keys.of(ITERATIONS, DRAWN_BATCH_SIZE, ACTIVATIONS).and(ALL);
 
+    /** The keys of a method that descends by the sign of the gradient. */
+    static final Keys SIGN_KEYS = Keys.of(SIGN_ITERATIONS, SIGN_BATCH_SIZE).and(ALL);
+
     /** Reads the keys of a method that counts epochs. */
     static Training readEpochs(ConfigTable table, Loss loss, double cosineWeight) {
         int epochs = table.read(EPOCHS);
@@ -137,8 +186,9 @@ public record Training(
                 epochs,
                 0,
                 batchSize,
-                shuffle,
-                false,
+                shuffle ? Order.SHUFFLED : Order.GIVEN,
+                Optimizer.ADAM,
+                Decay.NONE,
                 loss,
                 cosineWeight,
                 augmented,
@@ -156,12 +206,30 @@ public record Training(
                 0,
                 iterations,
                 batchSize,
-                true,
-                true,
+                Order.DRAWN,
+                Optimizer.ADAM,
+                Decay.COSINE,
                 loss,
                 0,
                 false,
                 activations,
+                table.read(ON_NON_FINITE),
+                start(table));
+    }
+
+    /** Reads the keys of a method that descends by the sign of the gradient. */
+    static Training readSign(ConfigTable table) {
+        return new Training(
+                0,
+                table.read(SIGN_ITERATIONS),
+                table.read(SIGN_BATCH_SIZE),
+                Order.SHUFFLED,
+                Optimizer.SIGN,
+                Decay.LINEAR,
+                Loss.SQUARED,
+                0,
+                false,
+                true,
                 table.read(ON_NON_FINITE),
                 start(table));
     }
@@ -194,8 +262,9 @@ public record Training(
                 otherEpochs,
                 iterations,
                 otherBatchSize,
-                shuffle,
-                cosine,
+                order,
+                optimizer,
+                decay,
                 loss,
                 cosineWeight,
                 augmented,
@@ -204,13 +273,13 @@ public record Training(
                 otherStart);
     }
 
-    /** Steps per epoch. */
-    int stepsPerEpoch(int samples) {
+    /** Steps per pass over the samples. */
+    int stepsPerPass(int samples) {
         return Math.max(1, samples / batchSize);
     }
 
     /** Steps per block. */
     public int steps(int samples) {
-        return epochs > 0 ? epochs * stepsPerEpoch(samples) : iterations;
+        return epochs > 0 ? epochs * stepsPerPass(samples) : iterations;
     }
 }

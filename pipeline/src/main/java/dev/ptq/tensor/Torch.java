@@ -30,6 +30,9 @@ public final class Torch {
     /** The smallest step of integers in a {@link Integers#PLAIN} range, relative to its larger end. */
     public static final float LEAST_STEP = 0x1p-20f;
 
+    /** The smallest magnitude of a scale of {@link #fullRange}. */
+    public static final float LEAST_FULL_RANGE = 1e-5f;
+
     /** The range of integers, given the least and the largest value. */
     public enum Integers {
         /** From minus the larger magnitude to the larger magnitude, without a zero point. */
@@ -75,6 +78,7 @@ public final class Torch {
             }
             return new String(source.readAllBytes(), StandardCharsets.UTF_8)
                     .replace("LEAST_STEP", Double.toString(LEAST_STEP))
+                    .replace("LEAST_FULL_RANGE", Double.toString(LEAST_FULL_RANGE))
                     .replace("SCORES", Integer.toString(SCORES));
         }
     }
@@ -307,6 +311,34 @@ public final class Torch {
     /** Returns the scale and the zero point that {@link #integersInRange} takes for each line, both {@code [..., 1]}. */
     public static NDList rangeOfIntegers(Integers kind, NDArray x, NDArray upper, NDArray lower, NDArray codes) {
         return call(kind.operator, x, upper, lower, codes);
+    }
+
+    /**
+     * Returns the scale and the zero point, both {@code [..., 1]}, of integers whose range is that of each line of the last
+     * axis and 0, its upper end times {@code upper} and its lower end times {@code lower}. Symmetric: the larger end has
+     * the lowest code, so the scale is negative if that is the upper end. The derivative reaches the ends through scale and
+     * zero point; rounding has derivative one.
+     *
+     * @param upper {@code [..., 1]}
+     * @param lower likewise
+     * @param codes as {@link #codes} gives them
+     * @param half a scalar: 1 if the scale is rounded to float16, else 0
+     */
+    public static NDList fullRange(
+            boolean symmetric, NDArray x, NDArray upper, NDArray lower, NDArray codes, NDArray half) {
+        return call(symmetric ? "full_symmetric_range" : "full_range", x, upper, lower, codes, half);
+    }
+
+    /**
+     * Returns {@code scale (clamp(round(x / scale + shift) + zeroPoint) - zeroPoint)}, float32 or float64. Rounding has
+     * derivative one, clamping that of its values: zero outside.
+     *
+     * @param shift of the shape of {@code x}
+     * @param scale broadcast to {@code x}, as is the zero point
+     * @param codes as {@link #codes} gives them
+     */
+    public static NDArray shiftedIntegers(NDArray x, NDArray shift, NDArray scale, NDArray zeroPoint, NDArray codes) {
+        return call("shifted_integers", x, shift, scale, zeroPoint, codes).get(0);
     }
 
     /** Returns the lowest and the highest code, for the functions above. */

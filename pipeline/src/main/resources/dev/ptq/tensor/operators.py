@@ -1,6 +1,7 @@
 # PyTorch's operators for tensor/Torch.java, which describes them. This is TorchScript as it is stored: every operator is
 # a call with all its arguments in their order. Results are kept to the last bit, so the order of operations matters.
-# Torch.java puts numbers in the place of LEAST_STEP and SCORES. 6 and 7 are the types float32 and float64.
+# Torch.java puts numbers in the place of LEAST_STEP, LEAST_FULL_RANGE and SCORES. 5, 6 and 7 are the types float16,
+# float32 and float64.
 class Operators(Module):
   __parameters__ = []
   __buffers__ = []
@@ -147,13 +148,44 @@ class Operators(Module):
   def contiguous(self: __torch__.Operators, x: Tensor) -> Tensor:
     return torch.contiguous(x)
 
-  def integers_by_divisor(self: __torch__.Operators, x: Tensor, divisor: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
-    quotient = torch.div(x, divisor)
+  def integers_of(self: __torch__.Operators, quotient: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
     constant = torch.detach(quotient)
     rounded = torch.add_(quotient, torch.sub_(torch.round(constant), constant))
     lowest = torch.sub(torch.select(codes, 0, 0), zero_point)
     highest = torch.sub(torch.select(codes, 0, 1), zero_point)
     return torch.mul(torch.clamp(rounded, lowest, highest), scale)
+
+  def integers_by_divisor(self: __torch__.Operators, x: Tensor, divisor: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
+    return self.integers_of(torch.div(x, divisor), scale, zero_point, codes)
+
+  def shifted_integers(self: __torch__.Operators, x: Tensor, shift: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
+    return self.integers_of(torch.add(torch.div(x, scale), shift), scale, zero_point, codes)
+
+  def half_scale(self: __torch__.Operators, scale: Tensor, half: Tensor) -> Tensor:
+    constant = torch.detach(scale)
+    if torch.gt(half, 0):
+      stored = torch.to(torch.to(constant, 5), ops.prim.dtype(scale))
+    else:
+      stored = constant
+    return torch.add(scale, torch.sub(stored, constant))
+
+  def full_symmetric_range(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor, half: Tensor) -> Tuple[Tensor, Tensor]:
+    high = torch.mul(torch.clamp_min(torch.amax(x, [-1], True), 0), upper)
+    low = torch.mul(torch.neg(torch.clamp_max(torch.amin(x, [-1], True), 0)), lower)
+    step = torch.div(torch.maximum(high, low), torch.neg(torch.select(codes, 0, 0)))
+    size = self.half_scale(torch.clamp_min(step, LEAST_FULL_RANGE), half)
+    turned = torch.logical_and(torch.ge(high, low), torch.gt(high, 0))
+    scale = torch.where(turned, torch.neg(size), size)
+    return (scale, torch.zeros_like(scale))
+
+  def full_range(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor, half: Tensor) -> Tuple[Tensor, Tensor]:
+    high = torch.mul(torch.clamp_min(torch.amax(x, [-1], True), 0), upper)
+    low = torch.mul(torch.clamp_max(torch.amin(x, [-1], True), 0), lower)
+    step = torch.div(torch.sub(high, low), torch.select(codes, 0, 1))
+    scale = self.half_scale(torch.clamp_min(step, LEAST_FULL_RANGE), half)
+    exact = torch.div(torch.neg(low), scale)
+    constant = torch.detach(exact)
+    return (scale, torch.add(exact, torch.sub(torch.round(constant), constant)))
 
   def symmetric_range(self: __torch__.Operators, x: Tensor, upper: Tensor, lower: Tensor, codes: Tensor) -> Tuple[Tensor, Tensor]:
     highest = torch.select(codes, 0, 1)

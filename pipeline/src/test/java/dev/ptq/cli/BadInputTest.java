@@ -220,7 +220,7 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("l2qer", "l3qer"),
-                "DIR/config.toml:10:1: approximation.0.method: expected one of [affinequant, awq, eora,"
+                "DIR/config.toml:10:1: approximation.0.method: expected one of [affinequant, autoround, awq, eora,"
                         + " flexround, gptq, l2qer, lqer, lrq, lrquant, omniquant, qera_approx, qera_exact, quarot,"
                         + " smoothquant, spinquant, srr, svdquant], got \"l3qer\"; did you mean \"l2qer\"?");
         assertRefused(

@@ -28,8 +28,10 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -99,7 +101,8 @@ class GoldenOneShotTest {
                 : rows().stream()
                         .filter(row -> row.path("model").asString("").equals("stories")
                                 || row.path("repo").asString("").equals("llmc"))
-                        .filter(row -> List.of("RTN", "GPTQ", "AWQ", "HQQ", "HQQ without optimisation")
+                        .filter(row -> List.of(
+                                        "RTN", "GPTQ", "AWQ", "HQQ", "HQQ without optimisation", "AutoRound rtn")
                                 .contains(row.path("method").asString()))
                         .map(row -> row.path("id").asString());
     }
@@ -117,7 +120,9 @@ class GoldenOneShotTest {
                 "llmc_gptq_w3a16",
                 "stories_hqq_w3_g64",
                 "stories_hqq_w3_g64_axis0",
-                "stories_hqq_w3_g64_slow"
+                "stories_hqq_w3_g64_slow",
+                "stories_ar_rtn_w4_ch_sym",
+                "stories_ar_rtn_w3_ch_asym"
             })
     void aFewLossesAreThoseOfTheTools(String id) throws IOException {
         compare(id);
@@ -128,6 +133,33 @@ class GoldenOneShotTest {
     @Tag("slow")
     void lossesAreThoseOfTheTools(String id) throws IOException {
         compare(id);
+    }
+
+    /**
+     * AutoRound's order of samples and its minibatch noise decide where training ends, so its losses are a bar: at most
+     * 0.02 more, and far from plain rounding to the same integers.
+     */
+    @ParameterizedTest
+    @CsvSource({
+        "stories_ar_w4_ch_sym_i50, 1.529919",
+        "stories_ar_w3_ch_asym_i50, 2.392682",
+        "stories_ar_w4_ch_sym_i200, 1.529919",
+        "stories_ar_w3_ch_asym_i200, 2.392682",
+        "stories_ar_w3_g32_asym_i200, 1.971493"
+    })
+    @Tag("slow")
+    void autoRoundLearnsAsMuchAsTheTool(String id, double plain) throws IOException {
+        double loss = loss(id);
+        double bar = row(id).path("loss").asDouble() + 0.02;
+        assertThat(loss).as(id).isLessThan(bar).isLessThan(plain - 0.03);
+    }
+
+    /** Of two bits only the order is good: after plain rounding and GPTQ in groups of 32. */
+    @Test
+    @Tag("slow")
+    void autoRoundLeadsAtTwoBits() throws IOException {
+        double gptq = row("stories_gptqmodel_w2_g32_asym").path("loss").asDouble();
+        assertThat(loss("stories_ar_w2_g32_asym_i200")).isLessThan(gptq - 1);
     }
 
     @ParameterizedTest
@@ -250,12 +282,16 @@ class GoldenOneShotTest {
                 .orElseThrow();
     }
 
+    private double loss(String id) throws IOException {
+        TinyExperiment tiny = new TinyExperiment(folder);
+        Outcome outcome = tiny.run(config(row(id)), "tag");
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        return Objects.requireNonNull(tiny.metrics("tag").get("perplexity/t/loss"));
+    }
+
     private void compare(String id) throws IOException {
         JsonNode row = row(id);
-        TinyExperiment tiny = new TinyExperiment(folder);
-        Outcome outcome = tiny.run(config(row), "tag");
-        assertThat(outcome.code()).as(outcome.err()).isZero();
-        double loss = Objects.requireNonNull(tiny.metrics("tag").get("perplexity/t/loss"));
+        double loss = loss(id);
         double tolerance = isBroken(id) ? 0.3 : id.equals(FLIPPED) ? 5e-3 : ON_THE_EDGE.getOrDefault(id, 1e-5);
         assertThat(loss).as(id).isCloseTo(row.path("loss").asDouble(), within(tolerance));
         if (id.contains("_awq_") && row.has("layer_error")) {
@@ -328,6 +364,7 @@ class GoldenOneShotTest {
                     Shared.find("data/tinystories/test.txt").orElseThrow(),
                     hqq(settings));
         }
+        boolean isAutoRound = row.path("method").asString().startsWith("AutoRound");
         boolean isLlmc = row.path("id").asString().contains("_llmc_");
         String groups = settings.path("group_size").asString();
         StringBuilder toml = new StringBuilder(CONFIG.formatted(
@@ -339,6 +376,12 @@ class GoldenOneShotTest {
             toml.append("[[quantization.override]]\npattern = '.*down_proj.*'\nweight = ")
                     .append(weight(settings, isLlmc, false))
                     .append('\n');
+        }
+        if (isAutoRound) {
+            toml.append("[[approximation]]\nmethod = \"autoround\"\niterations = %d\nbatch_size = %d\n"
+                    .formatted(
+                            settings.path("iters").asInt(),
+                            settings.path("batch_size").asInt()));
         }
         if (row.path("method").asString().equals("AWQ")) {
             toml.append("[[approximation]]\nmethod = \"awq\"\npreset = \"")
@@ -389,9 +432,16 @@ class GoldenOneShotTest {
                 .formatted(
                         settings.path("bits").asInt(),
                         settings.path("symmetric").asBoolean(),
-                        // GPTQModel has another grid for AWQ
-                        isLlmc ? "compressed_tensors" : settings.has("clip") ? "narrow" : "gptq",
+                        grid(settings, isLlmc),
                         range,
                         isGrouped ? "\"group\", group_size = 32" : "\"channel\"");
+    }
+
+    private static String grid(JsonNode settings, boolean isLlmc) {
+        if (settings.has("iters")) {
+            return "full_range";
+        }
+        // GPTQModel has another grid for AWQ
+        return isLlmc ? "compressed_tensors" : settings.has("clip") ? "narrow" : "gptq";
     }
 }

@@ -342,7 +342,7 @@ class LearnedIntegersTest {
         }
     }
 
-    private static void assertGradients(
+    static void assertGradients(
             List<NDArray> arguments, List<double[]> points, ToDoubleFunction<List<double[]>> smooth) {
         for (int argument = 0; argument < arguments.size(); argument++) {
             double[] gradient = arguments.get(argument).getGradient().toDoubleArray();

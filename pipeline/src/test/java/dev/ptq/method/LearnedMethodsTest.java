@@ -62,6 +62,8 @@ class LearnedMethodsTest {
             symmetric = false
             """;
 
+    private static final String FULL_RANGE_W3 = W3 + "grid = \"full_range\"\n";
+
     private static final String W4A4 = """
             [weight]
             format = "int"
@@ -96,7 +98,12 @@ class LearnedMethodsTest {
                     "method = 'lrquant'\nepochs = 12",
                     "method = 'flexround'\niterations = 20\nlearning_rate = 2e-3",
                     "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3",
-                    "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3\nrank = 3")) {
+                    "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3\nrank = 3",
+                    "method = 'autoround'\niterations = 20\nbatch_size = 2",
+                    "method = 'autoround'\niterations = 20\nbatch_size = 4\nscale_type = 'float32'",
+                    "method = 'autoround'\niterations = 20\nbatch_size = 2\nminmax_learning_rate = 0",
+                    "method = 'autoround'\niterations = 20\nbatch_size = 2\nlearning_rate = 0\n"
+                            + "minmax_learning_rate = 0.01")) {
                 all.add(Arguments.of(model.getKey(), step, model.getValue()));
             }
         }
@@ -177,7 +184,8 @@ class LearnedMethodsTest {
     @MethodSource("methods")
     void whatHoldsForAll(String name, String step, SyntheticModel synthetic) throws IOException {
         boolean weightsAlone = step.contains("iterations");
-        try (Place place = new Place(synthetic, weightsAlone ? W3 : W4A4)) {
+        boolean sumsTokens = step.contains("flexround") || step.contains("lrq'");
+        try (Place place = new Place(synthetic, formats(step))) {
             BlockContext context = place.apply(step);
             BlockContext.BlockReport report = context.blockReports().get(0);
             assertThat(report.finalLoss()).isLessThan(report.initialLoss());
@@ -188,10 +196,14 @@ class LearnedMethodsTest {
                         .isLessThanOrEqualTo(weightsAlone ? 8 : 16);
             }
             if (!step.contains("augmented") && !step.contains("lrquant")) {
-                double loss = lossOfKeptTensors(place, context) * (weightsAlone ? 16 : 1);
+                double loss = lossOfKeptTensors(place, context) * (sumsTokens ? 16 : 1);
                 assertThat(report.finalLoss()).isCloseTo(loss, within(1e-5 * loss));
             }
         }
+    }
+
+    private static String formats(String step) {
+        return step.contains("autoround") ? FULL_RANGE_W3 : step.contains("iterations") ? W3 : W4A4;
     }
 
     /** The mean squared error of the block made of the kept tensors alone, run as an evaluation runs it. */
@@ -300,14 +312,64 @@ class LearnedMethodsTest {
         }
     }
 
+    /** Without iterations AutoRound rounds to nearest, to scales of float16 unless it is told not to. */
+    @Test
+    void untrainedAutoRoundIsPlainRounding() throws IOException {
+        for (String granularity : List.of("channel", "group\"\ngroup_size = 24\n#")) {
+            String formats = FULL_RANGE_W3 + "granularity = \"" + granularity + "\"\n";
+            try (Place place = new Place(SyntheticModel.llama(), formats)) {
+                String step = "method = 'autoround'\niterations = 0\nscale_type = ";
+                BlockContext exact = place.apply(step + "'float32'");
+                BlockContext half = place.apply(step + "'float16'");
+                BlockContext.BlockReport report = exact.blockReports().get(0);
+                assertThat(report.initialLoss()).isEqualTo(report.nearestLoss());
+                assertThat(half.blockReports().get(0).initialLoss()).isNotEqualTo(report.nearestLoss());
+                for (Linear linear : place.block.linears()) {
+                    NDArray expected = place.quantization
+                            .formats(linear.spec().weightName())
+                            .weight()
+                            .fakeQuantize(linear.weight(), Operand.WEIGHT);
+                    assertThat(exact.quantizedWeight(linear).toFloatArray()).isEqualTo(expected.toFloatArray());
+                    float[] scales = half.finish()
+                            .grid(linear.spec().path())
+                            .orElseThrow()
+                            .scales();
+                    for (float scale : scales) {
+                        // eleven digits in base 2
+                        assertThat(Float.floatToIntBits(scale) & 0x1fff).isZero();
+                        assertThat(scale).isPositive();
+                    }
+                }
+            }
+        }
+    }
+
+    /** As AutoRound has it: of 8 samples, 3 at a time, the two that remain are left out; rates fall along a line. */
+    @Test
+    void autoRoundGoesThroughShuffledSamples() {
+        Training training = method("method = 'autoround'\niterations = 9\nbatch_size = 3")
+                .needs()
+                .training()
+                .orElseThrow();
+        assertThat(training.stepsPerPass(8)).isEqualTo(2);
+        assertThat(training.steps(8)).isEqualTo(9);
+        assertThat(training.order()).isEqualTo(Training.Order.SHUFFLED);
+        for (int step = 0; step < 9; step++) {
+            assertThat(training.decay().rate(step, 9)).isCloseTo((9 - step) / 9.0, within(1e-12));
+        }
+    }
+
     /** A learning rate that destroys the block leaves it as it was. */
     @ParameterizedTest
-    @ValueSource(strings = {"omniquant", "flexround"})
+    @ValueSource(strings = {"omniquant", "flexround", "autoround"})
     void theStartIsKeptWhereTrainingOnlyHarms(String name) throws IOException {
-        try (Place place = new Place(SyntheticModel.llama(), W3)) {
-            String step = name.equals("omniquant")
-                    ? "method = 'omniquant'\nepochs = 2\nlet = false\nlwc_learning_rate = 9"
-                    : "method = 'flexround'\niterations = 12\nlearning_rate = 2";
+        String step = switch (name) {
+            case "omniquant" -> "method = 'omniquant'\nepochs = 2\nlet = false\nlwc_learning_rate = 9";
+            case "flexround" -> "method = 'flexround'\niterations = 12\nlearning_rate = 2";
+            // half a step either way, and whatever that is, no range
+            default -> "method = 'autoround'\niterations = 12\nbatch_size = 2\nlearning_rate = 9";
+        };
+        try (Place place = new Place(SyntheticModel.llama(), formats(step).equals(W4A4) ? W3 : formats(step))) {
             BlockContext context = place.apply(step + "\non_non_finite = 'keep_best'");
             BlockContext.BlockReport report = context.blockReports().get(0);
             assertThat(report.finalLoss()).isEqualTo(report.initialLoss());
@@ -344,12 +406,17 @@ class LearnedMethodsTest {
         }
     }
 
-    @Test
-    void sameSeedSameResult() throws IOException {
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "method = 'lrq'\niterations = 30\nlearning_rate = 3e-3",
+                "method = 'autoround'\niterations = 30\nbatch_size = 4"
+            })
+    void sameSeedSameResult(String step) throws IOException {
         List<float[]> runs = new ArrayList<>();
         for (int i = 0; i < 2; i++) {
-            try (Place place = new Place(SyntheticModel.llama(), W4A4)) {
-                BlockContext context = place.apply("method = 'lrq'\niterations = 30\nlearning_rate = 3e-3");
+            try (Place place = new Place(SyntheticModel.llama(), step.contains("lrq") ? W4A4 : FULL_RANGE_W3)) {
+                BlockContext context = place.apply(step);
                 runs.add(
                         context.quantizedWeight(place.block.linears().iterator().next())
                                 .toFloatArray());
@@ -398,10 +465,12 @@ class LearnedMethodsTest {
             strings = {
                 "method = 'omniquant'\nepochs = 2",
                 "method = 'affinequant'\nepochs = 2",
-                "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3"
+                "method = 'lrq'\niterations = 20\nlearning_rate = 2e-3",
+                "method = 'autoround'\niterations = 20\nbatch_size = 2"
             })
     void keptParametersGiveTheSameWeights(String step) throws IOException {
-        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+        boolean isAutoRound = step.contains("autoround");
+        try (Place place = new Place(SyntheticModel.llama(), isAutoRound ? FULL_RANGE_W3 : W3)) {
             BlockContext first = place.apply(step);
             Path kept = Files.createDirectories(folder.resolve("parameters"));
             first.writeParameters(kept.resolve("block-0.safetensors"));
@@ -411,7 +480,9 @@ class LearnedMethodsTest {
                     .isEqualTo(first.blockReports().get(0).finalLoss());
             assertThat(changed(second).keySet()).isEqualTo(changed(first).keySet());
             assertSameTensors(second, first);
-            assertThatThrownBy(() -> place.apply("method = 'flexround'\niterations = 0\nparameters = '" + kept + "'"))
+            String stranger =
+                    isAutoRound ? "method = 'omniquant'\nlwc = false\nepochs" : "method = 'flexround'\niterations";
+            assertThatThrownBy(() -> place.apply(stranger + " = 0\nparameters = '" + kept + "'"))
                     .isInstanceOf(IOException.class)
                     .hasMessageContaining("has no ");
         }
@@ -471,14 +542,20 @@ class LearnedMethodsTest {
     }
 
     /** Neither steps nor blocks leave anything behind. */
-    @Test
-    void memoryIsFlatOverSteps() throws IOException {
-        try (Place place = new Place(SyntheticModel.llama(), W4A4)) {
-            place.apply("method = 'omniquant'\nepochs = 5");
+    @ParameterizedTest
+    @CsvSource(
+            quoteCharacter = '"',
+            value = {
+                "method = 'omniquant' | epochs =, 5, 84", // of 6 steps
+                "method = 'autoround' | batch_size = 2 | iterations =, 30, 504"
+            })
+    void memoryIsFlatOverSteps(String step, int few, int many) throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), step.contains("autoround") ? FULL_RANGE_W3 : W4A4)) {
+            place.apply(step.replace('|', '\n') + few);
             System.gc();
             int arrays = place.block.manager().getManagedArrays().size();
             long resident = residentBytes();
-            place.apply("method = 'omniquant'\nepochs = 84"); // 504 steps
+            place.apply(step.replace('|', '\n') + many);
             System.gc();
             // what is kept of a second result beside the first
             assertThat(place.block.manager().getManagedArrays().size()).isLessThan(2 * arrays + 50);

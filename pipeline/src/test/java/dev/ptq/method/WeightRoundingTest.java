@@ -15,6 +15,12 @@ import dev.ptq.format.NoFormat;
 import dev.ptq.model.HookPoint;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.tensor.TensorEngine;
+import dev.ptq.format.IntegerGrid;
+import dev.ptq.format.IntegerGrid.Mapping;
+import dev.ptq.format.IntegerGridFormat;
+import dev.ptq.format.NumberFormat;
+import dev.ptq.format.ShiftedIntegers;
+import java.util.ArrayList;
 import java.nio.DoubleBuffer;
 import java.util.List;
 import java.util.Map;
@@ -229,6 +235,92 @@ class WeightRoundingTest {
         }
     }
 
+    /** The parameters are what the integers take, and after a step they are back where they may be. */
+    @ParameterizedTest
+    @MethodSource("fullRanges")
+    void shiftsAndRangesAreHandedOn(IntegerGridFormat format) {
+        NDArray weight = normal(1, OUT, IN);
+        NDArray counts = normal(1, OUT, IN);
+        ShiftedIntegers integers = new ShiftedIntegers(format, false);
+        LearnedShift shift = new LearnedShift(manager, LINEAR, integers, 1e-2, 1e-3);
+        assertThat(shift.parameters())
+                .extracting(Parameter::name)
+                .containsExactly("mlp.up_proj.upper", "mlp.up_proj.lower", "mlp.up_proj.shift");
+        assertThat(shift.parameters()).extracting(Parameter::rate).containsExactly(1e-2, 1e-2, 1e-3);
+        List<float[]> moved = new ArrayList<>();
+        for (Parameter parameter : shift.parameters()) {
+            float[] values = parameter.values();
+            for (int i = 0; i < values.length; i++) {
+                values[i] += (float) (0.6 * random.nextGaussian());
+            }
+            parameter.set(values);
+            moved.add(values);
+        }
+        shift.project();
+        for (int which = 0; which < 3; which++) {
+            float least = which < 2 ? 0 : -0.5f;
+            float most = which < 2 ? 1 : 0.5f;
+            float[] values = shift.parameters().get(which).values();
+            for (int i = 0; i < values.length; i++) {
+                assertThat(values[i]).isEqualTo(Math.min(Math.max(moved.get(which)[i], least), most));
+            }
+        }
+        List<NDArray> tensors = shift.parameters().stream()
+                .map(parameter -> {
+                    parameter.convert(DataType.FLOAT64);
+                    return parameter.tensor();
+                })
+                .toList();
+        List<NDArray> copies = tensors.stream().map(NDArray::duplicate).toList();
+        Function<NDManager, NDArray> direct =
+                scratch -> integers.round(weight, copies.get(0), copies.get(1), copies.get(2));
+        assertClose(
+                "values",
+                shift.round(weight).toDoubleArray(),
+                direct.apply(manager).toDoubleArray());
+        List<double[]> expected = gradients(copies, counts, direct);
+        List<double[]> found = gradients(tensors, counts, scratch -> shift.round(weight));
+        for (int which = 0; which < 3; which++) {
+            assertClose(shift.parameters().get(which).name(), found.get(which), expected.get(which));
+        }
+    }
+
+    static Stream<IntegerGridFormat> fullRanges() {
+        return Stream.of(Mapping.SYMMETRIC, Mapping.ASYMMETRIC)
+                .flatMap(mapping -> Stream.of(
+                        new IntegerGridFormat(
+                                3, Granularity.CHANNEL, 0, IntegerGrid.FULL_RANGE, mapping, Range.MINMAX),
+                        new IntegerGridFormat(
+                                3, Granularity.GROUP, 5, IntegerGrid.FULL_RANGE, mapping, Range.MINMAX)));
+    }
+
+    @ParameterizedTest
+    @MethodSource("fullRanges")
+    void theGridHasTheShiftedValues(IntegerGridFormat format) {
+        NDArray weight = normal(1, OUT, IN).toType(DataType.FLOAT32, true);
+        for (boolean half : new boolean[] {true, false}) {
+            theGridHasTheValues(
+                    format, new LearnedShift(manager, LINEAR, new ShiftedIntegers(format, half), 0.1, 0.1), weight);
+        }
+    }
+
+    private void theGridHasTheValues(NumberFormat format, WeightRounding rounding, NDArray weight) {
+        for (Parameter parameter : rounding.parameters()) {
+            float[] values = parameter.values();
+            for (int i = 0; i < values.length; i++) {
+                values[i] += (float) (0.2 * random.nextGaussian());
+            }
+            parameter.set(values);
+        }
+        rounding.project();
+        int before = manager.getManagedArrays().size();
+        Grid grid = rounding.grid(weight).orElseThrow();
+        assertThat(manager.getManagedArrays()).as("nothing is left").hasSize(before);
+        assertThat(grid.exceptions()).isZero();
+        assertThat(grid.format()).isEqualTo(format);
+        assertThat(bits(grid.values(manager))).isEqualTo(bits(rounding.round(weight)));
+    }
+
     /** After the parameters moved, so that zero points and scales are no longer those of the weight. */
     @ParameterizedTest
     @MethodSource("gridFormats")
@@ -240,20 +332,8 @@ class WeightRoundingTest {
                 new LearnedDivision(manager, LINEAR, weight, format, 0, 1e-3, 1),
                 new LearnedDivision(manager, LINEAR, weight, format, 3, 1e-3, 1));
         for (WeightRounding rounding : roundings) {
-            for (Parameter parameter : rounding.parameters()) {
-                float[] values = parameter.values();
-                for (int i = 0; i < values.length; i++) {
-                    values[i] += (float) (0.2 * random.nextGaussian());
-                }
-                parameter.set(values);
-            }
-            int before = manager.getManagedArrays().size();
-            Grid grid = rounding.grid(weight).orElseThrow();
-            assertThat(manager.getManagedArrays()).as("nothing is left").hasSize(before);
-            assertThat(grid.exceptions()).isZero();
-            assertThat(grid.format()).isEqualTo(format);
-            assertThat(bits(grid.values(manager))).isEqualTo(bits(rounding.round(weight)));
-            assertThat(grid.scales())
+            theGridHasTheValues(format, rounding, weight);
+            assertThat(rounding.grid(weight).orElseThrow().scales())
                     .hasSize((int) format.groups(weight.getShape()).size());
         }
         assertThat(roundings.get(1).grid(weight).orElseThrow().scales())

@@ -210,6 +210,50 @@ class CompositionTest {
         }
     }
 
+    /** AutoRound learns its own integers, after what rescales and before what corrects. */
+    @Test
+    void autoRoundTakesItsIntegers() throws IOException {
+        for (String weight : List.of(
+                "format = 'int'\nbits = 4",
+                "format = 'int'\nbits = 4\ngrid = 'gptq'",
+                "format = 'mxint'\nbits = 4",
+                "format = 'hqq'\nbits = 4")) {
+            assertThatThrownBy(
+                            () -> read(MODEL, CALIBRATION, "[quantization.weight]\n" + weight + "\n", steps("autoround'")))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining("autoround learns the scales of integers, and"
+                            + " model.layers.0.self_attn.q_proj.weight has another format; give it format = \"int\" with"
+                            + " grid = \"full_range\" and range = \"minmax\" or \"none\"");
+        }
+        String own = "[quantization.weight]\nformat = 'int'\nbits = 4\ngrid = 'full_range'\n";
+        assertThatThrownBy(() -> read(MODEL, own, steps("autoround'")))
+                .isInstanceOf(ConfigException.class)
+                .hasMessageContaining("trains on samples: add a [calibration] section");
+        for (String problem : List.of(
+                "learning_rate = -1|learning_rate: expected",
+                "scale_type = 'bfloat16'|scale_type: expected one of [float16, float32], got \"bfloat16\"",
+                "epochs = 2|epochs: unknown key",
+                "iters = 200|iters: unknown key",
+                "batch_size = 5|batch_size: expected at most calibration.num_samples, 4, got 5")) {
+            String[] parts = problem.split("\\|");
+            assertThatThrownBy(() -> read(
+                            MODEL,
+                            CALIBRATION,
+                            own,
+                            steps("autoround';" + (parts[0].startsWith("batch") ? "" : "batch_size = 4;") + parts[0])))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining(parts[1]);
+        }
+        String step = "autoround';batch_size = 4";
+        for (String before : List.of("smoothquant'", "awq'", "quarot'")) {
+            read(MODEL, CALIBRATION, own, steps(before, step, "l2qer';rank = 4"));
+        }
+        assertThatThrownBy(() -> read(MODEL, CALIBRATION, own, steps(step, "gptq'")))
+                .isInstanceOf(ConfigException.class);
+        assertThatThrownBy(() -> read(MODEL, CALIBRATION, own, steps(step, "smoothquant'")))
+                .isInstanceOf(ConfigException.class);
+    }
+
     @Test
     void somethingMustBeLeftToLearn() {
         assertThatThrownBy(() -> read(MODEL, CALIBRATION, INTEGERS, steps("omniquant';let = false;lwc = false")))
