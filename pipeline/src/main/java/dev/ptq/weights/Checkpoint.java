@@ -115,10 +115,23 @@ public final class Checkpoint implements WeightSource {
     public Weight weight(String name) throws IOException {
         Safetensors owner = owners.get(name);
         if (owner == null) {
-            throw new IOException(folder + ": no tensor " + name + " in "
-                    + files.stream().map(f -> f.file().getFileName()).toList());
+            throw missing(name);
         }
         return new Stored(owner, name, owner.shape(name), owner.type(name));
+    }
+
+    /** Returns the file of a tensor, for tensors that are no weights. */
+    public Safetensors file(String name) throws IOException {
+        Safetensors owner = owners.get(name);
+        if (owner == null) {
+            throw missing(name);
+        }
+        return owner;
+    }
+
+    private IOException missing(String name) {
+        return new IOException(folder + ": no tensor " + name + " in "
+                + files.stream().map(f -> f.file().getFileName()).toList());
     }
 
     /** A tensor of one of the files. */
