@@ -15,7 +15,7 @@ public final class Layouts {
 
     /** Names that only packed checkpoints have. */
     private static final Pattern PACKED =
-            Pattern.compile(".*(qweight|qzeros|weight_packed|weight\\.absmax|SCB|_blocks|weight_scale|weight_scale_inv)");
+            Pattern.compile(".*(\\.(qweight|qzeros|weight_packed|weight\\.absmax|SCB|weight_scale(_inv)?)|_blocks)");
 
     private Layouts() {}
 
@@ -30,35 +30,40 @@ public final class Layouts {
     static StoredCheckpoint open(Path folder) throws IOException {
         Checkpoint checkpoint = Checkpoint.open(folder);
         try {
-            Optional<QuantizationConfig> config = QuantizationConfig.find(folder);
-            Optional<String> packed = checkpoint.names().stream()
-                    .filter(name -> PACKED.matcher(name).matches())
-                    .findFirst();
-            if (config.isEmpty()) {
-                if (packed.isPresent()) {
-                    throw new IOException(folder + ": tensor " + packed.get()
-                            + " is part of a packed weight, and config.json has no quantization_config that says how it is"
-                            + " packed; fetch config.json again, with the file " + QuantizationConfig.OTHER_FILES
-                            + " that the folder came with, if there was one");
-                }
+            Optional<String> packed = firstPacked(checkpoint);
+            if (packed.isEmpty()) {
                 return StoredCheckpoint.of(checkpoint);
+            }
+            Optional<QuantizationConfig> config = QuantizationConfig.find(folder);
+            if (config.isEmpty()) {
+                throw new IOException(folder + ": tensor " + packed.get()
+                        + " is part of a packed weight, and config.json has no quantization_config that says how it is"
+                        + " packed; fetch config.json again, with that of " + QuantizationConfig.OTHER_FILES
+                        + " that the folder came with, if there was one");
             }
             Optional<Layout> layout = layout(config.get());
             if (layout.isPresent()) {
                 return PackedCheckpoint.open(checkpoint, layout.get().reader(config.get()));
             }
-            if (packed.isPresent()) {
-                String method = config.get().method();
-                throw new IOException(packed.get() + ": the weights are packed, and " + config.get().place()
-                        + ".quant_method: expected one of " + methods() + ", got \"" + method
-                        + "\"; take such a checkpoint, or one in float32, float16 or bfloat16"
-                        + Spelling.hint(Spelling.closest(method, methods())));
-            }
-            return StoredCheckpoint.of(checkpoint);
+            String method = config.get().method();
+            throw new IOException(packed.get() + ": the weights are packed, and " + config.get().place()
+                    + ".quant_method: expected one of " + methods() + ", got \"" + method
+                    + "\"; take such a checkpoint, or one in float32, float16 or bfloat16"
+                    + Spelling.hint(Spelling.closest(method, methods())));
         } catch (IOException | RuntimeException e) {
             checkpoint.close();
             throw e;
         }
+    }
+
+    private static Optional<String> firstPacked(Checkpoint checkpoint) throws IOException {
+        for (String name : checkpoint.names()) {
+            if (PACKED.matcher(name).matches()
+                    || name.endsWith(".weight") && !checkpoint.hasFloats(name)) {
+                return Optional.of(name);
+            }
+        }
+        return Optional.empty();
     }
 
     private static Optional<Layout> layout(QuantizationConfig config) throws IOException {

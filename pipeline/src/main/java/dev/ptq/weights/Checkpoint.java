@@ -129,6 +129,13 @@ public final class Checkpoint implements WeightSource {
         return owner;
     }
 
+    /** Returns whether a tensor is stored as floating point numbers of at least 16 bits. */
+    public boolean hasFloats(String name) throws IOException {
+        return StoredType.named(file(name).entries().get(name).type())
+                .filter(StoredType::isFloat)
+                .isPresent();
+    }
+
     private IOException missing(String name) {
         return new IOException(folder + ": no tensor " + name + " in "
                 + files.stream().map(f -> f.file().getFileName()).toList());
