@@ -87,6 +87,11 @@ final class PackedIntegers {
                 ? scales.withZero(1 << (weights.bits() - 1))
                 : scales.withZeros(words.unpackDown(
                         tensors.raw(ZEROS, StoredType.I32, words.count(out), groups), out, groups));
+        if (weights.ordered() && !tensors.has(GROUPS)) {
+            throw new IOException(tensors.name(GROUPS)
+                    + ": there is no such tensor, but the config has actorder = \"group\", with which only it says to which"
+                    + " group a column belongs");
+        }
         return tensors.has(GROUPS) ? scales.withGroups(groupOfColumn()) : scales;
     }
 
