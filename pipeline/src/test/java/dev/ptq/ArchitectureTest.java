@@ -23,7 +23,7 @@ class ArchitectureTest {
     private static final String BASE = "dev.ptq";
 
     private static final String DOMAIN =
-            "method calibrate evaluate model family weights format data tensor config progress";
+            "method calibrate evaluate model layout family weights format data tensor config progress";
 
     /**
      * Each package and what it may use. Numerics report to nobody, and reports know runs, not experiments: who calls
@@ -43,7 +43,8 @@ class ArchitectureTest {
             Map.entry("lqer", "format config"),
             Map.entry("calibrate", "model weights data tensor config progress"),
             Map.entry("evaluate", "model family weights data tensor artifact config progress"),
-            Map.entry("model", "family format weights tensor config progress"),
+            Map.entry("model", "layout family format weights tensor config progress"),
+            Map.entry("layout", "format weights tensor config"),
             Map.entry("family", "config"),
             Map.entry("format", "weights tensor config progress"),
             Map.entry("data", "parquet hub tensor config progress"),

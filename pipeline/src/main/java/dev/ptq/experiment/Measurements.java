@@ -69,8 +69,8 @@ public record Measurements(
             for (Metric metric : ALWAYS) {
                 metrics.put(new MetricName.OfText(variant, text, metric), own.metric(metric));
             }
-            List<TextCondition> conditions =
-                    variant == Variant.QUANTIZED ? TextCondition.IN_METRICS : List.of(TextCondition.NOTE);
+            List<TextCondition> conditions = new ArrayList<>(List.of(TextCondition.NOTE));
+            conditions.addAll(variant == Variant.QUANTIZED ? TextCondition.IN_METRICS : List.of());
             for (TextCondition condition : conditions) {
                 Object value = own.conditions().get(condition);
                 if (value != null) {

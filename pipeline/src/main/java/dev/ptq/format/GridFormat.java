@@ -10,6 +10,7 @@ import java.util.Optional;
 sealed interface GridFormat extends NumberFormat
         permits RangedFormat,
                 StaticFormat,
+                GivenScaleFormat,
                 WeightedFormat,
                 MinifloatFormat,
                 FixedPointFormat,

@@ -6,6 +6,7 @@ import dev.ptq.config.Choices;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
+import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.format.IntegerFormat.Granularity;
 import java.nio.FloatBuffer;
 import java.util.BitSet;
@@ -24,8 +25,10 @@ import java.util.stream.IntStream;
  * @param bits of a code
  * @param threshold the smallest magnitude of an outlier
  * @param per the tokens that an outlier concerns
+ * @param rule the arithmetic
  */
-public record LlmInt8Format(int bits, double threshold, Per per) implements NumberFormat {
+public record LlmInt8Format(int bits, double threshold, Per per, @OmittedIfEmpty Optional<Rule> rule)
+        implements NumberFormat {
     /** The name in configs. */
     static final String NAME = "llm_int8";
 
@@ -35,6 +38,15 @@ public record LlmInt8Format(int bits, double threshold, Per per) implements Numb
         SEQUENCE,
         /** Those of a batch. */
         BATCH
+    }
+
+    /** The arithmetic of a tool, bit for bit; without one it is that of symmetric integers, in float32. */
+    public enum Rule {
+        /**
+         * bitsandbytes: values are first rounded to float16; a code is {@code round(x · (127 / s))} and its value {@code code
+         * · (s / 127)}, s being the token's largest magnitude below the threshold.
+         */
+        BITSANDBYTES
     }
 
     private static final Key<Integer> BITS =
@@ -55,10 +67,19 @@ public record LlmInt8Format(int bits, double threshold, Per per) implements Numb
 
     static final Keys KEYS = Keys.of(BITS, THRESHOLD, PER);
 
+    private static final float HALF_BINADE = 0x1p-14f;
+    private static final float HALF_FRACTION = 0x1p-10f;
+    private static final float BEYOND_HALF = 65520;
+
     public LlmInt8Format {
         if (bits < 2 || bits > 16 || !(threshold >= 0)) {
             throw new IllegalArgumentException("no such format: " + bits + " bits, threshold " + threshold);
         }
+    }
+
+    /** Makes a format with the arithmetic of symmetric integers. */
+    public LlmInt8Format(int bits, double threshold, Per per) {
+        this(bits, threshold, per, Optional.empty());
     }
 
     static LlmInt8Format read(ConfigTable table, Formats.Rules rules) {
@@ -81,12 +102,19 @@ public record LlmInt8Format(int bits, double threshold, Per per) implements Numb
     public void round(FloatBuffer values, Shape shape, Operand operand) {
         float[] exact = new float[values.capacity()];
         values.get(0, exact);
-        for (int i = 0; i < exact.length; i++) {
-            if (isOutlier(exact[i])) {
-                values.put(i, 0);
+        if (rule.isPresent()) {
+            for (int i = 0; i < exact.length; i++) {
+                exact[i] = half(exact[i]);
             }
         }
-        integers().round(values, shape, operand);
+        for (int i = 0; i < exact.length; i++) {
+            values.put(i, isOutlier(exact[i]) ? 0 : exact[i]);
+        }
+        if (rule.isPresent()) {
+            roundTokens(values, Math.toIntExact(shape.get(shape.dimension() - 1)));
+        } else {
+            integers().round(values, shape, operand);
+        }
         Blocks together = spansBatch() ? Blocks.one(shape) : Blocks.over(shape.getShape(), List.of(-1, -1));
         int size = together.rows() * together.columns();
         for (int from = 0; from < exact.length; from += size) {
@@ -96,6 +124,31 @@ public record LlmInt8Format(int bits, double threshold, Per per) implements Numb
                     values.put(i, exact[i]);
                 }
             });
+        }
+    }
+
+    /** Returns the nearest number of type binary16, of two the even one; infinity beyond the largest. */
+    private static float half(float value) {
+        float magnitude = Math.abs(value);
+        if (!(magnitude < BEYOND_HALF)) {
+            return Float.isNaN(value) ? value : Math.copySign(Float.POSITIVE_INFINITY, value);
+        }
+        return Math.copySign(
+                SmallFloat.toEven(magnitude, SmallFloat.step(magnitude, HALF_BINADE, HALF_FRACTION)), value);
+    }
+
+    private void roundTokens(FloatBuffer values, int features) {
+        float highest = (1 << (bits - 1)) - 1;
+        for (int from = 0; from < values.capacity(); from += features) {
+            float largest = 0;
+            for (int i = from; i < from + features; i++) {
+                largest = Math.max(largest, Math.abs(values.get(i)));
+            }
+            float inverse = largest == 0 ? 0 : highest / largest;
+            float scale = largest / highest;
+            for (int i = from; i < from + features; i++) {
+                values.put(i, (float) Math.rint(values.get(i) * inverse) * scale);
+            }
         }
     }
 
@@ -128,6 +181,7 @@ public record LlmInt8Format(int bits, double threshold, Per per) implements Numb
         table.put("bits", bits);
         table.put("threshold", threshold);
         table.put("per", Formats.label(per));
+        rule.ifPresent(used -> table.put("rule", Formats.label(used)));
         return table;
     }
 

@@ -62,6 +62,11 @@ public record NormalFloatFormat(int bits, int blockSize, int doubleBlockSize, Ru
         this(bits, blockSize, 0, bits == 4 ? Rule.BITSANDBYTES : Rule.PEFT);
     }
 
+    /** Returns the entries of NF4 in bitsandbytes, rising. */
+    public static float[] nf4() {
+        return NormalFloatEncoding.nf4();
+    }
+
     private String name() {
         return NAMES.get(4 - bits);
     }

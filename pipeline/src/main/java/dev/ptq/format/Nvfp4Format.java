@@ -234,7 +234,10 @@ public record Nvfp4Format(
 
     private SmallFloatEncoding measured(FloatBuffer values, Blocks blocks) {
         float[] chosen = chosen(values, blocks);
-        float[] tensor = ofTensors(chosen, blocks);
+        return measured(values, blocks, chosen, ofTensors(chosen, blocks));
+    }
+
+    private SmallFloatEncoding measured(FloatBuffer values, Blocks blocks, float[] chosen, float[] tensor) {
         byte[] scales = fourOverSix
                 ? betterOfFourAndSix(values, blocks, tensor, chosen)
                 : scales(blocks, tensor, chosen, Nvfp4Scales.LARGEST);
@@ -393,6 +396,17 @@ public record Nvfp4Format(
     @Override
     public Encoding fitWithin(List<Bounds> ranges, FloatBuffer values, Shape shape, Operand operand) {
         return withAmax(ranges.get(0).largestMagnitude()).fit(values, shape, operand);
+    }
+
+    @Override
+    public Encoding fitWithScale(float scale, int zeroPoint, FloatBuffer values, Shape shape, Operand operand) {
+        if (!tensorScale || zeroPoint != 0) {
+            throw new IllegalArgumentException(this + " has no such tensor scale");
+        }
+        Blocks blocks = blocks(shape, operand);
+        SmallFloatEncoding encoding = measured(values, blocks, chosen(values, blocks), new float[] {scale});
+        encoding.roundOwn(values);
+        return encoding;
     }
 
     @Override

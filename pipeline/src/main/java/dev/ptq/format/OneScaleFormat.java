@@ -3,7 +3,11 @@ package dev.ptq.format;
 import ai.djl.ndarray.types.Shape;
 import java.io.IOException;
 import java.nio.FloatBuffer;
+import dev.ptq.weights.RawTensor;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A format whose values can all share one scale; with known ranges they do, or those of each feature. */
 public sealed interface OneScaleFormat extends RangedFormat
@@ -38,6 +42,29 @@ public sealed interface OneScaleFormat extends RangedFormat
         Encoding encoding = within(blocks, blocks.count() == 0 ? List.of() : ranges);
         encoding.round(values);
         return encoding;
+    }
+
+    @Override
+    default Encoding fitWithScale(float scale, int zeroPoint, FloatBuffer values, Shape shape, Operand operand) {
+        Blocks blocks = Blocks.one(shape);
+        long[] stored = {blocks.strips(), blocks.across()};
+        int count = Math.toIntExact(blocks.count());
+        float[] scales = new float[count];
+        int[] zeroPoints = new int[count];
+        Arrays.fill(scales, scale);
+        Arrays.fill(zeroPoints, zeroPoint);
+        Map<String, RawTensor> parts = new LinkedHashMap<>();
+        parts.put(SmallFloatEncoding.SCALE, RawTensor.of(scales, stored));
+        if (!isSymmetric()) {
+            parts.put(StepEncoding.ZERO_POINT, RawTensor.of(zeroPoints, stored));
+        }
+        try {
+            Encoding encoding = read(blocks, new Parts(parts));
+            encoding.round(values);
+            return encoding;
+        } catch (IOException e) {
+            throw new IllegalArgumentException(this + " has no scale of its own: " + e.getMessage(), e);
+        }
     }
 
     @Override

@@ -31,6 +31,16 @@ public sealed interface RangedFormat extends GridFormat permits OneScaleFormat, 
     Encoding fitWithin(List<Bounds> ranges, FloatBuffer values, Shape shape, Operand operand);
 
     /**
+     * Rounds a tensor in place with a scale that is stored elsewhere, and returns its encoding. An infinite value becomes
+     * NaN.
+     *
+     * @param scale of all values, as the format stores it: of {@code nvfp4} that of the tensor
+     * @param zeroPoint a code; 0 where a format has none
+     * @throws IllegalArgumentException if the format stores no such scale
+     */
+    Encoding fitWithScale(float scale, int zeroPoint, FloatBuffer values, Shape shape, Operand operand);
+
+    /**
      * Reads the encoding of a stored tensor that was rounded with a known range.
      *
      * @throws IOException if the parts do not belong to such a tensor

@@ -176,7 +176,7 @@ public enum SmallFloat {
     }
 
     /** Returns the value of a code; in two's complement codes may be negative. */
-    float value(int code) {
+    public float value(int code) {
         return values[code & (values.length - 1)];
     }
 

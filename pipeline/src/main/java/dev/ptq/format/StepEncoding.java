@@ -12,7 +12,8 @@ import java.util.Map;
 /** Integers by the rules of a tool: a scale for each block, and perhaps a zero point. */
 final class StepEncoding implements Encoding {
     private static final String SCALE = "scale";
-    private static final String ZERO_POINT = "zero_point";
+    /** The name of the zero points among the parts. */
+    static final String ZERO_POINT = "zero_point";
 
     /** The zero points of blocks. */
     enum Zeros {

@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.layout.StoredCheckpoint;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Parallel;
 import dev.ptq.tensor.TensorEngine;
@@ -45,7 +46,7 @@ public final class LanguageModel implements AutoCloseable {
      * @throws IOException naming the file and the tensor or key, if one is missing or not what the config implies
      */
     public static LanguageModel open(Path folder) throws IOException {
-        return of(ModelConfig.read(folder), WeightSource.open(folder));
+        return of(ModelConfig.read(folder), StoredCheckpoint.open(folder).weights());
     }
 
     /**
@@ -58,8 +59,13 @@ public final class LanguageModel implements AutoCloseable {
         return new LanguageModel(stored.decoder(), stored.weights());
     }
 
-    /** What a model folder's checkpoint shows without its values: the model, and what is odd about it, a sentence each. */
-    public record Inspection(ModelConfig config, List<String> notes) {
+    /**
+     * What a model folder's checkpoint shows without its values.
+     *
+     * @param notes on what is odd about it, a sentence each
+     * @param packed the linear weights that are packed, by name, and the formats that the checkpoint asks for
+     */
+    public record Inspection(ModelConfig config, List<String> notes, PackedModel packed) {
         public Inspection {
             notes = List.copyOf(notes);
         }
@@ -70,10 +76,14 @@ public final class LanguageModel implements AutoCloseable {
      *
      * @throws IOException as {@link #of}
      */
-    public static Inspection inspect(ModelConfig config, WeightSource source) throws IOException {
-        StoredModel stored = checked(config, source);
-        source.close();
-        return new Inspection(stored.decoder().config(), stored.notes());
+    public static Inspection inspect(ModelConfig config, StoredCheckpoint checkpoint) throws IOException {
+        StoredModel stored = checked(config, checkpoint.weights());
+        try {
+            return new Inspection(
+                    stored.decoder().config(), stored.notes(), stored.packed(checkpoint.activations()));
+        } finally {
+            checkpoint.weights().close();
+        }
     }
 
     private static StoredModel checked(ModelConfig config, WeightSource source) throws IOException {

@@ -7,7 +7,6 @@ import dev.ptq.format.NumberFormat;
 import dev.ptq.format.StaticFormat;
 import java.io.IOException;
 import java.util.ArrayList;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -38,9 +37,12 @@ public final class ModelFormats {
 
     /** Looks up the formats of a model. Those that ask about linears and caches can round nothing yet. */
     public static ModelFormats of(QuantizationSettings settings, ModelConfig model) {
-        ModelFormats formats = new ModelFormats(Collections.nCopies(model.blocks(), settings.attention()));
+        ModelFormats formats = new ModelFormats(IntStream.range(0, model.blocks())
+                .mapToObj(settings::attention)
+                .toList());
+        Map<String, NumberFormat> inputs = settings.inputsOfCheckpoint();
         for (LinearSpec linear : LanguageModel.linears(model)) {
-            formats.linears.put(linear.weightName(), settings.formats(linear.weightName()));
+            formats.linears.put(linear.weightName(), settings.formats(linear.weightName(), inputs));
         }
         return formats;
     }

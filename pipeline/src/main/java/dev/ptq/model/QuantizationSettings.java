@@ -3,6 +3,7 @@ package dev.ptq.model;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
+import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.config.Section;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.Formats;
@@ -15,6 +16,7 @@ import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
@@ -28,8 +30,13 @@ import java.util.stream.Stream;
  *
  * @param linear formats of a linear that no override names
  * @param overrides later ones win
+ * @param checkpoint the formats that are those of a packed checkpoint; overrides win
  */
-public record QuantizationSettings(LinearFormats linear, AttentionFormats attention, List<FormatOverride> overrides) {
+public record QuantizationSettings(
+        LinearFormats linear,
+        AttentionFormats attention,
+        List<FormatOverride> overrides,
+        @OmittedIfEmpty Optional<CheckpointFormats> checkpoint) {
     /**
      * Other formats for some linears.
      *
@@ -121,6 +128,12 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     public QuantizationSettings {
         overrides = List.copyOf(overrides);
+    }
+
+    /** Formats that owe nothing to a checkpoint. */
+    public QuantizationSettings(
+            LinearFormats linear, AttentionFormats attention, List<FormatOverride> overrides) {
+        this(linear, attention, overrides, Optional.empty());
     }
 
     /** Full precision. */
@@ -248,6 +261,44 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
         }
     }
 
+    /**
+     * Returns the settings with what a packed checkpoint asks for where the experiment does not say.
+     *
+     * @param table the experiment's, if it has one
+     */
+    public QuantizationSettings with(PackedModel model, Optional<ConfigTable> table) {
+        boolean saysInputs = table.isPresent() && table.get().has(EVERY_ACTIVATION);
+        boolean saysCaches = table.isPresent() && table.get().has(KV) || !(attention.key().isNone() && attention.value().isNone());
+        return new QuantizationSettings(
+                linear, attention, overrides, CheckpointFormats.of(model, !saysInputs, !saysCaches));
+    }
+
+    /**
+     * Reports to {@code table} formats of weights that are packed already.
+     *
+     * @param hint what to do
+     */
+    public void checkPacked(PackedModel model, ConfigTable table, String hint) {
+        List<ConfigTable> tables = table.read(OVERRIDE);
+        Set<ConfigTable> reported = new HashSet<>();
+        for (PackedModel.OfLinear linear : model.linears()) {
+            ConfigTable source = tableOf(FormatOverride::weight, linear.weightName(), table, tables);
+            if (!formats(linear.weightName()).weight().isNone() && reported.add(source)) {
+                source.problem(
+                        WEIGHT.name(),
+                        linear.weightName() + " is packed already (" + linear.label() + "): " + hint);
+            }
+        }
+    }
+
+    /** Returns the formats of the attention of a block. */
+    public AttentionFormats attention(int block) {
+        return checkpoint
+                .filter(formats -> !formats.caches().isEmpty())
+                .map(formats -> attention.with(formats.caches().get(block)))
+                .orElse(attention);
+    }
+
     /** Returns the table that has a format of a linear: that of the last override with one, or else the whole. */
     private ConfigTable tableOf(
             Function<FormatOverride, Optional<NumberFormat>> format,
@@ -265,8 +316,18 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
 
     /** The formats of a linear, by its weight's name. */
     public LinearFormats formats(String weightName) {
+        return formats(weightName, inputsOfCheckpoint());
+    }
+
+    /** The formats of inputs that are those of a packed checkpoint, by the names of weights. */
+    Map<String, NumberFormat> inputsOfCheckpoint() {
+        return checkpoint.map(CheckpointFormats::byWeight).orElse(Map.of());
+    }
+
+    /** The same with {@link #inputsOfCheckpoint}, looked up once for many linears. */
+    LinearFormats formats(String weightName, Map<String, NumberFormat> inputs) {
         NumberFormat weight = linear.weight();
-        NumberFormat activation = linear.activation();
+        NumberFormat activation = Optional.ofNullable(inputs.get(weightName)).orElse(linear.activation());
         NumberFormat bias = linear.bias();
         NumberFormat output = linear.output();
         for (FormatOverride override : overrides) {
@@ -297,8 +358,11 @@ public record QuantizationSettings(LinearFormats linear, AttentionFormats attent
     }
 
     private Stream<NumberFormat> activations() {
-        return Stream.concat(
-                Stream.of(linear.activation()), overrides.stream().flatMap(override -> override.activation().stream()));
+        return Stream.of(
+                        Stream.of(linear.activation()),
+                        checkpoint.stream().flatMap(own -> own.inputs().stream()).map(CheckpointFormats.OfInput::format),
+                        overrides.stream().flatMap(override -> override.activation().stream()))
+                .flatMap(formats -> formats);
     }
 
     /** Returns whether inputs of some linears, or keys or values in a cache, have a static range. */

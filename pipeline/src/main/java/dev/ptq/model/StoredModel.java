@@ -3,8 +3,9 @@ package dev.ptq.model;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.family.Norm;
 import dev.ptq.family.Projection;
+import dev.ptq.format.CacheFormat;
+import dev.ptq.layout.StoredActivations;
 import dev.ptq.weights.DerivedWeights;
-import dev.ptq.weights.StoredType;
 import dev.ptq.weights.Weight;
 import dev.ptq.weights.WeightSource;
 import java.io.IOException;
@@ -26,13 +27,9 @@ import java.util.regex.Pattern;
 final class StoredModel {
     private static final String WEIGHT = ".weight";
 
-    private static final Set<StoredType> FLOATS = Set.of(StoredType.F32, StoredType.F16, StoredType.BF16);
-
     /** Tables and masks that programs compute for themselves. */
     private static final Pattern BUFFERS =
             Pattern.compile(".*(rotary_emb\\.inv_freq|(attn|attention)\\.(masked_)?bias|position_ids)");
-
-    private static final Pattern PACKED = Pattern.compile(".*\\.(qweight|qzeros|weight_packed|weight\\.absmax|SCB)");
 
     private static final int SHOWN = 3;
 
@@ -56,11 +53,16 @@ final class StoredModel {
         // a config may claim more blocks than memory holds names of: the first that is not there ends it
         for (int block = 0; block < config.blocks(); block++) {
             add(decoder.names(block));
+            for (LinearSpec linear : decoder.linears(block)) {
+                checkLinear(linear.weightName());
+            }
         }
+        boolean isPacked = weights.values().stream().anyMatch(weight -> weight.packing().isPresent());
         adapt();
         noteUnread();
         decoder.config()
                 .quantization()
+                .filter(method -> !isPacked)
                 .ifPresent(method -> notes.add("config.json has quantization_config: " + method
                         + ", and yet its weights are floats; they are taken as they are"));
     }
@@ -77,6 +79,45 @@ final class StoredModel {
     /** What is odd about the checkpoint, a sentence each. */
     List<String> notes() {
         return notes;
+    }
+
+    /**
+     * Returns the packed weights of linears, with the formats that the checkpoint asks for.
+     *
+     * @throws IOException if there are formats for the cache of some blocks only
+     */
+    PackedModel packed(StoredActivations activations) throws IOException {
+        List<PackedModel.OfLinear> linears = new ArrayList<>();
+        List<KvFormats> caches = new ArrayList<>();
+        for (int block = 0; block < decoder.config().blocks(); block++) {
+            for (LinearSpec linear : decoder.linears(block)) {
+                Objects.requireNonNull(weights.get(linear.weightName()))
+                        .packing()
+                        .ifPresent(packing -> linears.add(new PackedModel.OfLinear(
+                                linear.weightName(),
+                                packing.label(),
+                                Optional.ofNullable(activations.inputs().get(packing.module())))));
+            }
+            cache(activations, block).ifPresent(caches::add);
+        }
+        if (!caches.isEmpty() && caches.size() != decoder.config().blocks()) {
+            throw new IOException("the checkpoint has scales for the keys and values of " + caches.size() + " of "
+                    + decoder.config().blocks() + " blocks; the others are missing");
+        }
+        return new PackedModel(linears, caches);
+    }
+
+    private Optional<KvFormats> cache(StoredActivations activations, int block) {
+        List<String> prefixes = spellings(decoder.prefix(block));
+        return activations.caches().entrySet().stream()
+                .filter(cache -> prefixes.stream().anyMatch(cache.getKey()::startsWith))
+                .findFirst()
+                .map(Map.Entry::getValue)
+                .map(cache -> new KvFormats(
+                        new CacheFormat(cache.key(), 0),
+                        new CacheFormat(cache.value(), 0),
+                        KvFormats.Rotary.AFTER,
+                        0));
     }
 
     /** Where config.json ties the head to an embedding that it differs from, the file's head counts. */
@@ -114,18 +155,10 @@ final class StoredModel {
             found = stacked(name);
         }
         if (found.isEmpty()) {
-            Optional<String> packed = checkpoint.names().stream()
-                    .filter(other -> PACKED.matcher(other).matches())
-                    .findFirst();
-            if (packed.isPresent()) {
-                throw new IOException("no tensor " + name + ", but " + packed.get() + ": the weights are packed ("
-                        + config.quantization().orElse("config.json does not say by what")
-                        + "); take the checkpoint in float32, float16 or bfloat16");
-            }
             // asked for what it lacks, it says so
             return checkpoint.weight(name);
         }
-        if (!FLOATS.contains(found.get().type())) {
+        if (!found.get().type().isFloat()) {
             throw new IOException(found.get().origin() + ": is stored as "
                     + found.get().type() + "; weights are read as F32, F16 or BF16");
         }
@@ -141,6 +174,14 @@ final class StoredModel {
             }
         }
         return Optional.empty();
+    }
+
+    private void checkLinear(String name) throws IOException {
+        for (String spelling : spellings(name)) {
+            if (checkpoint.names().contains(spelling)) {
+                checkpoint.checkLinear(spelling);
+            }
+        }
     }
 
     private List<String> spellings(String name) {
@@ -180,9 +221,10 @@ final class StoredModel {
         for (int block = 0; block < decoder.config().blocks(); block++) {
             String prefix = decoder.prefix(block);
             for (Projection linear : Decoder.linears(decoder.config().block(block))) {
-                if (linear.turned()) {
-                    String name = prefix + linear.path() + WEIGHT;
-                    Weight stored = Objects.requireNonNull(weights.get(name));
+                String name = prefix + linear.path() + WEIGHT;
+                Weight stored = Objects.requireNonNull(weights.get(name));
+                // packed ones are all [out, in]
+                if (linear.turned() && stored.packing().isEmpty()) {
                     if (stored.shape().size() != 2) {
                         throw new IOException(
                                 stored.origin() + ": expected a matrix [in, out], its shape is " + stored.shape());

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
+import java.util.stream.Stream;
 
 /** The metrics of one run as tables for a terminal. */
 public final class MetricsTable {
@@ -116,7 +117,8 @@ public final class MetricsTable {
     /** Notes on marked figures. */
     private List<String> notes() {
         return texts.stream()
-                .map(text -> word(new MetricName.Condition(Variant.ADAPTED, text, TextCondition.NOTE)))
+                .flatMap(text -> Stream.of(Variant.ADAPTED, Variant.QUANTIZED)
+                        .map(variant -> word(new MetricName.Condition(variant, text, TextCondition.NOTE))))
                 .filter(note -> !note.equals("-"))
                 .distinct()
                 .toList();

@@ -100,7 +100,7 @@ final class EvaluateStage implements Stage {
     void write(Perplexity.Result result, Path output) throws IOException {
         Map<Metric, Double> metrics = Perplexity.metrics(perplexity, result);
         settings.quantization()
-                .attention()
+                .attention(0)
                 .kv()
                 .ifPresent(kv -> metrics.put(
                         Metric.KV_BITS_PER_VALUE,
@@ -125,6 +125,10 @@ final class EvaluateStage implements Stage {
         if (variant == Variant.ADAPTED) {
             conditions.put(TextCondition.NOTE, TestTimeAdaptation.NOTE);
         }
+        settings.quantization()
+                .checkpoint()
+                .filter(formats -> variant == Variant.QUANTIZED)
+                .ifPresent(formats -> conditions.put(TextCondition.NOTE, formats.note()));
         conditions.put(TextCondition.DATASET, perplexity.text().label());
         conditions.put(TextCondition.BOS, settings.protocol().startRule(workspace.tokenizer()));
         conditions.put(TextCondition.TEXT_SHA256, settings.text().sha256());

@@ -8,13 +8,14 @@ import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.PerplexityProtocol;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.layout.StoredCheckpoint;
 import dev.ptq.method.Composition;
 import dev.ptq.method.Methods;
 import dev.ptq.method.TestTimeAdaptation;
 import dev.ptq.model.LanguageModel;
+import dev.ptq.model.PackedModel;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.weights.ModelFolder;
-import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -38,6 +39,10 @@ final class ExperimentFile {
     private final Optional<ModelFolder> folder;
     private final Experiment.Memory memory;
     private final Tokenizer.AddBos addBos;
+    private final boolean requantize;
+    /** What the checkpoint has packed. */
+    private PackedModel packed = PackedModel.none();
+
     private final Optional<ModelConfig> shape;
     private final Optional<CalibrationSettings> calibration;
     private final Composition steps;
@@ -58,6 +63,7 @@ final class ExperimentFile {
         folder = modelName.isEmpty() ? Optional.empty() : folder(modelTable, modelName);
         memory = modelTable.read(ExperimentKeys.MEMORY);
         addBos = modelTable.read(ExperimentKeys.ADD_BOS);
+        requantize = modelTable.read(ExperimentKeys.REQUANTIZE);
         shape = folder.flatMap(found -> shape(modelTable, found.path()));
         // of a model that cannot be read, nobody knows whether it has experts
         boolean mayHaveExperts = shape.map(ModelConfig::hasExperts).orElse(true);
@@ -67,7 +73,10 @@ final class ExperimentFile {
         steps = new Composition(stepTables.stream().map(Methods::read).toList());
         adaptation = steps.adaptation(stepTables);
         quantizationTable = root.read(ExperimentKeys.QUANTIZATION);
-        quantization = quantizationTable.map(QuantizationSettings::read).orElseGet(QuantizationSettings::none);
+        quantization = quantizationTable
+                .map(QuantizationSettings::read)
+                .orElseGet(QuantizationSettings::none)
+                .with(packed, quantizationTable);
         Optional<ConfigTable> evaluationTable = root.read(ExperimentKeys.EVALUATION);
         evaluation = evaluationTable.map(EvaluationSettings::read).orElseGet(EvaluationSettings::none);
         allocation = root.read(ExperimentKeys.ALLOCATION).map(AllocationNotes::read);
@@ -167,11 +176,25 @@ final class ExperimentFile {
         notes.addAll(steps.checkModel(model, seed, quantization, stepTables));
         steps.check(stepTables);
         quantizationTable.ifPresent(table -> quantization.check(LanguageModel.linears(model), table));
+        checkPacked();
         calibration.ifPresent(settings ->
                 root.read(ExperimentKeys.CALIBRATION).ifPresent(table -> checkLength(table, settings.seqLen(), model)));
         for (int i = 0; i < evaluation.perplexities().size(); i++) {
             checkLength(
                     perplexityTables.get(i), evaluation.perplexities().get(i).seqLen(), model);
+        }
+    }
+
+    /** Weights that others rounded are measured as they are, unless the file asks for more. */
+    private void checkPacked() {
+        if (requantize || packed.isNone()) {
+            return;
+        }
+        String hint = "set model.requantize = true to round the values that it unpacks to, or leave this out";
+        quantizationTable.ifPresent(table -> quantization.checkPacked(packed, table, hint));
+        if (!stepTables.isEmpty()) {
+            stepTables.get(0).problem("the weights of the model are packed already ("
+                    + packed.linears().get(0).label() + "): " + hint);
         }
     }
 
@@ -199,8 +222,9 @@ final class ExperimentFile {
             shape = Optional.of(config);
             Tokenizer.require(folder);
             notes.addAll(Tokenizer.notes(folder, addBos));
-            LanguageModel.Inspection model = LanguageModel.inspect(config, WeightSource.open(folder));
+            LanguageModel.Inspection model = LanguageModel.inspect(config, StoredCheckpoint.open(folder));
             shape = Optional.of(model.config());
+            packed = model.packed();
             notes.addAll(model.notes());
         } catch (IOException e) {
             table.problem(ExperimentKeys.PATH, String.valueOf(e.getMessage()));

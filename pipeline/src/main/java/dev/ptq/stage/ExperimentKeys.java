@@ -21,7 +21,7 @@ public final class ExperimentKeys {
             .says(
                     "`\"reference\"`, the model that comes with the program (a folder of that name is `\"./reference\"`); or a"
                             + " Hugging Face model folder with `config.json`, `model.safetensors` or shards and their index (float32,"
-                            + " float16 or bfloat16), and `tokenizer.json`; or such a folder [on the hub](#the-hugging-face-hub),"
+                            + " float16 or bfloat16, or [packed](#packed-checkpoints)), and `tokenizer.json`; or such a folder [on the hub](#the-hugging-face-hub),"
                             + " `\"owner/name\"`. `ptq list models` lists the families");
 
     static final Key<Memory> MEMORY = Key.choice(
@@ -44,6 +44,10 @@ public final class ExperimentKeys {
             .preset(Tokenizer.AddBos.AUTO)
             .says("whether a text begins with the tokenizer's start token");
 
+    static final Key<Boolean> REQUANTIZE = Key.flag("requantize")
+            .preset(false)
+            .says("whether weights that the checkpoint has packed may be rounded again, by a format or by steps");
+
     static final Key<Boolean> STRICT = Key.flag("strict")
             .preset(false)
             .says(
@@ -52,7 +56,7 @@ public final class ExperimentKeys {
 
     /** {@code [model]}. */
     public static final Key<ConfigTable> MODEL =
-            Key.table("model", Section.of("model", PATH, MEMORY, ADD_BOS)).says("the model");
+            Key.table("model", Section.of("model", PATH, MEMORY, ADD_BOS, REQUANTIZE)).says("the model");
 
     /** {@code [calibration]}. */
     public static final Key<Optional<ConfigTable>> CALIBRATION = Key.table("calibration", CalibrationSettings.SECTION)

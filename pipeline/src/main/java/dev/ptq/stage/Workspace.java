@@ -18,6 +18,7 @@ import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.layout.StoredCheckpoint;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ResumeState;
@@ -76,7 +77,7 @@ public final class Workspace implements AutoCloseable {
         this.experiment = experiment;
         this.reporter = reporter;
         Path folder = experiment.model().path();
-        List<Path> files = new ArrayList<>(List.of(folder.resolve("config.json")));
+        List<Path> files = new ArrayList<>(StoredCheckpoint.descriptions(folder));
         files.addAll(Checkpoint.files(folder));
         model = new ModelContent(Digests.of(files));
         tokenizer = new TokenizerContent(Digests.of(Tokenizer.files(folder)), experiment.addBos());

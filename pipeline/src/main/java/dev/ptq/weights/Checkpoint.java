@@ -115,10 +115,30 @@ public final class Checkpoint implements WeightSource {
     public Weight weight(String name) throws IOException {
         Safetensors owner = owners.get(name);
         if (owner == null) {
-            throw new IOException(folder + ": no tensor " + name + " in "
-                    + files.stream().map(f -> f.file().getFileName()).toList());
+            throw missing(name);
         }
         return new Stored(owner, name, owner.shape(name), owner.type(name));
+    }
+
+    /** Returns the file of a tensor, for tensors that are no weights. */
+    public Safetensors file(String name) throws IOException {
+        Safetensors owner = owners.get(name);
+        if (owner == null) {
+            throw missing(name);
+        }
+        return owner;
+    }
+
+    /** Returns whether a tensor is stored as floating point numbers of at least 16 bits. */
+    public boolean hasFloats(String name) throws IOException {
+        return StoredType.named(file(name).entries().get(name).type())
+                .filter(StoredType::isFloat)
+                .isPresent();
+    }
+
+    private IOException missing(String name) {
+        return new IOException(folder + ": no tensor " + name + " in "
+                + files.stream().map(f -> f.file().getFileName()).toList());
     }
 
     /** A tensor of one of the files. */

@@ -30,6 +30,10 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
     private static final String CONFIG = "config.json";
     private static final String TOKENIZER = "tokenizer.json";
     private static final String WEIGHTS = "model.safetensors";
+    /** Files in which older tools describe packed weights. */
+    private static final List<String> PACKING =
+            List.of("quantize_config.json", "quant_config.json", "hf_quant_config.json");
+
     private static final String INDEX = "model.safetensors.index.json";
 
     /** A folder that is not from the hub. */
@@ -122,6 +126,7 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
         List<String> small = listing.names().stream()
                 .filter(name -> name.equals(CONFIG)
                         || name.equals("special_tokens_map.json")
+                        || PACKING.contains(name)
                         || name.matches("tokenizer[^/]*\\.json"))
                 .toList();
         boolean single = listing.names().contains(WEIGHTS);

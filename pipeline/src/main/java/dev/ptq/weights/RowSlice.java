@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Optional;
 
 /** Adjacent rows of a matrix, or values of a vector. */
 record RowSlice(Weight whole, int from, int to) implements Weight {
@@ -27,6 +28,12 @@ record RowSlice(Weight whole, int from, int to) implements Weight {
     @Override
     public StoredType type() {
         return whole.type();
+    }
+
+    @Override
+    public Optional<Packing> packing() {
+        double share = (double) (to - from) / whole.shape().get(0);
+        return whole.packing().map(packing -> packing.part(share));
     }
 
     @Override

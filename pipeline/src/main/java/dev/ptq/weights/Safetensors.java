@@ -179,14 +179,43 @@ public final class Safetensors implements AutoCloseable {
     /** Returns a tensor of any known type in its stored form, copied to the Java heap. */
     public RawTensor raw(String name) throws IOException {
         Entry entry = named(name);
-        StoredType type = known(entry).orElseThrow(() -> unreadable(entry, List.of(StoredType.values())));
-        if (entry.bytes() > Integer.MAX_VALUE) {
+        return raw(entry, entry.shape(), 0);
+    }
+
+    /** Returns rows {@code from} (inclusive) to {@code to} (exclusive) of a matrix of any known type, likewise. */
+    public RawTensor rawRows(String name, int from, int to) throws IOException {
+        Entry entry = named(name);
+        List<Long> shape = entry.shape();
+        if (shape.size() != 2 || from < 0 || from > to || to > shape.get(0)) {
             throw new IOException(
-                    file + ": tensor " + name + " has " + entry.bytes() + " bytes, expected fewer than 2^31");
+                    file + ": tensor " + name + " has no rows " + from + " to " + to + ", its shape is " + shape);
         }
-        ByteBuffer bytes = ByteBuffer.allocate((int) entry.bytes());
-        readFully(bytes, entry.offset());
-        return new RawTensor(type, entry.shape(), bytes.flip());
+        return raw(entry, List.of((long) to - from, shape.get(1)), from * shape.get(1));
+    }
+
+    private RawTensor raw(Entry entry, List<Long> shape, long firstValue) throws IOException {
+        StoredType type = rawType(entry);
+        long size = shape.stream().reduce((long) type.bytes(), (a, b) -> a * b);
+        if (size > Integer.MAX_VALUE - 8) {
+            throw new IOException(
+                    file + ": tensor " + entry.name() + ": " + size + " bytes at once, expected fewer than 2^31");
+        }
+        ByteBuffer bytes = ByteBuffer.allocate((int) size);
+        readFully(bytes, entry.offset() + firstValue * type.bytes());
+        return new RawTensor(type, shape, bytes.flip());
+    }
+
+    /**
+     * Returns the stored type of a tensor that may be any known one.
+     *
+     * @throws IOException if it is missing, or of a type that is not known
+     */
+    public StoredType rawType(String name) throws IOException {
+        return rawType(named(name));
+    }
+
+    private StoredType rawType(Entry entry) throws IOException {
+        return known(entry).orElseThrow(() -> unreadable(entry, List.of(StoredType.values())));
     }
 
     @Override

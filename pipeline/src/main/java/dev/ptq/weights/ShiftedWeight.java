@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 
 /** A tensor with a number added to every value. */
 record ShiftedWeight(Weight stored, float number) implements Weight {
@@ -15,6 +16,11 @@ record ShiftedWeight(Weight stored, float number) implements Weight {
     @Override
     public StoredType type() {
         return stored.type();
+    }
+
+    @Override
+    public Optional<Packing> packing() {
+        return stored.packing();
     }
 
     @Override

@@ -5,13 +5,15 @@ import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import java.util.Optional;
 
-/** The known data types of safetensors files. The last two are for {@link RawTensor}, not for weights. */
+/** The known data types of safetensors files. Those after I32 are for {@link RawTensor}, not for weights. */
 public enum StoredType {
     F32(4),
     F16(2),
     BF16(2),
     I32(4),
     U8(1),
+    I8(1),
+    F8_E4M3(1),
     I64(8);
 
     private final int bytes;
@@ -27,7 +29,12 @@ public enum StoredType {
 
     /** Returns whether values are read as float32: bytes and indices among weights are more likely a mistake. */
     boolean readsAsFloat() {
-        return this != U8 && this != I64;
+        return this == I32 || isFloat();
+    }
+
+    /** Returns whether values are floating point numbers of at least 16 bits, as weights are that nobody packed. */
+    public boolean isFloat() {
+        return this == F32 || this == F16 || this == BF16;
     }
 
     /** Returns whether float32 can be written as this type. */
@@ -68,7 +75,7 @@ public enum StoredType {
                     target[i] = source.getInt((from + i) * 4);
                 }
             }
-            case U8, I64 -> throw new UnsupportedOperationException(this + " is not read as float32");
+            case U8, I8, F8_E4M3, I64 -> throw new UnsupportedOperationException(this + " is not read as float32");
         }
     }
 
@@ -86,7 +93,7 @@ public enum StoredType {
                 }
                 target.asShortBuffer().put(raw);
             }
-            case F16, I32, U8, I64 -> throw new UnsupportedOperationException("nothing is written as " + this);
+            case F16, I32, U8, I8, F8_E4M3, I64 -> throw new UnsupportedOperationException("nothing is written as " + this);
         }
     }
 

@@ -7,6 +7,7 @@ import ai.djl.ndarray.types.Shape;
 import dev.ptq.tensor.NativeFloats;
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 
 /** The transpose of a stored matrix. Its rows are stored columns, so reading any of them reads the whole matrix. */
 record TransposedWeight(Weight stored) implements Weight {
@@ -25,6 +26,11 @@ record TransposedWeight(Weight stored) implements Weight {
     @Override
     public StoredType type() {
         return stored.type();
+    }
+
+    @Override
+    public Optional<Packing> packing() {
+        return stored.packing();
     }
 
     @Override

@@ -5,6 +5,7 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * One tensor of a {@link WeightSource}: its shape, and its values as float32 on request. Values that are NaN or
@@ -19,6 +20,11 @@ public interface Weight {
 
     /** Its origin, for messages: the file and the tensor in it. */
     String origin();
+
+    /** Returns how the tensor is packed; empty if it is stored as floating point numbers. */
+    default Optional<Packing> packing() {
+        return Optional.empty();
+    }
 
     /** Returns all values, attached to {@code manager}. */
     NDArray load(NDManager manager) throws IOException;

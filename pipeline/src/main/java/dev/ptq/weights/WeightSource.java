@@ -53,6 +53,14 @@ public interface WeightSource extends AutoCloseable {
         }
     }
 
+    /**
+     * Checks that the weight of a linear is stored the way the checkpoint's description says: packed or as floating point
+     * numbers.
+     *
+     * @throws IOException naming source and tensor
+     */
+    default void checkLinear(String name) throws IOException {}
+
     @Override
     void close() throws IOException;
 }

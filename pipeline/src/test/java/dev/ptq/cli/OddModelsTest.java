@@ -167,11 +167,18 @@ class OddModelsTest {
         change((manager, tensors) -> tensors.put(
                 "model.layers.0.mlp.up_proj.qweight",
                 Objects.requireNonNull(tensors.remove("model.layers.0.mlp.up_proj.weight"))));
-        config("\"model_type\"", "\"quantization_config\": {\"quant_method\": \"gptq\"}, \"model_type\"");
+        Outcome without = validate();
+        assertThat(without.code()).isEqualTo(2);
+        assertThat(without.err()).contains("model.layers.0.mlp.up_proj.qweight", "no quantization_config");
+        config("\"model_type\"", "\"quantization_config\": {\"quant_method\": \"gptg\"}, \"model_type\"");
         Outcome outcome = validate();
         assertThat(outcome.code()).isEqualTo(2);
         assertThat(outcome.err())
-                .contains("model.layers.0.mlp.up_proj.qweight: the weights are packed (gptq)", "float32");
+                .contains(
+                        "model.layers.0.mlp.up_proj.qweight: the weights are packed",
+                        "[auto-round, awq, bitsandbytes, compressed-tensors, fp8, gptq, modelopt]",
+                        "got \"gptg\"",
+                        "did you mean \"gptq\"");
     }
 
     @Test

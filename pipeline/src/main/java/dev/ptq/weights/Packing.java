@@ -1,0 +1,15 @@
+package dev.ptq.weights;
+
+/**
+ * How a tensor is packed in its checkpoint.
+ *
+ * @param module that the tensors belong to, such as {@code model.layers.0.mlp.up_proj}
+ * @param label of layout and format, for people
+ * @param bits that codes, scales and all else that decides the values take
+ */
+public record Packing(String module, String label, double bits) {
+    /** Returns the packing of a part of the values. */
+    Packing part(double share) {
+        return new Packing(module, label, bits * share);
+    }
+}
