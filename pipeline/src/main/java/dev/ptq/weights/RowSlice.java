@@ -30,6 +30,16 @@ record RowSlice(Weight whole, int from, int to) implements Weight {
     }
 
     @Override
+    public boolean isPacked() {
+        return whole.isPacked();
+    }
+
+    @Override
+    public long storedBits() {
+        return whole.storedBits() / whole.shape().get(0) * (to - from);
+    }
+
+    @Override
     public String origin() {
         return whole.origin() + ", rows " + from + " to " + to;
     }

@@ -18,8 +18,24 @@ record ShiftedWeight(Weight stored, float number) implements Weight {
     }
 
     @Override
+    public boolean isPacked() {
+        return stored.isPacked();
+    }
+
+    @Override
+    public long storedBits() {
+        return stored.storedBits();
+    }
+
+    @Override
     public String origin() {
         return stored.origin() + ", plus " + number;
+    }
+
+    @Override
+    public Weight plus(float more) {
+        // there and back again is exact
+        return number + more == 0 ? stored : new ShiftedWeight(this, more);
     }
 
     @Override

@@ -33,6 +33,11 @@ record StackedWeight(List<Weight> vectors) implements Weight {
     }
 
     @Override
+    public long storedBits() {
+        return vectors.stream().mapToLong(Weight::storedBits).sum();
+    }
+
+    @Override
     public String origin() {
         return vectors.get(0).origin() + " and the " + (vectors.size() - 1) + " after it";
     }

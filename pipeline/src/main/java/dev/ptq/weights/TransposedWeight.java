@@ -28,6 +28,16 @@ record TransposedWeight(Weight stored) implements Weight {
     }
 
     @Override
+    public boolean isPacked() {
+        return stored.isPacked();
+    }
+
+    @Override
+    public long storedBits() {
+        return stored.storedBits();
+    }
+
+    @Override
     public String origin() {
         return stored.origin() + ", transposed";
     }

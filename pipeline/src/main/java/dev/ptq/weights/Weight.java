@@ -14,8 +14,18 @@ public interface Weight {
     /** Its dimensions. */
     List<Long> shape();
 
-    /** The stored type of its values. */
+    /** The stored type of its values; of packed ones, the type that they are unpacked to. */
     StoredType type();
+
+    /** Returns whether its values are stored as codes. */
+    default boolean isPacked() {
+        return false;
+    }
+
+    /** Bits that the file has for it: its values, or codes with their scales and whatever else belongs to them. */
+    default long storedBits() {
+        return shape().stream().reduce(8L * type().bytes(), (a, b) -> a * b);
+    }
 
     /** Its origin, for messages: the file and the tensor in it. */
     String origin();
