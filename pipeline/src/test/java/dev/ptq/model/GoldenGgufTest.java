@@ -26,6 +26,7 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import tools.jackson.databind.JsonNode;
@@ -87,10 +88,17 @@ class GoldenGgufTest {
         try (Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"));
                 WeightSource weights = WeightSource.open(folder.resolve("model.gguf"));
                 NDManager manager = TensorEngine.newManager()) {
+            Map<String, String> names = new TreeMap<>();
+            Gguf.open(folder.resolve("model.gguf")).places().forEach((own, place) -> {
+                names.put("dequant." + own, own);
+                if (place.headDim() == 0) {
+                    names.put("dequant." + place.tensor().name(), own);
+                }
+            });
             int compared = 0;
             for (String key : expected.entries().keySet()) {
-                if (key.startsWith("dequant.model.")) {
-                    Weight weight = weights.weight(key.substring("dequant.".length()));
+                if (names.containsKey(key)) {
+                    Weight weight = weights.weight(names.get(key));
                     NDArray reference = expected.load(manager, key);
                     int rows = weight.shape().get(0).intValue();
                     assertThat(weight.load(manager).contentEquals(reference)).as(key).isTrue();
@@ -104,7 +112,7 @@ class GoldenGgufTest {
                     compared++;
                 }
             }
-            assertThat(compared).isEqualTo(2);
+            assertThat(compared).isGreaterThanOrEqualTo(2);
         }
     }
 
@@ -130,7 +138,6 @@ class GoldenGgufTest {
                 off = Math.max(off, Math.abs(reference[i] - logits[i]));
             }
             assertThat(off / largest).as("distance").isLessThan(1e-4);
-            System.out.println(name + " off by " + off / largest);
         }
     }
 
