@@ -229,6 +229,12 @@ enum GgufArchitecture {
         if (keys.has("vocab_size") && keys.size("vocab_size") != tokens) {
             throw keys.wrong("vocab_size", "says " + keys.size("vocab_size") + ", token_embd.weight has " + tokens);
         }
+        int listed = keys.gguf().metadata().length("tokenizer.ggml.tokens").orElse((int) tokens);
+        if (listed != tokens) {
+            throw keys.gguf()
+                    .metadata()
+                    .wrong("tokenizer.ggml.tokens", "has " + listed + ", token_embd.weight has " + tokens + " rows");
+        }
         return (int) tokens;
     }
 

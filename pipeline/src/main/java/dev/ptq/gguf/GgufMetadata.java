@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.OptionalLong;
 import java.util.Set;
 
@@ -94,6 +95,11 @@ record GgufMetadata(Path file, Map<String, Object> values) {
             return Optional.of(flag);
         }
         throw wrong(key, "expected true or false, got " + shown(value));
+    }
+
+    /** The length of a list, if it is there. */
+    OptionalInt length(String key) {
+        return values.get(key) instanceof List<?> list ? OptionalInt.of(list.size()) : OptionalInt.empty();
     }
 
     /** A list whose values are all of a kind. */

@@ -111,7 +111,7 @@ public final class FamilyAsGguf {
                     rope.path("sliding_attention").path("rope_theta").asDouble());
             rope = rope.path("full_attention");
         }
-        float theta = (float) rope.path("rope_theta").asDouble();
+        float theta = (float) rope.path("rope_theta").asDouble(config.path("rope_theta").asDouble(10_000));
         file.with(name + ".rope.freq_base", theta);
         String type = rope.path("rope_type").asString();
         if (type.equals("linear") || type.equals("yarn")) {

@@ -53,7 +53,7 @@ class GgufFamiliesTest {
     /** A llama with an own head, of which the tests have the maker. */
     @Test
     void isTheSyntheticModel() throws IOException {
-        Path model = SyntheticModel.llama().layers(2).write(folder.resolve("llama"));
+        Path model = SyntheticModel.llama().vocabulary(256).layers(2).write(folder.resolve("llama"));
         assertSame(model, FamilyAsGguf.of(model).write(folder.resolve("model.gguf")), 0);
     }
 
