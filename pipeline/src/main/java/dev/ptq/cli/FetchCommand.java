@@ -32,6 +32,10 @@ final class FetchCommand implements Callable<Integer> {
     @Parameters(paramLabel = "NAME", description = "owner/name, or owner/name@revision")
     String name;
 
+    @Option(names = "--file", paramLabel = "FILE", description = "of a model: which of several GGUF files")
+    @Nullable
+    String file;
+
     @Option(names = "--dataset", description = "it is a data set")
     boolean dataset;
 
@@ -50,11 +54,14 @@ final class FetchCommand implements Callable<Integer> {
         if (!dataset && (config != null || !splits.isEmpty())) {
             throw new ConfigException("--config and --split are for data sets; add --dataset");
         }
+        if (dataset && file != null) {
+            throw new ConfigException("--file is for models");
+        }
         if (dataset && splits.isEmpty()) {
             throw new ConfigException("--split: expected the part of the data set that is wanted, such as test");
         }
         Hub hub = OnlineOption.open();
-        HubSnapshot snapshot = dataset ? split(repo, hub) : ModelFolder.fetch(repo, hub);
+        HubSnapshot snapshot = dataset ? split(repo, hub) : ModelFolder.fetch(repo, file == null ? "" : file, hub);
         PrintWriter out = spec.commandLine().getOut();
         out.println(snapshot.folder());
         out.flush();

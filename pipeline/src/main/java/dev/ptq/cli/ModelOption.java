@@ -15,8 +15,16 @@ final class ModelOption {
             paramLabel = "MODEL",
             defaultValue = "reference",
             description =
-                    "a name of `ptq list models`, a model folder, or owner/name on the hub (default: ${DEFAULT-VALUE})")
+                    "a name of `ptq list models`, a model folder, a GGUF file, or owner/name on the hub (default:"
+                    + " ${DEFAULT-VALUE})")
     String model;
+
+    @Option(
+            names = "--file",
+            paramLabel = "FILE",
+            defaultValue = "",
+            description = "which GGUF file of a folder, or of the hub, that has several")
+    String file;
 
     @Mixin
     OnlineOption online;
@@ -30,9 +38,9 @@ final class ModelOption {
         try {
             Optional<Hub> hub = online.hub();
             if (hub.isPresent()) {
-                ModelFolder.fetchIfAbsent(model, hub.get());
+                ModelFolder.fetchIfAbsent(model, file, hub.get());
             }
-            return ModelFolder.resolve(model);
+            return ModelFolder.resolve(model, file);
         } catch (ConfigException e) {
             throw new ConfigException("--model: " + e.getMessage());
         }

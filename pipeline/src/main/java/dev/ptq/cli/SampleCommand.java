@@ -72,7 +72,7 @@ final class SampleCommand implements Callable<Integer> {
         ModelFolder folder = folder();
         try (LanguageModel opened = LanguageModel.open(folder.path());
                 Tokenizer tokenizer = Tokenizer.open(
-                        folder.path(),
+                        folder.tokenizer(),
                         Tokenizer.AddBos.AUTO,
                         opened.config().vocabulary().size());
                 BlockRunner runner = new BlockRunner(opened, BlockChange.none(), true)) {
@@ -110,7 +110,7 @@ final class SampleCommand implements Callable<Integer> {
         ModelFolder folder = model.folder();
         try {
             ModelConfig.read(folder.path());
-            Tokenizer.require(folder.path());
+            Tokenizer.require(folder.tokenizer());
             return folder;
         } catch (IOException e) {
             throw new ConfigException("--model: " + e.getMessage());

@@ -9,7 +9,6 @@ import dev.ptq.tensor.TensorEngine;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -17,19 +16,15 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.stream.IntStream;
-import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
-import tools.jackson.databind.json.JsonMapper;
 
-/** The tokenizer of a model folder, {@code tokenizer.json}. */
+/** The tokenizer of a model: {@code tokenizer.json} in its folder, or what a GGUF file has in its place. */
 public final class Tokenizer implements AutoCloseable {
     /** The name of the file in a model folder. */
     public static final String FILE = "tokenizer.json";
 
     /** The name of the file beside it that lists the special tokens. */
     public static final String CONFIG = "tokenizer_config.json";
-
-    private static final String SENTENCE_PIECE = "tokenizer.model";
 
     private static final int NO_LIMIT = Integer.MAX_VALUE;
     /** Characters of a text that a message shows. */
@@ -67,12 +62,13 @@ public final class Tokenizer implements AutoCloseable {
     /** Whether a whole text begins with it, or else with the start token. */
     private final boolean starts;
 
-    private Tokenizer(HuggingFaceTokenizer tokenizer, Path folder, TokenizerFile content, AddBos addBos, int vocabulary)
+    private Tokenizer(
+            HuggingFaceTokenizer tokenizer, TokenizerFiles files, TokenizerFile content, AddBos addBos, int vocabulary)
             throws IOException {
         this.tokenizer = tokenizer;
-        this.file = folder.resolve(FILE);
+        this.file = files.file();
         this.vocabulary = vocabulary;
-        JsonNode config = config(folder);
+        JsonNode config = files.config();
         String end = token(config.path("eos_token"));
         String pad = token(config.path("pad_token"));
         this.startText = token(config.path("bos_token"));
@@ -88,77 +84,72 @@ public final class Tokenizer implements AutoCloseable {
             case FALSE -> false;
         };
         if (starts && !startsByTemplate && startId.isEmpty()) {
-            throw new IOException(folder.resolve(CONFIG) + ": bos_token: expected a token of " + FILE + ", got '"
-                    + startText + "'; a text cannot begin with it (model.add_bos)");
+            throw new IOException(files.configFile() + ": bos_token: expected a token of "
+                    + file.getFileName() + ", got '" + startText + "'; a text cannot begin with it (model.add_bos)");
         }
     }
 
-    /** Returns the files that determine a tokenizer's behaviour, as far as they exist. */
-    public static List<Path> files(Path folder) {
-        return List.of(folder.resolve(FILE), folder.resolve(CONFIG)).stream()
-                .filter(Files::exists)
-                .toList();
+    /** A digest, in hexadecimal, of all that determines a tokenizer's behaviour. */
+    public static String sha256(Path place) throws IOException {
+        return TokenizerFiles.sha256(place);
     }
 
     /**
-     * Checks that a model folder has a tokenizer.
+     * Checks that a model folder or a GGUF file has a tokenizer.
      *
      * @throws IOException if it has not, or not in this form
      */
-    public static void require(Path folder) throws IOException {
-        Path file = folder.resolve(FILE);
-        if (!Files.exists(file)) {
-            String there = Files.exists(folder.resolve(SENTENCE_PIECE))
-                    ? "; " + SENTENCE_PIECE + " is of SentencePiece, convert it with the transformers library"
-                    : "";
-            throw new IOException(file + ": no such file; a model folder needs its tokenizer in this form" + there);
-        }
+    public static void require(Path place) throws IOException {
+        TokenizerFiles.require(place);
     }
 
-    /** Opens the tokenizer of a model folder, for a model with any number of tokens. */
-    public static Tokenizer open(Path folder) throws IOException {
-        return open(folder, AddBos.AUTO, NO_LIMIT);
+    /** Opens the tokenizer of a model folder or a GGUF file, for a model with any number of tokens. */
+    public static Tokenizer open(Path place) throws IOException {
+        return open(place, AddBos.AUTO, NO_LIMIT);
     }
 
     /**
-     * Opens the tokenizer of a model folder.
+     * Opens a tokenizer.
      *
+     * @param place a folder with {@code tokenizer.json}, the path of such a file, or a GGUF file
      * @param vocabulary number of tokens that the model has; a text with others is refused
      */
-    public static Tokenizer open(Path folder, AddBos addBos, int vocabulary) throws IOException {
-        require(folder);
-        Path file = folder.resolve(FILE);
+    public static Tokenizer open(Path place, AddBos addBos, int vocabulary) throws IOException {
+        TokenizerFiles files = TokenizerFiles.read(place);
+        Path file = files.file();
         TensorEngine.prepare();
         HuggingFaceTokenizer opened;
         // by default the library cuts every text to 512 tokens
         Map<String, String> options = Map.of("truncation", "false", "padding", "false");
-        TokenizerFile content = TokenizerFile.read(file);
+        TokenizerFile content = TokenizerFile.read(file, files.json());
+        String json = content.hasDropout() ? content.withoutDropout() : files.json();
         try {
-            opened = content.hasDropout()
-                    ? HuggingFaceTokenizer.newInstance(
-                            new ByteArrayInputStream(content.withoutDropout().getBytes(StandardCharsets.UTF_8)),
-                            options)
-                    : HuggingFaceTokenizer.newInstance(file, options);
+            opened = HuggingFaceTokenizer.newInstance(
+                    new ByteArrayInputStream(json.getBytes(StandardCharsets.UTF_8)), options);
         } catch (IOException | RuntimeException e) {
             throw new IOException(file + ": " + e.getMessage(), e);
         }
         try {
-            return new Tokenizer(opened, folder, content, addBos, vocabulary);
+            return new Tokenizer(opened, files, content, addBos, vocabulary);
         } catch (IOException | RuntimeException e) {
             opened.close();
             throw e;
         }
     }
 
-    /** What is odd about the tokenizer of a model folder, a sentence each. */
-    public static List<String> notes(Path folder, AddBos addBos) throws IOException {
-        TokenizerFile file = TokenizerFile.read(folder.resolve(FILE));
+    /** What is odd about the tokenizer at a place, a sentence each. */
+    public static List<String> notes(Path place, AddBos addBos) throws IOException {
+        if (TokenizerFiles.isGguf(place)) {
+            return List.of();
+        }
+        TokenizerFiles files = TokenizerFiles.read(place);
+        TokenizerFile file = TokenizerFile.read(files.file(), files.json());
         List<String> notes = new ArrayList<>();
         if (file.hasDropout()) {
             notes.add(FILE + " has model.dropout, which cuts words at random in training; it is off here");
         }
         if (addBos == AddBos.AUTO) {
-            file.disagreement(config(folder)).ifPresent(notes::add);
+            file.disagreement(files.config()).ifPresent(notes::add);
         }
         return notes;
     }
@@ -286,19 +277,6 @@ public final class Tokenizer implements AutoCloseable {
      */
     public OptionalInt padId() {
         return padId;
-    }
-
-    /** Returns the content of {@code tokenizer_config.json}, empty if there is none. */
-    private static JsonNode config(Path folder) throws IOException {
-        Path file = folder.resolve(CONFIG);
-        if (!Files.exists(file)) {
-            return JsonMapper.shared().createObjectNode();
-        }
-        try {
-            return JsonMapper.shared().readTree(Files.readString(file));
-        } catch (JacksonException e) {
-            throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
-        }
     }
 
     /** Returns the id of a special token, if it is one token. */

@@ -1,8 +1,6 @@
 package dev.ptq.data;
 
 import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -18,10 +16,11 @@ import tools.jackson.databind.node.ObjectNode;
 /**
  * What can be read in {@code tokenizer.json} itself, without the library that runs it.
  *
+ * @param content of the file
  * @param hasDropout whether it cuts words at random
  * @param postProcessor which adds special tokens
  */
-record TokenizerFile(Path file, boolean hasDropout, JsonNode postProcessor) {
+record TokenizerFile(String content, boolean hasDropout, JsonNode postProcessor) {
     private static final String ADD_BOS = "add_bos_token";
     /** Reads values that something follows. */
     private static final JsonMapper MAPPER = JsonMapper.builder()
@@ -31,12 +30,13 @@ record TokenizerFile(Path file, boolean hasDropout, JsonNode postProcessor) {
     /**
      * Reads it to its end; the vocabulary, most of it, is passed over.
      *
+     * @param file for messages
      * @throws IOException if it is not JSON
      */
-    static TokenizerFile read(Path file) throws IOException {
+    static TokenizerFile read(Path file, String content) throws IOException {
         boolean hasDropout = false;
         JsonNode postProcessor = JsonMapper.shared().missingNode();
-        try (JsonParser parser = MAPPER.createParser(Files.readString(file))) {
+        try (JsonParser parser = MAPPER.createParser(content)) {
             if (parser.nextToken() != JsonToken.START_OBJECT) {
                 throw new IOException(file + ": expected a JSON object");
             }
@@ -54,11 +54,9 @@ record TokenizerFile(Path file, boolean hasDropout, JsonNode postProcessor) {
             if (parser.nextToken() != null) {
                 throw new IOException(file + ": not valid JSON: something follows the object");
             }
-            return new TokenizerFile(file, hasDropout, postProcessor);
+            return new TokenizerFile(content, hasDropout, postProcessor);
         } catch (JacksonException e) {
             throw new IOException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
-        } catch (CharacterCodingException e) {
-            throw new IOException(file + ": expected UTF-8", e);
         }
     }
 
@@ -76,10 +74,10 @@ record TokenizerFile(Path file, boolean hasDropout, JsonNode postProcessor) {
     }
 
     /** Its content, but with the dropout of pairs off. */
-    String withoutDropout() throws IOException {
-        JsonNode content = JsonMapper.shared().readTree(Files.readString(file));
-        ((ObjectNode) content.path("model")).putNull("dropout");
-        return JsonMapper.shared().writeValueAsString(content);
+    String withoutDropout() {
+        JsonNode whole = JsonMapper.shared().readTree(content);
+        ((ObjectNode) whole.path("model")).putNull("dropout");
+        return JsonMapper.shared().writeValueAsString(whole);
     }
 
     /**

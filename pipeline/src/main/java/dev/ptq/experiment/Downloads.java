@@ -22,7 +22,8 @@ public record Downloads(Hub hub) {
     public void fetch(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
         ConfigTable root = ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION);
         if (root.has(ExperimentKeys.MODEL)) {
-            ModelFolder.fetchIfAbsent(root.read(ExperimentKeys.MODEL).read(ExperimentKeys.PATH), hub);
+            ConfigTable model = root.read(ExperimentKeys.MODEL);
+            ModelFolder.fetchIfAbsent(model.read(ExperimentKeys.PATH), model.read(ExperimentKeys.FILE), hub);
         }
         Optional<ConfigTable> calibration = root.read(ExperimentKeys.CALIBRATION);
         if (calibration.isPresent()) {

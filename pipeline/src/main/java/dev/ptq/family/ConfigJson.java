@@ -3,6 +3,7 @@ package dev.ptq.family;
 import dev.ptq.config.Spelling;
 import dev.ptq.family.Parts.Heads;
 import dev.ptq.family.Parts.Sizes;
+import dev.ptq.gguf.Gguf;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -44,6 +45,9 @@ record ConfigJson(Path file, JsonNode json) {
             "gpt_oss", "attention sinks, which are not there");
 
     static ConfigJson read(Path folder) throws IOException {
+        if (Gguf.isNameOf(folder) && !Files.isDirectory(folder)) {
+            return new ConfigJson(folder, MAPPER.valueToTree(Gguf.open(folder).config()));
+        }
         Path file = folder.resolve("config.json");
         if (!Files.exists(file)) {
             throw new IOException(file + ": no such file; expected a Hugging Face model folder");

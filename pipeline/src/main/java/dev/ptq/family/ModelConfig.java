@@ -166,7 +166,7 @@ public record ModelConfig(
     }
 
     /**
-     * Reads {@code config.json} in a model folder.
+     * Reads {@code config.json} in a model folder, or the keys of a GGUF file.
      *
      * @throws IOException naming the file and the key, if one is missing, has a wrong type or an unsupported value
      */

@@ -2,7 +2,10 @@ package dev.ptq.layout;
 
 import dev.ptq.config.Spelling;
 import dev.ptq.weights.Checkpoint;
+import dev.ptq.weights.ModelFolder;
+import dev.ptq.weights.WeightSource;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -28,6 +31,9 @@ public final class Layouts {
     }
 
     static StoredCheckpoint open(Path folder) throws IOException {
+        if (Files.isRegularFile(folder)) {
+            return StoredCheckpoint.of(WeightSource.open(folder));
+        }
         Checkpoint checkpoint = Checkpoint.open(folder);
         try {
             Optional<String> packed = firstPacked(checkpoint);
@@ -38,7 +44,7 @@ public final class Layouts {
             if (config.isEmpty()) {
                 throw new IOException(folder + ": tensor " + packed.get()
                         + " is part of a packed weight, and config.json has no quantization_config that says how it is"
-                        + " packed; fetch config.json again, with that of " + QuantizationConfig.OTHER_FILES
+                        + " packed; fetch config.json again, with that of " + ModelFolder.PACKING
                         + " that the folder came with, if there was one");
             }
             Optional<Layout> layout = layout(config.get());

@@ -1,5 +1,6 @@
 package dev.ptq.layout;
 
+import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,13 +22,7 @@ import tools.jackson.databind.json.JsonMapper;
  */
 record QuantizationConfig(String place, JsonNode json) {
     private static final String CONFIG = "config.json";
-    private static final String GPTQ = "quantize_config.json";
-    private static final String AWQ = "quant_config.json";
-    private static final String MODELOPT = "hf_quant_config.json";
     private static final String METHOD = "quant_method";
-
-    /** The files besides {@code config.json} that may describe a checkpoint. */
-    static final List<String> OTHER_FILES = List.of(GPTQ, AWQ, MODELOPT);
 
     /** The settings that files which repeat each other must agree on. */
     private static final List<String> REPEATED =
@@ -58,13 +53,8 @@ record QuantizationConfig(String place, JsonNode json) {
         return Optional.of(found);
     }
 
-    /** Returns the names of the files that describe a checkpoint besides {@code config.json}. */
-    static List<Path> otherFiles(Path folder) {
-        return OTHER_FILES.stream().map(folder::resolve).filter(Files::exists).toList();
-    }
-
     private static Optional<QuantizationConfig> other(Path folder) throws IOException {
-        for (Path file : otherFiles(folder)) {
+        for (Path file : ModelFolder.packingFiles(folder)) {
             return Optional.of(new QuantizationConfig(file.toString(), read(file)));
         }
         return Optional.empty();

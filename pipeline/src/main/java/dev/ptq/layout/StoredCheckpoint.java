@@ -3,8 +3,6 @@ package dev.ptq.layout;
 import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 
 /**
  * The checkpoint in a model folder: its tensors as floating point numbers, however they are packed, and what it says about
@@ -12,7 +10,7 @@ import java.util.List;
  */
 public record StoredCheckpoint(WeightSource weights, StoredActivations activations) {
     /**
-     * Opens the checkpoint in a Hugging Face model folder and checks everything but the values and codes of weights.
+     * Opens the checkpoint in a Hugging Face model folder, or a GGUF file, and checks everything but the values and codes of weights.
      *
      * @throws IOException naming the file, and the tensor or setting where one is at fault
      */
@@ -25,10 +23,4 @@ public record StoredCheckpoint(WeightSource weights, StoredActivations activatio
         return new StoredCheckpoint(weights, StoredActivations.none());
     }
 
-    /** Returns the files that decide what the checkpoint in a folder means, its weights left out. */
-    public static List<Path> descriptions(Path folder) {
-        List<Path> files = new ArrayList<>(List.of(folder.resolve("config.json")));
-        files.addAll(QuantizationConfig.otherFiles(folder));
-        return files;
-    }
 }

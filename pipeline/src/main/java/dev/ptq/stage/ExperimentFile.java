@@ -17,7 +17,6 @@ import dev.ptq.model.PackedModel;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -64,7 +63,7 @@ final class ExperimentFile {
         memory = modelTable.read(ExperimentKeys.MEMORY);
         addBos = modelTable.read(ExperimentKeys.ADD_BOS);
         requantize = modelTable.read(ExperimentKeys.REQUANTIZE);
-        shape = folder.flatMap(found -> shape(modelTable, found.path()));
+        shape = folder.flatMap(found -> shape(modelTable, found));
         // of a model that cannot be read, nobody knows whether it has experts
         boolean mayHaveExperts = shape.map(ModelConfig::hasExperts).orElse(true);
         calibration =
@@ -208,21 +207,37 @@ final class ExperimentFile {
 
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
-            return Optional.of(ModelFolder.resolve(path));
+            return Optional.of(
+                    withTokenizer(table, ModelFolder.resolve(path, table.read(ExperimentKeys.FILE))));
         } catch (ConfigException e) {
             table.problem(ExperimentKeys.PATH, String.valueOf(e.getMessage()));
             return Optional.empty();
         }
     }
 
-    private Optional<ModelConfig> shape(ConfigTable table, Path folder) {
+    private static ModelFolder withTokenizer(ConfigTable table, ModelFolder model) {
+        String tokenizer = table.read(ExperimentKeys.TOKENIZER);
+        if (tokenizer.isEmpty()) {
+            return model;
+        }
+        try {
+            ModelFolder with = model.withTokenizer(tokenizer);
+            Tokenizer.require(with.tokenizer());
+            return with;
+        } catch (ConfigException | IOException e) {
+            table.problem(ExperimentKeys.TOKENIZER, String.valueOf(e.getMessage()));
+            return model;
+        }
+    }
+
+    private Optional<ModelConfig> shape(ConfigTable table, ModelFolder folder) {
         Optional<ModelConfig> shape = Optional.empty();
         try {
-            ModelConfig config = ModelConfig.read(folder);
+            ModelConfig config = ModelConfig.read(folder.path());
             shape = Optional.of(config);
-            Tokenizer.require(folder);
-            notes.addAll(Tokenizer.notes(folder, addBos));
-            LanguageModel.Inspection model = LanguageModel.inspect(config, StoredCheckpoint.open(folder));
+            Tokenizer.require(folder.tokenizer());
+            notes.addAll(Tokenizer.notes(folder.tokenizer(), addBos));
+            LanguageModel.Inspection model = LanguageModel.inspect(config, StoredCheckpoint.open(folder.path()));
             shape = Optional.of(model.config());
             packed = model.packed();
             notes.addAll(model.notes());

@@ -21,8 +21,17 @@ public final class ExperimentKeys {
             .says(
                     "`\"reference\"`, the model that comes with the program (a folder of that name is `\"./reference\"`); or a"
                             + " Hugging Face model folder with `config.json`, `model.safetensors` or shards and their index (float32,"
-                            + " float16 or bfloat16, or [packed](#packed-checkpoints)), and `tokenizer.json`; or such a folder [on the hub](#the-hugging-face-hub),"
+                            + " float16 or bfloat16, or [packed](#packed-checkpoints)), and `tokenizer.json`; or a [GGUF file](#gguf-files), `.gguf`; or such a folder [on the hub](#the-hugging-face-hub),"
                             + " `\"owner/name\"`. `ptq list models` lists the families");
+
+    /** One of several files of a model. */
+    public static final Key<String> FILE = Key.text("file")
+            .preset("")
+            .says("which GGUF file of a folder, or of the hub, that has several; of a split one, its first part");
+
+    static final Key<String> TOKENIZER = Key.text("tokenizer")
+            .preset("")
+            .says("another tokenizer than the model's own: a folder with `tokenizer.json`, such a file, or a GGUF file");
 
     static final Key<Memory> MEMORY = Key.choice(
                     "memory",
@@ -56,7 +65,7 @@ public final class ExperimentKeys {
 
     /** {@code [model]}. */
     public static final Key<ConfigTable> MODEL =
-            Key.table("model", Section.of("model", PATH, MEMORY, ADD_BOS, REQUANTIZE)).says("the model");
+            Key.table("model", Section.of("model", PATH, FILE, TOKENIZER, MEMORY, ADD_BOS, REQUANTIZE)).says("the model");
 
     /** {@code [calibration]}. */
     public static final Key<Optional<ConfigTable>> CALIBRATION = Key.table("calibration", CalibrationSettings.SECTION)

@@ -25,7 +25,6 @@ import dev.ptq.model.ResumeState;
 import dev.ptq.model.Rotation;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.TensorEngine;
-import dev.ptq.weights.Checkpoint;
 import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
@@ -76,11 +75,8 @@ public final class Workspace implements AutoCloseable {
     public Workspace(Experiment experiment, Progress.Reporter reporter) throws IOException {
         this.experiment = experiment;
         this.reporter = reporter;
-        Path folder = experiment.model().path();
-        List<Path> files = new ArrayList<>(StoredCheckpoint.descriptions(folder));
-        files.addAll(Checkpoint.files(folder));
-        model = new ModelContent(Digests.of(files));
-        tokenizer = new TokenizerContent(Digests.of(Tokenizer.files(folder)), experiment.addBos());
+        model = new ModelContent(Digests.of(experiment.model().files()));
+        tokenizer = new TokenizerContent(Tokenizer.sha256(experiment.model().tokenizer()), experiment.addBos());
     }
 
     Experiment experiment() {
@@ -212,7 +208,7 @@ public final class Workspace implements AutoCloseable {
     Tokenizer tokenizer() throws IOException {
         if (openTokenizer == null) {
             openTokenizer = Tokenizer.open(
-                    experiment.model().path(),
+                    experiment.model().tokenizer(),
                     experiment.addBos(),
                     experiment.shape().vocabulary().size());
         }

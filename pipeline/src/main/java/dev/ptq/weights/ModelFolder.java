@@ -3,6 +3,7 @@ package dev.ptq.weights;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.Spelling;
 import dev.ptq.environment.CacheFolder;
+import dev.ptq.gguf.Gguf;
 import dev.ptq.hub.Hub;
 import dev.ptq.hub.HubCache;
 import dev.ptq.hub.HubListing;
@@ -23,22 +24,53 @@ import java.util.TreeMap;
  * The place of a model.
  *
  * @param name as the user wrote it, for stored and displayed text
- * @param path a folder
+ * @param path a folder, or a GGUF file
+ * @param tokenizer a folder, the path of a {@code tokenizer.json}, or a GGUF file
  * @param commit of a model of the hub
  */
-public record ModelFolder(String name, Path path, Optional<String> commit) {
+public record ModelFolder(String name, Path path, Path tokenizer, Optional<String> commit) {
     private static final String CONFIG = "config.json";
     private static final String TOKENIZER = "tokenizer.json";
     private static final String WEIGHTS = "model.safetensors";
     /** Files in which older tools describe packed weights. */
-    private static final List<String> PACKING =
+    public static final List<String> PACKING =
             List.of("quantize_config.json", "quant_config.json", "hf_quant_config.json");
 
     private static final String INDEX = "model.safetensors.index.json";
 
-    /** A folder that is not from the hub. */
+    /** A model that is not from the hub, with its own tokenizer. */
     public ModelFolder(String name, Path path) {
-        this(name, path, Optional.empty());
+        this(name, path, path, Optional.empty());
+    }
+
+    /**
+     * The same with another tokenizer.
+     *
+     * @param place a folder, the path of a {@code tokenizer.json}, or a GGUF file
+     * @throws ConfigException if there is nothing; the message does not say where it was written
+     */
+    public ModelFolder withTokenizer(String place) {
+        if (!isFolder(place) && !isFile(place)) {
+            throw new ConfigException("expected a folder with " + TOKENIZER + ", such a file, or a GGUF file, got \""
+                    + place + "\", where there is nothing (paths start at the current directory)");
+        }
+        return new ModelFolder(name, path, Path.of(place), commit);
+    }
+
+    /** The files that its weights and its shape are in. */
+    public List<Path> files() throws IOException {
+        if (isFile(path.toString())) {
+            return Gguf.open(path).files();
+        }
+        List<Path> files = new ArrayList<>(List.of(path.resolve(CONFIG)));
+        files.addAll(packingFiles(path));
+        files.addAll(Checkpoint.files(path));
+        return files;
+    }
+
+    /** Returns the files that a folder has of {@link #PACKING}. */
+    public static List<Path> packingFiles(Path folder) {
+        return PACKING.stream().map(folder::resolve).filter(Files::exists).toList();
     }
 
     /** The shipped models: their names, each with a one-line description. */
@@ -47,53 +79,92 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
     }
 
     /**
-     * Finds the folder that {@code name} stands for. Opens no connection.
+     * Finds the model that {@code name} stands for. Opens no connection.
      *
-     * @param name in this order: a shipped model, the path of a folder, or a fetched model of the hub, {@code
-     *     owner/name} or {@code owner/name@revision}
+     * @param name in this order: a shipped model, the path of a folder or of a GGUF file, or a fetched model of the hub,
+     *     {@code owner/name} or {@code owner/name@revision}
+     * @param file of a folder, or of the hub, that has several GGUF files; empty if it has not
      * @throws ConfigException if it is none of them; the message does not say where the name was written
      * @throws IOException if a shipped model cannot be put where it can be read
      */
-    public static ModelFolder resolve(String name) throws IOException {
+    public static ModelFolder resolve(String name, String file) throws IOException {
         ClassLoader classes = ModelFolder.class.getClassLoader();
-        return resolve(name, new ShippedModels(classes, CacheFolder.path().resolve("models")));
+        return resolve(name, file, new ShippedModels(classes, CacheFolder.path().resolve("models")));
+    }
+
+    /** The same for a place with one model. */
+    public static ModelFolder resolve(String name) throws IOException {
+        return resolve(name, "");
     }
 
     /** The same with shipped models from elsewhere. */
-    static ModelFolder resolve(String name, ShippedModels shipped) throws IOException {
-        if (ShippedModels.NAMES.containsKey(name)) {
+    static ModelFolder resolve(String name, String file, ShippedModels shipped) throws IOException {
+        boolean isShipped = ShippedModels.NAMES.containsKey(name);
+        if (!file.isEmpty() && (isShipped || isFile(name))) {
+            throw new ConfigException("file: expected none, because \"" + name + "\" is no folder of GGUF files, got \""
+                    + file + "\"");
+        }
+        if (isShipped) {
             return new ModelFolder(name, shipped.folder(name));
         }
         if (isFolder(name)) {
+            return new ModelFolder(name, inFolder(Path.of(name), file));
+        }
+        if (name.endsWith(Gguf.ENDING)) {
+            if (!isFile(name)) {
+                throw new ConfigException("there is no file \"" + name + "\" (paths start at the current directory)");
+            }
             return new ModelFolder(name, Path.of(name));
         }
         Optional<HubRepo> repo = HubRepo.parse(HubRepo.Kind.MODEL, name);
         if (repo.isEmpty()) {
             throw new ConfigException("expected the name of a shipped model ("
                     + String.join(", ", shipped().keySet())
-                    + "), the path of a Hugging Face model folder, or owner/name on the hub, got \"" + name
+                    + "), the path of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \""
+                    + name
                     + "\" (paths start at the current directory)"
                     + Spelling.hint(Spelling.closest(name, shipped().keySet())));
         }
         HubCache cache = HubCache.ofProcess();
-        return fetched(name, repo.get(), cache)
+        String options = file.isEmpty() ? "" : " --file " + file;
+        return fetched(name, file, repo.get(), cache)
                 .orElseThrow(() -> new ConfigException("there is no folder \"" + name
                         + "\" (paths start at the current directory), and the model of the hub "
-                        + cache.howToFetch(repo.get(), "")));
+                        + cache.howToFetch(repo.get(), options)));
     }
 
     /** The model in the hub cache, if it is complete there. */
-    private static Optional<ModelFolder> fetched(String name, HubRepo repo, HubCache cache) throws IOException {
+    private static Optional<ModelFolder> fetched(String name, String file, HubRepo repo, HubCache cache)
+            throws IOException {
         Optional<HubSnapshot> snapshot = cache.find(repo);
-        return snapshot.isPresent() && isWhole(snapshot.get().folder())
-                ? Optional.of(new ModelFolder(
-                        name,
-                        snapshot.get().folder(),
-                        Optional.of(snapshot.get().commit())))
-                : Optional.empty();
+        if (snapshot.isEmpty() || !isWhole(snapshot.get().folder(), file)) {
+            return Optional.empty();
+        }
+        Path path = inFolder(snapshot.get().folder(), file);
+        return Optional.of(
+                new ModelFolder(name, path, path, Optional.of(snapshot.get().commit())));
     }
 
-    private static boolean isWhole(Path folder) throws IOException {
+    /** A folder, or the GGUF file in it that is meant. */
+    private static Path inFolder(Path folder, String file) throws IOException {
+        boolean isPlain = Files.exists(folder.resolve(WEIGHTS)) || Files.exists(folder.resolve(INDEX));
+        if (file.isEmpty() && isPlain) {
+            return folder;
+        }
+        return GgufFolder.choose(folder.toString(), GgufFolder.names(folder), file)
+                .map(folder::resolve)
+                .orElse(folder);
+    }
+
+    private static boolean isWhole(Path folder, String file) throws IOException {
+        List<String> models = GgufFolder.names(folder);
+        if (!file.isEmpty() ? models.contains(file) : !models.isEmpty() && !Files.exists(folder.resolve(CONFIG))) {
+            return GgufFolder.parts(file.isEmpty() ? models.get(0) : file).stream()
+                    .allMatch(part -> Files.exists(folder.resolve(part)));
+        }
+        if (!file.isEmpty()) {
+            return false;
+        }
         boolean weights = Files.exists(folder.resolve(WEIGHTS)) || Files.exists(folder.resolve(INDEX));
         return weights
                 && Files.exists(folder.resolve(CONFIG))
@@ -106,23 +177,31 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
      *
      * @throws ConfigException saying what to do, if there is none of that name or it cannot be read
      */
-    public static void fetchIfAbsent(String name, Hub hub) throws IOException {
-        Optional<HubRepo> repo = ShippedModels.NAMES.containsKey(name) || isFolder(name)
+    public static void fetchIfAbsent(String name, String file, Hub hub) throws IOException {
+        Optional<HubRepo> repo = ShippedModels.NAMES.containsKey(name) || isFolder(name) || name.endsWith(Gguf.ENDING)
                 ? Optional.empty()
                 : HubRepo.parse(HubRepo.Kind.MODEL, name);
-        if (repo.isPresent() && fetched(name, repo.get(), hub.cache()).isEmpty()) {
-            fetch(repo.get(), hub);
+        if (repo.isPresent() && fetched(name, file, repo.get(), hub.cache()).isEmpty()) {
+            fetch(repo.get(), file, hub);
         }
     }
 
     /**
-     * Fetches the parts of a model: its config, its tokenizer and its weights as safetensors. Weights in other forms,
-     * some of which are programs, are left alone.
+     * Fetches the parts of a model: its config, its tokenizer and its weights as safetensors; or a GGUF file if one is
+     * named, or there is nothing else. Weights in other forms, some of which are programs, are left alone.
      *
+     * @param file one of several GGUF files; empty if it is not meant
      * @throws ConfigException saying what to do, if there is none of that name or it cannot be read
      */
-    public static HubSnapshot fetch(HubRepo repo, Hub hub) throws IOException {
+    public static HubSnapshot fetch(HubRepo repo, String file, Hub hub) throws IOException {
         HubListing listing = hub.list(repo);
+        boolean isPlain = listing.names().contains(WEIGHTS) || listing.names().contains(INDEX);
+        Optional<String> packed = file.isEmpty() && isPlain
+                ? Optional.empty()
+                : GgufFolder.choose("model " + repo.label(), listing.names(), file);
+        if (packed.isPresent()) {
+            return hub.fetch(listing, GgufFolder.parts(packed.get()));
+        }
         List<String> small = listing.names().stream()
                 .filter(name -> name.equals(CONFIG)
                         || name.equals("special_tokens_map.json")
@@ -142,13 +221,21 @@ public record ModelFolder(String name, Path path, Optional<String> commit) {
         hub.fetch(listing, small);
         Path folder = hub.fetch(listing, List.of(single ? WEIGHTS : INDEX)).folder();
         List<String> weights = Checkpoint.files(folder).stream()
-                .map(file -> folder.relativize(file).toString())
+                .map(each -> folder.relativize(each).toString())
                 .toList();
         if (!listing.names().containsAll(weights)) {
             throw new ConfigException(
                     "model " + repo.label() + ": its " + INDEX + " names files that it does not have");
         }
         return hub.fetch(listing, weights);
+    }
+
+    private static boolean isFile(String name) {
+        try {
+            return Files.isRegularFile(Path.of(name));
+        } catch (InvalidPathException e) {
+            return false;
+        }
     }
 
     private static boolean isFolder(String name) {

@@ -29,6 +29,12 @@ record ShiftedWeight(Weight stored, float number) implements Weight {
     }
 
     @Override
+    public Weight plus(float more) {
+        // there and back again is exact
+        return number + more == 0 ? stored : new ShiftedWeight(this, more);
+    }
+
+    @Override
     public NDArray load(NDManager manager) throws IOException {
         return stored.load(manager).addi(number);
     }

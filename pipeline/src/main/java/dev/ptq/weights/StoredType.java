@@ -1,5 +1,6 @@
 package dev.ptq.weights;
 
+import dev.ptq.tensor.HalfFloats;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
@@ -67,7 +68,7 @@ public enum StoredType {
                 short[] raw = new short[count];
                 source.asShortBuffer().get(from, raw);
                 for (int i = 0; i < count; i++) {
-                    target[i] = halfToFloat(raw[i]);
+                    target[i] = HalfFloats.toFloat(raw[i]);
                 }
             }
             case I32 -> {
@@ -109,18 +110,5 @@ public enum StoredType {
         }
         int odd = bits >>> 16 & 1;
         return (short) ((bits + 0x7fff + odd) >>> 16);
-    }
-
-    /** Converts IEEE 754 binary16 to binary32; exact. Java 17 has no such conversion. */
-    static float halfToFloat(short half) {
-        int sign = (half & 0x8000) << 16;
-        int exponent = (half >>> 10) & 0x1f;
-        int mantissa = half & 0x3ff;
-        if (exponent == 0) {
-            float magnitude = mantissa * 0x1p-24f;
-            return sign == 0 ? magnitude : -magnitude;
-        }
-        int bits = exponent == 31 ? 0x7f800000 : (exponent + 112) << 23;
-        return Float.intBitsToFloat(sign | bits | (mantissa << 13));
     }
 }

@@ -15,7 +15,7 @@ public interface Weight {
     /** Its dimensions. */
     List<Long> shape();
 
-    /** The stored type of its values. */
+    /** The stored type of its values; of packed ones, the type that they are unpacked to. */
     StoredType type();
 
     /** Its origin, for messages: the file and the tensor in it. */

@@ -2,7 +2,9 @@ package dev.ptq.weights;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
+import dev.ptq.gguf.Gguf;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -13,12 +15,12 @@ import java.util.Set;
  */
 public interface WeightSource extends AutoCloseable {
     /**
-     * Opens the checkpoint in a model folder and checks its headers.
+     * Opens the checkpoint in a model folder, or a GGUF file, and checks its headers.
      *
      * @throws IOException naming the file, and the tensor where one is at fault
      */
-    static WeightSource open(Path folder) throws IOException {
-        return Checkpoint.open(folder);
+    static WeightSource open(Path place) throws IOException {
+        return Gguf.isNameOf(place) && !Files.isDirectory(place) ? GgufWeights.open(place) : Checkpoint.open(place);
     }
 
     /** The names of all tensors. */

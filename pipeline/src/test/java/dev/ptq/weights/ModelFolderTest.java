@@ -69,14 +69,14 @@ class ModelFolderTest {
 
     @Test
     void classFilesInAPlainFolderAreUsedWhereTheyAre() throws IOException {
-        assertThat(ModelFolder.resolve(NAME, program(classes))).isEqualTo(new ModelFolder(NAME, model));
+        assertThat(ModelFolder.resolve(NAME, "", program(classes))).isEqualTo(new ModelFolder(NAME, model));
         assertThat(cache).doesNotExist();
     }
 
     @Test
     void aJarIsCopiedToTheCacheOnce() throws IOException {
         ShippedModels program = program(jar());
-        ModelFolder found = ModelFolder.resolve(NAME, program);
+        ModelFolder found = ModelFolder.resolve(NAME, "", program);
 
         assertThat(found.name()).isEqualTo(NAME);
         assertThat(found.path().getParent()).isEqualTo(cache);
@@ -84,15 +84,15 @@ class ModelFolderTest {
         assertHoldsTheModel(found.path());
         LanguageModel.open(found.path()).close();
         Set<Object> files = identities(found.path());
-        assertThat(ModelFolder.resolve(NAME, program)).isEqualTo(found);
+        assertThat(ModelFolder.resolve(NAME, "", program)).isEqualTo(found);
         assertThat(identities(found.path())).isEqualTo(files);
     }
 
     @Test
     void anotherModelOfThatNameHasAnotherFolder() throws IOException {
-        ModelFolder first = ModelFolder.resolve(NAME, program(jar()));
+        ModelFolder first = ModelFolder.resolve(NAME, "", program(jar()));
         Files.writeString(model.resolve("README.md"), "# another\n");
-        ModelFolder second = ModelFolder.resolve(NAME, program(jar()));
+        ModelFolder second = ModelFolder.resolve(NAME, "", program(jar()));
 
         assertThat(second.path()).isNotEqualTo(first.path());
         assertHoldsTheModel(second.path());
@@ -103,17 +103,17 @@ class ModelFolderTest {
     @ValueSource(strings = {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors", "README.md"})
     void whatIsAlteredCutShortOrGoneIsReplaced(String file) throws IOException {
         ShippedModels program = program(jar());
-        Path copy = ModelFolder.resolve(NAME, program).path().resolve(file);
+        Path copy = ModelFolder.resolve(NAME, "", program).path().resolve(file);
         byte[] whole = Files.readAllBytes(copy);
         byte[] altered = whole.clone();
         altered[altered.length / 2] ^= 1;
 
         for (byte[] wrong : List.of(altered, Arrays.copyOf(whole, whole.length / 2), new byte[0])) {
             Files.write(copy, wrong);
-            assertHoldsTheModel(ModelFolder.resolve(NAME, program).path());
+            assertHoldsTheModel(ModelFolder.resolve(NAME, "", program).path());
         }
         Files.delete(copy);
-        assertHoldsTheModel(ModelFolder.resolve(NAME, program).path());
+        assertHoldsTheModel(ModelFolder.resolve(NAME, "", program).path());
     }
 
     /** Nothing is shared by those that copy at once but the cache, as between processes. */
@@ -136,7 +136,7 @@ class ModelFolderTest {
 
     private Path complete(ShippedModels program) {
         try {
-            Path path = ModelFolder.resolve(NAME, program).path();
+            Path path = ModelFolder.resolve(NAME, "", program).path();
             for (String file : ShippedModels.FILES) {
                 assertThat(path.resolve(file)).hasSameBinaryContentAs(model.resolve(file));
             }
@@ -150,11 +150,11 @@ class ModelFolderTest {
     void aBuildWithoutTheModelSaysSo() throws IOException {
         Files.delete(model.resolve("README.md"));
         assertThatIOException()
-                .isThrownBy(() -> ModelFolder.resolve(NAME, program(jar())))
+                .isThrownBy(() -> ModelFolder.resolve(NAME, "", program(jar())))
                 .withMessage("model reference: this build of the program lacks its README.md");
         Path empty = Files.createDirectory(folder.resolve("empty"));
         assertThatIOException()
-                .isThrownBy(() -> ModelFolder.resolve(NAME, program(empty)))
+                .isThrownBy(() -> ModelFolder.resolve(NAME, "", program(empty)))
                 .withMessage("model reference: this build of the program lacks its config.json");
     }
 
