@@ -51,7 +51,8 @@ record CodedMatrix(int firstRow, int rows, int columns, byte[] codes, float[] ta
             }
         });
         if (invalid.get() >= 0) {
-            throw new IOException("there is a code " + invalid.get() + ", which stands for no number; the file is damaged");
+            throw new IOException(
+                    "there is a code " + invalid.get() + ", which stands for no number; the file is damaged");
         }
     }
 

@@ -14,7 +14,14 @@ package dev.ptq.layout;
  * @param groups the block of each column; empty if blocks are of neighbours
  */
 record Scales(
-        float[] scales, byte[] zeroPoints, int zeroPoint, boolean isSigned, int across, int blockRows, int blockColumns, int[] groups) {
+        float[] scales,
+        byte[] zeroPoints,
+        int zeroPoint,
+        boolean isSigned,
+        int across,
+        int blockRows,
+        int blockColumns,
+        int[] groups) {
     /** Scales of rectangles of neighbours. */
     static Scales of(float[] scales, int across, int blockRows, int blockColumns) {
         return new Scales(scales, new byte[0], 0, false, across, blockRows, blockColumns, new int[0]);

@@ -14,6 +14,7 @@ import dev.ptq.family.ModelConfig;
 import dev.ptq.method.Composition;
 import dev.ptq.method.KnownLinears;
 import dev.ptq.method.TestTimeAdaptation;
+import dev.ptq.model.CheckpointFormats;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.Rotation;
@@ -150,6 +151,11 @@ public record Experiment(
         return needsSamples()
                 || !statistics().isEmpty()
                 || steps.rotationLearning().isPresent();
+    }
+
+    /** Names the formats that are those of a packed checkpoint, if there are any. */
+    public Optional<String> checkpointNote() {
+        return quantization.checkpoint().map(CheckpointFormats::note);
     }
 
     /** The variants to be measured, on tasks too, the experiment itself last. */

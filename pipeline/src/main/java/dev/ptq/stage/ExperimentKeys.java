@@ -55,8 +55,9 @@ public final class ExperimentKeys {
                             + " to leave a weight to plain rounding");
 
     /** {@code [model]}. */
-    public static final Key<ConfigTable> MODEL =
-            Key.table("model", Section.of("model", PATH, MEMORY, ADD_BOS, REQUANTIZE)).says("the model");
+    public static final Key<ConfigTable> MODEL = Key.table(
+                    "model", Section.of("model", PATH, MEMORY, ADD_BOS, REQUANTIZE))
+            .says("the model");
 
     /** {@code [calibration]}. */
     public static final Key<Optional<ConfigTable>> CALIBRATION = Key.table("calibration", CalibrationSettings.SECTION)
