@@ -247,7 +247,7 @@ final class Gptq implements Layout {
         return zeros;
     }
 
-    /** Returns the words of {@code qzeros} for zero points {@code [groups, outFeatures]}. */
+    /** Returns the stored words of zero points {@code [groups, outFeatures]}. */
     static ByteBuffer packZeroPoints(int bits, boolean shifted, byte[] zeros, int groups, int out) {
         Words words = Words.dense(bits);
         boolean crosses = 32 % bits != 0;
