@@ -62,6 +62,11 @@ final class RunCommand implements Callable<Integer> {
             });
             Measurements measurements = Measurements.of(experiment, run.directory());
             spec.commandLine().getOut().print(MetricsTable.render(measurements.metrics()));
+            if (experiment.evaluation().perplexities().isEmpty()) {
+                experiment
+                        .checkpointNote()
+                        .ifPresent(note -> spec.commandLine().getOut().println("* " + note));
+            }
             spec.commandLine().getOut().print(LedgerLines.render(measurements.ledger()));
             spec.commandLine().getOut().println("results: " + run.directory());
             spec.commandLine().getOut().flush();

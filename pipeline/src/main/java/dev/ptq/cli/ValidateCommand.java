@@ -47,6 +47,7 @@ final class ValidateCommand implements Callable<Integer> {
             out.print(TomlWriter.write(experiment.resolved()));
             out.println();
             experiment.modelNotes().forEach(note -> out.println("# warning: " + note));
+            experiment.checkpointNote().ifPresent(note -> out.println("# " + note));
             ExperimentPlan.unused(experiment).forEach(line -> out.println("# " + line));
             plan.fingerprints().forEach((stage, fingerprint) -> {
                 StageRecord made = cached.get(stage);

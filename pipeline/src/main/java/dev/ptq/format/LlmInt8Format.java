@@ -27,8 +27,8 @@ import java.util.stream.IntStream;
  * @param per the tokens that an outlier concerns
  * @param rule the arithmetic
  */
-public record LlmInt8Format(int bits, double threshold, Per per, @OmittedIfEmpty Optional<Rule> rule)
-        implements NumberFormat {
+public record LlmInt8Format(
+        int bits, double threshold, Per per, @OmittedIfEmpty Optional<Rule> rule) implements NumberFormat {
     /** The name in configs. */
     static final String NAME = "llm_int8";
 

@@ -1,9 +1,9 @@
 package dev.ptq.format;
 
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.weights.RawTensor;
 import java.io.IOException;
 import java.nio.FloatBuffer;
-import dev.ptq.weights.RawTensor;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;

@@ -50,7 +50,9 @@ final class Activations {
         if (bits != 8 || isLocal) {
             throw scheme.wrong(isLocal ? "dynamic" : "num_bits", isLocal ? "true or false" : "8, or 4 of type float");
         }
-        boolean isMx = isFloat && strategy.equals("group") && scheme.text("scale_dtype", "").endsWith("uint8");
+        boolean isMx = isFloat
+                && strategy.equals("group")
+                && scheme.text("scale_dtype", "").endsWith("uint8");
         if (!scheme.flag("dynamic", false)) {
             scheme.expect(STRATEGY, "tensor", "tensor");
             return isFloat ? fp8(tensors.scalar(SCALE)) : integers(tensors, isSymmetric);
@@ -126,7 +128,8 @@ final class Activations {
                 throw tensors.wrong(ZERO_POINT, "expected 0 with symmetric = true", zeroPoint);
             }
         } else if (!isSymmetric) {
-            throw new IOException(tensors.name(ZERO_POINT) + ": there is no such tensor, but symmetric = false needs it");
+            throw new IOException(
+                    tensors.name(ZERO_POINT) + ": there is no such tensor, but symmetric = false needs it");
         }
         return new GivenScaleFormat(
                 grid(IntegerFormat.Granularity.TENSOR, 0, isSymmetric), tensors.scalar(SCALE), zeroPoint);

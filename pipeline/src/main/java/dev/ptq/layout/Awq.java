@@ -113,7 +113,7 @@ final class Awq implements Layout {
                 int row = word * PER_WORD + ORDER[nibble];
                 for (int line = 0; line < lines && row >= from && row < to; line++) {
                     int found = packed.getInt(4 * (line * (out / PER_WORD) + word));
-                    target[(row - from) * lines + line] = (byte) (found >>> BITS * nibble & 0xf);
+                    target[(row - from) * lines + line] = (byte) ((found >>> (BITS * nibble)) & 0xf);
                 }
             }
         });
@@ -132,7 +132,7 @@ final class Awq implements Layout {
             for (int word = 0; word < out / PER_WORD; word++) {
                 int bits = 0;
                 for (int nibble = 0; nibble < PER_WORD; nibble++) {
-                    bits |= (codes[(word * PER_WORD + ORDER[nibble]) * lines + line] & 0xf) << BITS * nibble;
+                    bits |= (codes[(word * PER_WORD + ORDER[nibble]) * lines + line] & 0xf) << (BITS * nibble);
                 }
                 packed.putInt(bits);
             }

@@ -78,8 +78,8 @@ final class BitsAndBytes implements Layout {
             tensors.scales(ROW_SCALES, out);
             // a threshold of 0 searches for no outliers
             double least = threshold == 0 ? Double.POSITIVE_INFINITY : threshold;
-            NumberFormat input = new LlmInt8Format(
-                    8, least, LlmInt8Format.Per.BATCH, Optional.of(LlmInt8Format.Rule.BITSANDBYTES));
+            NumberFormat input =
+                    new LlmInt8Format(8, least, LlmInt8Format.Per.BATCH, Optional.of(LlmInt8Format.Rule.BITSANDBYTES));
             return new PackedLinear("bitsandbytes LLM.int8", out, in, Optional.of(input), (from, to) -> {
                 float[] scales = tensors.scales(ROW_SCALES, out);
                 for (int row = 0; row < out; row++) {
@@ -213,8 +213,8 @@ final class BitsAndBytes implements Layout {
             float[] nested = tensors.scales(NESTED_SCALES, (blocks - 1) / state.nestedBlockSize() + 1);
             float[] scales = new float[blocks];
             for (int block = 0; block < blocks; block++) {
-                scales[block] = table[codes.get(block) & 0xff] * nested[block / state.nestedBlockSize()]
-                        + state.nestedOffset();
+                scales[block] =
+                        table[codes.get(block) & 0xff] * nested[block / state.nestedBlockSize()] + state.nestedOffset();
             }
             return Scales.flat(scales, state.blockSize());
         }

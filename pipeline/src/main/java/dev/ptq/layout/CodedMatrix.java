@@ -5,17 +5,34 @@ import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.util.concurrent.atomic.AtomicInteger;
 
-/**
- * Neighbouring rows of a matrix as codes and scales: a value is {@code (table[code] - zeroPoint) · scale}.
- *
- * @param firstRow of these, in the whole matrix
- * @param codes from 0 to 255, row-major
- * @param table the value of each code; NaN where a code has none
- * @param scales of the whole matrix
- */
-record CodedMatrix(int firstRow, int rows, int columns, byte[] codes, float[] table, Scales scales) {
+/** Neighbouring rows of a matrix as codes and scales: a value is {@code (table[code] - zeroPoint) · scale}. */
+final class CodedMatrix {
     /** Rows that a thread takes at a time. */
     private static final int TILE = 16;
+
+    private final int firstRow;
+    private final int rows;
+    private final int columns;
+    private final byte[] codes;
+    private final float[] table;
+    private final Scales scales;
+
+    /**
+     * Takes rows of a matrix.
+     *
+     * @param firstRow of these, in the whole matrix
+     * @param codes from 0 to 255, row-major
+     * @param table the value of each code; NaN where a code has none
+     * @param scales of the whole matrix
+     */
+    CodedMatrix(int firstRow, int rows, int columns, byte[] codes, float[] table, Scales scales) {
+        this.firstRow = firstRow;
+        this.rows = rows;
+        this.columns = columns;
+        this.codes = codes;
+        this.table = table;
+        this.scales = scales;
+    }
 
     /** Returns whole numbers from 0 as the table of codes without a sign. */
     static float[] wholeNumbers(int bits) {
@@ -51,7 +68,8 @@ record CodedMatrix(int firstRow, int rows, int columns, byte[] codes, float[] ta
             }
         });
         if (invalid.get() >= 0) {
-            throw new IOException("there is a code " + invalid.get() + ", which stands for no number; the file is damaged");
+            throw new IOException(
+                    "there is a code " + invalid.get() + ", which stands for no number; the file is damaged");
         }
     }
 
@@ -63,7 +81,7 @@ record CodedMatrix(int firstRow, int rows, int columns, byte[] codes, float[] ta
                 invalid.set(code);
             }
             int block = scales.block(firstRow + row, column, columns);
-            line[column] = (value - scales.zero(block)) * scales.scales()[block];
+            line[column] = (value - scales.zero(block)) * scales.scale(block);
         }
     }
 }

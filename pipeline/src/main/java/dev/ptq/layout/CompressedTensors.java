@@ -58,7 +58,8 @@ final class CompressedTensors implements Layout {
     public Reader reader(QuantizationConfig config) throws IOException {
         config.expect("quantization_status", "compressed", "compressed");
         config.expectNone("transform_config");
-        if (config.has("sparsity_config") && !config.json().path("sparsity_config").isEmpty()) {
+        if (config.has("sparsity_config")
+                && !config.json().path("sparsity_config").isEmpty()) {
             config.table("sparsity_config").expect(FORMAT, "dense", "dense");
         }
         List<Group> groups = new ArrayList<>();
@@ -97,9 +98,7 @@ final class CompressedTensors implements Layout {
                     group.texts("targets"),
                     Weights.read(group.table("weights"), format, whole),
                     format,
-                    group.has("input_activations")
-                            ? Optional.of(group.table("input_activations"))
-                            : Optional.empty());
+                    group.has("input_activations") ? Optional.of(group.table("input_activations")) : Optional.empty());
         }
     }
 
@@ -129,7 +128,8 @@ final class CompressedTensors implements Layout {
             config.expect("actorder", "weight", "weight", "static", "group", "dynamic");
             boolean isFloat = config.text("type", "int").equals("float");
             int bits = config.number("num_bits", 8);
-            if (isFloat ? bits != 4 && bits != 8 : bits < 2 || bits > 8) {
+            boolean isRead = isFloat ? (bits == 4 || bits == 8) : (bits >= 2 && bits <= 8);
+            if (!isRead) {
                 throw config.wrong("num_bits", isFloat ? "4 or 8 of type float" : "from 2 to 8");
             }
             int groupSize = config.number("group_size", 0);
@@ -234,7 +234,8 @@ final class CompressedTensors implements Layout {
             if (weights.symmetric()) {
                 return scales;
             }
-            long[] shape = tensors.shape(SCALES).stream().mapToLong(Long::longValue).toArray();
+            long[] shape =
+                    tensors.shape(SCALES).stream().mapToLong(Long::longValue).toArray();
             return scales.withSignedZeros(Tables.array(tensors.raw(ZEROS, StoredType.I8, shape)));
         });
     }
@@ -267,8 +268,7 @@ final class CompressedTensors implements Layout {
                 weights.label(),
                 tensors,
                 E2M1,
-                (out, in) ->
-                        Scales.of(E2m1Codes.powersOfTwo(tensors, SCALES, out, in, size), in / size, 1, size));
+                (out, in) -> Scales.of(E2m1Codes.powersOfTwo(tensors, SCALES, out, in, size), in / size, 1, size));
     }
 
     private static PackedLinear mxfp8(ModuleTensors tensors, Weights weights) throws IOException {
@@ -280,8 +280,7 @@ final class CompressedTensors implements Layout {
                 tensors,
                 StoredType.F8_E4M3,
                 8,
-                (out, in) ->
-                        Scales.of(E2m1Codes.powersOfTwo(tensors, SCALES, out, in, size), in / size, 1, size));
+                (out, in) -> Scales.of(E2m1Codes.powersOfTwo(tensors, SCALES, out, in, size), in / size, 1, size));
     }
 
     private record GroupsReader(
@@ -290,8 +289,7 @@ final class CompressedTensors implements Layout {
         @Override
         public Set<String> suffixes() {
             Set<String> suffixes = new TreeSet<>(Activations.SUFFIXES);
-            suffixes.addAll(Set.of(
-                    ByteCodes.CODES, E2M1, SCALES, ZEROS, GLOBAL_SCALE, "weight_shape", "weight_g_idx"));
+            suffixes.addAll(Set.of(ByteCodes.CODES, E2M1, SCALES, ZEROS, GLOBAL_SCALE, "weight_shape", "weight_g_idx"));
             return suffixes;
         }
 

@@ -5,7 +5,6 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -48,7 +47,8 @@ final class Gptq implements Layout {
     @Override
     public Reader reader(QuantizationConfig config) throws IOException {
         boolean isRound = config.method().equals("auto-round");
-        boolean isShifted = !config.text("checkpoint_format", config.text("format", "gptq")).equals(V2);
+        boolean isShifted =
+                !config.text("checkpoint_format", config.text("format", "gptq")).equals(V2);
         if (isRound) {
             // other packings of AutoRound store zero points as they are
             config.expect("packing_format", "", "auto_round:auto_gptq");
@@ -78,7 +78,8 @@ final class Gptq implements Layout {
         }
         if (isRound && config.has("extra_config")) {
             for (QuantizationConfig module : config.tables("extra_config")) {
-                String name = module.place().substring(module.place().lastIndexOf("extra_config.") + "extra_config.".length());
+                String name = module.place()
+                        .substring(module.place().lastIndexOf("extra_config.") + "extra_config.".length());
                 Pattern pattern = config.pattern("extra_config", "(?:" + name + ")$");
                 rules.add(new Rule(pattern, module.number("bits", 0) >= UNPACKED_BITS, module));
             }
@@ -148,7 +149,9 @@ final class Gptq implements Layout {
             tensors.require(CODES, StoredType.I32, words.count(in), out);
             if (groupsFound != groups) {
                 throw tensors.wrong(
-                        SCALES, "expected " + groups + " groups of " + size + " for " + in + " input features", groupsFound);
+                        SCALES,
+                        "expected " + groups + " groups of " + size + " for " + in + " input features",
+                        groupsFound);
             }
             tensors.require(ZEROS, StoredType.I32, groups, words.count(out));
             Matrix matrix = new Matrix(tensors, settings, out, in, size, groups);
@@ -182,8 +185,7 @@ final class Gptq implements Layout {
             Words words = Words.dense(settings.bits());
             ByteBuffer packed = tensors.raw(CODES, StoredType.I32, words.count(in), out);
             byte[] codes = words.unpack(packed, Words.Lines.columns(from, to - from, out, in));
-            return new CodedMatrix(
-                    from, to - from, in, codes, CodedMatrix.wholeNumbers(settings.bits()), scales());
+            return new CodedMatrix(from, to - from, in, codes, CodedMatrix.wholeNumbers(settings.bits()), scales());
         }
 
         Scales scales() throws IOException {
@@ -191,7 +193,11 @@ final class Gptq implements Layout {
             byte[] zeros = zeroPoints(
                     settings.bits(),
                     settings.shifted(),
-                    tensors.raw(ZEROS, StoredType.I32, groups, Words.dense(settings.bits()).count(out)),
+                    tensors.raw(
+                            ZEROS,
+                            StoredType.I32,
+                            groups,
+                            Words.dense(settings.bits()).count(out)),
                     groups,
                     out);
             if (settings.symmetric()) {
@@ -235,22 +241,22 @@ final class Gptq implements Layout {
         byte[] zeros = words.unpack(exact, Words.Lines.rows(words, groups, out));
         if (shifted && crosses) {
             for (int i = 0; i < zeros.length; i++) {
-                zeros[i] = (byte) (zeros[i] + 1 & (1 << bits) - 1);
+                zeros[i] = (byte) ((zeros[i] + 1) & ((1 << bits) - 1));
             }
         }
         return zeros;
     }
 
-    /** Returns the words of {@code qzeros} for zero points {@code [groups, outFeatures]}. */
+    /** Returns the stored words of zero points {@code [groups, outFeatures]}. */
     static ByteBuffer packZeroPoints(int bits, boolean shifted, byte[] zeros, int groups, int out) {
         Words words = Words.dense(bits);
         boolean crosses = 32 % bits != 0;
         byte[] stored = zeros.clone();
         for (int i = 0; i < stored.length && shifted && crosses; i++) {
-            stored[i] = (byte) (stored[i] - 1 & (1 << bits) - 1);
+            stored[i] = (byte) ((stored[i] - 1) & ((1 << bits) - 1));
         }
         ByteBuffer packed = words.pack(stored, Words.Lines.rows(words, groups, out), groups * words.count(out));
-        return shifted && !crosses ? added(packed, -ones(bits)) : packed;
+        return (shifted && !crosses) ? added(packed, -ones(bits)) : packed;
     }
 
     /** Returns the word that has 1 in each of its codes. */

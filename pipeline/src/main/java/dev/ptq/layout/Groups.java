@@ -21,8 +21,8 @@ final class Groups {
         int[] sizes = new int[(features + groupSize - 1) / groupSize];
         for (int i = 0; i < features; i++) {
             if (groups[i] < 0 || groups[i] >= sizes.length) {
-                throw new IOException(tensors.name(name) + ": expected groups from 0 to " + (sizes.length - 1) + ", got "
-                        + groups[i] + " at " + i);
+                throw new IOException(tensors.name(name) + ": expected groups from 0 to " + (sizes.length - 1)
+                        + ", got " + groups[i] + " at " + i);
             }
             if (!ordered && groups[i] != i / groupSize) {
                 throw new IOException(tensors.name(name) + ": has feature " + i + " in group " + groups[i]

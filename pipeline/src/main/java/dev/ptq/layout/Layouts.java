@@ -13,8 +13,8 @@ import java.util.regex.Pattern;
 
 /** All checkpoint layouts, and the way from a folder to its own. */
 public final class Layouts {
-    private static final List<Layout> ALL = List.of(
-            new CompressedTensors(), new Gptq(), new Awq(), new BitsAndBytes(), new BlockFp8(), new ModelOpt());
+    private static final List<Layout> ALL =
+            List.of(new CompressedTensors(), new Gptq(), new Awq(), new BitsAndBytes(), new BlockFp8(), new ModelOpt());
 
     /** Names that only packed checkpoints have. */
     private static final Pattern PACKED =
@@ -52,7 +52,8 @@ public final class Layouts {
                 return PackedCheckpoint.open(checkpoint, layout.get().reader(config.get()));
             }
             String method = config.get().method();
-            throw new IOException(packed.get() + ": the weights are packed, and " + config.get().place()
+            throw new IOException(packed.get() + ": the weights are packed, and "
+                    + config.get().place()
                     + ".quant_method: expected one of " + methods() + ", got \"" + method
                     + "\"; take such a checkpoint, or one in float32, float16 or bfloat16"
                     + Spelling.hint(Spelling.closest(method, methods())));
@@ -64,8 +65,7 @@ public final class Layouts {
 
     private static Optional<String> firstPacked(Checkpoint checkpoint) throws IOException {
         for (String name : checkpoint.names()) {
-            if (PACKED.matcher(name).matches()
-                    || name.endsWith(".weight") && !checkpoint.hasFloats(name)) {
+            if (PACKED.matcher(name).matches() || (name.endsWith(".weight") && !checkpoint.hasFloats(name))) {
                 return Optional.of(name);
             }
         }

@@ -49,8 +49,9 @@ final class ModuleTensors {
 
     private Safetensors file(String suffix) throws IOException {
         if (!has(suffix)) {
-            throw new IOException(name(suffix) + ": there is no such tensor, and without it the other tensors of the module,"
-                    + " " + present + ", have no values");
+            throw new IOException(
+                    name(suffix) + ": there is no such tensor, and without it the other tensors of the module," + " "
+                            + present + ", have no values");
         }
         used.add(suffix);
         return checkpoint.file(name(suffix));
@@ -62,8 +63,7 @@ final class ModuleTensors {
 
     List<Long> shape(String suffix) throws IOException {
         Safetensors file = file(suffix);
-        return Objects.requireNonNull(file.entries().get(name(suffix)))
-                .shape();
+        return Objects.requireNonNull(file.entries().get(name(suffix))).shape();
     }
 
     /** Returns the length of one side of a matrix, which is at least 1. */
@@ -110,8 +110,7 @@ final class ModuleTensors {
         float[] values = file(suffix).floats(name(suffix));
         for (int i = 0; i < values.length; i++) {
             if (!Float.isFinite(values[i])) {
-                throw new IOException(
-                        name(suffix) + ": has " + values[i] + " at " + i + "; the checkpoint is damaged");
+                throw new IOException(name(suffix) + ": has " + values[i] + " at " + i + "; the checkpoint is damaged");
             }
         }
         return values;
@@ -151,8 +150,7 @@ final class ModuleTensors {
         for (String suffix : used) {
             if (!suffix.startsWith("input_")) {
                 bits += 8.0
-                        * Objects.requireNonNull(
-                                        file(suffix).entries().get(name(suffix)))
+                        * Objects.requireNonNull(file(suffix).entries().get(name(suffix)))
                                 .bytes();
             }
         }

@@ -14,7 +14,7 @@ enum Nibbles {
         byte[] codes = new byte[Math.multiplyExact(2, packed.remaining())];
         for (int i = 0; i < codes.length; i++) {
             int both = packed.get(packed.position() + i / 2);
-            codes[i] = (byte) (both >>> (isHigh(i) ? 4 : 0) & 0xf);
+            codes[i] = (byte) ((both >>> (isHigh(i) ? 4 : 0)) & 0xf);
         }
         return codes;
     }
@@ -23,7 +23,7 @@ enum Nibbles {
     ByteBuffer pack(byte[] codes) {
         ByteBuffer packed = ByteBuffer.allocate((codes.length + 1) / 2);
         for (int i = 0; i < codes.length; i++) {
-            packed.put(i / 2, (byte) (packed.get(i / 2) | (codes[i] & 0xf) << (isHigh(i) ? 4 : 0)));
+            packed.put(i / 2, (byte) (packed.get(i / 2) | ((codes[i] & 0xf) << (isHigh(i) ? 4 : 0))));
         }
         return packed;
     }

@@ -58,7 +58,8 @@ final class PackedCheckpoint implements WeightSource {
                     .filter(suffix -> name.endsWith("." + suffix))
                     .findFirst()
                     .ifPresent(suffix -> modules.computeIfAbsent(
-                                    name.substring(0, name.length() - suffix.length() - 1), any -> new LinkedHashSet<>())
+                                    name.substring(0, name.length() - suffix.length() - 1),
+                                    any -> new LinkedHashSet<>())
                             .add(suffix));
         }
         return modules.entrySet().stream()
@@ -102,8 +103,9 @@ final class PackedCheckpoint implements WeightSource {
                 : Optional.empty();
         // where nothing is packed, the checkpoint was unpacked and kept its description
         if (!packed.isEmpty() && module.isPresent() && !packed.containsKey(name) && reader.packs(module.get())) {
-            throw new IOException(name + ": the quantization_config of config.json has this linear packed, but it is stored as "
-                    + checkpoint.weight(name).type());
+            throw new IOException(
+                    name + ": the quantization_config of config.json has this linear packed, but it is stored as "
+                            + checkpoint.weight(name).type());
         }
     }
 

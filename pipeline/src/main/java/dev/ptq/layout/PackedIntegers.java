@@ -85,8 +85,8 @@ final class PackedIntegers {
         Scales scales = Scales.of(tensors.scales(SCALES, out, groups), groups, 1, groupSize);
         scales = weights.symmetric()
                 ? scales.withZero(1 << (weights.bits() - 1))
-                : scales.withZeros(words.unpackDown(
-                        tensors.raw(ZEROS, StoredType.I32, words.count(out), groups), out, groups));
+                : scales.withZeros(
+                        words.unpackDown(tensors.raw(ZEROS, StoredType.I32, words.count(out), groups), out, groups));
         if (weights.ordered() && !tensors.has(GROUPS)) {
             throw new IOException(tensors.name(GROUPS)
                     + ": there is no such tensor, but the config has actorder = \"group\", with which only it says to which"

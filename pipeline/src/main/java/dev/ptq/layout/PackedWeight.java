@@ -63,8 +63,7 @@ record PackedWeight(String name, Packing how, PackedLinear linear) implements We
         int first = Arrays.stream(rows).min().orElse(0);
         int last = Arrays.stream(rows).max().orElse(-1);
         if (first < 0 || last >= linear.outFeatures()) {
-            throw new IOException(
-                    origin() + ": has no rows " + Arrays.toString(rows) + ", its shape is " + shape());
+            throw new IOException(origin() + ": has no rows " + Arrays.toString(rows) + ", its shape is " + shape());
         }
         try (NDManager scratch = manager.newSubManager()) {
             int[] shifted = Arrays.stream(rows).map(row -> row - first).toArray();

@@ -64,7 +64,7 @@ record QuantizationConfig(String place, JsonNode json) {
         for (String key : REPEATED) {
             JsonNode mine = json.path(key);
             JsonNode its = other.json().path(key);
-            boolean differ = mine.isString() && its.isString()
+            boolean differ = (mine.isString() && its.isString())
                     ? !mine.asString().equalsIgnoreCase(its.asString())
                     : !mine.equals(its);
             if (!isAbsent(mine) && !isAbsent(its) && differ) {
@@ -101,7 +101,7 @@ record QuantizationConfig(String place, JsonNode json) {
             return text(METHOD);
         }
         if (place.endsWith(GPTQ) || place.endsWith(AWQ)) {
-            return place.endsWith(AWQ) || has("w_bit") ? "awq" : "gptq";
+            return (place.endsWith(AWQ) || has("w_bit")) ? "awq" : "gptq";
         }
         throw wrong(METHOD, "a method");
     }
@@ -211,8 +211,8 @@ record QuantizationConfig(String place, JsonNode json) {
     void expectNone(String key) throws IOException {
         JsonNode node = json.path(key);
         boolean isNone = isAbsent(node)
-                || node.isBoolean() && !node.asBoolean()
-                || (node.isArray() || node.isObject()) && node.isEmpty();
+                || (node.isBoolean() && !node.asBoolean())
+                || ((node.isArray() || node.isObject()) && node.isEmpty());
         if (!isNone) {
             throw wrong(key, "nothing, since it is not read");
         }
@@ -224,13 +224,14 @@ record QuantizationConfig(String place, JsonNode json) {
             return Pattern.compile(expression.replace("(?P<", "(?<"));
         } catch (PatternSyntaxException e) {
             throw new IOException(
-                    place + "." + key + ": expected a regular expression, got '" + expression + "': " + e.getDescription(),
+                    place + "." + key + ": expected a regular expression, got '" + expression + "': "
+                            + e.getDescription(),
                     e);
         }
     }
 
     IOException wrong(String key, String expected) {
-        return new IOException(place + "." + key + ": expected " + expected + ", got "
-                + (json.has(key) ? json.path(key) : "nothing"));
+        return new IOException(
+                place + "." + key + ": expected " + expected + ", got " + (json.has(key) ? json.path(key) : "nothing"));
     }
 }

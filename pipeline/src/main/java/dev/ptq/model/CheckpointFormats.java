@@ -54,7 +54,9 @@ public record CheckpointFormats(List<OfInput> inputs, List<KvFormats> caches) {
         Set<String> kinds = new LinkedHashSet<>();
         inputs.forEach(input -> kinds.add(written(input.format())));
         String ofInputs = kinds.isEmpty() ? "" : "inputs of linears " + String.join(" and ", kinds);
-        String ofCaches = caches.isEmpty() ? "" : "keys and values " + written(caches.get(0).key().format());
+        String ofCaches = caches.isEmpty()
+                ? ""
+                : "keys and values " + written(caches.get(0).key().format());
         return "formats of the checkpoint: " + ofInputs + (kinds.isEmpty() || caches.isEmpty() ? "" : ", ") + ofCaches;
     }
 

@@ -79,8 +79,7 @@ public final class LanguageModel implements AutoCloseable {
     public static Inspection inspect(ModelConfig config, StoredCheckpoint checkpoint) throws IOException {
         StoredModel stored = checked(config, checkpoint.weights());
         try {
-            return new Inspection(
-                    stored.decoder().config(), stored.notes(), stored.packed(checkpoint.activations()));
+            return new Inspection(stored.decoder().config(), stored.notes(), stored.packed(checkpoint.activations()));
         } finally {
             checkpoint.weights().close();
         }

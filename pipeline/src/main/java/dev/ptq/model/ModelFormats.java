@@ -37,9 +37,8 @@ public final class ModelFormats {
 
     /** Looks up the formats of a model. Those that ask about linears and caches can round nothing yet. */
     public static ModelFormats of(QuantizationSettings settings, ModelConfig model) {
-        ModelFormats formats = new ModelFormats(IntStream.range(0, model.blocks())
-                .mapToObj(settings::attention)
-                .toList());
+        ModelFormats formats = new ModelFormats(
+                IntStream.range(0, model.blocks()).mapToObj(settings::attention).toList());
         Map<String, NumberFormat> inputs = settings.inputsOfCheckpoint();
         for (LinearSpec linear : LanguageModel.linears(model)) {
             formats.linears.put(linear.weightName(), settings.formats(linear.weightName(), inputs));

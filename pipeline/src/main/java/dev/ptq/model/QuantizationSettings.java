@@ -131,8 +131,7 @@ public record QuantizationSettings(
     }
 
     /** Formats that owe nothing to a checkpoint. */
-    public QuantizationSettings(
-            LinearFormats linear, AttentionFormats attention, List<FormatOverride> overrides) {
+    public QuantizationSettings(LinearFormats linear, AttentionFormats attention, List<FormatOverride> overrides) {
         this(linear, attention, overrides, Optional.empty());
     }
 
@@ -268,7 +267,8 @@ public record QuantizationSettings(
      */
     public QuantizationSettings with(PackedModel model, Optional<ConfigTable> table) {
         boolean saysInputs = table.isPresent() && table.get().has(EVERY_ACTIVATION);
-        boolean saysCaches = table.isPresent() && table.get().has(KV) || !(attention.key().isNone() && attention.value().isNone());
+        boolean roundsOperands = !(attention.key().isNone() && attention.value().isNone());
+        boolean saysCaches = roundsOperands || (table.isPresent() && table.get().has(KV));
         return new QuantizationSettings(
                 linear, attention, overrides, CheckpointFormats.of(model, !saysInputs, !saysCaches));
     }
@@ -285,8 +285,7 @@ public record QuantizationSettings(
             ConfigTable source = tableOf(FormatOverride::weight, linear.weightName(), table, tables);
             if (!formats(linear.weightName()).weight().isNone() && reported.add(source)) {
                 source.problem(
-                        WEIGHT.name(),
-                        linear.weightName() + " is packed already (" + linear.label() + "): " + hint);
+                        WEIGHT.name(), linear.weightName() + " is packed already (" + linear.label() + "): " + hint);
             }
         }
     }
@@ -360,7 +359,9 @@ public record QuantizationSettings(
     private Stream<NumberFormat> activations() {
         return Stream.of(
                         Stream.of(linear.activation()),
-                        checkpoint.stream().flatMap(own -> own.inputs().stream()).map(CheckpointFormats.OfInput::format),
+                        checkpoint.stream()
+                                .flatMap(own -> own.inputs().stream())
+                                .map(CheckpointFormats.OfInput::format),
                         overrides.stream().flatMap(override -> override.activation().stream()))
                 .flatMap(formats -> formats);
     }

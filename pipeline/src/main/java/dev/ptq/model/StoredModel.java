@@ -57,7 +57,8 @@ final class StoredModel {
                 checkLinear(linear.weightName());
             }
         }
-        boolean isPacked = weights.values().stream().anyMatch(weight -> weight.packing().isPresent());
+        boolean isPacked =
+                weights.values().stream().anyMatch(weight -> weight.packing().isPresent());
         adapt();
         noteUnread();
         decoder.config()
@@ -114,10 +115,7 @@ final class StoredModel {
                 .findFirst()
                 .map(Map.Entry::getValue)
                 .map(cache -> new KvFormats(
-                        new CacheFormat(cache.key(), 0),
-                        new CacheFormat(cache.value(), 0),
-                        KvFormats.Rotary.AFTER,
-                        0));
+                        new CacheFormat(cache.key(), 0), new CacheFormat(cache.value(), 0), KvFormats.Rotary.AFTER, 0));
     }
 
     /** Where config.json ties the head to an embedding that it differs from, the file's head counts. */

@@ -16,6 +16,7 @@ import dev.ptq.method.Composition;
 import dev.ptq.method.KnownLinears;
 import dev.ptq.method.Method;
 import dev.ptq.method.TestTimeAdaptation;
+import dev.ptq.model.CheckpointFormats;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.model.Rotation;
@@ -194,6 +195,11 @@ public record Experiment(
                 .max()
                 .orElseGet(() ->
                         calibration.map(CalibrationSettings::seqLen).orElseGet(this::maxPositions));
+    }
+
+    /** Names the formats that are those of a packed checkpoint, if there are any. */
+    public Optional<String> checkpointNote() {
+        return quantization.checkpoint().map(CheckpointFormats::note);
     }
 
     /** The variants to be measured, on tasks too, the experiment itself last. */

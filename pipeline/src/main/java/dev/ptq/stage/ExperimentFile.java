@@ -137,8 +137,9 @@ final class ExperimentFile {
                             + " section");
         }
         if (quantization.spansBatch() && steps.quantizedPath()) {
+            // a packed checkpoint may ask for it too
             quantizationTable
-                    .orElseThrow()
+                    .orElse(modelTable)
                     .problem("with per = \"batch\" the sequences of a batch decide together what is rounded, but steps"
                             + " that take their inputs from rounded blocks see one sample at a time; set per ="
                             + " \"sequence\"");
@@ -192,8 +193,10 @@ final class ExperimentFile {
         String hint = "set model.requantize = true to round the values that it unpacks to, or leave this out";
         quantizationTable.ifPresent(table -> quantization.checkPacked(packed, table, hint));
         if (!stepTables.isEmpty()) {
-            stepTables.get(0).problem("the weights of the model are packed already ("
-                    + packed.linears().get(0).label() + "): " + hint);
+            stepTables
+                    .get(0)
+                    .problem("the weights of the model are packed already ("
+                            + packed.linears().get(0).label() + "): " + hint);
         }
     }
 

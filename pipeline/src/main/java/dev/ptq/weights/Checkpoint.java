@@ -13,6 +13,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import tools.jackson.core.JacksonException;
 import tools.jackson.databind.JsonNode;
@@ -131,7 +132,8 @@ public final class Checkpoint implements WeightSource {
 
     /** Returns whether a tensor is stored as floating point numbers of at least 16 bits. */
     public boolean hasFloats(String name) throws IOException {
-        return StoredType.named(file(name).entries().get(name).type())
+        return StoredType.named(
+                        Objects.requireNonNull(file(name).entries().get(name)).type())
                 .filter(StoredType::isFloat)
                 .isPresent();
     }

@@ -94,7 +94,8 @@ public enum StoredType {
                 }
                 target.asShortBuffer().put(raw);
             }
-            case F16, I32, U8, I8, F8_E4M3, I64 -> throw new UnsupportedOperationException("nothing is written as " + this);
+            case F16, I32, U8, I8, F8_E4M3, I64 ->
+                throw new UnsupportedOperationException("nothing is written as " + this);
         }
     }
 

@@ -44,7 +44,8 @@ class PackedModelsTest {
             symmetric = true
             """;
 
-    private static final String SCHEME = "{\"num_bits\": 8, \"type\": \"int\", \"strategy\": \"token\", \"dynamic\": true}";
+    private static final String SCHEME =
+            "{\"num_bits\": 8, \"type\": \"int\", \"strategy\": \"token\", \"dynamic\": true}";
 
     @TempDir
     private Path folder;
@@ -82,7 +83,8 @@ class PackedModelsTest {
         write(
                 "cached",
                 packed,
-                description("null", ", \"kv_cache_scheme\": {\"num_bits\": 8, \"type\": \"float\", \"dynamic\": false}"));
+                description(
+                        "null", ", \"kv_cache_scheme\": {\"num_bits\": 8, \"type\": \"float\", \"dynamic\": false}"));
     }
 
     private static String attention(int block) {
@@ -140,7 +142,8 @@ class PackedModelsTest {
         Outcome outcome = tiny.run(PACKED + EVALUATION, "own");
         assertThat(outcome.err()).isEmpty();
         assertThat(outcome.out())
-                .contains("* formats of the checkpoint: inputs of linears { format = 'int', bits = 8, granularity = 'token'");
+                .contains(
+                        "* formats of the checkpoint: inputs of linears { format = 'int', bits = 8, granularity = 'token'");
         Map<String, Double> own = tiny.metrics("own");
         Map<String, Double> same = metrics(FLOAT + ACTIVATION + EVALUATION, "same");
         Map<String, Double> none =
@@ -150,13 +153,13 @@ class PackedModelsTest {
                 .isEqualTo(same.get("full_precision/perplexity/tales/loss"))
                 .isEqualTo(none.get("perplexity/tales/loss"))
                 .isNotEqualTo(own.get("perplexity/tales/loss"));
-        assertThat(tiny.run(FLOAT + ACTIVATION + EVALUATION, "again").out()).doesNotContain("formats of the checkpoint");
+        assertThat(tiny.run(FLOAT + ACTIVATION + EVALUATION, "again").out())
+                .doesNotContain("formats of the checkpoint");
     }
 
     @Test
     void bitsAreCountedFromTheTensors() throws IOException {
-        assertThat(metrics(PACKED + EVALUATION, "bits").get("bits_per_weight"))
-                .isCloseTo(bits / weights, within(1e-9));
+        assertThat(metrics(PACKED + EVALUATION, "bits").get("bits_per_weight")).isCloseTo(bits / weights, within(1e-9));
         assertThat(Files.readString(tiny.result("bits/quantize/layers.csv")))
                 .contains("compressed-tensors int-quantized int8, channels");
     }
@@ -168,14 +171,15 @@ class PackedModelsTest {
         assertThat(refused.code()).isEqualTo(2);
         assertThat(refused.err())
                 .contains("quantization.weight", "q_proj.weight is packed already", "model.requantize = true");
-        Outcome steps = tiny.run(
-                PACKED + "[[approximation]]\nmethod = \"zeroquant_v2\"\nrank = 2\n" + EVALUATION, "steps");
+        Outcome steps =
+                tiny.run(PACKED + "[[approximation]]\nmethod = \"zeroquant_v2\"\nrank = 2\n" + EVALUATION, "steps");
         assertThat(steps.code()).isEqualTo(2);
         assertThat(steps.err()).contains("approximation", "are packed already", "model.requantize = true");
 
         String again = "[model]\nrequantize = true\npath = \"DIR/packed\"\n" + format + ACTIVATION + EVALUATION;
         assertThat(metrics(again, "again").get("perplexity/tales/loss"))
-                .isEqualTo(metrics(FLOAT + format + ACTIVATION + EVALUATION, "float").get("perplexity/tales/loss"));
+                .isEqualTo(metrics(FLOAT + format + ACTIVATION + EVALUATION, "float")
+                        .get("perplexity/tales/loss"));
     }
 
     @Test

@@ -25,8 +25,9 @@ class DamagedCheckpointsTest {
             + " 'format': 'pack-quantized', 'version': '0.19.0', 'ignore': ['lm_head', 're:.*shared'], 'config_groups':"
             + " {'group_0': {'targets': ['Linear'], 'weights': {'num_bits': 4, 'type': 'int', 'strategy': 'group',"
             + " 'group_size': 16, 'symmetric': true}}}}";
-    private static final String NF4 = "{'quant_method': 'bitsandbytes', 'load_in_4bit': true, 'bnb_4bit_quant_type': 'nf4',"
-            + " 'bnb_4bit_use_double_quant': false}";
+    private static final String NF4 =
+            "{'quant_method': 'bitsandbytes', 'load_in_4bit': true, 'bnb_4bit_quant_type': 'nf4',"
+                    + " 'bnb_4bit_use_double_quant': false}";
     private static final String STATE = "weight.quant_state.bitsandbytes__nf4";
 
     @TempDir
@@ -95,7 +96,8 @@ class DamagedCheckpointsTest {
         assertRefused(gptq().with("g_idx", RawTensor.of(groups, 32)), "g_idx", "got -1 at 5");
         assertRefused(gptq().with("g_idx", RawTensor.of(filled(32, 0), 32)), "g_idx", "feature 16 in group 0");
         PackedFolder ordered = gptq().config(GPTQ.replace("false", "true"));
-        assertRefused(ordered.with("g_idx", RawTensor.of(filled(32, 0), 32)), "has 32 features in group 0, expected 16");
+        assertRefused(
+                ordered.with("g_idx", RawTensor.of(filled(32, 0), 32)), "has 32 features in group 0, expected 16");
         assertRefused(ordered.without("g_idx"), "g_idx", "desc_act = true");
         assertRefused(gptq().with("g_idx", RawTensor.of(filled(31, 0), 31)), "g_idx", "feature 16");
         assertRefused(gptq().with("g_idx", RawTensor.of(filled(64, 0), 64)), "g_idx", "expected I32 [32]");
@@ -120,8 +122,7 @@ class DamagedCheckpointsTest {
                 integers().with("weight_zero_point", RawTensor.of(new int[2], 1, 2)),
                 "weight_zero_point",
                 "no place for such a tensor");
-        assertRefused(
-                integers().config(INTEGERS.replace("true", "false")), "weight_zero_point", "no such tensor");
+        assertRefused(integers().config(INTEGERS.replace("true", "false")), "weight_zero_point", "no such tensor");
         assertRefused(nf4().with("weight", RawTensor.of(new byte[63], 63, 1)), "weight", "U8 [64, 1]", "[63, 1]");
         assertRefused(nf4().with("weight.absmax", RawTensor.of(ones(3), 3)), "absmax", "[2]", "[3]");
         assertRefused(nf4().without("weight.absmax"), "absmax", "no such tensor");
@@ -149,7 +150,9 @@ class DamagedCheckpointsTest {
                 nf4().with(STATE, PackedFolder.text("{'quant_type': 'nf4', 'blocksize': 0, 'shape': [4, 32]}")),
                 "blocksize");
         assertRefused(
-                nf4().with(STATE, PackedFolder.text("{'quant_type': 'nf4', 'blocksize': 64, 'shape': [4, 1000000000]}")),
+                nf4().with(
+                                STATE,
+                                PackedFolder.text("{'quant_type': 'nf4', 'blocksize': 64, 'shape': [4, 1000000000]}")),
                 "shape",
                 "2^31");
     }
@@ -197,8 +200,10 @@ class DamagedCheckpointsTest {
     @Test
     void descriptionsThatDisagreeWithTheirTensors() throws IOException {
         assertRefused(integers().config(INTEGERS.replace("lm_head", PackedFolder.MODULE)), "leaves this module out");
-        assertRefused(integers().config(INTEGERS.replace("'num_bits': 4", "'num_bits': 8")), "weight_packed", "8 words");
-        assertRefused(integers().config(INTEGERS.replace("pack-quantized", "pack")), "format: expected one of", "\"pack\"");
+        assertRefused(
+                integers().config(INTEGERS.replace("'num_bits': 4", "'num_bits': 8")), "weight_packed", "8 words");
+        assertRefused(
+                integers().config(INTEGERS.replace("pack-quantized", "pack")), "format: expected one of", "\"pack\"");
         assertRefused(integers().config(INTEGERS.replace("'compressed',", "'frozen',")), "quantization_status");
         assertRefused(
                 integers().config(INTEGERS.replace("'ignore'", "'transform_config': {'R1': 1}, 'ignore'")),

@@ -2,28 +2,28 @@ package dev.ptq.layout;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import ai.djl.ndarray.types.Shape;
 import dev.ptq.format.Fp8Format;
 import dev.ptq.format.GivenScaleFormat;
+import dev.ptq.format.NormalFloatFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Nvfp4Format;
+import dev.ptq.format.Operand;
+import dev.ptq.format.SmallFloat;
 import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.StoredType;
-import java.io.IOException;
-import java.util.Random;
-import java.util.ArrayList;
-import ai.djl.ndarray.types.Shape;
-import dev.ptq.format.Operand;
-import dev.ptq.format.NormalFloatFormat;
-import dev.ptq.format.SmallFloat;
 import dev.ptq.weights.WeightSource;
+import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.file.Files;
-import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Optional;
+import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.function.IntBinaryOperator;
 import org.junit.jupiter.api.Test;
@@ -64,7 +64,7 @@ class LayoutsTest {
 
     /** The value of a byte of type E4M3, from its parts. */
     private static float e4m3(int code) {
-        int exponent = code >> 3 & 15;
+        int exponent = (code >> 3) & 15;
         double mantissa = (code & 7) / 8.0;
         double magnitude = exponent == 0 ? mantissa / 64 : (1 + mantissa) * Math.pow(2, exponent - 7);
         return (float) (code >= 128 ? -magnitude : magnitude);
@@ -98,12 +98,28 @@ class LayoutsTest {
     private static String compressed(String format, String weights, String more) {
         return ("{'quant_method': 'compressed-tensors', 'quantization_status': 'compressed', 'format': '%s', 'ignore': [],"
                         + " 'config_groups': {'group_0': {'targets': ['Linear'], 'weights': {%s}%s}}%s}")
-                .formatted(format, weights, more.startsWith(",!") ? "" : more, more.startsWith(",!") ? "," + more.substring(2) : "");
+                .formatted(
+                        format,
+                        weights,
+                        more.startsWith(",!") ? "" : more,
+                        more.startsWith(",!") ? "," + more.substring(2) : "");
     }
 
     @ParameterizedTest
-    @CsvSource({"2, true", "3, true", "4, true", "5, true", "6, true", "7, true", "8, true", "3, false", "5, false", "6, false",
-        "7, false", "4, false"})
+    @CsvSource({
+        "2, true",
+        "3, true",
+        "4, true",
+        "5, true",
+        "6, true",
+        "7, true",
+        "8, true",
+        "3, false",
+        "5, false",
+        "6, false",
+        "7, false",
+        "4, false"
+    })
     void packedIntegersInBothPackings(int bits, boolean dense) throws IOException {
         int out = 21;
         int in = 77;
@@ -114,19 +130,26 @@ class LayoutsTest {
         PackedFolder packed = new PackedFolder(folder)
                 .config(compressed(
                         "pack-quantized",
-                        "'num_bits': " + bits + ", 'type': 'int', 'strategy': 'group', 'group_size': 16, 'symmetric': false",
+                        "'num_bits': " + bits
+                                + ", 'type': 'int', 'strategy': 'group', 'group_size': 16, 'symmetric': false",
                         ",!'version': '" + (dense ? "0.19.0" : "0.17.1") + "'"))
-                .with("weight_packed", PackedFolder.ints(
-                        dense ? PackedFolder.dense(codes, bits) : PackedFolder.whole(codes, bits)))
-                .with("weight_zero_point", PackedFolder.ints(PackedFolder.transposed(
-                        dense
-                                ? PackedFolder.dense(PackedFolder.transposed(zeros), bits)
-                                : PackedFolder.whole(PackedFolder.transposed(zeros), bits))))
+                .with(
+                        "weight_packed",
+                        PackedFolder.ints(dense ? PackedFolder.dense(codes, bits) : PackedFolder.whole(codes, bits)))
+                .with(
+                        "weight_zero_point",
+                        PackedFolder.ints(PackedFolder.transposed(
+                                dense
+                                        ? PackedFolder.dense(PackedFolder.transposed(zeros), bits)
+                                        : PackedFolder.whole(PackedFolder.transposed(zeros), bits))))
                 .with("weight_scale", PackedFolder.bfloat16(scales, out, groups))
                 .with("weight_shape", PackedFolder.longs(out, in));
         assertThat(packed.values())
-                .isEqualTo(values(out, in, (row, column) ->
-                        (codes[row][column] - zeros[row][column / 16]) * scales[row * groups + column / 16]));
+                .isEqualTo(values(
+                        out,
+                        in,
+                        (row, column) ->
+                                (codes[row][column] - zeros[row][column / 16]) * scales[row * groups + column / 16]));
     }
 
     /** Eleven codes of three bits take two words in either packing: the release decides, or nobody does. */
@@ -140,12 +163,12 @@ class LayoutsTest {
                         "pack-quantized",
                         "'num_bits': 3, 'type': 'int', 'strategy': 'channel', 'symmetric': true",
                         ",!'version': '" + release + "'"))
-                .with("weight_packed", PackedFolder.ints(
-                        dense ? PackedFolder.dense(codes, 3) : PackedFolder.whole(codes, 3)))
+                .with(
+                        "weight_packed",
+                        PackedFolder.ints(dense ? PackedFolder.dense(codes, 3) : PackedFolder.whole(codes, 3)))
                 .with("weight_scale", RawTensor.of(scales, 4, 1))
                 .with("weight_shape", PackedFolder.longs(4, 11));
-        assertThat(packed.values())
-                .isEqualTo(values(4, 11, (row, column) -> (codes[row][column] - 4) * scales[row]));
+        assertThat(packed.values()).isEqualTo(values(4, 11, (row, column) -> (codes[row][column] - 4) * scales[row]));
     }
 
     @ParameterizedTest
@@ -170,8 +193,11 @@ class LayoutsTest {
                 .with("weight_scale", RawTensor.of(scales, 6, 4))
                 .with("weight_shape", PackedFolder.longs(6, 32));
         assertThat(packed.values())
-                .isEqualTo(values(6, 32, (row, column) ->
-                        (codes[row][column] - 8) * scales[row * 4 + (used ? groups[column] : column / 8)]));
+                .isEqualTo(values(
+                        6,
+                        32,
+                        (row, column) ->
+                                (codes[row][column] - 8) * scales[row * 4 + (used ? groups[column] : column / 8)]));
     }
 
     @Test
@@ -208,8 +234,7 @@ class LayoutsTest {
                 .with("weight", PackedFolder.bytes(StoredType.F8_E4M3, flat(codes), 7, 10))
                 .with(isFp8 ? "weight_scale_inv" : "weight_scale", RawTensor.of(scales, 4, 3));
         assertThat(packed.values())
-                .isEqualTo(values(7, 10, (row, column) ->
-                        e4m3(codes[row][column]) * scales[row / 2 * 3 + column / 4]));
+                .isEqualTo(values(7, 10, (row, column) -> e4m3(codes[row][column]) * scales[row / 2 * 3 + column / 4]));
         assertThat(input(packed))
                 .contains(new Fp8Format(
                         SmallFloat.E4M3,
@@ -227,16 +252,15 @@ class LayoutsTest {
                         "mxfp8-quantized", "'num_bits': 8, 'type': 'float', 'strategy': 'group', 'group_size': 32", ""))
                 .with("weight", PackedFolder.bytes(StoredType.F8_E4M3, flat(codes), 3, 64))
                 .with("weight_scale", PackedFolder.bytes(StoredType.U8, flat(powers), 3, 2));
-        assertThat(packed.values())
-                .isEqualTo(values(3, 64, (row, column) ->
-                        (float) (e4m3(codes[row][column]) * Math.pow(2, powers[row][column / 32] - 127))));
+        assertThat(packed.values()).isEqualTo(values(3, 64, (row, column) ->
+                (float) (e4m3(codes[row][column]) * Math.pow(2, powers[row][column / 32] - 127))));
     }
 
     @Test
     void modelOptMultipliesByBothScales() throws IOException {
         float[] e2m1 = {0, .5f, 1, 1.5f, 2, 3, 4, 6, -0f, -.5f, -1, -1.5f, -2, -3, -4, -6};
         int[][] codes = codes(3, 32, 4);
-        int[][] bytes = matrix(3, 16, (row, j) -> codes[row][2 * j] | codes[row][2 * j + 1] << 4);
+        int[][] bytes = matrix(3, 16, (row, j) -> codes[row][2 * j] | (codes[row][2 * j + 1] << 4));
         int[][] scales = matrix(3, 2, (row, column) -> random.nextInt(127));
         PackedFolder packed = new PackedFolder(folder)
                 .config("{'quant_method': 'modelopt', 'quant_algo': 'NVFP4', 'kv_cache_scheme': {'dynamic': false,"
@@ -248,8 +272,8 @@ class LayoutsTest {
         packed.tensors.put("model.layers.0.self_attn.k_proj.k_scale", RawTensor.of(new float[] {0.25f}));
         packed.tensors.put("model.layers.0.self_attn.v_proj.v_scale", RawTensor.of(new float[] {2f}));
         assertThat(packed.values())
-                .isEqualTo(values(3, 32, (row, column) ->
-                        e2m1[codes[row][column]] * (e4m3(scales[row][column / 16]) * 0.0123f)));
+                .isEqualTo(values(
+                        3, 32, (row, column) -> e2m1[codes[row][column]] * (e4m3(scales[row][column / 16]) * 0.0123f)));
         assertThat(input(packed)).contains(new GivenScaleFormat(new Nvfp4Format(), 2, 0));
         assertThat(packed.open().activations().caches())
                 .containsOnlyKeys("model.layers.0.self_attn")
@@ -271,15 +295,18 @@ class LayoutsTest {
         PackedFolder packed = gptq(bits, version, "'desc_act': true, 'sym': false", out, in, codes, zeros, scales)
                 .with("g_idx", RawTensor.of(groups, in));
         assertThat(packed.values())
-                .isEqualTo(values(out, in, (row, column) ->
-                        (codes[row][column] - zeros[groups[column]][row]) * scales[groups[column] * out + row]));
+                .isEqualTo(values(
+                        out,
+                        in,
+                        (row, column) -> (codes[row][column] - zeros[groups[column]][row])
+                                * scales[groups[column] * out + row]));
     }
 
     private PackedFolder gptq(
             int bits, String version, String more, int out, int in, int[][] codes, int[][] zeros, float[] scales) {
         int[][] words = PackedFolder.dense(zeros, bits);
         if (version.equals("gptq") && bits == 3) {
-            int[][] less = matrix(zeros.length, out, (group, row) -> zeros[group][row] + 7 & 7);
+            int[][] less = matrix(zeros.length, out, (group, row) -> (zeros[group][row] + 7) & 7);
             words = PackedFolder.dense(less, bits);
         } else if (version.equals("gptq")) {
             int one = switch (bits) {
@@ -307,12 +334,12 @@ class LayoutsTest {
         int[][] zeros = matrix(1, 8, (group, row) -> 128);
         float[] scales = scales(8);
         PackedFolder packed = gptq(8, "gptq", "'sym': true", 8, 32, codes, zeros, scales)
-                .config("{'quant_method': 'gptq', 'bits': 4, 'group_size': 16, 'desc_act': false, 'sym': true, 'dynamic':"
-                        + " {'-:.*down_proj': {}, '+:model\\\\.layers\\\\.0\\\\..*up': {'bits': 8, 'group_size': -1}, '.*':"
-                        + " {'bits': 2}}}");
+                .config(
+                        "{'quant_method': 'gptq', 'bits': 4, 'group_size': 16, 'desc_act': false, 'sym': true, 'dynamic':"
+                                + " {'-:.*down_proj': {}, '+:model\\\\.layers\\\\.0\\\\..*up': {'bits': 8, 'group_size': -1}, '.*':"
+                                + " {'bits': 2}}}");
         packed.tensors.put("model.layers.0.mlp.down_proj.weight", RawTensor.of(scales(4), 2, 2));
-        assertThat(packed.values())
-                .isEqualTo(values(8, 32, (row, column) -> (codes[row][column] - 128) * scales[row]));
+        assertThat(packed.values()).isEqualTo(values(8, 32, (row, column) -> (codes[row][column] - 128) * scales[row]));
         packed.open().weights().checkLinear("model.layers.0.mlp.down_proj.weight");
     }
 
@@ -322,12 +349,12 @@ class LayoutsTest {
         int[][] zeros = matrix(2, 8, (group, row) -> 8);
         float[] scales = scales(16);
         PackedFolder packed = gptq(4, "gptq", "'sym': true", 8, 32, codes, zeros, scales)
-                .config("{'quant_method': 'auto-round', 'packing_format': 'auto_round:auto_gptq', 'bits': 3, 'group_size': 16,"
-                        + " 'sym': true, 'extra_config': {'lm_head': {'bits': 16, 'data_type': 'float'},"
-                        + " 'model.layers.0.mlp.up_proj': {'bits': 4}}}");
+                .config(
+                        "{'quant_method': 'auto-round', 'packing_format': 'auto_round:auto_gptq', 'bits': 3, 'group_size': 16,"
+                                + " 'sym': true, 'extra_config': {'lm_head': {'bits': 16, 'data_type': 'float'},"
+                                + " 'model.layers.0.mlp.up_proj': {'bits': 4}}}");
         assertThat(packed.values())
-                .isEqualTo(values(8, 32, (row, column) ->
-                        (codes[row][column] - 8) * scales[column / 16 * 8 + row]));
+                .isEqualTo(values(8, 32, (row, column) -> (codes[row][column] - 8) * scales[column / 16 * 8 + row]));
     }
 
     @Test
@@ -340,7 +367,10 @@ class LayoutsTest {
         Files.writeString(
                 folder.resolve("quantize_config.json"), "{\"bits\": 4, \"group_size\": 16, \"desc_act\": false}");
         try (WeightSource weights = StoredCheckpoint.open(folder).weights()) {
-            assertThat(weights.weight(PackedFolder.MODULE + ".weight").packing().orElseThrow().bits())
+            assertThat(weights.weight(PackedFolder.MODULE + ".weight")
+                            .packing()
+                            .orElseThrow()
+                            .bits())
                     .isEqualTo(32.0 * (4 * 8 + 2) + 32.0 * 16);
         }
     }
@@ -389,8 +419,8 @@ class LayoutsTest {
         }
         float[] maxima = expected;
         assertThat(packed.values())
-                .isEqualTo(values(out, in, (row, column) ->
-                        table[codes[row][column]] * maxima[(row * in + column) / 64]));
+                .isEqualTo(values(
+                        out, in, (row, column) -> table[codes[row][column]] * maxima[(row * in + column) / 64]));
     }
 
     @ParameterizedTest
@@ -432,7 +462,8 @@ class LayoutsTest {
             Words.Lines rows = Words.Lines.rows(words, 13, 29);
             assertThat(words.unpack(words.pack(codes, rows, 13 * count), rows)).isEqualTo(codes);
             Words.Lines columns = Words.Lines.columns(0, 13, 13, 29);
-            assertThat(words.unpack(words.pack(codes, columns, 13 * count), columns)).isEqualTo(codes);
+            assertThat(words.unpack(words.pack(codes, columns, 13 * count), columns))
+                    .isEqualTo(codes);
         }
     }
 

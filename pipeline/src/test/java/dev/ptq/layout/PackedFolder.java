@@ -58,7 +58,7 @@ final class PackedFolder {
         int[][] words = new int[lines.length][(lines[0].length * bits + 31) / 32];
         for (int line = 0; line < lines.length; line++) {
             for (int bit = 0; bit < lines[line].length * bits; bit++) {
-                words[line][bit / 32] |= (lines[line][bit / bits] >> bit % bits & 1) << bit % 32;
+                words[line][bit / 32] |= ((lines[line][bit / bits] >> (bit % bits)) & 1) << (bit % 32);
             }
         }
         return words;
@@ -70,7 +70,7 @@ final class PackedFolder {
         int[][] words = new int[lines.length][(lines[0].length + each - 1) / each];
         for (int line = 0; line < lines.length; line++) {
             for (int i = 0; i < lines[line].length; i++) {
-                words[line][i / each] |= lines[line][i] << i % each * bits;
+                words[line][i / each] |= lines[line][i] << (i % each * bits);
             }
         }
         return words;
@@ -126,13 +126,14 @@ final class PackedFolder {
                 NDManager manager = TensorEngine.newManager()) {
             weights.checkLinear(MODULE + ".weight");
             float[] whole = weights.load(manager, MODULE + ".weight").toFloatArray();
-            int rows = Math.toIntExact(
-                    weights.weight(MODULE + ".weight").shape().get(0));
+            int rows =
+                    Math.toIntExact(weights.weight(MODULE + ".weight").shape().get(0));
             int columns = whole.length / rows;
             for (int from = 0; from < rows; from += 3) {
                 int to = Math.min(rows, from + 3);
-                float[] part =
-                        weights.weight(MODULE + ".weight").rows(manager, from, to).toFloatArray();
+                float[] part = weights.weight(MODULE + ".weight")
+                        .rows(manager, from, to)
+                        .toFloatArray();
                 if (!Arrays.equals(part, Arrays.copyOfRange(whole, from * columns, to * columns))) {
                     throw new AssertionError("rows " + from + " to " + to + " differ from those of the whole");
                 }

@@ -378,7 +378,7 @@ public final class SyntheticModel {
             case F32 -> target.putFloat(value);
             case F16 -> target.putShort(toHalf(value));
             case BF16 -> target.putShort(toBrain(value));
-            case I32, U8, I64 -> throw new IllegalArgumentException("weights cannot be stored as " + type);
+            case I32, U8, I8, F8_E4M3, I64 -> throw new IllegalArgumentException("weights cannot be stored as " + type);
         }
     }
 
