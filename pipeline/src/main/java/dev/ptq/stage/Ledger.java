@@ -48,8 +48,8 @@ public final class Ledger {
      */
     void add(String where, Collection<LedgerEntry> some) throws IOException {
         require(where, strict, some);
-        Map<LedgerEvent, List<LedgerEntry>> kinds =
-                some.stream().collect(Collectors.groupingBy(LedgerEntry::event, LinkedHashMap::new, Collectors.toList()));
+        Map<LedgerEvent, List<LedgerEntry>> kinds = some.stream()
+                .collect(Collectors.groupingBy(LedgerEntry::event, LinkedHashMap::new, Collectors.toList()));
         // what a format cuts off is the same in all blocks, so that one line at the end of the run is enough
         kinds.forEach((event, all) -> log.atLevel(event == LedgerEvent.SATURATED ? Level.DEBUG : Level.WARN)
                 .log("{}: {} {}, such as {}", where, all.size(), event.plural(), all.get(0)));
@@ -115,9 +115,8 @@ public final class Ledger {
                 .limit(LISTED)
                 .map(entry -> entry + "; " + entry.event().remedy())
                 .collect(Collectors.joining(System.lineSeparator() + "  "));
-        String more = entries.size() > LISTED
-                ? System.lineSeparator() + "  and " + (entries.size() - LISTED) + " more"
-                : "";
+        String more =
+                entries.size() > LISTED ? System.lineSeparator() + "  and " + (entries.size() - LISTED) + " more" : "";
         throw new IOException(where + ": " + listed + more + " (strict = true)");
     }
 }

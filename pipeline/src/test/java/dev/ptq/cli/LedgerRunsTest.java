@@ -135,7 +135,9 @@ class LedgerRunsTest {
                 .filter(entry -> entry.place().equals("model.layers.0.mlp.up_proj"))
                 .toList();
         if (saturates) {
-            assertThat(ours).hasSize(1).allMatch(entry -> entry.event() == LedgerEvent.SATURATED && entry.amount() == 2);
+            assertThat(ours)
+                    .hasSize(1)
+                    .allMatch(entry -> entry.event() == LedgerEvent.SATURATED && entry.amount() == 2);
         } else {
             assertThat(ledger).isEmpty();
         }
@@ -252,13 +254,7 @@ class LedgerRunsTest {
         assertThat(folds.subList(1, folds.size()))
                 .extracting(row -> row.substring(0, row.lastIndexOf(',')))
                 .containsExactly(
-                        "quarot,",
-                        "awq,0",
-                        "smoothquant,0",
-                        "omniquant,0",
-                        "awq,1",
-                        "smoothquant,1",
-                        "omniquant,1");
+                        "quarot,", "awq,0", "smoothquant,0", "omniquant,0", "awq,1", "smoothquant,1", "omniquant,1");
         List<Double> distances = folds.stream()
                 .skip(1)
                 .map(row -> Double.parseDouble(row.substring(row.lastIndexOf(',') + 1)))

@@ -145,7 +145,9 @@ public final class Compositions {
         List<Step> steps = new ArrayList<>();
         for (Phase phase : Phase.values()) {
             if (random.nextInt(2) == 0) {
-                steps.add(any(random, STEPS.stream().filter(step -> step.phase() == phase).toList()));
+                steps.add(any(
+                        random,
+                        STEPS.stream().filter(step -> step.phase() == phase).toList()));
             }
         }
         if (random.nextInt(8) == 0) {
@@ -154,7 +156,8 @@ public final class Compositions {
         StringBuilder toml = new StringBuilder();
         steps.forEach(step -> toml.append(step.toml()));
         // most methods that learn take plain integers alone
-        toml.append(any(random, random.nextInt(2) == 0 ? WEIGHTS : WEIGHTS.subList(0, 2)).toml());
+        toml.append(any(random, random.nextInt(2) == 0 ? WEIGHTS : WEIGHTS.subList(0, 2))
+                .toml());
         toml.append(any(random, ACTIVATIONS).toml());
         toml.append(any(random, CACHES).toml());
         return toml.toString();
