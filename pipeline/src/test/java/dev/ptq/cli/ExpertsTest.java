@@ -155,7 +155,8 @@ class ExpertsTest {
         assertThat(tiny.ledger("few"))
                 .hasSize((int) (8 - reached))
                 .allMatch(entry -> entry.event() == LedgerEvent.FEW_TOKENS
-                        && tokens.get(entry.place().replaceAll("blocks\\.(.)\\.experts", "$1")) == entry.amount());
+                        && Objects.requireNonNull(tokens.get(entry.place().replaceAll("blocks\\.(.)\\.experts", "$1")))
+                                == entry.amount());
         assertThat(tiny.metrics("few").get("ledger/few_tokens")).isEqualTo(8.0 - reached);
         assertThat(corrected("few")).hasSize((int) (2 * (4 + 3) + 3 * reached));
         tokens.forEach((place, count) -> {

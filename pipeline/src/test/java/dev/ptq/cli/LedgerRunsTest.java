@@ -19,6 +19,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiConsumer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -66,8 +67,7 @@ class LedgerRunsTest {
                     tensors.put(tensor, stored.load(manager, tensor));
                 }
             }
-            NDArray tensor = tensors.get(name);
-            assertThat(tensor).as(name).isNotNull();
+            NDArray tensor = Objects.requireNonNull(tensors.get(name), name);
             float[] values = tensor.toFloatArray();
             work.accept(tensor, values);
             tensors.put(name, NativeFloats.of(manager, values, tensor.getShape().getShape()));

@@ -34,8 +34,14 @@ class CompositionReferenceTest {
     /** A problem: the place in the file, the key, and what is said. */
     private static final Pattern PROBLEM = Pattern.compile("(?s).*\\.toml:\\d+:\\d+: ([a-z0-9_.]+): (.*)");
 
-    private static final String HEAD =
-            "[model]\npath = 'reference'\n[calibration]\ndataset = 'europarl'\n" + "num_samples = 4\nseq_len = 64\n";
+    private static final String HEAD = """
+            [model]
+            path = 'reference'
+            [calibration]
+            dataset = 'europarl'
+            num_samples = 4
+            seq_len = 64
+            """;
 
     private static final String INTEGERS = "[quantization.weight]\nformat = 'int'\nbits = 4\n";
 
