@@ -17,20 +17,15 @@ public record LedgerEntry(LedgerEvent event, String source, String place, double
         return List.of(event.label(), source, place, amount, note);
     }
 
-    /** Returns the entry with these cells; empty if they are no row of such a file. */
+    /** Returns the entry with the {@link #cells} of a file; empty if they are none. */
     public static Optional<LedgerEntry> of(List<String> cells) {
         if (cells.size() != LedgerColumn.values().length) {
             return Optional.empty();
         }
         try {
-            double amount = Double.parseDouble(cells.get(LedgerColumn.AMOUNT.ordinal()));
-            return LedgerEvent.labelled(cells.get(LedgerColumn.EVENT.ordinal()))
-                    .map(event -> new LedgerEntry(
-                            event,
-                            cells.get(LedgerColumn.SOURCE.ordinal()),
-                            cells.get(LedgerColumn.PLACE.ordinal()),
-                            amount,
-                            cells.get(LedgerColumn.NOTE.ordinal())));
+            double amount = Double.parseDouble(cells.get(3));
+            return LedgerEvent.labelled(cells.get(0))
+                    .map(event -> new LedgerEntry(event, cells.get(1), cells.get(2), amount, cells.get(4)));
         } catch (NumberFormatException e) {
             return Optional.empty();
         }

@@ -24,7 +24,8 @@ public enum LedgerEvent {
     MORE_DAMPING("weights that took more damping than asked for", "take more samples, or raise the step's damping"),
     /** A weight of which something got worse than it is rounded to nearest; the amount is the loss over that one. */
     WORSE_THAN_NEAREST(
-            "places left worse than rounded to nearest", "train longer, lower the learning rates, or leave the step out"),
+            "places left worse than rounded to nearest",
+            "train longer, lower the learning rates, or leave the step out"),
     /** A training that ended early, because its loss was not finite; the amount is the step that was kept. */
     DIVERGED("trainings that diverged", "lower the learning rates"),
     /** A low-rank correction that raised the error it was to lower; the amount is the error over the one before. */

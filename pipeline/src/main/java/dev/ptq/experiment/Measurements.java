@@ -30,10 +30,7 @@ import tools.jackson.databind.JsonNode;
  * @param ledger what went otherwise than expected
  */
 public record Measurements(
-        List<OfText> texts,
-        Map<MetricName, Object> tasks,
-        Map<MetricName, Object> weights,
-        List<LedgerEntry> ledger) {
+        List<OfText> texts, Map<MetricName, Object> tasks, Map<MetricName, Object> weights, List<LedgerEntry> ledger) {
     /** The metrics of every evaluation of a text. */
     private static final List<Metric> ALWAYS = List.of(Metric.PERPLEXITY, Metric.LOSS);
 
@@ -126,8 +123,7 @@ public record Measurements(
         metrics.putAll(tasks);
         metrics.putAll(weights);
         for (LedgerEvent event : LedgerEvent.values()) {
-            long count =
-                    ledger.stream().filter(entry -> entry.event() == event).count();
+            long count = ledger.stream().filter(entry -> entry.event() == event).count();
             if (count > 0) {
                 metrics.put(new MetricName.Events(event), count);
             }

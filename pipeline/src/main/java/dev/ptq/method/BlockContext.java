@@ -629,7 +629,8 @@ public final class BlockContext {
             if (isChanged && patch.grid(linear.spec().path()).isEmpty()) {
                 weightFormat(linear.spec())
                         .fit(linear.weight(), Operand.WEIGHT)
-                        .ifPresentOrElse(grid -> roundToNearest(linear, grid), () -> patch.change(name, linear.weight()));
+                        .ifPresentOrElse(
+                                grid -> roundToNearest(linear, grid), () -> patch.change(name, linear.weight()));
             }
         }
         block.tensors().forEach((name, tensor) -> {

@@ -215,8 +215,12 @@ final class BlockReconstruction implements AutoCloseable {
         if (training.onNonFinite() == Training.OnNonFinite.STOP) {
             throw new IOException(what + "; lower the learning rates, or set on_non_finite = \"keep_best\"");
         }
-        context.record(LedgerEvent.DIVERGED, method, "blocks." + context.block().index(), best.step, what
-                + "; the parameters of step " + best.step + " are kept");
+        context.record(
+                LedgerEvent.DIVERGED,
+                method,
+                "blocks." + context.block().index(),
+                best.step,
+                what + "; the parameters of step " + best.step + " are kept");
     }
 
     private int[] order(SplittableRandom random) {

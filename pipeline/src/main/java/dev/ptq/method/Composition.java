@@ -189,7 +189,8 @@ public record Composition(List<Method> steps) {
     private void checkMappings(List<ConfigTable> tables) {
         Map<SmoothingMapping.Kind, Method> transformed = new EnumMap<>(SmoothingMapping.Kind.class);
         for (int i = 0; i < steps.size(); i++) {
-            for (SmoothingMapping.Kind mapping : steps.get(i).transforms().stream().sorted().toList()) {
+            for (SmoothingMapping.Kind mapping :
+                    steps.get(i).transforms().stream().sorted().toList()) {
                 Method earlier = transformed.putIfAbsent(mapping, steps.get(i));
                 if (earlier != null) {
                     tables.get(i)

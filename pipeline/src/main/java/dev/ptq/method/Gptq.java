@@ -163,8 +163,7 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
             if (context.isWorkedOn(sharing.get(0).spec())) {
                 round(context, sharing);
             } else {
-                sharing.forEach(
-                        linear -> fallBack(context, linear.spec(), "calibration hardly reaches the expert"));
+                sharing.forEach(linear -> fallBack(context, linear.spec(), "calibration hardly reaches the expert"));
             }
         }
     }
@@ -208,13 +207,7 @@ record Gptq(GptqSolver solver, Inputs inputs) implements Method {
         GptqSolver.Rounded rounded = solver.round(linear.weight(), format(context, spec), input);
         context.round(linear, rounded.grid());
         context.report(new BlockContext.RoundingReport(
-                name(),
-                spec,
-                nearest,
-                rounded.loss(),
-                input.added(),
-                input.dead(),
-                (System.nanoTime() - start) / 1e9));
+                name(), spec, nearest, rounded.loss(), input.added(), input.dead(), (System.nanoTime() - start) / 1e9));
         if (input.share() > solver.damping()) {
             context.record(
                     LedgerEvent.MORE_DAMPING,

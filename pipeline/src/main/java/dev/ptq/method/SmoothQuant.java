@@ -3,7 +3,6 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.config.ConfigTable;
-import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.model.QuantizationSettings;

@@ -67,8 +67,7 @@ record Transformation(
                 List.of(), new ScaleStart(ScaleStart.Rule.BALANCED, 0.5), Shift.NONE, QueryKey.EXACT, 0, 0);
     }
 
-    private static final MappingKeys MAPPINGS =
-            MappingKeys.of(USUAL, EnumSet.allOf(SmoothingMapping.Kind.class));
+    private static final MappingKeys MAPPINGS = MappingKeys.of(USUAL, EnumSet.allOf(SmoothingMapping.Kind.class));
 
     private static final Key<QueryKey> QUERY_KEY = Key.choice(
                     "q_k",

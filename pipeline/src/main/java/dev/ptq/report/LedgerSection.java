@@ -72,14 +72,12 @@ final class LedgerSection {
     private void readFolds(ResultRow row) throws IOException {
         String name = RunFiles.APPROXIMATE + "/" + RunFiles.FOLDS;
         Map<String, List<String>> largest = new LinkedHashMap<>();
-        for (List<String> cells : RunTable.rows(row.folder(), name, FoldColumn.values())) {
-            largest.merge(
-                    cells.get(FoldColumn.METHOD.ordinal()),
-                    cells,
-                    (known, other) -> distance(other) > distance(known) ? other : known);
+        for (List<String> cells :
+                RunTable.rows(row.folder(), name, FoldColumn.METHOD, FoldColumn.BLOCK, FoldColumn.DISTANCE)) {
+            largest.merge(cells.get(0), cells, (known, other) -> distance(other) > distance(known) ? other : known);
         }
         largest.forEach((method, cells) -> {
-            String block = cells.get(FoldColumn.BLOCK.ordinal());
+            String block = cells.get(1);
             folds.add(List.of(
                     row.run(),
                     method,
@@ -90,7 +88,7 @@ final class LedgerSection {
 
     private static double distance(List<String> cells) {
         try {
-            return Double.parseDouble(cells.get(FoldColumn.DISTANCE.ordinal()));
+            return Double.parseDouble(cells.get(2));
         } catch (NumberFormatException e) {
             return Double.NaN;
         }

@@ -80,7 +80,7 @@ final class BlockResults {
     /** The largest distance of all folds; 0 if there are none. */
     double transformDistance() {
         return folds.stream()
-                .mapToDouble(row -> ((Number) row.get(FoldColumn.DISTANCE.ordinal())).doubleValue())
+                .mapToDouble(row -> ((Number) row.get(row.size() - 1)).doubleValue())
                 .max()
                 .orElse(0);
     }

@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.event.Level;
 
 /**
  * What went otherwise than a config may lead one to expect: {@code ledger.csv} of a stage, and of a run. It is part of a
@@ -47,10 +48,11 @@ public final class Ledger {
      */
     void add(String where, Collection<LedgerEntry> some) throws IOException {
         require(where, strict, some);
-        Map<LedgerEvent, List<LedgerEntry>> kinds =
-                some.stream().collect(Collectors.groupingBy(LedgerEntry::event, LinkedHashMap::new, Collectors.toList()));
-        kinds.forEach((event, all) ->
-                log.warn("{}: {} {}, such as {}", where, all.size(), event.plural(), all.get(0)));
+        Map<LedgerEvent, List<LedgerEntry>> kinds = some.stream()
+                .collect(Collectors.groupingBy(LedgerEntry::event, LinkedHashMap::new, Collectors.toList()));
+        // what a format cuts off is the same in all blocks, so that one line at the end of the run is enough
+        kinds.forEach((event, all) -> log.atLevel(event == LedgerEvent.SATURATED ? Level.DEBUG : Level.WARN)
+                .log("{}: {} {}, such as {}", where, all.size(), event.plural(), all.get(0)));
         entries.addAll(some);
     }
 
@@ -113,9 +115,8 @@ public final class Ledger {
                 .limit(LISTED)
                 .map(entry -> entry + "; " + entry.event().remedy())
                 .collect(Collectors.joining(System.lineSeparator() + "  "));
-        String more = entries.size() > LISTED
-                ? System.lineSeparator() + "  and " + (entries.size() - LISTED) + " more"
-                : "";
+        String more =
+                entries.size() > LISTED ? System.lineSeparator() + "  and " + (entries.size() - LISTED) + " more" : "";
         throw new IOException(where + ": " + listed + more + " (strict = true)");
     }
 }

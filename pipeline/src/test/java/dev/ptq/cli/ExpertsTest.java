@@ -155,7 +155,8 @@ class ExpertsTest {
         assertThat(tiny.ledger("few"))
                 .hasSize((int) (8 - reached))
                 .allMatch(entry -> entry.event() == LedgerEvent.FEW_TOKENS
-                        && tokens.get(entry.place().replaceAll("blocks\\.(.)\\.experts", "$1")) == entry.amount());
+                        && Objects.requireNonNull(tokens.get(entry.place().replaceAll("blocks\\.(.)\\.experts", "$1")))
+                                == entry.amount());
         assertThat(tiny.metrics("few").get("ledger/few_tokens")).isEqualTo(8.0 - reached);
         assertThat(corrected("few")).hasSize((int) (2 * (4 + 3) + 3 * reached));
         tokens.forEach((place, count) -> {
@@ -217,7 +218,8 @@ class ExpertsTest {
                 : "epochs = 1\nmappings = [\"attn_in\", \"v_o\", \"q_k\", \"mlp_in\", \"mlp_mid\"]\n";
         String step = "[[approximation]]\nmethod = \"" + method + "\"\n" + training;
         String warning = warning("min_expert_tokens = " + least, step, "tag");
-        assertThat(warning.contains("8 experts that calibration hardly reaches")).isEqualTo(least > 96);
+        assertThat(warning.contains("8 experts that calibration hardly reaches"))
+                .isEqualTo(least > 96);
         if (!method.equals("flexround")) {
             assertThat(tiny.metrics("tag").get("transform_distance")).isBetween(0.0, 1e-4);
         }
@@ -252,8 +254,8 @@ class ExpertsTest {
         assertThat(tiny.metrics("tag").get("ledger/fell_back")).isEqualTo(24.0);
         assertThat(tiny.log("tag"))
                 .filteredOn(line -> line.contains("WARN"))
-                .filteredOn(line ->
-                        line.contains("approximate, block 1: 12 weights left to rounding to nearest, such as "))
+                .filteredOn(
+                        line -> line.contains("approximate, block 1: 12 weights left to rounding to nearest, such as "))
                 .hasSize(1);
         assertThat(outcome.out())
                 .contains("ledger: calibrate: 8 experts that calibration hardly reaches, such as blocks.0.experts.0: ")

@@ -190,7 +190,8 @@ class FamilyRunsTest {
         assertThat(outcome.code()).as(outcome.err()).isZero();
         assertThat(tiny.log("tag"))
                 .filteredOn(line -> line.contains("WARN") || line.contains("not read"))
-                .allMatch(line -> line.contains("leaves a mapping out") || line.contains(" experts that calibration hardly reaches, such as "));
+                .allMatch(line -> line.contains("leaves a mapping out")
+                        || line.contains(" experts that calibration hardly reaches, such as "));
         Map<String, Double> metrics = tiny.metrics("tag");
         assertThat(metrics.get("perplexity/tales/loss"))
                 .isBetween(4.0, 9.0)

@@ -142,7 +142,8 @@ class KillTest {
     @Timeout(value = 900, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void soItDoesWithALearnedRotation() throws Exception {
         int steps = CONFIG.indexOf("[[approximation]]");
-        String config = CONFIG.substring(0, steps) + ROTATED + CONFIG.substring(CONFIG.indexOf("[quantization.weight]"));
+        String config =
+                CONFIG.substring(0, steps) + ROTATED + CONFIG.substring(CONFIG.indexOf("[quantization.weight]"));
         kill(
                 8,
                 config,

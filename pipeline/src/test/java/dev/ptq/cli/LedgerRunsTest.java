@@ -19,6 +19,7 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiConsumer;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -66,8 +67,7 @@ class LedgerRunsTest {
                     tensors.put(tensor, stored.load(manager, tensor));
                 }
             }
-            NDArray tensor = tensors.get(name);
-            assertThat(tensor).as(name).isNotNull();
+            NDArray tensor = Objects.requireNonNull(tensors.get(name), name);
             float[] values = tensor.toFloatArray();
             work.accept(tensor, values);
             tensors.put(name, NativeFloats.of(manager, values, tensor.getShape().getShape()));
@@ -135,7 +135,9 @@ class LedgerRunsTest {
                 .filter(entry -> entry.place().equals("model.layers.0.mlp.up_proj"))
                 .toList();
         if (saturates) {
-            assertThat(ours).hasSize(1).allMatch(entry -> entry.event() == LedgerEvent.SATURATED && entry.amount() == 2);
+            assertThat(ours)
+                    .hasSize(1)
+                    .allMatch(entry -> entry.event() == LedgerEvent.SATURATED && entry.amount() == 2);
         } else {
             assertThat(ledger).isEmpty();
         }
@@ -252,13 +254,7 @@ class LedgerRunsTest {
         assertThat(folds.subList(1, folds.size()))
                 .extracting(row -> row.substring(0, row.lastIndexOf(',')))
                 .containsExactly(
-                        "quarot,",
-                        "awq,0",
-                        "smoothquant,0",
-                        "omniquant,0",
-                        "awq,1",
-                        "smoothquant,1",
-                        "omniquant,1");
+                        "quarot,", "awq,0", "smoothquant,0", "omniquant,0", "awq,1", "smoothquant,1", "omniquant,1");
         List<Double> distances = folds.stream()
                 .skip(1)
                 .map(row -> Double.parseDouble(row.substring(row.lastIndexOf(',') + 1)))

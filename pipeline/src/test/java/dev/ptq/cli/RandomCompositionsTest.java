@@ -125,11 +125,11 @@ class RandomCompositionsTest {
         assertThat(again.code()).as(again.err()).isZero();
         assertThat(tiny.stages("again", "reused").values()).containsOnly("true");
 
-        Outcome resolved = tiny.execute("run", "DIR/results/first/resolved.toml", "resolved", "--results", "DIR/results");
+        Outcome resolved =
+                tiny.execute("run", "DIR/results/first/resolved.toml", "resolved", "--results", "DIR/results");
         assertThat(resolved.code()).as(resolved.err()).isZero();
         assertThat(tiny.stages("resolved", "fingerprint")).isEqualTo(stages);
-        assertThat(tiny.result("resolved/resolved.toml"))
-                .hasSameTextualContentAs(tiny.result("first/resolved.toml"));
+        assertThat(tiny.result("resolved/resolved.toml")).hasSameTextualContentAs(tiny.result("first/resolved.toml"));
 
         // of the stages that were done, some are left, as where a process ends between two of them
         List<Path> entries = entries();

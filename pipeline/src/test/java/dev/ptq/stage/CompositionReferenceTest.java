@@ -34,8 +34,14 @@ class CompositionReferenceTest {
     /** A problem: the place in the file, the key, and what is said. */
     private static final Pattern PROBLEM = Pattern.compile("(?s).*\\.toml:\\d+:\\d+: ([a-z0-9_.]+): (.*)");
 
-    private static final String HEAD = "[model]\npath = 'reference'\n[calibration]\ndataset = 'europarl'\n"
-            + "num_samples = 4\nseq_len = 64\n";
+    private static final String HEAD = """
+            [model]
+            path = 'reference'
+            [calibration]
+            dataset = 'europarl'
+            num_samples = 4
+            seq_len = 64
+            """;
 
     private static final String INTEGERS = "[quantization.weight]\nformat = 'int'\nbits = 4\n";
 
@@ -103,7 +109,8 @@ class CompositionReferenceTest {
 
     /** Steps of one method differ where their keys change what they go together with. */
     private static String kind(Compositions.Step step) {
-        Stream<String> deciding = Stream.of("clip = false", "of = 'weight'", "alternate = 1", "let = false", "lwc = false")
+        Stream<String> deciding = Stream.of(
+                        "clip = false", "of = 'weight'", "alternate = 1", "let = false", "lwc = false")
                 .filter(key -> step.keys().contains(key));
         String keys = deciding.collect(Collectors.joining(", "));
         return "`" + step.method() + "`" + (keys.isEmpty() ? "" : " `" + keys.replace('\'', '"') + "`");
@@ -140,7 +147,8 @@ class CompositionReferenceTest {
         table(lines, header, pairs);
         lines.addAll(List.of("With each format of weights, alone:", ""));
         formats(lines, steps, Compositions.WEIGHTS, "");
-        lines.addAll(List.of("With each format of activations, and with each of the cache, weights being integers:", ""));
+        lines.addAll(
+                List.of("With each format of activations, and with each of the cache, weights being integers:", ""));
         List<Compositions.Formats> others = new ArrayList<>(Compositions.ACTIVATIONS);
         others.addAll(Compositions.CACHES.subList(1, Compositions.CACHES.size()));
         formats(lines, steps, others.subList(1, others.size()), INTEGERS);

@@ -98,22 +98,28 @@ public final class Compositions {
     /** Formats of the cache. */
     public static final List<Formats> CACHES = List.of(
             new Formats("none", ""),
-            new Formats(
-                    "int",
-                    "[quantization.kv]\nkey = { format = 'int', bits = 4, granularity = 'token', include_zero = false }\n"
-                            + "value = { format = 'int', bits = 4, granularity = 'token', include_zero = false }\n"),
-            new Formats(
-                    "int, key per channel, window",
-                    "[quantization.kv]\nkey = { format = 'int', bits = 4, per = 'channel', group_size = 8 }\n"
-                            + "value = { format = 'int', bits = 4 }\nrotary = 'before'\nwindow = 4\n"),
-            new Formats(
-                    "int, dynamic = false",
-                    "[quantization.kv]\nkey = { format = 'int', bits = 4, per = 'channel', dynamic = false }\n"
-                            + "value = { format = 'int', bits = 4 }\n"),
-            new Formats(
-                    "attention, mxint",
-                    "[quantization.attention]\nleft = { format = 'mxint', bits = 8, block_size = [1, 16] }\n"
-                            + "right = { format = 'mxint', bits = 8, block_size = [16, 1] }\n"));
+            new Formats("int", """
+                    [quantization.kv]
+                    key = { format = 'int', bits = 4, granularity = 'token', include_zero = false }
+                    value = { format = 'int', bits = 4, granularity = 'token', include_zero = false }
+                    """),
+            new Formats("int, key per channel, window", """
+                    [quantization.kv]
+                    key = { format = 'int', bits = 4, per = 'channel', group_size = 8 }
+                    value = { format = 'int', bits = 4 }
+                    rotary = 'before'
+                    window = 4
+                    """),
+            new Formats("int, dynamic = false", """
+                    [quantization.kv]
+                    key = { format = 'int', bits = 4, per = 'channel', dynamic = false }
+                    value = { format = 'int', bits = 4 }
+                    """),
+            new Formats("attention, mxint", """
+                    [quantization.attention]
+                    left = { format = 'mxint', bits = 8, block_size = [1, 16] }
+                    right = { format = 'mxint', bits = 8, block_size = [16, 1] }
+                    """));
 
     private Compositions() {}
 
@@ -145,7 +151,9 @@ public final class Compositions {
         List<Step> steps = new ArrayList<>();
         for (Phase phase : Phase.values()) {
             if (random.nextInt(2) == 0) {
-                steps.add(any(random, STEPS.stream().filter(step -> step.phase() == phase).toList()));
+                steps.add(any(
+                        random,
+                        STEPS.stream().filter(step -> step.phase() == phase).toList()));
             }
         }
         if (random.nextInt(8) == 0) {
@@ -154,7 +162,8 @@ public final class Compositions {
         StringBuilder toml = new StringBuilder();
         steps.forEach(step -> toml.append(step.toml()));
         // most methods that learn take plain integers alone
-        toml.append(any(random, random.nextInt(2) == 0 ? WEIGHTS : WEIGHTS.subList(0, 2)).toml());
+        toml.append(any(random, random.nextInt(2) == 0 ? WEIGHTS : WEIGHTS.subList(0, 2))
+                .toml());
         toml.append(any(random, ACTIVATIONS).toml());
         toml.append(any(random, CACHES).toml());
         return toml.toString();

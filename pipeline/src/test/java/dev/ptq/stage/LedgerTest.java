@@ -17,8 +17,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LedgerTest {
-    private static final LedgerEntry ENTRY =
-            new LedgerEntry(LedgerEvent.DEAD_COLUMNS, "gptq", "model.layers.0.mlp.down_proj", 3, "3 of 8, \"zeros\"\nonly");
+    private static final LedgerEntry ENTRY = new LedgerEntry(
+            LedgerEvent.DEAD_COLUMNS, "gptq", "model.layers.0.mlp.down_proj", 3, "3 of 8, \"zeros\"\nonly");
 
     @TempDir
     private Path folder;
