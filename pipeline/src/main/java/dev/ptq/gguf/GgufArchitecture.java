@@ -78,7 +78,9 @@ enum GgufArchitecture {
             config.put("model_type", "gemma3_text");
             addGemma(keys, config, 62);
             addSoftcap(keys, config, "final_logit_softcapping");
-            config.put("rope_local_base_freq", keys.optionalNumber("rope.freq_base_swa").orElse(10_000));
+            config.put(
+                    "rope_local_base_freq",
+                    keys.optionalNumber("rope.freq_base_swa").orElse(10_000));
             if (keys.has("attention.sliding_window_pattern")) {
                 config.put("sliding_window_pattern", keys.size("attention.sliding_window_pattern"));
             }
@@ -223,8 +225,8 @@ enum GgufArchitecture {
                 .orElseThrow(() -> new IOException(keys.gguf().file() + ": no tensor token_embd.weight"));
         long tokens = embedding.shape().get(0);
         if (embedding.shape().size() != 2 || tokens > Integer.MAX_VALUE) {
-            throw new IOException(
-                    embedding.origin() + ": expected a matrix, a row for each token, its shape is " + embedding.shape());
+            throw new IOException(embedding.origin() + ": expected a matrix, a row for each token, its shape is "
+                    + embedding.shape());
         }
         if (keys.has("vocab_size") && keys.size("vocab_size") != tokens) {
             throw keys.wrong("vocab_size", "says " + keys.size("vocab_size") + ", token_embd.weight has " + tokens);
@@ -315,8 +317,7 @@ enum GgufArchitecture {
         double scalar = isLargest ? (double) keys.size("embedding_length") / heads : keys.headDim();
         OptionalDouble scale = keys.optionalNumber("attention.scale");
         config.put(
-                "query_pre_attn_scalar",
-                scale.isPresent() ? 1 / (scale.getAsDouble() * scale.getAsDouble()) : scalar);
+                "query_pre_attn_scalar", scale.isPresent() ? 1 / (scale.getAsDouble() * scale.getAsDouble()) : scalar);
         config.put("sliding_window", keys.size("attention.sliding_window"));
     }
 
@@ -357,7 +358,8 @@ enum GgufArchitecture {
         if (experts.matches()) {
             List<Long> shape = tensor.shape();
             if (shape.size() != 3) {
-                throw new IOException(tensor.origin() + ": expected the matrices of all experts, its shape is " + shape);
+                throw new IOException(
+                        tensor.origin() + ": expected the matrices of all experts, its shape is " + shape);
             }
             for (long i = 0; i < shape.get(0); i++) {
                 put(
@@ -373,9 +375,8 @@ enum GgufArchitecture {
 
     private String name(String prefix, String part, String kind, GgufTensor tensor) {
         String fused = this == PHI3 && part.equals("ffn_up") ? "mlp.gate_up_proj" : null;
-        String inner = fused != null
-                ? fused
-                : isGemma && SANDWICH.containsKey(part) ? SANDWICH.get(part) : INNER.get(part);
+        String inner =
+                fused != null ? fused : isGemma && SANDWICH.containsKey(part) ? SANDWICH.get(part) : INNER.get(part);
         return inner == null ? tensor.name() : prefix + inner + kind;
     }
 
@@ -416,7 +417,9 @@ enum GgufArchitecture {
                     String name = key.substring(full("").length());
                     if (!READ.contains(name) && !HARMLESS.contains(name) && !architecture.own.contains(name)) {
                         throw gguf.metadata()
-                                .wrong(key, "is not known here, and might change what the model computes; it is an error");
+                                .wrong(
+                                        key,
+                                        "is not known here, and might change what the model computes; it is an error");
                     }
                 }
             }
@@ -441,7 +444,8 @@ enum GgufArchitecture {
             int heads = sizeOfAll("attention.head_count");
             int hidden = size("embedding_length");
             if (hidden % heads != 0) {
-                throw wrong("attention.head_count", "expected a divisor of embedding_length " + hidden + ", got " + heads);
+                throw wrong(
+                        "attention.head_count", "expected a divisor of embedding_length " + hidden + ", got " + heads);
             }
             return hidden / heads;
         }

@@ -31,7 +31,8 @@ public final class ExperimentKeys {
 
     static final Key<String> TOKENIZER = Key.text("tokenizer")
             .preset("")
-            .says("another tokenizer than the model's own: a folder with `tokenizer.json`, such a file, or a GGUF file");
+            .says(
+                    "another tokenizer than the model's own: a folder with `tokenizer.json`, such a file, or a GGUF file");
 
     static final Key<Memory> MEMORY = Key.choice(
                     "memory",
@@ -60,8 +61,9 @@ public final class ExperimentKeys {
                             + " to leave a weight to plain rounding");
 
     /** {@code [model]}. */
-    public static final Key<ConfigTable> MODEL =
-            Key.table("model", Section.of("model", PATH, FILE, TOKENIZER, MEMORY, ADD_BOS)).says("the model");
+    public static final Key<ConfigTable> MODEL = Key.table(
+                    "model", Section.of("model", PATH, FILE, TOKENIZER, MEMORY, ADD_BOS))
+            .says("the model");
 
     /** {@code [calibration]}. */
     public static final Key<Optional<ConfigTable>> CALIBRATION = Key.table("calibration", CalibrationSettings.SECTION)
