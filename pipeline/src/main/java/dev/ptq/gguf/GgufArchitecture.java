@@ -15,7 +15,7 @@ import java.util.regex.Pattern;
 /** The architectures that are read: the config that a file's keys amount to, and the places of its tensors. */
 enum GgufArchitecture {
     /** Also Mistral, which has a window, and Mixtral, which has experts. */
-    LLAMA("llama", true, false, "attention.sliding_window", "expert_count", "expert_used_count") {
+    LLAMA("llama", true, false) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             boolean hasExperts = keys.hasExperts();
@@ -48,14 +48,7 @@ enum GgufArchitecture {
             config.put("attention_bias", keys.hasTensor("blk.0.attn_q.bias"));
         }
     },
-    GEMMA2(
-            "gemma2",
-            false,
-            true,
-            "attention.scale",
-            "attention.sliding_window",
-            "attn_logit_softcapping",
-            "final_logit_softcapping") {
+    GEMMA2("gemma2", false, true) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             config.put("model_type", "gemma2");
@@ -64,15 +57,7 @@ enum GgufArchitecture {
             addSoftcap(keys, config, "final_logit_softcapping");
         }
     },
-    GEMMA3(
-            "gemma3",
-            false,
-            true,
-            "attention.scale",
-            "attention.sliding_window",
-            "attention.sliding_window_pattern",
-            "final_logit_softcapping",
-            "rope.freq_base_swa") {
+    GEMMA3("gemma3", false, true) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             config.put("model_type", "gemma3_text");
@@ -86,7 +71,7 @@ enum GgufArchitecture {
             }
         }
     },
-    PHI3("phi3", false, false, "attention.sliding_window") {
+    PHI3("phi3", false, false) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             config.put("model_type", "phi3");
@@ -169,16 +154,31 @@ enum GgufArchitecture {
             "rope.scaling.yarn_beta_fast",
             "rope.scaling.yarn_beta_slow");
 
+    /** Keys that not all architectures have, by its name. */
+    private static final Map<String, Set<String>> OWN = Map.of(
+            "llama", Set.of("attention.sliding_window", "expert_count", "expert_used_count"),
+            "gemma2",
+                    Set.of(
+                            "attention.scale",
+                            "attention.sliding_window",
+                            "attn_logit_softcapping",
+                            "final_logit_softcapping"),
+            "gemma3",
+                    Set.of(
+                            "attention.scale",
+                            "attention.sliding_window",
+                            "attention.sliding_window_pattern",
+                            "final_logit_softcapping",
+                            "rope.freq_base_swa"),
+            "phi3", Set.of("attention.sliding_window"));
+
     private final String label;
     /** Whether rows of queries and keys lie in pairs. */
     private final boolean inPairs;
     /** Whether there are norms on both sides of a branch, whose weights are stored as they count. */
     private final boolean isGemma;
-    /** Keys that no other architecture has, beside those of all. */
-    private final List<String> own;
 
-    GgufArchitecture(String label, boolean inPairs, boolean isGemma, String... own) {
-        this.own = List.of(own);
+    GgufArchitecture(String label, boolean inPairs, boolean isGemma) {
         this.label = label;
         this.inPairs = inPairs;
         this.isGemma = isGemma;
@@ -272,7 +272,7 @@ enum GgufArchitecture {
             scaling.put("long_factor", factors(frequencies.get(), rotated));
             scaling.put("short_factor", scaling.get("long_factor"));
             scaling.put("attention_factor", 1.0);
-        } else if (type.equals("linear") || type.equals("none") && keys.has("rope.scale_linear")) {
+        } else if (type.equals("linear") || (type.equals("none") && keys.has("rope.scale_linear"))) {
             scaling.put("rope_type", "linear");
             scaling.put("factor", keys.number(type.equals("none") ? "rope.scale_linear" : "rope.scaling.factor"));
         } else if (type.equals("yarn")) {
@@ -415,7 +415,9 @@ enum GgufArchitecture {
             for (String key : gguf.metadata().keys()) {
                 if (key.startsWith(full(""))) {
                     String name = key.substring(full("").length());
-                    if (!READ.contains(name) && !HARMLESS.contains(name) && !architecture.own.contains(name)) {
+                    if (!READ.contains(name)
+                            && !HARMLESS.contains(name)
+                            && !OWN.getOrDefault(architecture.label, Set.of()).contains(name)) {
                         throw gguf.metadata()
                                 .wrong(
                                         key,
