@@ -14,8 +14,7 @@ final class ModelOption {
             names = "--model",
             paramLabel = "MODEL",
             defaultValue = "reference",
-            description =
-                    "a name of `ptq list models`, a model folder, a GGUF file, or owner/name on the hub (default:"
+            description = "a name of `ptq list models`, a model folder, a GGUF file, or owner/name on the hub (default:"
                     + " ${DEFAULT-VALUE})")
     String model;
 

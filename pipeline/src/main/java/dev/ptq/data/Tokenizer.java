@@ -84,8 +84,8 @@ public final class Tokenizer implements AutoCloseable {
             case FALSE -> false;
         };
         if (starts && !startsByTemplate && startId.isEmpty()) {
-            throw new IOException(files.configFile() + ": bos_token: expected a token of "
-                    + file.getFileName() + ", got '" + startText + "'; a text cannot begin with it (model.add_bos)");
+            throw new IOException(files.configFile() + ": bos_token: expected a token of " + file.getFileName()
+                    + ", got '" + startText + "'; a text cannot begin with it (model.add_bos)");
         }
     }
 

@@ -65,8 +65,7 @@ record TokenizerFiles(Path file, String json, Path configFile, JsonNode config) 
     /** A digest of all that determines the tokenizer's behaviour. */
     static String sha256(Path place) throws IOException {
         if (isGguf(place)) {
-            TokenizerFiles made = read(place);
-            return Digests.ofTexts(List.of(made.json(), made.config().toString()));
+            return Digests.hexOfText(Gguf.open(place).tokenizer().description());
         }
         Path file = file(place);
         return Digests.of(

@@ -81,9 +81,7 @@ public final class Gguf {
         OptionalLong promised = first.metadata().optionalWhole(TENSORS);
         if (promised.isPresent() && promised.getAsLong() != tensors.size()) {
             throw first.metadata()
-                    .wrong(
-                            TENSORS,
-                            "promises " + promised.getAsLong() + " tensors, the parts have " + tensors.size());
+                    .wrong(TENSORS, "promises " + promised.getAsLong() + " tensors, the parts have " + tensors.size());
         }
         return new Gguf(first.metadata(), List.copyOf(files), Collections.unmodifiableMap(tensors));
     }

@@ -15,7 +15,7 @@ import java.util.regex.Pattern;
 /** The architectures that are read: the config that a file's keys amount to, and the places of its tensors. */
 enum GgufArchitecture {
     /** Also Mistral, which has a window, and Mixtral, which has experts. */
-    LLAMA("llama", true, false, "attention.sliding_window", "expert_count", "expert_used_count") {
+    LLAMA("llama", true, false) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             boolean hasExperts = keys.hasExperts();
@@ -48,14 +48,7 @@ enum GgufArchitecture {
             config.put("attention_bias", keys.hasTensor("blk.0.attn_q.bias"));
         }
     },
-    GEMMA2(
-            "gemma2",
-            false,
-            true,
-            "attention.scale",
-            "attention.sliding_window",
-            "attn_logit_softcapping",
-            "final_logit_softcapping") {
+    GEMMA2("gemma2", false, true) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             config.put("model_type", "gemma2");
@@ -64,27 +57,21 @@ enum GgufArchitecture {
             addSoftcap(keys, config, "final_logit_softcapping");
         }
     },
-    GEMMA3(
-            "gemma3",
-            false,
-            true,
-            "attention.scale",
-            "attention.sliding_window",
-            "attention.sliding_window_pattern",
-            "final_logit_softcapping",
-            "rope.freq_base_swa") {
+    GEMMA3("gemma3", false, true) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             config.put("model_type", "gemma3_text");
             addGemma(keys, config, 62);
             addSoftcap(keys, config, "final_logit_softcapping");
-            config.put("rope_local_base_freq", keys.optionalNumber("rope.freq_base_swa").orElse(10_000));
+            config.put(
+                    "rope_local_base_freq",
+                    keys.optionalNumber("rope.freq_base_swa").orElse(10_000));
             if (keys.has("attention.sliding_window_pattern")) {
                 config.put("sliding_window_pattern", keys.size("attention.sliding_window_pattern"));
             }
         }
     },
-    PHI3("phi3", false, false, "attention.sliding_window") {
+    PHI3("phi3", false, false) {
         @Override
         void add(Keys keys, Map<String, Object> config) throws IOException {
             config.put("model_type", "phi3");
@@ -167,16 +154,31 @@ enum GgufArchitecture {
             "rope.scaling.yarn_beta_fast",
             "rope.scaling.yarn_beta_slow");
 
+    /** Keys that not all architectures have, by its name. */
+    private static final Map<String, Set<String>> OWN = Map.of(
+            "llama", Set.of("attention.sliding_window", "expert_count", "expert_used_count"),
+            "gemma2",
+                    Set.of(
+                            "attention.scale",
+                            "attention.sliding_window",
+                            "attn_logit_softcapping",
+                            "final_logit_softcapping"),
+            "gemma3",
+                    Set.of(
+                            "attention.scale",
+                            "attention.sliding_window",
+                            "attention.sliding_window_pattern",
+                            "final_logit_softcapping",
+                            "rope.freq_base_swa"),
+            "phi3", Set.of("attention.sliding_window"));
+
     private final String label;
     /** Whether rows of queries and keys lie in pairs. */
     private final boolean inPairs;
     /** Whether there are norms on both sides of a branch, whose weights are stored as they count. */
     private final boolean isGemma;
-    /** Keys that no other architecture has, beside those of all. */
-    private final List<String> own;
 
-    GgufArchitecture(String label, boolean inPairs, boolean isGemma, String... own) {
-        this.own = List.of(own);
+    GgufArchitecture(String label, boolean inPairs, boolean isGemma) {
         this.label = label;
         this.inPairs = inPairs;
         this.isGemma = isGemma;
@@ -223,8 +225,8 @@ enum GgufArchitecture {
                 .orElseThrow(() -> new IOException(keys.gguf().file() + ": no tensor token_embd.weight"));
         long tokens = embedding.shape().get(0);
         if (embedding.shape().size() != 2 || tokens > Integer.MAX_VALUE) {
-            throw new IOException(
-                    embedding.origin() + ": expected a matrix, a row for each token, its shape is " + embedding.shape());
+            throw new IOException(embedding.origin() + ": expected a matrix, a row for each token, its shape is "
+                    + embedding.shape());
         }
         if (keys.has("vocab_size") && keys.size("vocab_size") != tokens) {
             throw keys.wrong("vocab_size", "says " + keys.size("vocab_size") + ", token_embd.weight has " + tokens);
@@ -270,7 +272,7 @@ enum GgufArchitecture {
             scaling.put("long_factor", factors(frequencies.get(), rotated));
             scaling.put("short_factor", scaling.get("long_factor"));
             scaling.put("attention_factor", 1.0);
-        } else if (type.equals("linear") || type.equals("none") && keys.has("rope.scale_linear")) {
+        } else if (type.equals("linear") || (type.equals("none") && keys.has("rope.scale_linear"))) {
             scaling.put("rope_type", "linear");
             scaling.put("factor", keys.number(type.equals("none") ? "rope.scale_linear" : "rope.scaling.factor"));
         } else if (type.equals("yarn")) {
@@ -315,8 +317,7 @@ enum GgufArchitecture {
         double scalar = isLargest ? (double) keys.size("embedding_length") / heads : keys.headDim();
         OptionalDouble scale = keys.optionalNumber("attention.scale");
         config.put(
-                "query_pre_attn_scalar",
-                scale.isPresent() ? 1 / (scale.getAsDouble() * scale.getAsDouble()) : scalar);
+                "query_pre_attn_scalar", scale.isPresent() ? 1 / (scale.getAsDouble() * scale.getAsDouble()) : scalar);
         config.put("sliding_window", keys.size("attention.sliding_window"));
     }
 
@@ -357,7 +358,8 @@ enum GgufArchitecture {
         if (experts.matches()) {
             List<Long> shape = tensor.shape();
             if (shape.size() != 3) {
-                throw new IOException(tensor.origin() + ": expected the matrices of all experts, its shape is " + shape);
+                throw new IOException(
+                        tensor.origin() + ": expected the matrices of all experts, its shape is " + shape);
             }
             for (long i = 0; i < shape.get(0); i++) {
                 put(
@@ -373,9 +375,8 @@ enum GgufArchitecture {
 
     private String name(String prefix, String part, String kind, GgufTensor tensor) {
         String fused = this == PHI3 && part.equals("ffn_up") ? "mlp.gate_up_proj" : null;
-        String inner = fused != null
-                ? fused
-                : isGemma && SANDWICH.containsKey(part) ? SANDWICH.get(part) : INNER.get(part);
+        String inner =
+                fused != null ? fused : isGemma && SANDWICH.containsKey(part) ? SANDWICH.get(part) : INNER.get(part);
         return inner == null ? tensor.name() : prefix + inner + kind;
     }
 
@@ -414,9 +415,13 @@ enum GgufArchitecture {
             for (String key : gguf.metadata().keys()) {
                 if (key.startsWith(full(""))) {
                     String name = key.substring(full("").length());
-                    if (!READ.contains(name) && !HARMLESS.contains(name) && !architecture.own.contains(name)) {
+                    if (!READ.contains(name)
+                            && !HARMLESS.contains(name)
+                            && !OWN.getOrDefault(architecture.label, Set.of()).contains(name)) {
                         throw gguf.metadata()
-                                .wrong(key, "is not known here, and might change what the model computes; it is an error");
+                                .wrong(
+                                        key,
+                                        "is not known here, and might change what the model computes; it is an error");
                     }
                 }
             }
@@ -441,7 +446,8 @@ enum GgufArchitecture {
             int heads = sizeOfAll("attention.head_count");
             int hidden = size("embedding_length");
             if (hidden % heads != 0) {
-                throw wrong("attention.head_count", "expected a divisor of embedding_length " + hidden + ", got " + heads);
+                throw wrong(
+                        "attention.head_count", "expected a divisor of embedding_length " + hidden + ", got " + heads);
             }
             return hidden / heads;
         }

@@ -37,6 +37,7 @@ public record GgufPlace(GgufTensor tensor, List<Long> shape, long firstRow, int 
         }
         int within = row % headDim;
         int half = headDim / 2;
-        return Math.toIntExact(firstRow + row - within + 2 * (within % half) + within / half);
+        int turned = row - within + 2 * (within % half) + within / half;
+        return Math.toIntExact(firstRow + turned);
     }
 }

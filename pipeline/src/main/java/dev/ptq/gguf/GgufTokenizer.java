@@ -51,8 +51,7 @@ public record GgufTokenizer(
      * @param merges of byte-level tokenizers; null if scores decide
      * @param scores by text; empty where merges are listed
      */
-    record Vocabulary(
-            Map<String, Integer> ids, @Nullable List<List<String>> merges, Map<String, Double> scores) {}
+    record Vocabulary(Map<String, Integer> ids, @Nullable List<List<String>> merges, Map<String, Double> scores) {}
 
     static GgufTokenizer read(GgufMetadata metadata) throws IOException {
         String model = metadata.optionalText(MODEL)
@@ -72,6 +71,11 @@ public record GgufTokenizer(
         all.put("merges", vocabulary.merges() == null ? PieceMerges.of(vocabulary.scores()) : vocabulary.merges());
         whole.put("model", all);
         return JsonMapper.shared().writeValueAsString(whole);
+    }
+
+    /** Everything that it is made of, which takes less time than what {@link #json} makes of it. */
+    public String description() {
+        return JsonMapper.shared().writeValueAsString(this);
     }
 
     private static GgufTokenizer byteLevel(GgufMetadata metadata) throws IOException {
@@ -135,7 +139,8 @@ public record GgufTokenizer(
             }
             if (entry.getKey().length() > LONGEST_TOKEN) {
                 throw metadata.wrong(
-                        TOKENS, "expected tokens of at most " + LONGEST_TOKEN + " characters, got \""
+                        TOKENS,
+                        "expected tokens of at most " + LONGEST_TOKEN + " characters, got \""
                                 + shortened(entry.getKey()) + "\"");
             }
             scored.put(entry.getKey(), score);
@@ -151,20 +156,19 @@ public record GgufTokenizer(
             decoders.add(Map.of("type", "Strip", "content", " ", "start", 1, "stop", 0));
         }
         Map<String, @Nullable Object> parts = parts(metadata, tokens, types, true);
-        parts.put(
-                "normalizer",
-                hasPrefix ? Map.of("type", "Sequence", "normalizers", List.of(front, spaces)) : spaces);
+        parts.put("normalizer", hasPrefix ? Map.of("type", "Sequence", "normalizers", List.of(front, spaces)) : spaces);
         parts.put("pre_tokenizer", null);
         parts.put("decoder", Map.of("type", "Sequence", "decoders", decoders));
         Map<String, @Nullable Object> model = new LinkedHashMap<>();
         model.put("type", "BPE");
-        model.put("unk_token", token(metadata, "unknown", tokens).orElse(types.contains(UNKNOWN)
-                ? tokens.get(types.indexOf(UNKNOWN)) : null));
+        model.put(
+                "unk_token",
+                token(metadata, "unknown", tokens)
+                        .orElse(types.contains(UNKNOWN) ? tokens.get(types.indexOf(UNKNOWN)) : null));
         model.put("fuse_unk", true);
         model.put("byte_fallback", types.contains(BYTE));
         model.put("ignore_merges", false);
-        return new GgufTokenizer(
-                parts, model, new Vocabulary(ids, null, scored), config(metadata, tokens, true));
+        return new GgufTokenizer(parts, model, new Vocabulary(ids, null, scored), config(metadata, tokens, true));
     }
 
     private static List<Long> types(GgufMetadata metadata, int count) throws IOException {
@@ -254,8 +258,7 @@ public record GgufTokenizer(
                 .mapToInt(Math::toIntExact)
                 .findFirst()
                 .orElseThrow();
-        special.put(
-                token.get(), Map.of("id", token.get(), "ids", List.of(id), "tokens", List.of(token.get())));
+        special.put(token.get(), Map.of("id", token.get(), "ids", List.of(id), "tokens", List.of(token.get())));
         for (int i = 0; i < places.size(); i++) {
             places.get(i).add(Map.of("SpecialToken", Map.of("id", token.get(), "type_id", i)));
         }
@@ -269,21 +272,20 @@ public record GgufTokenizer(
             token(metadata, each.getValue(), tokens).ifPresent(text -> config.put(each.getKey() + "_token", text));
         }
         config.put(
-                "add_bos_token",
-                metadata.optionalFlag(PREFIX + "add_bos_token").orElse(addsStart));
+                "add_bos_token", metadata.optionalFlag(PREFIX + "add_bos_token").orElse(addsStart));
         return Collections.unmodifiableMap(config);
     }
 
     /** The text of the token whose id a key has. */
-    private static Optional<String> token(GgufMetadata metadata, String which, List<String> tokens)
-            throws IOException {
+    private static Optional<String> token(GgufMetadata metadata, String which, List<String> tokens) throws IOException {
         String key = PREFIX + which + "_token_id";
         if (!metadata.has(key)) {
             return Optional.empty();
         }
         long id = metadata.optionalWhole(key).orElseThrow();
         if (id < 0 || id >= tokens.size()) {
-            throw metadata.wrong(key, "expected the id of a token, of which there are " + tokens.size() + ", got " + id);
+            throw metadata.wrong(
+                    key, "expected the id of a token, of which there are " + tokens.size() + ", got " + id);
         }
         return Optional.of(tokens.get((int) id));
     }

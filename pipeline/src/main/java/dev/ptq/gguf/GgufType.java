@@ -58,7 +58,7 @@ public enum GgufType {
             float scale = half(source, at);
             int high = source.getInt(at + 2);
             for (int i = 0; i < 32; i++) {
-                target[to + i] = scale * ((halfByte(source, at + 6, i) | (high >>> i & 1) << 4) - 16);
+                target[to + i] = scale * ((halfByte(source, at + 6, i) | (((high >>> i) & 1) << 4)) - 16);
             }
         }
     },
@@ -70,7 +70,7 @@ public enum GgufType {
             float least = half(source, at + 2);
             int high = source.getInt(at + 4);
             for (int i = 0; i < 32; i++) {
-                target[to + i] = scale * (halfByte(source, at + 8, i) | (high >>> i & 1) << 4) + least;
+                target[to + i] = scale * (halfByte(source, at + 8, i) | (((high >>> i) & 1) << 4)) + least;
             }
         }
     },
@@ -92,7 +92,7 @@ public enum GgufType {
             float least = half(source, at + 82);
             for (int i = 0; i < 256; i++) {
                 int pair = unsigned(source, at + i / 16);
-                int code = unsigned(source, at + 16 + i / 128 * 32 + i % 32) >>> 2 * (i / 32 % 4) & 3;
+                int code = bits(source, at + 16 + i / 128 * 32 + i % 32, 2 * (i / 32 % 4), 3);
                 target[to + i] = scale * (pair & 15) * code - least * (pair >>> 4);
             }
         }
@@ -103,13 +103,13 @@ public enum GgufType {
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at + 108);
             for (int part = 0; part < 16; part++) {
-                int low = unsigned(source, at + 96 + part % 8) >>> 4 * (part / 8) & 15;
-                int high = unsigned(source, at + 104 + part % 4) >>> 2 * (part / 4) & 3;
-                float own = scale * ((low | high << 4) - 32);
+                int low = bits(source, at + 96 + part % 8, 4 * (part / 8), 15);
+                int high = bits(source, at + 104 + part % 4, 2 * (part / 4), 3);
+                float own = scale * ((low | (high << 4)) - 32);
                 for (int i = part * 16; i < part * 16 + 16; i++) {
-                    int bits = unsigned(source, at + 32 + i / 128 * 32 + i % 32) >>> 2 * (i / 32 % 4) & 3;
+                    int bits = bits(source, at + 32 + i / 128 * 32 + i % 32, 2 * (i / 32 % 4), 3);
                     // the third bit says that nothing is taken away
-                    int kept = unsigned(source, at + i % 32) >>> i / 32 & 1;
+                    int kept = bits(source, at + i % 32, i / 32, 1);
                     target[to + i] = own * (bits - 4 + 4 * kept);
                 }
             }
@@ -125,7 +125,7 @@ public enum GgufType {
                 float own = scale * scaleOf(source, at + 4, part);
                 float offset = least * leastOf(source, at + 4, part);
                 for (int i = 0; i < 32; i++) {
-                    int code = unsigned(source, at + 16 + part / 2 * 32 + i) >>> 4 * (part % 2) & 15;
+                    int code = bits(source, at + 16 + part / 2 * 32 + i, 4 * (part % 2), 15);
                     target[to + part * 32 + i] = own * code - offset;
                 }
             }
@@ -141,9 +141,9 @@ public enum GgufType {
                 float own = scale * scaleOf(source, at + 4, part);
                 float offset = least * leastOf(source, at + 4, part);
                 for (int i = 0; i < 32; i++) {
-                    int low = unsigned(source, at + 48 + part / 2 * 32 + i) >>> 4 * (part % 2) & 15;
-                    int high = unsigned(source, at + 16 + i) >>> part & 1;
-                    target[to + part * 32 + i] = own * (low | high << 4) - offset;
+                    int low = bits(source, at + 48 + part / 2 * 32 + i, 4 * (part % 2), 15);
+                    int high = bits(source, at + 16 + i, part, 1);
+                    target[to + part * 32 + i] = own * (low | (high << 4)) - offset;
                 }
             }
         }
@@ -156,9 +156,9 @@ public enum GgufType {
             for (int i = 0; i < 256; i++) {
                 int half = i / 128;
                 int quarter = i / 32 % 4;
-                int low = unsigned(source, at + 64 * half + 32 * (quarter % 2) + i % 32) >>> 4 * (quarter / 2) & 15;
-                int high = unsigned(source, at + 128 + 32 * half + i % 32) >>> 2 * quarter & 3;
-                target[to + i] = scale * source.get(at + 192 + i / 16) * ((low | high << 4) - 32);
+                int low = bits(source, at + 64 * half + 32 * (quarter % 2) + i % 32, 4 * (quarter / 2), 15);
+                int high = bits(source, at + 128 + 32 * half + i % 32, 2 * quarter, 3);
+                target[to + i] = scale * source.get(at + 192 + i / 16) * ((low | (high << 4)) - 32);
             }
         }
     },
@@ -220,7 +220,8 @@ public enum GgufType {
 
     /** What a number in a file is called. */
     static String name(long id) {
-        return of(id).map(GgufType::name).orElseGet(() -> NOT_READ.getOrDefault((int) id, "of the unknown number " + id));
+        return of(id).map(GgufType::name)
+                .orElseGet(() -> NOT_READ.getOrDefault((int) id, "of the unknown number " + id));
     }
 
     /** The names of all types, for messages. */
@@ -271,22 +272,26 @@ public enum GgufType {
         return source.get(at) & 0xff;
     }
 
+    private static int bits(ByteBuffer source, int at, int shift, int mask) {
+        return (unsigned(source, at) >>> shift) & mask;
+    }
+
     /** Value {@code i} of 32: the lower half bytes first. */
     private static int halfByte(ByteBuffer source, int at, int i) {
-        return unsigned(source, at + i % 16) >>> 4 * (i / 16) & 15;
+        return bits(source, at + i % 16, 4 * (i / 16), 15);
     }
 
     /** Of eight pairs of 6-bit numbers in twelve bytes, the first number. */
     private static int scaleOf(ByteBuffer source, int at, int part) {
         return part < 4
                 ? unsigned(source, at + part) & 63
-                : unsigned(source, at + part + 4) & 15 | unsigned(source, at + part - 4) >>> 6 << 4;
+                : bits(source, at + part + 4, 0, 15) | (bits(source, at + part - 4, 6, 3) << 4);
     }
 
     /** The second number of such a pair. */
     private static int leastOf(ByteBuffer source, int at, int part) {
         return part < 4
                 ? unsigned(source, at + part + 4) & 63
-                : unsigned(source, at + part + 4) >>> 4 | unsigned(source, at + part) >>> 6 << 4;
+                : bits(source, at + part + 4, 4, 15) | (bits(source, at + part, 6, 3) << 4);
     }
 }

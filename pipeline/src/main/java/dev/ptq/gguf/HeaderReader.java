@@ -63,8 +63,8 @@ final class HeaderReader {
     int count(String what, int leastBytes) throws IOException {
         long count = int64(what);
         if (count < 0 || count > (end - position()) / leastBytes) {
-            throw wrong(what + ": claims " + Long.toUnsignedString(count) + ", and the file has "
-                    + (end - position()) + " more bytes; it is truncated or damaged");
+            throw wrong(what + ": claims " + Long.toUnsignedString(count) + ", and the file has " + (end - position())
+                    + " more bytes; it is truncated or damaged");
         }
         if (count > MOST_VALUES) {
             throw wrong(what + ": expected at most " + MOST_VALUES + ", got " + count);
@@ -82,7 +82,10 @@ final class HeaderReader {
             fill(ByteBuffer.wrap(bytes, have, length - have), what);
         }
         try {
-            return StandardCharsets.UTF_8.newDecoder().decode(ByteBuffer.wrap(bytes)).toString();
+            return StandardCharsets.UTF_8
+                    .newDecoder()
+                    .decode(ByteBuffer.wrap(bytes))
+                    .toString();
         } catch (CharacterCodingException e) {
             throw new IOException(file + ": " + what + ": expected a text in UTF-8", e);
         }

@@ -41,9 +41,12 @@ final class PieceMerges {
         // of tokens with equal scores, the whole lengths of both parts decide, and then their ids
         merges.sort(Comparator.comparingDouble(Merge::score)
                 .thenComparingInt(Merge::leftLength)
-                .thenComparingInt(merge -> merge.right().codePointCount(0, merge.right().length()))
+                .thenComparingInt(
+                        merge -> merge.right().codePointCount(0, merge.right().length()))
                 .reversed());
-        return merges.stream().map(merge -> List.of(merge.left(), merge.right())).toList();
+        return merges.stream()
+                .map(merge -> List.of(merge.left(), merge.right()))
+                .toList();
     }
 
     private static int next(String token, int at) {

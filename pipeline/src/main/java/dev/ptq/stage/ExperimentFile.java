@@ -210,8 +210,7 @@ final class ExperimentFile {
 
     private static Optional<ModelFolder> folder(ConfigTable table, String path) throws IOException {
         try {
-            return Optional.of(
-                    withTokenizer(table, ModelFolder.resolve(path, table.read(ExperimentKeys.FILE))));
+            return Optional.of(withTokenizer(table, ModelFolder.resolve(path, table.read(ExperimentKeys.FILE))));
         } catch (ConfigException e) {
             table.problem(ExperimentKeys.PATH, String.valueOf(e.getMessage()));
             return Optional.empty();

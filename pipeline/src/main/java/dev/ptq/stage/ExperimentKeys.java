@@ -31,7 +31,8 @@ public final class ExperimentKeys {
 
     static final Key<String> TOKENIZER = Key.text("tokenizer")
             .preset("")
-            .says("another tokenizer than the model's own: a folder with `tokenizer.json`, such a file, or a GGUF file");
+            .says(
+                    "another tokenizer than the model's own: a folder with `tokenizer.json`, such a file, or a GGUF file");
 
     static final Key<Memory> MEMORY = Key.choice(
                     "memory",

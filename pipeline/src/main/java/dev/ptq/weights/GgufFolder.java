@@ -64,8 +64,8 @@ final class GgufFolder {
 
     /** The GGUF files in a folder and in the folders directly in it. */
     static List<String> names(Path folder) throws IOException {
-        try (Stream<Path> files = Files.find(
-                folder, 2, (file, attributes) -> Gguf.isNameOf(file) && !attributes.isDirectory())) {
+        try (Stream<Path> files =
+                Files.find(folder, 2, (file, attributes) -> Gguf.isNameOf(file) && !attributes.isDirectory())) {
             return files.map(file -> folder.relativize(file).toString().replace('\\', '/'))
                     .sorted()
                     .toList();

@@ -120,8 +120,7 @@ final class GgufWeights implements WeightSource {
         @Override
         public NDArray rows(NDManager manager, int from, int to) throws IOException {
             if (from < 0 || from > to || to > shape().get(0)) {
-                throw new IOException(
-                        origin() + ": has no rows " + from + " to " + to + ", its shape is " + shape());
+                throw new IOException(origin() + ": has no rows " + from + " to " + to + ", its shape is " + shape());
             }
             return values(manager, from, to);
         }

@@ -101,8 +101,8 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
     static ModelFolder resolve(String name, String file, ShippedModels shipped) throws IOException {
         boolean isShipped = ShippedModels.NAMES.containsKey(name);
         if (!file.isEmpty() && (isShipped || isFile(name))) {
-            throw new ConfigException("file: expected none, because \"" + name + "\" is no folder of GGUF files, got \""
-                    + file + "\"");
+            throw new ConfigException(
+                    "file: expected none, because \"" + name + "\" is no folder of GGUF files, got \"" + file + "\"");
         }
         if (isShipped) {
             return new ModelFolder(name, shipped.folder(name));

@@ -61,6 +61,10 @@ class RealGgufTest {
         }
     }
 
+    /**
+     * What the transformers library makes of SmolLM2's file does not cut numbers into digits, as the original tokenizer
+     * and llama.cpp do. No token has two digits, so it shows at other numbers alone: after a space, ½ goes with it.
+     */
     @ParameterizedTest
     @ValueSource(strings = {"smollm2-135m", "gemma3-270m"})
     void tokensOfWholeTextsAreThoseOfTheFolder(String name) throws IOException {
@@ -76,6 +80,9 @@ class RealGgufTest {
                 Tokenizer direct = Tokenizer.open(file(name))) {
             for (Path text : texts) {
                 String content = Files.readString(text);
+                if (name.startsWith("smollm2")) {
+                    content = content.replaceAll("[\\p{N}&&[^0-9]]", "");
+                }
                 int[] expected = made.encode(content);
                 int[] ids = direct.encode(content);
                 int at = Arrays.mismatch(expected, ids);

@@ -35,17 +35,20 @@ public final class FamilyAsGguf {
         int keys = config.path("num_key_value_heads").asInt();
         int dim = config.path("head_dim").asInt(config.path("hidden_size").asInt() / heads);
         file.with(name + ".block_count", config.path("num_hidden_layers").asInt())
-                .with(name + ".context_length", config.path("max_position_embeddings").asInt())
+                .with(
+                        name + ".context_length",
+                        config.path("max_position_embeddings").asInt())
                 .with(name + ".embedding_length", config.path("hidden_size").asInt())
-                .with(name + ".feed_forward_length", config.path("intermediate_size").asInt())
+                .with(
+                        name + ".feed_forward_length",
+                        config.path("intermediate_size").asInt())
                 .with(name + ".vocab_size", config.path("vocab_size").asInt())
                 .with(name + ".attention.head_count", heads)
                 .with(name + ".attention.head_count_kv", keys)
                 .with(name + ".attention.key_length", dim)
                 .with(name + ".attention.value_length", dim)
-                .with(
-                        name + ".attention.layer_norm_rms_epsilon",
-                        (float) config.path("rms_norm_eps").asDouble());
+                .with(name + ".attention.layer_norm_rms_epsilon", (float)
+                        config.path("rms_norm_eps").asDouble());
         rope(config, file, name, dim);
         if (name.startsWith("gemma")) {
             file.with(
@@ -63,17 +66,23 @@ public final class FamilyAsGguf {
             }
         }
         if (config.path("sliding_window").isNumber()) {
-            file.with(name + ".attention.sliding_window", config.path("sliding_window").asInt());
+            file.with(
+                    name + ".attention.sliding_window",
+                    config.path("sliding_window").asInt());
         }
         if (family.equals("mixtral")) {
             file.with(name + ".expert_count", config.path("num_local_experts").asInt())
-                    .with(name + ".expert_used_count", config.path("num_experts_per_tok").asInt());
+                    .with(
+                            name + ".expert_used_count",
+                            config.path("num_experts_per_tok").asInt());
         }
         try (Safetensors tensors = Safetensors.open(folder.resolve("model.safetensors"))) {
             Map<String, Map<Integer, float[]>> experts = new TreeMap<>();
             for (String tensor : tensors.entries().keySet()) {
                 float[] values = tensors.floats(tensor);
-                long[] shape = tensors.shape(tensor).stream().mapToLong(Long::longValue).toArray();
+                long[] shape = tensors.shape(tensor).stream()
+                        .mapToLong(Long::longValue)
+                        .toArray();
                 String own = name(tensor, name);
                 if (own.contains(".experts.")) {
                     String[] parts = own.split(":", -1);
@@ -111,20 +120,23 @@ public final class FamilyAsGguf {
                     rope.path("sliding_attention").path("rope_theta").asDouble());
             rope = rope.path("full_attention");
         }
-        float theta = (float) rope.path("rope_theta").asDouble(config.path("rope_theta").asDouble(10_000));
+        float theta = (float)
+                rope.path("rope_theta").asDouble(config.path("rope_theta").asDouble(10_000));
         file.with(name + ".rope.freq_base", theta);
         String type = rope.path("rope_type").asString();
         if (type.equals("linear") || type.equals("yarn")) {
-            file.with(name + ".rope.scaling.type", type)
-                    .with(name + ".rope.scaling.factor", (float) rope.path("factor").asDouble());
+            file.with(name + ".rope.scaling.type", type).with(name + ".rope.scaling.factor", (float)
+                    rope.path("factor").asDouble());
         }
         if (type.equals("yarn")) {
             file.with(
                     name + ".rope.scaling.original_context_length",
                     rope.path("original_max_position_embeddings").asInt());
             if (rope.has("beta_fast")) {
-                file.with(name + ".rope.scaling.yarn_beta_fast", (float) rope.path("beta_fast").asDouble());
-                file.with(name + ".rope.scaling.yarn_beta_slow", (float) rope.path("beta_slow").asDouble());
+                file.with(name + ".rope.scaling.yarn_beta_fast", (float)
+                        rope.path("beta_fast").asDouble());
+                file.with(name + ".rope.scaling.yarn_beta_slow", (float)
+                        rope.path("beta_slow").asDouble());
             }
         }
         if (type.equals("llama3")) {
@@ -184,9 +196,13 @@ public final class FamilyAsGguf {
                 .replace("mlp.gate_up_proj", "ffn_up")
                 .replaceFirst("mlp\\.(gate|up|down)_proj", "ffn_$1")
                 .replaceFirst("(block_sparse_moe|mlp)\\.gate\\.", "ffn_gate_inp.")
-                .replaceFirst("(blk\\.\\d+)\\.block_sparse_moe\\.experts\\.(\\d+)\\.w1(.*)", "$1.ffn_gate_exps$3.experts.:$2")
-                .replaceFirst("(blk\\.\\d+)\\.block_sparse_moe\\.experts\\.(\\d+)\\.w3(.*)", "$1.ffn_up_exps$3.experts.:$2")
-                .replaceFirst("(blk\\.\\d+)\\.block_sparse_moe\\.experts\\.(\\d+)\\.w2(.*)", "$1.ffn_down_exps$3.experts.:$2");
+                .replaceFirst(
+                        "(blk\\.\\d+)\\.block_sparse_moe\\.experts\\.(\\d+)\\.w1(.*)", "$1.ffn_gate_exps$3.experts.:$2")
+                .replaceFirst(
+                        "(blk\\.\\d+)\\.block_sparse_moe\\.experts\\.(\\d+)\\.w3(.*)", "$1.ffn_up_exps$3.experts.:$2")
+                .replaceFirst(
+                        "(blk\\.\\d+)\\.block_sparse_moe\\.experts\\.(\\d+)\\.w2(.*)",
+                        "$1.ffn_down_exps$3.experts.:$2");
         return architecture.startsWith("gemma")
                 ? name.replace("post_attention_layernorm", "post_attention_norm")
                         .replace("pre_feedforward_layernorm", "ffn_norm")

@@ -138,11 +138,17 @@ public final class GgufBuilder {
         }
 
         Bytes int32(int value) {
-            return raw(ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN).putInt(value).array());
+            return raw(ByteBuffer.allocate(4)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putInt(value)
+                    .array());
         }
 
         Bytes int64(long value) {
-            return raw(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(value).array());
+            return raw(ByteBuffer.allocate(8)
+                    .order(ByteOrder.LITTLE_ENDIAN)
+                    .putLong(value)
+                    .array());
         }
 
         Bytes text(String text) {
@@ -172,13 +178,15 @@ public final class GgufBuilder {
         }
 
         private static int type(Object value) {
-            return value instanceof List<?> ? 9
-                    : value instanceof Integer ? 4
-                    : value instanceof Float ? 6
-                    : value instanceof Boolean ? 7
-                    : value instanceof String ? 8
-                    : value instanceof Long ? 10
-                    : 12;
+            return value instanceof List<?>
+                    ? 9
+                    : value instanceof Integer
+                            ? 4
+                            : value instanceof Float
+                                    ? 6
+                                    : value instanceof Boolean
+                                            ? 7
+                                            : value instanceof String ? 8 : value instanceof Long ? 10 : 12;
         }
 
         Bytes pad(int alignment) {

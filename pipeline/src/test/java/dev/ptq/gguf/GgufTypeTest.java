@@ -61,8 +61,10 @@ class GgufTypeTest {
             }
             case Q3_K -> {
                 int part = i / 16;
-                int six = bits.at(768 + part % 8 * 8 + part / 8 * 4, 4) + 16 * bits.at(832 + part % 4 * 8 + part / 4 * 2, 2);
-                int code = bits.at(256 + i / 128 * 256 + i % 32 * 8 + i / 32 % 4 * 2, 2) + 4 * bits.at(i % 32 * 8 + i / 32, 1);
+                int six = bits.at(768 + part % 8 * 8 + part / 8 * 4, 4)
+                        + 16 * bits.at(832 + part % 4 * 8 + part / 4 * 2, 2);
+                int code = bits.at(256 + i / 128 * 256 + i % 32 * 8 + i / 32 % 4 * 2, 2)
+                        + 4 * bits.at(i % 32 * 8 + i / 32, 1);
                 yield bits.half(108) * (six - 32) * (code - 4);
             }
             case Q4_K, Q5_K -> {
@@ -111,8 +113,8 @@ class GgufTypeTest {
     @Test
     @Tag("slow")
     void valuesAreThoseOfThePackage() throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of(
-                Objects.requireNonNullElse(System.getenv("PTQ_PYTHON"), "python3"), "-", folder.toString()));
+        List<String> command = new ArrayList<>(
+                List.of(Objects.requireNonNullElse(System.getenv("PTQ_PYTHON"), "python3"), "-", folder.toString()));
         Arrays.stream(GgufType.values()).filter(GgufType::isPacked).forEach(type -> command.add(type.name()));
         Path script = folder.resolve("script.py");
         try (InputStream in = GgufTypeTest.class.getResourceAsStream("all_types.py")) {

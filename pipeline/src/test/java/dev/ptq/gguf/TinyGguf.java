@@ -16,7 +16,21 @@ public final class TinyGguf {
     /** The file before it is written. */
     public static GgufBuilder llama() {
         List<String> tokens = new ArrayList<>(List.of(
-                "<unk>", "<s>", "</s>", "<0x0A>", "\u2581", "a", "b", "c", "\u2581a", "ab", "\u2581ab", "bc", "ca", "abc", "d",
+                "<unk>",
+                "<s>",
+                "</s>",
+                "<0x0A>",
+                "\u2581",
+                "a",
+                "b",
+                "c",
+                "\u2581a",
+                "ab",
+                "\u2581ab",
+                "bc",
+                "ca",
+                "abc",
+                "d",
                 "e"));
         List<Float> scores = new ArrayList<>();
         List<Integer> types = new ArrayList<>();
@@ -48,7 +62,12 @@ public final class TinyGguf {
         float[] ones = new float[HIDDEN];
         Arrays.fill(ones, 1f);
         SplittableRandom random = new SplittableRandom(3);
-        return file.tensor("token_embd.weight", GgufType.Q8_0, blocks(GgufType.Q8_0, VOCABULARY, random), VOCABULARY, HIDDEN)
+        return file.tensor(
+                        "token_embd.weight",
+                        GgufType.Q8_0,
+                        blocks(GgufType.Q8_0, VOCABULARY, random),
+                        VOCABULARY,
+                        HIDDEN)
                 .tensor("output.weight", GgufType.Q6_K, blocks(GgufType.Q6_K, VOCABULARY, random), VOCABULARY, HIDDEN)
                 .tensor("output_norm.weight", ones, HIDDEN)
                 .tensor("blk.0.attn_norm.weight", ones, HIDDEN)
@@ -56,7 +75,12 @@ public final class TinyGguf {
                 .tensor("blk.0.attn_q.weight", GgufType.Q4_K, blocks(GgufType.Q4_K, HIDDEN, random), HIDDEN, HIDDEN)
                 .tensor("blk.0.attn_k.weight", GgufType.Q2_K, blocks(GgufType.Q2_K, 64, random), 64, HIDDEN)
                 .tensor("blk.0.attn_v.weight", GgufType.Q3_K, blocks(GgufType.Q3_K, 64, random), 64, HIDDEN)
-                .tensor("blk.0.attn_output.weight", GgufType.Q5_K, blocks(GgufType.Q5_K, HIDDEN, random), HIDDEN, HIDDEN)
+                .tensor(
+                        "blk.0.attn_output.weight",
+                        GgufType.Q5_K,
+                        blocks(GgufType.Q5_K, HIDDEN, random),
+                        HIDDEN,
+                        HIDDEN)
                 .tensor("blk.0.ffn_gate.weight", GgufType.Q4_0, blocks(GgufType.Q4_0, HIDDEN, random), HIDDEN, HIDDEN)
                 .tensor("blk.0.ffn_up.weight", GgufType.MXFP4, blocks(GgufType.MXFP4, HIDDEN, random), HIDDEN, HIDDEN)
                 .tensor("blk.0.ffn_down.weight", GgufType.Q5_1, blocks(GgufType.Q5_1, HIDDEN, random), HIDDEN, HIDDEN);

@@ -104,8 +104,7 @@ class BadGgufTest {
         for (long count : new long[] {1L << 60, -1, Long.MIN_VALUE, 1L << 32, Long.MAX_VALUE / 8}) {
             assertRefused(with(whole, TENSOR_COUNT, count), "the number of tensors", Long.toUnsignedString(count));
             assertRefused(with(whole, KEY_COUNT, count), "the number of keys", Long.toUnsignedString(count));
-            assertRefused(
-                    with(whole, LENGTH_OF_FIRST_KEY, count), "the length of key 0", Long.toUnsignedString(count));
+            assertRefused(with(whole, LENGTH_OF_FIRST_KEY, count), "the length of key 0", Long.toUnsignedString(count));
         }
         int tokens = indexOf(whole, "tokenizer.ggml.tokens") + "tokenizer.ggml.tokens".length() + 8;
         assertRefused(with(whole, tokens, 1L << 60), "tokenizer.ggml.tokens", "1152921504606846976");
@@ -164,7 +163,9 @@ class BadGgufTest {
         Tensor other = new Tensor("output_norm.weight", List.of(256L), 1000, new byte[136]);
         assertRefused(file -> file.tensor(other), "output_norm.weight", "number 1000");
         assertRefused(
-                file -> file.with("general.architecture", "bert"), "bert", "[llama, qwen2, qwen3, gemma2, gemma3, phi3]");
+                file -> file.with("general.architecture", "bert"),
+                "bert",
+                "[llama, qwen2, qwen3, gemma2, gemma3, phi3]");
         assertRefused(file -> file.with("llama.attention.sink", 4), "llama.attention.sink", "not known");
         assertRefused(file -> file.with("llama.rope.scaling.type", "su"), "llama.rope.scaling.type", "\"su\"");
         assertRefused(file -> file.with("tokenizer.ggml.model", "t5"), "tokenizer.ggml.model", "\"t5\"", "[model]");
@@ -183,15 +184,18 @@ class BadGgufTest {
         assertRefused(file -> file.with("llama.embedding_length", 128), "partial_rotary_factor", "of a head, got 64");
         assertRefused(file -> file.with("llama.attention.head_count", 3), "attention.head_count", "divisor");
         assertRefused(file -> file.with("llama.attention.head_count_kv", 4), "implies shape");
-        assertRefused(file -> file.with("llama.expert_count", 4).with("llama.expert_used_count", 2), "block_sparse_moe");
+        assertRefused(
+                file -> file.with("llama.expert_count", 4).with("llama.expert_used_count", 2), "block_sparse_moe");
         assertRefused(
                 file -> file.tensor("rope_freqs.weight", new float[31], 31), "rope_freqs.weight", "expected 32 values");
         assertRefused(
-                file -> file.with("tokenizer.ggml.tokens", List.of("a", "b")), "tokenizer.ggml.tokens", "has 2", "16 rows");
+                file -> file.with("tokenizer.ggml.tokens", List.of("a", "b")),
+                "tokenizer.ggml.tokens",
+                "has 2",
+                "16 rows");
         assertRefused(
                 file -> file.with("tokenizer.ggml.scores", List.of(1f)), "tokenizer.ggml.scores", "expected 16 values");
-        assertRefused(
-                file -> file.with("tokenizer.ggml.bos_token_id", 16), "tokenizer.ggml.bos_token_id", "got 16");
+        assertRefused(file -> file.with("tokenizer.ggml.bos_token_id", 16), "tokenizer.ggml.bos_token_id", "got 16");
     }
 
     @Test

@@ -28,8 +28,20 @@ class GgufFamiliesTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "llama", "llama-biases-headdim", "llama-rope-linear", "llama-rope-llama3", "llama-rope-yarn", "mistral",
-                "mistral-headdim", "mixtral", "qwen2", "qwen3", "gemma2", "gemma3", "phi3", "phi3-longrope"
+                "llama",
+                "llama-biases-headdim",
+                "llama-rope-linear",
+                "llama-rope-llama3",
+                "llama-rope-yarn",
+                "mistral",
+                "mistral-headdim",
+                "mixtral",
+                "qwen2",
+                "qwen3",
+                "gemma2",
+                "gemma3",
+                "phi3",
+                "phi3-longrope"
             })
     void isTheModelOfTheFolder(String name) throws IOException {
         Optional<Path> golden = Shared.find("golden/families/" + name);
@@ -68,7 +80,9 @@ class GgufFamiliesTest {
                     .isEmpty();
             for (String name : first.weights().names()) {
                 try (NDManager manager = TensorEngine.newManager()) {
-                    assertThat(second.weights().load(manager, name).contentEquals(first.weights().load(manager, name)))
+                    assertThat(second.weights()
+                                    .load(manager, name)
+                                    .contentEquals(first.weights().load(manager, name)))
                             .as(name)
                             .isTrue();
                 }

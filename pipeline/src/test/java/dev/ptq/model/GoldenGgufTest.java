@@ -43,8 +43,7 @@ class GoldenGgufTest {
     /** The values of a tensor as they lie in the file. */
     private static float[] values(GgufTensor tensor) throws IOException {
         try (FileChannel channel = FileChannel.open(tensor.file())) {
-            ByteBuffer bytes =
-                    ByteBuffer.allocate((int) tensor.bytes()).order(ByteOrder.LITTLE_ENDIAN);
+            ByteBuffer bytes = ByteBuffer.allocate((int) tensor.bytes()).order(ByteOrder.LITTLE_ENDIAN);
             assertThat(channel.read(bytes, tensor.offset())).isEqualTo((int) tensor.bytes());
             float[] values = new float[(int) tensor.size()];
             tensor.type().toFloats(bytes, 0, values, 0, values.length);
@@ -57,8 +56,7 @@ class GoldenGgufTest {
         for (float value : values) {
             bytes.putFloat(value + 0f);
         }
-        return HexFormat.of()
-                .formatHex(MessageDigest.getInstance("SHA-256").digest(bytes.array()));
+        return HexFormat.of().formatHex(MessageDigest.getInstance("SHA-256").digest(bytes.array()));
     }
 
     private static JsonNode facts(Path folder) throws IOException {
@@ -101,7 +99,9 @@ class GoldenGgufTest {
                     Weight weight = weights.weight(names.get(key));
                     NDArray reference = expected.load(manager, key);
                     int rows = weight.shape().get(0).intValue();
-                    assertThat(weight.load(manager).contentEquals(reference)).as(key).isTrue();
+                    assertThat(weight.load(manager).contentEquals(reference))
+                            .as(key)
+                            .isTrue();
                     assertThat(weight.rows(manager, 3, rows - 5).contentEquals(reference.get("3:-5")))
                             .as(key)
                             .isTrue();
