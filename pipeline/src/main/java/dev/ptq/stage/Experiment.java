@@ -127,7 +127,8 @@ public record Experiment(
         Set<Statistic> more = EnumSet.of(Statistic.SECOND_MOMENT);
         List<Method> all = new ArrayList<>();
         for (Candidate candidate : candidates) {
-            more.addAll(KnownLinears.statistics(candidate.experiment().quantization().needs()));
+            more.addAll(KnownLinears.statistics(
+                    candidate.experiment().quantization().needs()));
             all.addAll(candidate.experiment().steps().steps());
         }
         if (shape.hasExperts()) {
@@ -192,8 +193,7 @@ public record Experiment(
         return evaluation.perplexities().stream()
                 .mapToInt(PerplexitySettings::seqLen)
                 .max()
-                .orElseGet(() ->
-                        calibration.map(CalibrationSettings::seqLen).orElseGet(this::maxPositions));
+                .orElseGet(() -> calibration.map(CalibrationSettings::seqLen).orElseGet(this::maxPositions));
     }
 
     /** The variants to be measured, on tasks too, the experiment itself last. */

@@ -414,7 +414,8 @@ class RunCommandTest {
 
         assertThat(outcome.code()).isZero();
         assertThat(outcome.out()).startsWith("bits per weight: ");
-        assertThat(tiny.metrics("x")).containsOnlyKeys(
+        assertThat(tiny.metrics("x"))
+                .containsOnlyKeys(
                         "bits_per_weight",
                         "bops_per_token",
                         "bytes_per_token",
