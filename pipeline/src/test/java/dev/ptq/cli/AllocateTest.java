@@ -115,7 +115,8 @@ class AllocateTest {
                 for (float value : model.floats(row.getKey() + ".weight")) {
                     norm += (double) value * value;
                 }
-                String[] scores = Objects.requireNonNull(tiny.rows("sens/sensitivity/layers.csv").get(row.getKey()))
+                String[] scores = Objects.requireNonNull(
+                                tiny.rows("sens/sensitivity/layers.csv").get(row.getKey()))
                         .split(",", -1);
                 assertThat(Double.parseDouble(scores[5])).isCloseTo(relative * relative * norm, within(1e-4 * norm));
             }

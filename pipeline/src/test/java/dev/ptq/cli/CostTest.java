@@ -162,7 +162,10 @@ class CostTest {
         int ofMlp = Hadamard.of(112).orElseThrow().additionsPerValue();
         double additions = 2 * ((64 + 32) * 4 + 112 * ofMlp);
 
-        check(tiny.metrics("rotated"), value(plain, "bops_per_token") + additions * 16, value(plain, "bytes_per_token"));
+        check(
+                tiny.metrics("rotated"),
+                value(plain, "bops_per_token") + additions * 16,
+                value(plain, "bytes_per_token"));
         assertThat(ofMlp).isEqualTo(2 + 27);
     }
 

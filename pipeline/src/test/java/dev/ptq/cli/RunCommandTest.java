@@ -103,6 +103,8 @@ class RunCommandTest {
                             "quantize/layers.csv",
                             "quantize/weights.json",
                             "quantize/metrics.json",
+                            "cost/layers.csv",
+                            "cost/metrics.json",
                             "evaluate/results.json",
                             "evaluate/full_precision/tales/scores.json",
                             "evaluate/full_precision/tales/chunks.csv",
@@ -334,7 +336,7 @@ class RunCommandTest {
                 .isEqualTo(new Outcome(
                         2,
                         "",
-                        "DIR/results/first: made by another plan, these stages differ: approximate, quantize,"
+                        "DIR/results/first: made by another plan, these stages differ: approximate, quantize, cost,"
                                 + " evaluate/quantized/tales; use another tag or remove it\n"));
         assertThat(times(tiny.result("first"))).isEqualTo(before);
     }
@@ -356,7 +358,7 @@ class RunCommandTest {
                 .isEqualTo(new Outcome(
                         2,
                         "",
-                        "--force: expected one of the stages [calibrate, approximate, quantize,"
+                        "--force: expected one of the stages [calibrate, approximate, quantize, cost,"
                                 + " evaluate/full_precision/tales, evaluate/round_to_nearest/tales,"
                                 + " evaluate/quantized/tales], got \"evalute\"\n"));
     }
