@@ -28,6 +28,7 @@ import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -55,7 +56,12 @@ public final class Allocation {
      * @param exact whether no other allotment has less; if not, none has less than {@code bound}
      */
     public record Result(
-            String config, List<Integer> linears, Map<Metric, Double> predicted, double score, double bound, boolean exact) {}
+            String config,
+            List<Integer> linears,
+            Map<Metric, Double> predicted,
+            double score,
+            double bound,
+            boolean exact) {}
 
     private Allocation(Experiment base, String source, List<Choice> choices, List<Budget> budgets, Score score) {
         this.base = base;
@@ -80,8 +86,8 @@ public final class Allocation {
             throw new ConfigException(run + ": expected the directory of a run, which has " + RunFiles.RESOLVED);
         }
         if (choices.size() < 2) {
-            throw new ConfigException("--choice: expected at least two, of which each linear gets one, got "
-                    + choices.size());
+            throw new ConfigException(
+                    "--choice: expected at least two, of which each linear gets one, got " + choices.size());
         }
         if (budgets.isEmpty()) {
             throw new ConfigException("--budget: expected at least one, such as bits_per_weight=3.25");
@@ -89,7 +95,8 @@ public final class Allocation {
         Set<Metric> known = new HashSet<>();
         for (Budget budget : budgets) {
             if (!known.add(budget.cost())) {
-                throw new ConfigException("--budget: there are two of " + budget.cost().label());
+                throw new ConfigException(
+                        "--budget: there are two of " + budget.cost().label());
             }
         }
         Allocation allocation = new Allocation(
@@ -105,7 +112,8 @@ public final class Allocation {
         List<String> problems = new ArrayList<>();
         for (int i = 0; i < choices.size(); i++) {
             Choice choice = choices.get(i);
-            if (linears.stream().noneMatch(linear -> config.refusal(linear, choice).isEmpty())) {
+            if (linears.stream()
+                    .noneMatch(linear -> config.refusal(linear, choice).isEmpty())) {
                 LinearSpec first = linears.get(0);
                 problems.add("--choice " + (i + 1) + ": no linear allows it: " + first.weightName() + ": "
                         + config.refusal(first, choice).orElseThrow());
@@ -113,7 +121,8 @@ public final class Allocation {
         }
         for (LinearSpec linear : linears) {
             if (problems.isEmpty()
-                    && choices.stream().allMatch(choice -> config.refusal(linear, choice).isPresent())) {
+                    && choices.stream()
+                            .allMatch(choice -> config.refusal(linear, choice).isPresent())) {
                 problems.add("--choice: " + linear.weightName() + " allows none of them: "
                         + config.refusal(linear, choices.get(0)).orElseThrow());
             }
@@ -150,14 +159,16 @@ public final class Allocation {
             if (!runs.cached(plan).keySet().containsAll(plan.fingerprints().keySet())) {
                 workspace.check();
             }
-            scores = runs.read(plan, artifacts -> WeightScores.read(artifacts.get(RunFiles.SENSITIVITY)));
+            scores = runs.read(
+                    plan, artifacts -> WeightScores.read(Objects.requireNonNull(artifacts.get(RunFiles.SENSITIVITY))));
         }
         return allotted(scores);
     }
 
     private Result allotted(List<WeightScores> all) {
         Map<String, List<WeightScores>> byModule = new LinkedHashMap<>();
-        all.forEach(row -> byModule.computeIfAbsent(row.module(), each -> new ArrayList<>()).add(row));
+        all.forEach(row -> byModule.computeIfAbsent(row.module(), each -> new ArrayList<>())
+                .add(row));
         TokenCost rest = TokenCost.none();
         ModelFormats formats = ModelFormats.of(base.quantization(), base.shape());
         for (int block = 0; block < base.shape().blocks(); block++) {
@@ -168,7 +179,8 @@ public final class Allocation {
         for (int item = 0; item < linears.size(); item++) {
             LinearSpec linear = linears.get(item);
             for (int option = 0; option < choices.size(); option++) {
-                WeightScores row = byModule.get(linear.module()).get(option);
+                WeightScores row =
+                        Objects.requireNonNull(byModule.get(linear.module())).get(option);
                 boolean allowed = config.refusal(linear, choices.get(option)).isEmpty();
                 scores[item][option] = allowed ? row.score(score) : Double.POSITIVE_INFINITY;
                 for (int i = 0; i < budgets.size(); i++) {
@@ -178,7 +190,8 @@ public final class Allocation {
         }
         double[] limits = new double[budgets.size()];
         for (int i = 0; i < limits.length; i++) {
-            limits[i] = budgets.get(i).limit() * (1 - ROUND_OFF) - constant(budgets.get(i).cost(), rest);
+            limits[i] = budgets.get(i).limit() * (1 - ROUND_OFF)
+                    - constant(budgets.get(i).cost(), rest);
         }
         Knapsack knapsack = new Knapsack(scores, costs, limits);
         requireReach(knapsack, limits, rest);
@@ -245,8 +258,9 @@ public final class Allocation {
         List<Double> scores = new ArrayList<>();
         for (int item = 0; item < linears.size(); item++) {
             LinearSpec linear = linears.get(item);
-            int option = solution.options()[item];
-            WeightScores row = byModule.get(linear.module()).get(option);
+            int option = solution.options().get(item);
+            WeightScores row =
+                    Objects.requireNonNull(byModule.get(linear.module())).get(option);
             given.put(linear.module(), option);
             counts.set(option, counts.get(option) + 1);
             Budget.COSTS.forEach(metric -> predicted.merge(metric, cost(metric, linear, row), Double::sum));

@@ -24,11 +24,8 @@ public record Choice(String text, NumberFormat weight, int rank, Optional<String
     private static final Key<ConfigTable> WEIGHT =
             Key.table("weight", Formats.SECTION).says("format of the weight");
 
-    private static final Key<Integer> RANK = Key.integer("rank")
-            .from(0)
-            .to(1 << 16)
-            .preset(0)
-            .says("rank of a low-rank correction; 0 for none");
+    private static final Key<Integer> RANK =
+            Key.integer("rank").from(0).to(1 << 16).preset(0).says("rank of a low-rank correction; 0 for none");
 
     private static final Key<Optional<String>> METHOD =
             Key.text("method").optional("that of the run, else `qera_exact`").says("low-rank method of the correction");

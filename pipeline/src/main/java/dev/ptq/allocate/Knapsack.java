@@ -38,7 +38,11 @@ final class Knapsack {
      * @param bound no solution has less
      * @param exact whether no solution is better
      */
-    record Solution(int[] options, double score, double bound, boolean exact) {}
+    record Solution(List<Integer> options, double score, double bound, boolean exact) {
+        private static Solution of(int[] options, double score, double bound, boolean exact) {
+            return new Solution(Arrays.stream(options).boxed().toList(), score, bound, exact);
+        }
+    }
 
     /**
      * Poses a problem.
@@ -251,7 +255,21 @@ final class Knapsack {
     }
 
     /** Options of the first items: their sums, and the last of them. */
-    private record State(double[] sums, double score, double bound, int option, @Nullable State before) {}
+    private static final class State {
+        private final double[] sums;
+        private final double score;
+        private final double bound;
+        private final int option;
+        private final @Nullable State before;
+
+        private State(double[] sums, double score, double bound, int option, @Nullable State before) {
+            this.sums = sums;
+            this.score = score;
+            this.bound = bound;
+            this.option = option;
+            this.before = before;
+        }
+    }
 
     private Optional<Solution> search(double[] prices, int @Nullable [] known) {
         double[] restPriced = new double[items + 1];
@@ -290,27 +308,27 @@ final class Knapsack {
             if (states.size() > STATES) {
                 exact = false;
                 states = states.stream()
-                        .sorted(Comparator.comparingDouble(State::bound))
+                        .sorted(Comparator.comparingDouble((State state) -> state.bound))
                         .limit(STATES)
                         .toList();
             }
         }
-        Optional<State> found = states.stream().min(Comparator.comparingDouble(State::score));
-        if (found.isPresent() && found.get().score() < best) {
+        Optional<State> found = states.stream().min(Comparator.comparingDouble((State state) -> state.score));
+        if (found.isPresent() && found.get().score < best) {
             int[] options = new int[items];
             State state = found.get();
             for (int item = items - 1; item >= 0 && state != null; item--) {
-                options[item] = state.option();
-                state = state.before();
+                options[item] = state.option;
+                state = state.before;
             }
-            return Optional.of(new Solution(options, score(options), bound, exact));
+            return Optional.of(Solution.of(options, score(options), bound, exact));
         }
-        return known == null ? Optional.empty() : Optional.of(new Solution(known, best, bound, exact));
+        return known == null ? Optional.empty() : Optional.of(Solution.of(known, best, bound, exact));
     }
 
     private State longer(State state, int item, int option, double[] prices, double rest) {
-        double[] sums = state.sums().clone();
-        double score = state.score() + scores[item][option];
+        double[] sums = state.sums.clone();
+        double score = state.score + scores[item][option];
         double priced = score;
         for (int i = 0; i < sums.length; i++) {
             sums[i] += costs[item][option][i];
@@ -321,37 +339,37 @@ final class Knapsack {
 
     private boolean isHopeful(State state, double[] restLeast, double best) {
         for (int i = 0; i < limits.length; i++) {
-            if (state.sums()[i] + restLeast[i] > limits[i]) {
+            if (state.sums[i] + restLeast[i] > limits[i]) {
                 return false;
             }
         }
-        return state.bound() < best - ROUND_OFF * Math.abs(best) || best == Double.POSITIVE_INFINITY;
+        return state.bound < best - ROUND_OFF * Math.abs(best) || best == Double.POSITIVE_INFINITY;
     }
 
     /** The states that no other is below in all sums and the score, as far as one cost tells it at once. */
     private List<State> undominated(List<State> states) {
-        states.sort(Comparator.<State>comparingDouble(state -> state.sums().length == 0 ? 0 : state.sums()[0])
-                .thenComparingDouble(State::score));
+        states.sort(Comparator.<State>comparingDouble(state -> state.sums.length == 0 ? 0 : state.sums[0])
+                .thenComparingDouble(state -> state.score));
         List<State> kept = new ArrayList<>();
         double least = Double.POSITIVE_INFINITY;
         for (State state : states) {
             boolean dominated = limits.length <= 1
-                    ? state.score() >= least
+                    ? state.score >= least
                     : !kept.isEmpty() && isBelow(kept.get(kept.size() - 1), state);
             if (!dominated) {
                 kept.add(state);
-                least = Math.min(least, state.score());
+                least = Math.min(least, state.score);
             }
         }
         return kept;
     }
 
     private static boolean isBelow(State one, State other) {
-        for (int i = 0; i < one.sums().length; i++) {
-            if (one.sums()[i] > other.sums()[i]) {
+        for (int i = 0; i < one.sums.length; i++) {
+            if (one.sums[i] > other.sums[i]) {
                 return false;
             }
         }
-        return one.score() <= other.score();
+        return one.score <= other.score;
     }
 }

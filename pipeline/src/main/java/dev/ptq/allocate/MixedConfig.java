@@ -67,16 +67,16 @@ record MixedConfig(Experiment base, List<Choice> choices) {
         if (choice.rank() > most) {
             return Optional.of("rank " + choice.rank() + " is more than " + most + ", its smaller side");
         }
-        return choice.weight()
-                .refusal(new ai.djl.ndarray.types.Shape(linear.outFeatures(), linear.inFeatures()));
+        return choice.weight().refusal(new ai.djl.ndarray.types.Shape(linear.outFeatures(), linear.inFeatures()));
     }
 
     /** Makes sure that corrections can be copied from the run. */
     void requireStep() {
         boolean shares = original().stream().anyMatch(step -> Boolean.TRUE.equals(step.get("shared_factor")));
         if (shares && choices.stream().anyMatch(choice -> choice.rank() > 0)) {
-            throw new ConfigException("the run's correction has shared_factor = true, so that what a linear costs depends on"
-                    + " the choices of others; take a run without it, or choices without a rank");
+            throw new ConfigException(
+                    "the run's correction has shared_factor = true, so that what a linear costs depends on"
+                            + " the choices of others; take a run without it, or choices without a rank");
         }
     }
 
@@ -96,7 +96,8 @@ record MixedConfig(Experiment base, List<Choice> choices) {
         Map<NumberFormat, List<LinearSpec>> formats = new LinkedHashMap<>();
         for (LinearSpec linear : linears()) {
             Integer choice = given.get(linear.module());
-            NumberFormat format = choice == null ? new NoFormat() : choices.get(choice).weight();
+            NumberFormat format =
+                    choice == null ? new NoFormat() : choices.get(choice).weight();
             formats.computeIfAbsent(format, each -> new ArrayList<>()).add(linear);
         }
         NumberFormat common = formats.entrySet().stream()
@@ -155,7 +156,8 @@ record MixedConfig(Experiment base, List<Choice> choices) {
             }
         }
         corrected.forEach((method, ranks) -> ranks.forEach((rank, linears) -> {
-            List<LinearSpec> ordered = linears().stream().filter(linears::contains).toList();
+            List<LinearSpec> ordered =
+                    linears().stream().filter(linears::contains).toList();
             Map<String, Object> step = new LinkedHashMap<>();
             template(method).ifPresent(step::putAll);
             step.put(METHOD, method);
@@ -184,7 +186,8 @@ record MixedConfig(Experiment base, List<Choice> choices) {
         OptionalInt first = firstCorrection();
         return choice.method()
                 .or(() -> first.isPresent()
-                        ? Optional.of(String.valueOf(original().get(first.getAsInt()).get(METHOD)))
+                        ? Optional.of(
+                                String.valueOf(original().get(first.getAsInt()).get(METHOD)))
                         : Optional.empty())
                 .orElse(Choice.METHOD_OF_OTHERS);
     }

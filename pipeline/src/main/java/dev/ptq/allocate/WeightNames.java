@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Collectors;
 
 /** Writes names of weights as a regular expression that matches these and no others. */
@@ -26,8 +27,8 @@ final class WeightNames {
             starts.put(linear.path(), before.substring(0, before.length() - number.length()));
         }
         return blocks.entrySet().stream()
-                .map(entry -> escaped(starts.get(entry.getKey())) + numbers(entry.getValue()) + "\\."
-                        + escaped(entry.getKey() + ".weight"))
+                .map(entry -> escaped(Objects.requireNonNull(starts.get(entry.getKey()))) + numbers(entry.getValue())
+                        + "\\." + escaped(entry.getKey() + ".weight"))
                 .collect(Collectors.joining("|"));
     }
 

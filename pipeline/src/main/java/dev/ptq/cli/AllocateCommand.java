@@ -27,8 +27,9 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "allocate",
         mixinStandardHelpOptions = true,
-        description = "Gives each linear of a run's model one of several formats and ranks, so that the model keeps a budget"
-                + " at the least damage, and writes that as a config.")
+        description =
+                "Gives each linear of a run's model one of several formats and ranks, so that the model keeps a budget"
+                        + " at the least damage, and writes that as a config.")
 final class AllocateCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;
@@ -36,7 +37,8 @@ final class AllocateCommand implements Callable<Integer> {
     @Parameters(
             index = "0",
             paramLabel = "RUN",
-            description = "directory of a run, or of scores: its config has all other settings, and calibration samples")
+            description =
+                    "directory of a run, or of scores: its config has all other settings, and calibration samples")
     Path run;
 
     @Option(
@@ -51,8 +53,9 @@ final class AllocateCommand implements Callable<Integer> {
             names = "--choice",
             required = true,
             paramLabel = "TABLE",
-            description = "what a linear may be given, such as '{ weight = { format = \"int\", bits = 3 }, rank = 16 }';"
-                    + " repeated for each")
+            description =
+                    "what a linear may be given, such as '{ weight = { format = \"int\", bits = 3 }, rank = 16 }';"
+                            + " repeated for each")
     List<String> choices = new ArrayList<>();
 
     @Option(
@@ -93,16 +96,19 @@ final class AllocateCommand implements Callable<Integer> {
 
     private void print(Allocation.Result result, List<Choice> parsed, PrintWriter text) {
         for (int i = 0; i < parsed.size(); i++) {
-            text.printf(Locale.ROOT, "%4d linears: %s%n", result.linears().get(i), parsed.get(i).text());
+            text.printf(
+                    Locale.ROOT,
+                    "%4d linears: %s%n",
+                    result.linears().get(i),
+                    parsed.get(i).text());
         }
-        result.predicted().forEach((Metric metric, Double value) ->
-                text.printf(Locale.ROOT, "%s: %.6g%n", metric.title(), value));
-        text.printf(
-                Locale.ROOT,
-                result.exact() ? "%s: %.6g, the least there is%n" : "%s: %.6g, of at least %.6g%n",
-                score,
-                result.score(),
-                result.bound());
+        result.predicted()
+                .forEach(
+                        (Metric metric, Double value) -> text.printf(Locale.ROOT, "%s: %.6g%n", metric.title(), value));
+        String remark = result.exact()
+                ? "the least there is"
+                : String.format(Locale.ROOT, "none is below %.6g", result.bound());
+        text.printf(Locale.ROOT, "%s: %.6g, %s%n", score, result.score(), remark);
         text.println("config: " + out);
         text.flush();
     }

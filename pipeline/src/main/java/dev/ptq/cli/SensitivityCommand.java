@@ -47,8 +47,9 @@ final class SensitivityCommand implements Callable<Integer> {
 
     @Option(
             names = "--truth",
-            description = "also round each weight alone, and compare the scores with the loss that this adds; takes a pass"
-                    + " through half the model for each weight")
+            description =
+                    "also round each weight alone, and compare the scores with the loss that this adds; takes a pass"
+                            + " through half the model for each weight")
     boolean truth;
 
     @Override

@@ -57,12 +57,7 @@ public final class SensitivityRun implements AutoCloseable {
      * @throws ConfigException if the errors of the experiment cannot be compared, or the run cannot have that tag
      */
     public static SensitivityRun prepare(
-            Experiment experiment,
-            String source,
-            Path results,
-            String tag,
-            boolean truth,
-            Progress.Reporter reporter)
+            Experiment experiment, String source, Path results, String tag, boolean truth, Progress.Reporter reporter)
             throws IOException {
         ExperimentRun.requirePlace(results, tag);
         Candidate candidate = new Candidate(experiment);
@@ -111,8 +106,7 @@ public final class SensitivityRun implements AutoCloseable {
             metrics.put(CORRELATION + score.label(), value);
         });
         if (!rows.isEmpty()) {
-            Tables.write(
-                    run.resolve(RunFiles.CORRELATIONS), TableColumn.header(RankCorrelationColumn.values()), rows);
+            Tables.write(run.resolve(RunFiles.CORRELATIONS), TableColumn.header(RankCorrelationColumn.values()), rows);
         }
         JsonFiles.write(run.resolve(RunFiles.METRICS), metrics);
     }

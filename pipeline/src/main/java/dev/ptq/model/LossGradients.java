@@ -95,7 +95,7 @@ public final class LossGradients implements AutoCloseable {
 
     private static void visit(NDManager scratch, Block block, List<ProbedOperators.Probe> probes, Visitor visitor)
             throws IOException {
-        Map<NDArray, LinearSpec> known = new IdentityHashMap<>();
+        IdentityHashMap<NDArray, LinearSpec> known = new IdentityHashMap<>();
         block.linears().forEach(linear -> known.put(linear.weight(), linear.spec()));
         for (ProbedOperators.Probe probe : probes) {
             Optional<LinearSpec> linear = Optional.ofNullable(known.get(probe.weight()));

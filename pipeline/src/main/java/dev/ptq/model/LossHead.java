@@ -116,8 +116,7 @@ final class LossHead {
                 logits = logits.add(bias);
             }
             if (model.config().output().softcap().isPresent()) {
-                logits = Torch.softcap(
-                        logits, model.config().output().softcap().getAsDouble());
+                logits = Torch.softcap(logits, model.config().output().softcap().getAsDouble());
             }
             NDArray mean = Torch.crossEntropy(logits, NativeFloats.indices(scratch, targets, targets.length));
             start.differentiate(collector, mean.mul(NativeFloats.scalar(scratch, (float) share)));

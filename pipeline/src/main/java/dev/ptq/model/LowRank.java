@@ -69,7 +69,8 @@ public final class LowRank {
     double bitOperations(NumberFormat activation) {
         int input = readsUnrounded() ? new NoFormat().bits() : activation.bits();
         return (double) formats.factor().bits()
-                * (a.size() * (double) input / sharing + b.size() * (double) productA(activation).bits());
+                * (a.size() * (double) input / sharing
+                        + b.size() * (double) productA(activation).bits());
     }
 
     /** Returns whether activations in the path are rounded, beside a layer whose inputs have this format. */

@@ -85,7 +85,9 @@ public record TokenCost(double bitOperations, double bytes) {
         CacheFormat keys = formats.kv().map(KvFormats::key).orElseGet(CacheFormat::none);
         CacheFormat values = formats.kv().map(KvFormats::value).orElseGet(CacheFormat::none);
         int window = formats.kv().map(KvFormats::window).orElse(0);
-        double keyBits = formats.kv().isPresent() ? keys.bits(tokens, window) : formats.key().bits();
+        double keyBits = formats.kv().isPresent()
+                ? keys.bits(tokens, window)
+                : formats.key().bits();
         double valueBits = formats.kv().isPresent()
                 ? values.bits(tokens, window)
                 : formats.value().bits();

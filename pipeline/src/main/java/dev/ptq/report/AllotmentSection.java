@@ -81,8 +81,7 @@ final class AllotmentSection {
                 LineChart.Size.MEDIUM);
     }
 
-    private static LineChart scoresOverBits(
-            String run, Map<LinearName, Double> bits, Map<LinearName, Double> scores) {
+    private static LineChart scoresOverBits(String run, Map<LinearName, Double> bits, Map<LinearName, Double> scores) {
         Map<String, List<Point>> kinds = new LinkedHashMap<>();
         bits.forEach((linear, value) -> {
             double score = scores.getOrDefault(linear, Double.NaN);

@@ -81,12 +81,7 @@ final class PerplexitySections {
     }
 
     private static ReportSection overCost(
-            String id,
-            Metric cost,
-            String counts,
-            List<ResultRow> rows,
-            RunFamilies families,
-            ChartStyles styles) {
+            String id, Metric cost, String counts, List<ResultRow> rows, RunFamilies families, ChartStyles styles) {
         Html html = new Html();
         html.element(
                 "p",

@@ -36,8 +36,8 @@ public record AllocationNotes(
     private static final Key<List<Object>> SCORES = Key.values("scores").says("the score of each");
 
     /** The keys of {@code [allocation]}. */
-    static final Section SECTION = Section.of(
-            "allocation", RUN, SCORE, BUDGET, CHOICES, PREDICTED, LINEARS, CHOSEN, BITS, SCORES);
+    static final Section SECTION =
+            Section.of("allocation", RUN, SCORE, BUDGET, CHOICES, PREDICTED, LINEARS, CHOSEN, BITS, SCORES);
 
     /** Reads {@code [allocation]}. */
     static AllocationNotes read(ConfigTable table) {

@@ -109,8 +109,8 @@ final class BlockScores implements LossGradients.Visitor {
         NDArray error = linear.errors.get(candidate);
         RoundedBlock rounded = candidates.get(candidate);
         try (NDManager scratch = owner.newSubManager()) {
-            NDArray moments = NativeFloats.of(
-                    scratch, statistics.of(spec, Statistic.SECOND_MOMENT), 1, spec.inFeatures());
+            NDArray moments =
+                    NativeFloats.of(scratch, statistics.of(spec, Statistic.SECOND_MOMENT), 1, spec.inFeatures());
             NDArray weighted = error.mul(moments.sqrt());
             weighted.attach(scratch);
             NDArray changes = error.mul(linear.gradient);

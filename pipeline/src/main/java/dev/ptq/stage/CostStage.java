@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -71,7 +72,7 @@ final class CostStage implements Stage {
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
         ModelConfig model = workspace.experiment().preparedShape();
         ModelFormats formats = ModelFormats.of(settings.quantization(), model)
-                .withWeights(WeightIndex.formats(inputs.get(RunFiles.QUANTIZE)));
+                .withWeights(WeightIndex.formats(Objects.requireNonNull(inputs.get(RunFiles.QUANTIZE))));
         Optional<Path> approximated = Optional.ofNullable(inputs.get(RunFiles.APPROXIMATE));
         List<List<Object>> rows = new ArrayList<>();
         TokenCost total = TokenCost.none();
@@ -81,8 +82,8 @@ final class CostStage implements Stage {
                         ? QuantizedModel.patches(approximated.get(), model).read(block, manager)
                         : new BlockPatch();
                 for (LinearSpec linear : QuantizedModel.linears(model, block)) {
-                    TokenCost cost = TokenCost.of(
-                            linear, model.block(block), formats.of(linear), patch.lowRank(linear.path()));
+                    TokenCost cost =
+                            TokenCost.of(linear, model.block(block), formats.of(linear), patch.lowRank(linear.path()));
                     rows.add(row(linear.module(), cost));
                     total = total.plus(cost);
                 }

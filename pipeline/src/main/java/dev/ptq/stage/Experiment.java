@@ -128,7 +128,8 @@ public record Experiment(
         Set<Statistic> more = EnumSet.of(Statistic.SECOND_MOMENT);
         List<Method> all = new ArrayList<>();
         for (Candidate candidate : candidates) {
-            more.addAll(KnownLinears.statistics(candidate.experiment().quantization().needs()));
+            more.addAll(KnownLinears.statistics(
+                    candidate.experiment().quantization().needs()));
             all.addAll(candidate.experiment().steps().steps());
         }
         if (shape.hasExperts()) {
@@ -193,8 +194,7 @@ public record Experiment(
         return evaluation.perplexities().stream()
                 .mapToInt(PerplexitySettings::seqLen)
                 .max()
-                .orElseGet(() ->
-                        calibration.map(CalibrationSettings::seqLen).orElseGet(this::maxPositions));
+                .orElseGet(() -> calibration.map(CalibrationSettings::seqLen).orElseGet(this::maxPositions));
     }
 
     /** Names the formats that are those of a packed checkpoint, if there are any. */

@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 
 /** The weights of one block as the formats and steps of a candidate make them. */
@@ -40,8 +41,7 @@ final class RoundedBlock {
     }
 
     /** Makes ready for the blocks of a model. */
-    static Rounding by(
-            Candidate candidate, Workspace workspace, LanguageModel model, Map<String, Path> inputs)
+    static Rounding by(Candidate candidate, Workspace workspace, LanguageModel model, Map<String, Path> inputs)
             throws IOException {
         Experiment experiment = candidate.experiment();
         ActivationStatistics statistics = KnownFormats.statistics(inputs);
@@ -63,9 +63,9 @@ final class RoundedBlock {
                     rounded.weights.put(linear.path(), context.effectiveWeight(linear.path(), owner));
                     Optional<LowRank> path = patch.lowRank(linear.path());
                     NumberFormat format = QuantizeStage.format(formats, linear, patch);
-                    double stored = format.storageBits(
-                                    new Shape(linear.outFeatures(), linear.inFeatures()), Operand.WEIGHT)
-                            + path.map(LowRank::bits).orElse(0.0);
+                    double stored =
+                            format.storageBits(new Shape(linear.outFeatures(), linear.inFeatures()), Operand.WEIGHT)
+                                    + path.map(LowRank::bits).orElse(0.0);
                     rounded.bits.put(linear.path(), stored);
                     rounded.costs.put(
                             linear.path(),
@@ -78,15 +78,15 @@ final class RoundedBlock {
 
     /** What a linear multiplies its input by, {@code [outFeatures, inFeatures]}. */
     NDArray weight(LinearSpec linear) {
-        return weights.get(linear.path());
+        return Objects.requireNonNull(weights.get(linear.path()), linear.path());
     }
 
     /** Storage of a linear. */
     double bits(LinearSpec linear) {
-        return bits.get(linear.path());
+        return Objects.requireNonNull(bits.get(linear.path()), linear.path());
     }
 
     TokenCost cost(LinearSpec linear) {
-        return costs.get(linear.path());
+        return Objects.requireNonNull(costs.get(linear.path()), linear.path());
     }
 }

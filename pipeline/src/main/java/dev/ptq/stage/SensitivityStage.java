@@ -24,7 +24,6 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -151,12 +150,7 @@ final class SensitivityStage implements Stage {
 
         /** Those by what enters a block, or leaves the last: computed there, else read. */
         static Behind read(
-                Path folder,
-                int block,
-                int blocks,
-                EnteringStates entering,
-                LossGradients by,
-                int[][] samples)
+                Path folder, int block, int blocks, EnteringStates entering, LossGradients by, int[][] samples)
                 throws IOException {
             NDManager owner = TensorEngine.newManager();
             List<NDArray> gradients = new ArrayList<>();

@@ -147,8 +147,7 @@ final class TruthStage implements Stage {
     }
 
     /** Takes states through a block, with the one weight rounded if it is in there. */
-    private void advance(
-            BlockPass pass, Block block, LinearSpec linear, RoundedBlock rounded, HiddenStates states)
+    private void advance(BlockPass pass, Block block, LinearSpec linear, RoundedBlock rounded, HiddenStates states)
             throws IOException {
         try {
             if (block.index() == linear.block()) {

@@ -59,14 +59,16 @@ class KnapsackTest {
             double best = best(scores, costs, limits, 0, new double[budgets]);
             Optional<Knapsack.Solution> found = new Knapsack(scores, costs, limits).solve();
 
-            assertThat(found.map(Knapsack.Solution::score).orElse(NONE)).as("seed %d", seed).isEqualTo(best);
+            assertThat(found.map(Knapsack.Solution::score).orElse(NONE))
+                    .as("seed %d", seed)
+                    .isEqualTo(best);
             if (found.isPresent()) {
                 assertThat(found.get().exact()).isTrue();
                 assertThat(found.get().bound()).isLessThanOrEqualTo(best + 1e-9);
                 double[] sums = new double[budgets];
                 for (int item = 0; item < 6; item++) {
                     for (int i = 0; i < budgets; i++) {
-                        sums[i] += costs[item][found.get().options()[item]][i];
+                        sums[i] += costs[item][found.get().options().get(item)][i];
                     }
                 }
                 for (int i = 0; i < budgets; i++) {
@@ -108,7 +110,10 @@ class KnapsackTest {
         assertThat(knapsack.least(0)).isEqualTo(2);
         assertThat(knapsack.most(0)).isEqualTo(6);
         assertThat(new Knapsack(scores, costs, new double[] {1.9}).solve()).isEmpty();
-        assertThat(new Knapsack(scores, costs, new double[] {2}).solve().orElseThrow().score())
+        assertThat(new Knapsack(scores, costs, new double[] {2})
+                        .solve()
+                        .orElseThrow()
+                        .score())
                 .isCloseTo(8, within(0.0));
     }
 

@@ -18,7 +18,8 @@ class WeightNamesTest {
     void matchesTheNamesAndNoOthers() {
         List<LinearSpec> all = new ArrayList<>();
         for (int block = 0; block < 12; block++) {
-            for (String path : List.of("self_attn.q_proj", "mlp.up_proj", "mlp.experts.1.up_proj", "mlp.experts.11.w[1]")) {
+            for (String path :
+                    List.of("self_attn.q_proj", "mlp.up_proj", "mlp.experts.1.up_proj", "mlp.experts.11.w[1]")) {
                 all.add(linear(block, path));
             }
         }

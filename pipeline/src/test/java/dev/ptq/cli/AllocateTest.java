@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeEach;
@@ -95,7 +96,9 @@ class AllocateTest {
         Outcome again = sensitivity(MODEL + WEIGHT, "sens", "--truth");
         assertThat(again.out()).isEqualTo(outcome.out());
         requireSuccess(sensitivity(MODEL + WEIGHT, "other"));
-        assertThat(tiny.stages("other", "reused")).containsOnlyKeys("calibrate", "sensitivity").containsValue("true");
+        assertThat(tiny.stages("other", "reused"))
+                .containsOnlyKeys("calibrate", "sensitivity")
+                .containsValue("true");
     }
 
     /** The errors are those that the run of the same config has. */
@@ -112,10 +115,16 @@ class AllocateTest {
                 for (float value : model.floats(row.getKey() + ".weight")) {
                     norm += (double) value * value;
                 }
-                String[] scores = tiny.rows("sens/sensitivity/layers.csv").get(row.getKey()).split(",", -1);
+                String[] scores = Objects.requireNonNull(
+                                tiny.rows("sens/sensitivity/layers.csv").get(row.getKey()))
+                        .split(",", -1);
                 assertThat(Double.parseDouble(scores[5])).isCloseTo(relative * relative * norm, within(1e-4 * norm));
             }
         }
+    }
+
+    private static double value(Map<String, Double> metrics, String name) {
+        return Objects.requireNonNull(metrics.get(name), name);
     }
 
     private static double predicted(Outcome outcome, String title) {
@@ -142,9 +151,9 @@ class AllocateTest {
 
             assertThat(metrics.get("bits_per_weight")).isBetween(budget - 0.05, budget);
             assertThat(metrics.get("bits_per_weight")).isCloseTo(predicted(outcome, "bits per weight"), within(1e-4));
-            assertThat(metrics.get("bops_per_token") / predicted(outcome, "bit operations per token"))
+            assertThat(value(metrics, "bops_per_token") / predicted(outcome, "bit operations per token"))
                     .isCloseTo(1, within(1e-4));
-            assertThat(metrics.get("bytes_per_token") / predicted(outcome, "bytes per token"))
+            assertThat(value(metrics, "bytes_per_token") / predicted(outcome, "bytes per token"))
                     .isCloseTo(1, within(1e-4));
             assertThat(tiny.rows("mixed-" + budget + "/allocation/layers.csv")).hasSize(14);
         }
@@ -153,7 +162,11 @@ class AllocateTest {
         requireSuccess(tiny.execute("report", "DIR/results"));
         assertThat(Files.readString(folder.resolve("results/report.html")))
                 .contains("id=\"allotment\"", "mixed-4.25: bits per weight by block", "id=\"bops\"");
-        assertThat(tiny.execute("collect", "DIR/results").out().lines().findFirst().orElseThrow())
+        assertThat(tiny.execute("collect", "DIR/results")
+                        .out()
+                        .lines()
+                        .findFirst()
+                        .orElseThrow())
                 .contains("bops_per_token,bytes_per_token,bits_per_weight")
                 .doesNotContain("allocation");
     }
@@ -161,8 +174,8 @@ class AllocateTest {
     @Test
     void everyRankHasAStep() throws IOException {
         requireSuccess(tiny.run(MODEL + WEIGHT, "run"));
-        requireSuccess(allocate(
-                "DIR/results/run", List.of("bits_per_weight=4.5"), List.of(choice(2, 4), choice(2, 12))));
+        requireSuccess(
+                allocate("DIR/results/run", List.of("bits_per_weight=4.5"), List.of(choice(2, 4), choice(2, 12))));
         Map<String, Double> metrics = runOfWritten("ranks");
 
         assertThat(metrics.get("bits_per_weight")).isBetween(4.4, 4.5);
@@ -183,10 +196,9 @@ class AllocateTest {
         requireSuccess(tiny.run(MODEL + step + WEIGHT + TEXT, "run"));
         List<String> choices = List.of(choice(2, 0), choice(3, 0), choice(3, 4), choice(4, 0));
         requireSuccess(allocate("DIR/results/run", List.of("bits_per_weight=4.2"), choices));
-        double before = runOfWritten("one").get("bops_per_token");
+        double before = value(runOfWritten("one"), "bops_per_token");
         double limit = 0.97 * before;
-        requireSuccess(
-                allocate("DIR/results/run", List.of("bits_per_weight=4.2", "bops_per_token=" + limit), choices));
+        requireSuccess(allocate("DIR/results/run", List.of("bits_per_weight=4.2", "bops_per_token=" + limit), choices));
         Map<String, Double> metrics = runOfWritten("two");
 
         assertThat(metrics.get("bops_per_token")).isBetween(0.95 * limit, limit);
@@ -212,16 +224,21 @@ class AllocateTest {
                         + " number, such as bits_per_weight=3.25\n");
         assertThat(allocate(run, List.of("bits_per_weight=nan"), two).err())
                 .isEqualTo("--budget bits_per_weight=nan: expected a number above 0 after bits_per_weight=\n");
-        assertThat(allocate(run, List.of("bits_per_weight=3", "bits_per_weight=4"), two).err())
+        assertThat(allocate(run, List.of("bits_per_weight=3", "bits_per_weight=4"), two)
+                        .err())
                 .contains("there are two of bits_per_weight");
-        assertThat(allocate(run, List.of("bits_per_weight=3"), List.of(choice(2, 0))).err())
+        assertThat(allocate(run, List.of("bits_per_weight=3"), List.of(choice(2, 0)))
+                        .err())
                 .contains("expected at least two, of which each linear gets one, got 1");
-        assertThat(allocate(run, List.of("bits_per_weight=3"), List.of(choice(2, 0), choice(3, 500))).err())
+        assertThat(allocate(run, List.of("bits_per_weight=3"), List.of(choice(2, 0), choice(3, 500)))
+                        .err())
                 .isEqualTo("--choice 2: no linear allows it: model.layers.0.self_attn.q_proj.weight: rank 500 is more"
                         + " than 64, its smaller side\n");
-        assertThat(allocate(run, List.of("bits_per_weight=3"), List.of(choice(2, 0), "{ weigth = 3 }")).err())
+        assertThat(allocate(run, List.of("bits_per_weight=3"), List.of(choice(2, 0), "{ weigth = 3 }"))
+                        .err())
                 .contains("--choice 2", "weigth: unknown key; did you mean \"weight\"?");
-        assertThat(allocate(run, List.of("bits_per_weight=4"), two, "--score", "taste").err())
+        assertThat(allocate(run, List.of("bits_per_weight=4"), two, "--score", "taste")
+                        .err())
                 .contains("--score taste: expected one of [weight_error, output_error, gradient, fisher]");
         assertThat(allocate("DIR/nowhere", List.of("bits_per_weight=4"), two).err())
                 .contains("DIR/nowhere: expected the directory of a run, which has resolved.toml");
@@ -232,8 +249,8 @@ class AllocateTest {
     void needsCalibrationAndWeightsAsTheyAre() throws IOException {
         String bare = MODEL.substring(0, MODEL.indexOf("[calibration]"));
         requireSuccess(tiny.run(bare + WEIGHT, "bare"));
-        Outcome outcome = allocate(
-                "DIR/results/bare", List.of("bits_per_weight=4"), List.of(choice(2, 0), choice(4, 0)));
+        Outcome outcome =
+                allocate("DIR/results/bare", List.of("bits_per_weight=4"), List.of(choice(2, 0), choice(4, 0)));
         assertThat(outcome.code()).isEqualTo(2);
         assertThat(outcome.err())
                 .isEqualTo("DIR/results/bare/resolved.toml: scores of linears are taken on calibration samples: add a"

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -72,6 +73,10 @@ class CostTest {
         return tiny.metrics("tag");
     }
 
+    private static double value(Map<String, Double> metrics, String name) {
+        return Objects.requireNonNull(metrics.get(name), name);
+    }
+
     private static void check(Map<String, Double> metrics, double operations, double bytes) {
         assertThat(metrics.get("bops_per_token")).isCloseTo(operations, within(1e-9 * operations));
         assertThat(metrics.get("bytes_per_token")).isCloseTo(bytes, within(1e-9 * bytes));
@@ -122,10 +127,7 @@ class CostTest {
         double operations = 2 * 4 * (64 * 6 * 8 + 32 * 6 * 5);
         double bits = 2 * 4 * (64 + 32) * 6;
 
-        check(
-                metrics,
-                WEIGHTS * 3 * 8 + ATTENTION + operations,
-                (WEIGHTS * 3 + ROWS * 16 + bits) / 8 + CACHE);
+        check(metrics, WEIGHTS * 3 * 8 + ATTENTION + operations, (WEIGHTS * 3 + ROWS * 16 + bits) / 8 + CACHE);
     }
 
     /** One A for q, k and v, which is computed once; the path reads inputs before they are rounded. */
@@ -144,10 +146,7 @@ class CostTest {
         double operations = 2 * 4 * (64 * 6 * 16 + (64 + 32 + 32) * 6 * 8);
         double bits = 2 * 4 * (64 + 64 + 32 + 32) * 6;
 
-        check(
-                metrics,
-                WEIGHTS * 3 * 8 + ATTENTION + operations,
-                (WEIGHTS * 3 + ROWS * 16 + bits) / 8 + CACHE);
+        check(metrics, WEIGHTS * 3 * 8 + ATTENTION + operations, (WEIGHTS * 3 + ROWS * 16 + bits) / 8 + CACHE);
     }
 
     /** Heads of 16 take 4 additions a value; 112 = 4 · 28, of which 28 is no power of two, takes 2 + 27. */
@@ -165,8 +164,8 @@ class CostTest {
 
         check(
                 tiny.metrics("rotated"),
-                plain.get("bops_per_token") + additions * 16,
-                plain.get("bytes_per_token"));
+                value(plain, "bops_per_token") + additions * 16,
+                value(plain, "bytes_per_token"));
         assertThat(ofMlp).isEqualTo(2 + 27);
     }
 
@@ -204,9 +203,6 @@ class CostTest {
         // a shared expert has 80 features in the middle, each other one 48
         double rows = 2 * (64 + 64 + 32 + 32 + (2 * 48 + 80) * 2 + 3 * 64);
 
-        check(
-                metrics,
-                (attention + experts) * 3 * 8 + ATTENTION,
-                ((attention + experts) * 3 + rows * 16) / 8 + CACHE);
+        check(metrics, (attention + experts) * 3 * 8 + ATTENTION, ((attention + experts) * 3 + rows * 16) / 8 + CACHE);
     }
 }

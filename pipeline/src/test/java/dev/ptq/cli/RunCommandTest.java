@@ -107,6 +107,8 @@ class RunCommandTest {
                             "quantize/ledger.csv",
                             "quantize/weights.json",
                             "quantize/metrics.json",
+                            "cost/layers.csv",
+                            "cost/metrics.json",
                             "evaluate/results.json",
                             "evaluate/full_precision/tales/scores.json",
                             "evaluate/full_precision/tales/chunks.csv",
@@ -339,7 +341,7 @@ class RunCommandTest {
                 .isEqualTo(new Outcome(
                         2,
                         "",
-                        "DIR/results/first: made by another plan, these stages differ: approximate, quantize,"
+                        "DIR/results/first: made by another plan, these stages differ: approximate, quantize, cost,"
                                 + " evaluate/quantized/tales; use another tag or remove it\n"));
         assertThat(times(tiny.result("first"))).isEqualTo(before);
     }
@@ -361,7 +363,7 @@ class RunCommandTest {
                 .isEqualTo(new Outcome(
                         2,
                         "",
-                        "--force: expected one of the stages [calibrate, approximate, quantize,"
+                        "--force: expected one of the stages [calibrate, approximate, quantize, cost,"
                                 + " evaluate/full_precision/tales, evaluate/round_to_nearest/tales,"
                                 + " evaluate/quantized/tales], got \"evalute\"\n"));
     }
@@ -419,7 +421,8 @@ class RunCommandTest {
 
         assertThat(outcome.code()).isZero();
         assertThat(outcome.out()).startsWith("bits per weight: ");
-        assertThat(tiny.metrics("x")).containsOnlyKeys(
+        assertThat(tiny.metrics("x"))
+                .containsOnlyKeys(
                         "bits_per_weight",
                         "bops_per_token",
                         "bytes_per_token",

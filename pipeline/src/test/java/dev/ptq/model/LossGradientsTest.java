@@ -65,20 +65,16 @@ class LossGradientsTest {
             for (int i = 0; i < inputs.length; i++) {
                 inputs[i] = java.util.Arrays.copyOf(SAMPLES[i], SAMPLES[i].length - 1);
             }
-            EnteringStates entering = EnteringStates.of(model, inputs, folder, Progress.Reporter.none().start("", 1, ""));
+            EnteringStates entering = EnteringStates.of(
+                    model, inputs, folder, Progress.Reporter.none().start("", 1, ""));
             int blocks = model.config().blocks();
             Map<LinearSpec, NDArray> sums = new HashMap<>();
             for (int sequence = 0; sequence < SAMPLES.length; sequence++) {
-                NDArray gradient =
-                        gradients.ofStream(owner, entering.of(blocks, sequence, owner), SAMPLES[sequence]);
+                NDArray gradient = gradients.ofStream(owner, entering.of(blocks, sequence, owner), SAMPLES[sequence]);
                 for (int index = blocks - 1; index >= 0; index--) {
                     try (Block block = model.load(index)) {
                         gradient = gradients.ofBlock(
-                                owner,
-                                block,
-                                entering.of(index, sequence, owner),
-                                gradient,
-                                (linear, found) -> {
+                                owner, block, entering.of(index, sequence, owner), gradient, (linear, found) -> {
                                     NDArray product =
                                             found.gradient().transpose(1, 0).matMul(found.input());
                                     product.attach(owner);
