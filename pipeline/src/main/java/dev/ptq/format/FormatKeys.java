@@ -319,7 +319,7 @@ final class FormatKeys {
                     Choices.of(
                                     "narrow",
                                     IntegerGrid.NARROW,
-                                    "symmetric ranges end at the highest code; the grid of methods that learn")
+                                    "symmetric ranges end at the highest code; the grid of methods that learn, but for `autoround`")
                             .and("gptq", IntegerGrid.GPTQ, "GPTQ's and GPTQModel's")
                             .and(
                                     "compressed_tensors",

@@ -22,9 +22,7 @@ final class Groups {
         whole = granularity == IntegerFormat.Granularity.TENSOR;
         transposed = operand.channelsAreColumns() && !whole;
         columns = matrices.get(matrices.dimension() - (transposed ? 2 : 1));
-        size = granularity == IntegerFormat.Granularity.GROUP
-                ? Math.max(1, Math.min(groupSize, columns))
-                : columns;
+        size = granularity == IntegerFormat.Granularity.GROUP ? Math.max(1, Math.min(groupSize, columns)) : columns;
         across = (columns + size - 1) / size;
     }
 

@@ -16,7 +16,7 @@ import java.util.Set;
 
 /**
  * Affine integers by the rules of a tool, bit for bit: its scale and zero point, and its order of rounding. {@link
- * IntegerFormat} is the grid of methods that learn. In both a group with a value that is not finite becomes NaN, and so
+ * IntegerFormat} is the grid of most methods that learn. In both a group with a value that is not finite becomes NaN, and so
  * does one whose range is beyond float32.
  *
  * @param bits of a code

@@ -331,7 +331,8 @@ public final class Torch {
 
     /**
      * Returns {@code scale (clamp(round(x / scale + shift) + zeroPoint) - zeroPoint)}, float32 or float64. Rounding has
-     * derivative one, clamping that of its values: zero outside.
+     * derivative one. The lowest and the highest code have none: their values depend on scale and zero point alone, as if
+     * they had been clamped.
      *
      * @param shift of the shape of {@code x}
      * @param scale broadcast to {@code x}, as is the zero point

@@ -148,18 +148,22 @@ class Operators(Module):
   def contiguous(self: __torch__.Operators, x: Tensor) -> Tensor:
     return torch.contiguous(x)
 
-  def integers_of(self: __torch__.Operators, quotient: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
+  def integers_by_divisor(self: __torch__.Operators, x: Tensor, divisor: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
+    quotient = torch.div(x, divisor)
     constant = torch.detach(quotient)
     rounded = torch.add_(quotient, torch.sub_(torch.round(constant), constant))
     lowest = torch.sub(torch.select(codes, 0, 0), zero_point)
     highest = torch.sub(torch.select(codes, 0, 1), zero_point)
     return torch.mul(torch.clamp(rounded, lowest, highest), scale)
 
-  def integers_by_divisor(self: __torch__.Operators, x: Tensor, divisor: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
-    return self.integers_of(torch.div(x, divisor), scale, zero_point, codes)
-
   def shifted_integers(self: __torch__.Operators, x: Tensor, shift: Tensor, scale: Tensor, zero_point: Tensor, codes: Tensor) -> Tensor:
-    return self.integers_of(torch.add(torch.div(x, scale), shift), scale, zero_point, codes)
+    quotient = torch.add(torch.div(x, scale), shift)
+    constant = torch.detach(quotient)
+    rounded = torch.add_(quotient, torch.sub_(torch.round(constant), constant))
+    lowest = torch.sub(torch.select(codes, 0, 0), zero_point)
+    highest = torch.sub(torch.select(codes, 0, 1), zero_point)
+    below = torch.where(torch.ge(rounded, highest), highest, rounded)
+    return torch.mul(torch.where(torch.le(rounded, lowest), lowest, below), scale)
 
   def half_scale(self: __torch__.Operators, scale: Tensor, half: Tensor) -> Tensor:
     constant = torch.detach(scale)

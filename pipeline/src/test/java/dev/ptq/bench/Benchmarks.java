@@ -105,7 +105,8 @@ public final class Benchmarks {
                 "method = \"affinequant\"\nepochs = 10\nnorm_matrix = true",
                 "method = \"lrquant\"\nepochs = 10",
                 "method = \"flexround\"\niterations = 200",
-                "method = \"lrq\"\niterations = 200");
+                "method = \"lrq\"\niterations = 200",
+                "method = \"autoround\"");
         Optional<Path> tiny = Shared.find("models/stories260k");
         if (tiny.isPresent()) {
             TrainingSteps.measure("stories260k", tiny.get(), 32, 256, quick);

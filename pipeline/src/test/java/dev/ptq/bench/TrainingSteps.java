@@ -76,7 +76,9 @@ final class TrainingSteps {
 
     private static BlockContext.BlockReport train(Path folder, int samples, int tokens, String step)
             throws IOException {
-        ConfigTable formats = ConfigTable.parse(FORMATS, "benchmark", List.of(), QuantizationSettings.SECTION);
+        String grid = step.contains("autoround") ? "[weight]\ngrid = \"full_range\"" : "[weight]";
+        ConfigTable formats = ConfigTable.parse(
+                FORMATS.replace("[weight]", grid), "benchmark", List.of(), QuantizationSettings.SECTION);
         QuantizationSettings quantization = QuantizationSettings.read(formats);
         Method method = Methods.read(ConfigTable.parse(step, "benchmark", List.of(), Methods.SECTION));
         SplittableRandom random = new SplittableRandom(1);

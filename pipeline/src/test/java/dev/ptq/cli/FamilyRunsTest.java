@@ -9,6 +9,7 @@ import dev.ptq.model.TinyFamilies;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
@@ -121,6 +122,45 @@ class FamilyRunsTest {
     @Tag("slow")
     void allRunWithACache(Path family) throws IOException {
         runWithCache(family, CACHED);
+    }
+
+    @ParameterizedTest
+    @MethodSource("few")
+    void aFewRunWithShiftedRounding(Path family) throws IOException {
+        runShifted(family);
+    }
+
+    @ParameterizedTest
+    @MethodSource("all")
+    @Tag("slow")
+    void allRunWithShiftedRounding(Path family) throws IOException {
+        runShifted(family);
+    }
+
+    /** AutoRound between what rescales and what corrects: no block is worse than with plain rounding. */
+    private void runShifted(Path family) throws IOException {
+        TinyExperiment tiny = prepared(folder, family);
+        boolean isSmoothed = LanguageModel.mappings(ModelConfig.read(folder.resolve("model")), 0).stream()
+                .anyMatch(mapping -> mapping.kind().afterNorm());
+        String shifted = "[[approximation]]\nmethod = \"autoround\"\niterations = 6\nbatch_size = 2\n";
+        String integers = QUANTIZED.replaceFirst("format = \"mxint\"", "format = \"int\"\ngrid = \"full_range\"");
+        Outcome outcome = tiny.run(
+                TinyExperiment.CALIBRATED + (isSmoothed ? SMOOTHED : "") + shifted + CORRECTED + integers, "tag");
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        assertThat(tiny.metrics("tag").get("perplexity/tales/loss"))
+                .isBetween(4.0, 9.0)
+                .isNotEqualTo(tiny.metrics("tag").get("full_precision/perplexity/tales/loss"));
+        List<String> lines = Files.readAllLines(folder.resolve("results/tag/approximate/layers.csv"));
+        List<String> header = List.of(lines.get(0).split(",", -1));
+        List<String[]> blocks = lines.stream()
+                .map(line -> line.split(",", -1))
+                .filter(cells -> cells[0].startsWith("blocks.") && cells[1].equals("autoround"))
+                .toList();
+        assertThat(blocks).isNotEmpty();
+        for (String[] cells : blocks) {
+            assertThat(Double.parseDouble(cells[header.indexOf("loss_final")]))
+                    .isLessThanOrEqualTo(Double.parseDouble(cells[header.indexOf("loss_initial")]));
+        }
     }
 
     @ParameterizedTest

@@ -101,8 +101,7 @@ class GoldenOneShotTest {
                 : rows().stream()
                         .filter(row -> row.path("model").asString("").equals("stories")
                                 || row.path("repo").asString("").equals("llmc"))
-                        .filter(row -> List.of(
-                                        "RTN", "GPTQ", "AWQ", "HQQ", "HQQ without optimisation", "AutoRound rtn")
+                        .filter(row -> List.of("RTN", "GPTQ", "AWQ", "HQQ", "HQQ without optimisation", "AutoRound rtn")
                                 .contains(row.path("method").asString()))
                         .map(row -> row.path("id").asString());
     }

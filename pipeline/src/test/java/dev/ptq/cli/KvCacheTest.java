@@ -121,11 +121,13 @@ class KvCacheTest {
     @CsvSource({
         "omniquant, epochs = 2, true",
         "flexround, iterations = 8, true",
+        "autoround, batch_size = 2, true",
         "l2qer, rank = 4, false",
         "smoothquant, alpha = 0.5, false"
     })
     void learnedMethodsSeeTheCache(String method, String setting, boolean learns) throws IOException {
-        String weights = "[quantization.weight]\nformat = \"int\"\nbits = 3\n";
+        String weights = "[quantization.weight]\nformat = \"int\"\nbits = 3\n"
+                + (method.equals("autoround") ? "grid = \"full_range\"\n" : "");
         String toml = withCache("[[approximation]]\nmethod = \"" + method + "\"\n" + setting + "\n" + weights);
         Map<String, Double> cached = run(toml, "cached");
         Map<String, Double> exact = run(toml.replace(CACHE, ""), "exact");

@@ -11,17 +11,17 @@ import dev.ptq.format.Grid;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerFormat.Range;
-import dev.ptq.format.NoFormat;
-import dev.ptq.model.HookPoint;
-import dev.ptq.model.LinearSpec;
-import dev.ptq.tensor.TensorEngine;
 import dev.ptq.format.IntegerGrid;
 import dev.ptq.format.IntegerGrid.Mapping;
 import dev.ptq.format.IntegerGridFormat;
+import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.ShiftedIntegers;
-import java.util.ArrayList;
+import dev.ptq.model.HookPoint;
+import dev.ptq.model.LinearSpec;
+import dev.ptq.tensor.TensorEngine;
 import java.nio.DoubleBuffer;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -288,10 +288,8 @@ class WeightRoundingTest {
     static Stream<IntegerGridFormat> fullRanges() {
         return Stream.of(Mapping.SYMMETRIC, Mapping.ASYMMETRIC)
                 .flatMap(mapping -> Stream.of(
-                        new IntegerGridFormat(
-                                3, Granularity.CHANNEL, 0, IntegerGrid.FULL_RANGE, mapping, Range.MINMAX),
-                        new IntegerGridFormat(
-                                3, Granularity.GROUP, 5, IntegerGrid.FULL_RANGE, mapping, Range.MINMAX)));
+                        new IntegerGridFormat(3, Granularity.CHANNEL, 0, IntegerGrid.FULL_RANGE, mapping, Range.MINMAX),
+                        new IntegerGridFormat(3, Granularity.GROUP, 5, IntegerGrid.FULL_RANGE, mapping, Range.MINMAX)));
     }
 
     @ParameterizedTest

@@ -218,8 +218,8 @@ class CompositionTest {
                 "format = 'int'\nbits = 4\ngrid = 'gptq'",
                 "format = 'mxint'\nbits = 4",
                 "format = 'hqq'\nbits = 4")) {
-            assertThatThrownBy(
-                            () -> read(MODEL, CALIBRATION, "[quantization.weight]\n" + weight + "\n", steps("autoround'")))
+            assertThatThrownBy(() ->
+                            read(MODEL, CALIBRATION, "[quantization.weight]\n" + weight + "\n", steps("autoround'")))
                     .isInstanceOf(ConfigException.class)
                     .hasMessageContaining("autoround learns the scales of integers, and"
                             + " model.layers.0.self_attn.q_proj.weight has another format; give it format = \"int\" with"
