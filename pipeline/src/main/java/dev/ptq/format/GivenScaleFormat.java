@@ -30,6 +30,11 @@ public record GivenScaleFormat(RangedFormat format, float scale, int zeroPoint) 
     }
 
     @Override
+    public int bits() {
+        return format.bits();
+    }
+
+    @Override
     public NumberFormat dynamic() {
         return format;
     }

@@ -17,11 +17,6 @@ final class NormalFloatEncoding implements Encoding {
     private final float[] divisors;
     private final NormalFloatTable table;
 
-    /** Returns the entries of NF4. */
-    static float[] nf4() {
-        return NF4.clone();
-    }
-
     /** Makes an encoding that was read: values are divided by the stored largest magnitudes. */
     NormalFloatEncoding(NormalFloatFormat format, LineBlocks blocks, AbsMaxima stored) {
         this(format, blocks, stored, stored.values());

@@ -64,7 +64,7 @@ public record NormalFloatFormat(int bits, int blockSize, int doubleBlockSize, Ru
 
     /** Returns the entries of NF4 in bitsandbytes, rising. */
     public static float[] nf4() {
-        return NormalFloatEncoding.nf4();
+        return NormalFloatTable.nf4();
     }
 
     private String name() {

@@ -133,6 +133,11 @@ final class NormalFloatTable {
         return best;
     }
 
+    /** Returns the entries of NF4. */
+    static float[] nf4() {
+        return NF4.clone();
+    }
+
     int size() {
         return entries.length;
     }

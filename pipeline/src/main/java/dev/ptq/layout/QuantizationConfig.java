@@ -94,14 +94,17 @@ record QuantizationConfig(String place, JsonNode json) {
 
     /** Returns the method that the checkpoint was quantized by. */
     String method() throws IOException {
-        if (place.endsWith(MODELOPT)) {
+        if (place.endsWith(ModelFolder.MODELOPT_PACKING)) {
             return "modelopt";
         }
         if (has(METHOD)) {
             return text(METHOD);
         }
-        if (place.endsWith(GPTQ) || place.endsWith(AWQ)) {
-            return (place.endsWith(AWQ) || has("w_bit")) ? "awq" : "gptq";
+        if (place.endsWith(ModelFolder.AWQ_PACKING)) {
+            return "awq";
+        }
+        if (place.endsWith(ModelFolder.GPTQ_PACKING)) {
+            return has("w_bit") ? "awq" : "gptq";
         }
         throw wrong(METHOD, "a method");
     }

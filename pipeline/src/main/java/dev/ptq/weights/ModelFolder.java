@@ -32,9 +32,11 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
     private static final String CONFIG = "config.json";
     private static final String TOKENIZER = "tokenizer.json";
     private static final String WEIGHTS = "model.safetensors";
+    public static final String GPTQ_PACKING = "quantize_config.json";
+    public static final String AWQ_PACKING = "quant_config.json";
+    public static final String MODELOPT_PACKING = "hf_quant_config.json";
     /** Files in which older tools describe packed weights. */
-    public static final List<String> PACKING =
-            List.of("quantize_config.json", "quant_config.json", "hf_quant_config.json");
+    public static final List<String> PACKING = List.of(GPTQ_PACKING, AWQ_PACKING, MODELOPT_PACKING);
 
     private static final String INDEX = "model.safetensors.index.json";
 

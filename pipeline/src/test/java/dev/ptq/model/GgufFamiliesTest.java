@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.layout.StoredCheckpoint;
 import dev.ptq.gguf.FamilyAsGguf;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Shared;
@@ -75,7 +76,7 @@ class GgufFamiliesTest {
                 .isEqualTo(ModelConfig.read(expected).blocks());
         try (LanguageModel first = LanguageModel.open(expected);
                 LanguageModel second = LanguageModel.open(actual)) {
-            assertThat(LanguageModel.inspect(ModelConfig.read(actual), WeightSource.open(actual))
+            assertThat(LanguageModel.inspect(ModelConfig.read(actual), StoredCheckpoint.open(actual))
                             .notes())
                     .isEmpty();
             for (String name : first.weights().names()) {
