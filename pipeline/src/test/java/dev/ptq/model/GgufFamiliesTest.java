@@ -11,7 +11,6 @@ import dev.ptq.gguf.FamilyAsGguf;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.Shared;
 import dev.ptq.tensor.TensorEngine;
-import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Optional;
