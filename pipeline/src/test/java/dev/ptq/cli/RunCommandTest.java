@@ -415,7 +415,8 @@ class RunCommandTest {
 
         assertThat(outcome.code()).isZero();
         assertThat(outcome.out()).startsWith("bits per weight: ");
-        assertThat(tiny.metrics("x")).containsOnlyKeys("bits_per_weight", "mean_relative_weight_error");
+        assertThat(tiny.metrics("x"))
+                .containsOnlyKeys("bits_per_weight", "mean_relative_weight_error", "ledger/saturated");
     }
 
     @Test
