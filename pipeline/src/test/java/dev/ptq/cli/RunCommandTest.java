@@ -427,7 +427,8 @@ class RunCommandTest {
                         "bops_per_token",
                         "bytes_per_token",
                         "cost_context",
-                        "mean_relative_weight_error");
+                        "mean_relative_weight_error",
+                        "ledger/saturated");
     }
 
     @Test

@@ -8,6 +8,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import dev.ptq.artifact.LedgerEvent;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
@@ -403,6 +404,22 @@ class LearnedMethodsTest {
                     .hasMessageMatching(
                             "block 0, step \\d+: the loss is (NaN|Infinity); lower the learning rates, or set"
                                     + " on_non_finite = \"keep_best\"");
+        }
+    }
+
+    @Test
+    void orTheLedgerDoesWhereTheBestIsKept() throws IOException {
+        try (Place place = new Place(SyntheticModel.llama(), W3)) {
+            BlockContext context = place.apply(
+                    "method = 'flexround'\niterations = 40\nlearning_rate = 10\non_non_finite = 'keep_best'");
+            assertThat(context.ledger())
+                    .filteredOn(entry -> entry.event() == LedgerEvent.DIVERGED)
+                    .hasSize(1)
+                    .allMatch(entry -> entry.source().equals("flexround")
+                            && entry.place().equals("blocks.0")
+                            && entry.note()
+                                    .matches("block 0, step \\d+: the loss is (NaN|Infinity); the parameters of step"
+                                            + " \\d+ are kept"));
         }
     }
 
