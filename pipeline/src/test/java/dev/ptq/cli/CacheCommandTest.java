@@ -290,7 +290,7 @@ class CacheCommandTest {
 
         Files.write(vanishing, bytes);
         assertThat(tiny.run(TinyExperiment.CONFIG, "first").code()).isZero();
-        assertThat(madeAgain("first")).hasSize(6);
+        assertThat(madeAgain("first")).hasSize(7);
     }
 
     @Test
