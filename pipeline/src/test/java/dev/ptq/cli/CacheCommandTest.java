@@ -69,6 +69,7 @@ class CacheCommandTest {
                 calibrate: not made; no entry of this stage
                 approximate: not made; no entry of this stage
                 quantize: not made; no entry of this stage
+                cost: not made; no entry of this stage
                 evaluate/full_precision/tales: not made; no entry of this stage
                 evaluate/round_to_nearest/tales: not made; no entry of this stage
                 evaluate/quantized/tales: not made; no entry of this stage
@@ -81,6 +82,9 @@ class CacheCommandTest {
                 calibrate: not made; nearest entry calibrate-…: num_samples 3, was 4
                 approximate: not made; nearest entry approximate-…: input calibrate differs (see above)
                 quantize: not made; nearest entry quantize-…: input approximate differs (see above)
+                cost: not made; nearest entry cost-…: quantization.linear.activation.bits 7, was 8;\
+                 quantization.linear.bias.bits 7, was 8; input approximate differs (see above); input quantize differs\
+                 (see above)
                 evaluate/full_precision/tales: cached, made TIME
                 evaluate/round_to_nearest/tales: not made; nearest entry evaluate-round_to_nearest-tales-…:\
                  quantization.linear.activation.bits 7, was 8; quantization.linear.bias.bits 7, was 8
@@ -105,13 +109,15 @@ class CacheCommandTest {
                 calibrate: not made; nearest entry calibrate-…: CHANGED
                 approximate: not made; nearest entry approximate-…: CHANGED; input calibrate differs (see above)
                 quantize: not made; nearest entry quantize-…: CHANGED; input approximate differs (see above)
+                cost: not made; nearest entry cost-…: CHANGED; input approximate differs (see above); input quantize\
+                 differs (see above)
                 evaluate/full_precision/tales: not made; nearest entry evaluate-full_precision-tales-…: CHANGED
                 evaluate/round_to_nearest/tales: not made; nearest entry evaluate-round_to_nearest-tales-…: CHANGED
                 evaluate/quantized/tales: not made; nearest entry evaluate-quantized-tales-…: CHANGED; input\
                  quantize differs (see above); input approximate differs (see above)
                 """.replace("CHANGED", changed));
         tiny.run(TinyExperiment.CONFIG, "second");
-        assertThat(madeAgain("second")).hasSize(6);
+        assertThat(madeAgain("second")).hasSize(7);
     }
 
     @Test
@@ -126,6 +132,7 @@ class CacheCommandTest {
                 calibrate: cached, made TIME
                 approximate: cached, made TIME
                 quantize: cached, made TIME
+                cost: cached, made TIME
                 evaluate/full_precision/tales: not made; nearest entry evaluate-full_precision-tales-…: CHANGED
                 evaluate/round_to_nearest/tales: not made; nearest entry evaluate-round_to_nearest-tales-…: CHANGED
                 evaluate/quantized/tales: not made; nearest entry evaluate-quantized-tales-…: CHANGED
@@ -158,13 +165,15 @@ class CacheCommandTest {
                         "approximate … N KiB TIME N second",
                         "calibrate … N KiB TIME N first, second",
                         "calibrate … N KiB TIME - (unfinished, a run goes on from there)",
+                        "cost … N KiB TIME N first",
+                        "cost … N KiB TIME N second",
                         "evaluate/full_precision/tales … N KiB TIME N first, second",
                         "evaluate/quantized/tales … N KiB TIME N first",
                         "evaluate/quantized/tales … N KiB TIME N second",
                         "evaluate/round_to_nearest/tales … N KiB TIME N first, second",
                         "quantize … N KiB TIME N first",
                         "quantize … N KiB TIME N second",
-                        "10 entries, N KiB; 1 of them, N KiB, used by no run");
+                        "12 entries, N KiB; 1 of them, N KiB, used by no run");
 
         remove(tiny.result("second"));
         Outcome dry = tiny.execute("cache", "prune", "--dry-run", "--results", "DIR/results");
@@ -181,16 +190,17 @@ class CacheCommandTest {
                 .matches("""
                         deleted approximate-…, N KiB
                         deleted calibrate-….unfinished, N KiB
+                        deleted cost-…, N KiB
                         deleted evaluate-quantized-tales-…, N KiB
                         deleted quantize-…, N KiB
-                        N KiB freed: 4 entries and \\d+ lock files
+                        N KiB freed: 5 entries and \\d+ lock files
                         """);
         tiny.run(TinyExperiment.CONFIG, "third");
         assertThat(madeAgain("third")).isEmpty();
 
         Outcome all = tiny.execute("cache", "prune", "--all", "--results", "DIR/results");
         assertThat(all.out())
-                .matches("(?s).* KiB freed: 6 entries and \\d+ lock files; [0-9.]+ KiB stay, runs hold them\n");
+                .matches("(?s).* KiB freed: 7 entries and \\d+ lock files; [0-9.]+ KiB stay, runs hold them\n");
         assertThat(tiny.metrics("first")).isEqualTo(metrics);
         assertThat(tiny.rows("first/quantize/layers.csv")).hasSize(14);
         assertThat(tiny.execute("cache", "list", "--results", "DIR/results").out())
@@ -280,7 +290,7 @@ class CacheCommandTest {
 
         Files.write(vanishing, bytes);
         assertThat(tiny.run(TinyExperiment.CONFIG, "first").code()).isZero();
-        assertThat(madeAgain("first")).hasSize(6);
+        assertThat(madeAgain("first")).hasSize(7);
     }
 
     @Test

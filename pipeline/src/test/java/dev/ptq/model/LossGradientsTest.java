@@ -11,9 +11,8 @@ import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.FloatBuffer;
 import java.nio.file.Path;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.SplittableRandom;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -68,7 +67,7 @@ class LossGradientsTest {
             EnteringStates entering = EnteringStates.of(
                     model, inputs, folder, Progress.Reporter.none().start("", 1, ""));
             int blocks = model.config().blocks();
-            Map<LinearSpec, NDArray> sums = new HashMap<>();
+            Map<LinearSpec, NDArray> sums = new LinkedHashMap<>();
             for (int sequence = 0; sequence < SAMPLES.length; sequence++) {
                 NDArray gradient = gradients.ofStream(owner, entering.of(blocks, sequence, owner), SAMPLES[sequence]);
                 for (int index = blocks - 1; index >= 0; index--) {
@@ -83,7 +82,6 @@ class LossGradientsTest {
                     }
                 }
             }
-            SplittableRandom random = new SplittableRandom(1);
             for (Map.Entry<LinearSpec, NDArray> entry : sums.entrySet()) {
                 LinearSpec linear = entry.getKey();
                 FloatBuffer found = NativeFloats.window(entry.getValue());
@@ -91,15 +89,18 @@ class LossGradientsTest {
                 try (Block block = model.load(linear.block())) {
                     weight = block.linear(linear.path()).weight().toFloatArray();
                 }
-                int index = random.nextInt(weight.length);
-                float step = 1e-2f;
+                int index = 0;
+                for (int i = 1; i < weight.length; i++) {
+                    index = Math.abs(found.get(i)) > Math.abs(found.get(index)) ? i : index;
+                }
+                float step = 1e-3f;
                 double difference = (loss(model, linear.block(), linear.path(), weight, index, step)
                                 - loss(model, linear.block(), linear.path(), weight, index, -step))
                         / (2 * step);
-                // float32 losses of a few nats, over a step of 0.02
+                // the largest gradient of the weight; losses of 14 tokens in float32 are 4e-6 off, over 2e-3
                 assertThat((double) found.get(index))
                         .as("%s %d", linear.module(), index)
-                        .isCloseTo(difference, within(2e-3 + 0.02 * Math.abs(difference)));
+                        .isCloseTo(difference, within(4e-3 + 0.01 * Math.abs(difference)));
             }
             assertThat(sums).hasSizeGreaterThan(blocks);
         }
