@@ -235,7 +235,7 @@ class CompositionTest {
                 "epochs = 2|epochs: unknown key",
                 "iters = 200|iters: unknown key",
                 "batch_size = 5|batch_size: expected at most calibration.num_samples, 4, got 5")) {
-            String[] parts = problem.split("\\|");
+            String[] parts = problem.split("\\|", -1);
             assertThatThrownBy(() -> read(
                             MODEL,
                             CALIBRATION,

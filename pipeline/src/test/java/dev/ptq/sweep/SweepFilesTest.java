@@ -51,7 +51,7 @@ class SweepFilesTest {
         "reference, reference-w4a8-l2qer, 12, method-lqer_rank-8_bits-2, method-l2qer_rank-32_bits-4",
         "low_rank_orders, reference-w3a16-srr, 30, qera-exact_r8_w4, gptq-eora_r32_w2",
         "low_rank_orders, reference-w3a16-gptq, 30, qera-exact_r8_w4, gptq-eora_r32_w2",
-        "methods_weight_only, reference-w3a16-omniquant, 36, rtn_w4, gptq-l2qer_w2",
+        "methods_weight_only, reference-w3a16-omniquant, 39, rtn_w4, gptq-l2qer_w2",
         "formats, reference-w3a16-int, 32, int8_w, nf4-double_w",
         "rotation_seeds, reference-w4a4-quarot, 10, seed-0, seed-9",
         "methods_weight_activation, reference-w4a4-omniquant, 10, rtn_w6a6, lrquant_w4a4"
