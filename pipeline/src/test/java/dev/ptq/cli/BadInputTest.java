@@ -295,18 +295,18 @@ class BadInputTest {
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "DIR/absent"),
                 "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
-                        + " of a Hugging Face model folder, or owner/name on the hub, got \"DIR/absent\" (paths start at the current directory)");
+                        + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"DIR/absent\" (paths start at the current directory)");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "refrence"),
                 "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
-                        + " of a Hugging Face model folder, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you"
+                        + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you"
                         + " mean \"reference\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", ""),
                 "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
-                        + " of a Hugging Face model folder, or owner/name on the hub, got \"\" (paths start at the current directory)");
+                        + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"\" (paths start at the current directory)");
         Files.createDirectory(folder.resolve("empty"));
         assertRefused(
                 2,

@@ -105,7 +105,7 @@ class SampleCommandTest {
                         2,
                         "",
                         "--model: expected the name of a shipped model (reference), the path"
-                                + " of a Hugging Face model folder, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you mean"
+                                + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you mean"
                                 + " \"reference\"?\n"));
         Files.delete(folder.resolve("llama/tokenizer.json"));
         assertThat(sample("--prompt", "a"))

@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.IntStream;
 import tools.jackson.databind.JsonNode;
@@ -29,7 +30,7 @@ public final class FamilyAsGguf {
     public static GgufBuilder of(Path folder) throws IOException {
         JsonNode config = JsonMapper.shared().readTree(Files.readString(folder.resolve("config.json")));
         String family = config.path("model_type").asString();
-        String name = ARCHITECTURES.get(family);
+        String name = Objects.requireNonNull(ARCHITECTURES.get(family), family);
         GgufBuilder file = new GgufBuilder().with("general.architecture", name);
         int heads = config.path("num_attention_heads").asInt();
         int keys = config.path("num_key_value_heads").asInt();
@@ -100,8 +101,9 @@ public final class FamilyAsGguf {
             }
             experts.forEach((key, all) -> {
                 String[] parts = key.split(" ", -1);
-                float[] joined = new float[all.size() * all.get(0).length];
-                all.forEach((i, values) -> System.arraycopy(values, 0, joined, i * values.length, values.length));
+                int size = Objects.requireNonNull(all.get(0)).length;
+                float[] joined = new float[all.size() * size];
+                all.forEach((i, values) -> System.arraycopy(values, 0, joined, i * size, size));
                 file.tensor(
                         parts[0].replace(".experts.", ""),
                         joined,

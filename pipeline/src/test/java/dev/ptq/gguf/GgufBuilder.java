@@ -16,6 +16,7 @@ import java.util.Map;
 /** Writes GGUF files for tests, right ones and, by its parts, wrong ones. */
 public final class GgufBuilder {
     /** A tensor as the header has it; {@code shape} outermost first, {@code offset} is given when it is written. */
+    @SuppressWarnings("ArrayRecordComponent") // never compared, and written as it is
     public record Tensor(String name, List<Long> shape, int type, byte[] bytes) {}
 
     private final Map<String, Object> metadata = new LinkedHashMap<>();

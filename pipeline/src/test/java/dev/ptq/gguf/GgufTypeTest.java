@@ -27,6 +27,7 @@ class GgufTypeTest {
     private Path folder;
 
     /** A block as a row of bits, of which the first is the lowest of the first byte. */
+    @SuppressWarnings("ArrayRecordComponent") // a view
     private record Bits(byte[] bytes, int block) {
         int at(int bit, int count) {
             int value = 0;
@@ -103,7 +104,7 @@ class GgufTypeTest {
         for (int i = 0; i < count; i++) {
             Bits bits = new Bits(bytes, i / type.blockValues() * type.blockBytes());
             float expected = value(type, bits, i % type.blockValues());
-            assertThat(values[i + 3] == expected || Float.isNaN(values[i + 3]) && Float.isNaN(expected))
+            assertThat(values[i + 3] == expected || (Float.isNaN(values[i + 3]) && Float.isNaN(expected)))
                     .as("%s at %d: %s for %s", type, i, values[i + 3], expected)
                     .isTrue();
         }

@@ -25,6 +25,7 @@ import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.TreeMap;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -71,7 +72,7 @@ class GoldenGgufTest {
         JsonNode expected = facts(folder).path("tensors");
         assertThat(gguf.tensors()).hasSize(expected.size());
         for (Map.Entry<String, JsonNode> entry : expected.properties()) {
-            GgufTensor tensor = gguf.tensors().get(entry.getKey());
+            GgufTensor tensor = Objects.requireNonNull(gguf.tensors().get(entry.getKey()));
             assertThat(tensor.type()).hasToString(entry.getValue().path("type").asString());
             assertThat(digest(values(tensor)))
                     .as(entry.getKey())
@@ -122,7 +123,9 @@ class GoldenGgufTest {
         Path folder = folder(name);
         try (Safetensors expected = Safetensors.open(folder.resolve("expected.safetensors"));
                 LanguageModel model = LanguageModel.open(folder.resolve("model.gguf"))) {
-            long tokens = expected.entries().get("input_ids").shape().get(1);
+            long tokens = Objects.requireNonNull(expected.entries().get("input_ids"))
+                    .shape()
+                    .get(1);
             int[] ids = ids(expected);
             int[][] chunks = new int[ids.length / (int) tokens][];
             for (int i = 0; i < chunks.length; i++) {

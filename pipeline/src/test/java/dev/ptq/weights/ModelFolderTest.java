@@ -171,7 +171,7 @@ class ModelFolderTest {
         assertThatThrownBy(() -> ModelFolder.resolve(name))
                 .isInstanceOf(ConfigException.class)
                 .hasMessage("expected the name of a shipped model (reference), the path"
-                        + " of a Hugging Face model folder, or owner/name on the hub, got \"" + name
+                        + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"" + name
                         + "\" (paths start at the current directory)");
     }
 
