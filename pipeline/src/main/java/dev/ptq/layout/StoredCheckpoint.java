@@ -22,5 +22,4 @@ public record StoredCheckpoint(WeightSource weights, StoredActivations activatio
     public static StoredCheckpoint of(WeightSource weights) {
         return new StoredCheckpoint(weights, StoredActivations.none());
     }
-
 }

@@ -65,8 +65,9 @@ public final class ExperimentKeys {
                             + " model, a weight that a method left to plain rounding, a block that training left worse, ...");
 
     /** {@code [model]}. */
-    public static final Key<ConfigTable> MODEL =
-            Key.table("model", Section.of("model", PATH, FILE, TOKENIZER, MEMORY, ADD_BOS, REQUANTIZE)).says("the model");
+    public static final Key<ConfigTable> MODEL = Key.table(
+                    "model", Section.of("model", PATH, FILE, TOKENIZER, MEMORY, ADD_BOS, REQUANTIZE))
+            .says("the model");
 
     /** {@code [calibration]}. */
     public static final Key<Optional<ConfigTable>> CALIBRATION = Key.table("calibration", CalibrationSettings.SECTION)

@@ -18,7 +18,6 @@ import dev.ptq.evaluate.task.Tasks;
 import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.evaluate.task.TextEncoding;
 import dev.ptq.family.ModelConfig;
-import dev.ptq.layout.StoredCheckpoint;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ResumeState;
