@@ -1,9 +1,11 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.data.Tokenizer;
 import dev.ptq.hub.Hub;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Optional;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -41,6 +43,20 @@ final class ModelOption {
             }
             return ModelFolder.resolve(model, file);
         } catch (ConfigException e) {
+            throw new ConfigException("--model: " + e.getMessage());
+        }
+    }
+
+    /**
+     * Returns where the tokenizer of the model is.
+     *
+     * @throws ConfigException if it has none, or none that can be read
+     */
+    Path tokenizer(ModelFolder folder) {
+        try {
+            Tokenizer.require(folder.tokenizer());
+            return folder.tokenizer();
+        } catch (IOException e) {
             throw new ConfigException("--model: " + e.getMessage());
         }
     }

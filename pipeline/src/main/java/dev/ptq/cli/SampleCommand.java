@@ -110,10 +110,10 @@ final class SampleCommand implements Callable<Integer> {
         ModelFolder folder = model.folder();
         try {
             ModelConfig.read(folder.path());
-            Tokenizer.require(folder.tokenizer());
-            return folder;
         } catch (IOException e) {
             throw new ConfigException("--model: " + e.getMessage());
         }
+        model.tokenizer(folder);
+        return folder;
     }
 }

@@ -62,9 +62,9 @@ final class TokenizeCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         String text = source.read();
-        Path folder = model.folder().path();
+        Path place = model.tokenizer(model.folder());
         PrintWriter out = spec.commandLine().getOut();
-        try (Tokenizer tokenizer = Tokenizer.open(folder)) {
+        try (Tokenizer tokenizer = Tokenizer.open(place)) {
             int count = 0;
             for (Tokenizer.Piece piece : tokenizer.pieces(text, special)) {
                 out.printf(

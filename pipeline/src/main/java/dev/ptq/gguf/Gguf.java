@@ -11,6 +11,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 
 /** A model in GGUF: one file, or all parts of one that was split. Only headers are read, and nothing stays open. */
 public final class Gguf {
@@ -44,6 +45,17 @@ public final class Gguf {
         return name.matches() && !name.group(2).equals("00001");
     }
 
+    /** Returns the names of all parts of a file of which the first is given; its own alone, if it is not split. */
+    public static List<String> parts(String first) {
+        Matcher name = PART.matcher(first);
+        if (!name.matches()) {
+            return List.of(first);
+        }
+        return IntStream.rangeClosed(1, Integer.parseInt(name.group(3)))
+                .mapToObj(i -> String.format("%s-%05d-of-%s%s", name.group(1), i, name.group(3), ENDING))
+                .toList();
+    }
+
     /**
      * Reads the header of a file, and those of the other parts if it is the first of several.
      *
@@ -55,8 +67,8 @@ public final class Gguf {
         if (count == 1) {
             return new Gguf(first.metadata(), List.of(file), first.tensors());
         }
-        Matcher name = PART.matcher(String.valueOf(file.getFileName()));
-        if (!name.matches() || Integer.parseInt(name.group(3)) != count) {
+        List<String> names = parts(String.valueOf(file.getFileName()));
+        if (names.size() != count) {
             throw first.metadata()
                     .wrong(
                             PARTS,
@@ -66,7 +78,7 @@ public final class Gguf {
         List<Path> files = new ArrayList<>(List.of(file));
         Map<String, GgufTensor> tensors = new LinkedHashMap<>(first.tensors());
         for (int i = 1; i < count; i++) {
-            Path part = file.resolveSibling(String.format("%s-%05d-of-%05d%s", name.group(1), i + 1, count, ENDING));
+            Path part = file.resolveSibling(names.get(i));
             GgufFile opened = GgufFile.open(part);
             if (part(opened, i) != count) {
                 throw opened.metadata().wrong(PARTS, "expected " + count + ", as " + file.getFileName() + " has it");

@@ -43,15 +43,6 @@ public record ImportedExperiment(String toml, List<String> warnings) {
     }
 
     private static void refuseOthers(LqerTable root, Path file) {
-        Optional<LqerTable> evaluate = root.table("evaluate");
-        if (evaluate.isPresent() && evaluate.get().flag("evaluate_baseline").orElse(false)) {
-            String how = evaluate.get().has("hf_quant_method")
-                    ? ", hf_quant_method = " + evaluate.get().shown("hf_quant_method")
-                    : "";
-            throw new ConfigException(evaluate.get().position("evaluate_baseline")
-                    + ": evaluate.evaluate_baseline: expected a file that quantizes; this one measures a baseline" + how
-                    + ", of which there is nothing to import");
-        }
         boolean lqers = List.of("profile", "approximate", "q_config", "evaluate").stream()
                 .anyMatch(root::hasTable);
         if (!lqers) {

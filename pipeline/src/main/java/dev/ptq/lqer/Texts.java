@@ -7,7 +7,11 @@ import java.util.OptionalInt;
  * Translates the texts of a file: {@code [profile]} is our {@code [calibration]}, the other table is for perplexity.
  */
 final class Texts {
-    private static final String PLACE = "ptq places everything itself, on the CPU";
+    static final String PLACE = "ptq places everything itself, on the CPU";
+
+    /** Chunks in a batch, where a file does not say. */
+    static final int BATCH_SIZE = 4;
+
     private static final Map<String, String> WITHOUT_COUNTERPART = Map.of(
             "num_workers", "texts are read by one thread",
             "device_map", PLACE,
@@ -31,13 +35,13 @@ final class Texts {
         profile.whole("num_samples", 1)
                 .ifPresent(samples -> section.set(
                         "num_samples", wholeBatches(profile, samples, profile.whole("batch_size", 1), section)));
-        lengths(profile, section);
+        lengths(profile, BATCH_SIZE, section);
     }
 
     /** LQER uses as many whole batches as the samples fill. */
     private static int wholeBatches(
             LqerTable profile, int samples, OptionalInt batchSize, ExperimentText.Section section) {
-        int batch = batchSize.orElse(4);
+        int batch = batchSize.orElse(BATCH_SIZE);
         if (samples < batch || samples % batch == 0) {
             return samples;
         }
@@ -45,19 +49,23 @@ final class Texts {
         return samples / batch * batch;
     }
 
-    /** Writes {@code [[evaluation.perplexity]]}. */
-    static void perplexity(LqerTable perplexity, ExperimentText.Section section) {
+    /**
+     * Writes {@code [[evaluation.perplexity]]}.
+     *
+     * @param batch chunks in a batch, if the file does not say
+     */
+    static void perplexity(LqerTable perplexity, int batch, ExperimentText.Section section) {
         section.comment(perplexity, WITHOUT_COUNTERPART);
         section.set("name", fileName(perplexity.text("dataset").orElse("text")));
         dataset(perplexity, "test", section);
         section.set("protocol", "lqer");
-        lengths(perplexity, section);
+        lengths(perplexity, batch, section);
         perplexity.whole("num_samples", 1).ifPresent(samples -> section.set("max_samples", samples));
     }
 
-    private static void lengths(LqerTable table, ExperimentText.Section section) {
+    private static void lengths(LqerTable table, int batch, ExperimentText.Section section) {
         section.set("seq_len", table.whole("max_length", 2).orElse(2048));
-        section.set("batch_size", table.whole("batch_size", 1).orElse(4));
+        section.set("batch_size", table.whole("batch_size", 1).orElse(batch));
     }
 
     /** Comments on LQER's compute precision. */

@@ -36,8 +36,10 @@ final class Translation {
         top.comment(root, WITHOUT_COUNTERPART);
         root.table("wandb").ifPresent(wandb -> top.commentAll(wandb, NO_SERVICE));
         writeModel(text.section("[model]"), model);
-        writeNumbers();
-        writeEvaluation(text.section("[evaluation]"));
+        Optional<Baseline> baseline = Baseline.read(root);
+        baseline.ifPresentOrElse(
+                given -> given.write(root, text.section("[quantization]")), () -> writeNumbers());
+        writeEvaluation(baseline, text.section("[evaluation]"));
         commentOnUnread(root, text.section(""));
     }
 
@@ -119,18 +121,22 @@ final class Translation {
         }
     }
 
-    private void writeEvaluation(ExperimentText.Section section) {
+    private void writeEvaluation(Optional<Baseline> baseline, ExperimentText.Section section) {
         boolean perplexity = root.flag("enable_perplexity_evaluation").orElse(true);
         boolean tasks = root.flag("enable_harness_downstream_evaluation").orElse(true);
         Optional<LqerTable> evaluate = root.table("evaluate");
         evaluate.ifPresent(table -> {
             section.comment(table, "low_rank_dict", "factors are a file of the run, approximate/low_rank.safetensors");
             Texts.precision(table, section);
-            if (!table.has("dtype")) {
+            if (baseline.isPresent()) {
+                section.remark(baseline.get().precision());
+            } else if (!table.has("dtype")) {
                 section.remark("evaluate.dtype is left out: LQER measures in float16 then, ptq in float32");
             }
         });
-        section.remark("LQER measures this model alone; \"full_precision\" and \"round_to_nearest\" may stand here");
+        section.remark("LQER measures this model alone; "
+                + baseline.map(Baseline::others)
+                        .orElse("\"full_precision\" and \"round_to_nearest\" may stand here"));
         section.set("baselines", List.of());
         evaluate.flatMap(table -> table.table("harness_downstream"))
                 .ifPresent(table -> section.commentAll(
@@ -140,7 +146,8 @@ final class Translation {
                                 : "enable_harness_downstream_evaluation = false"));
         evaluate.flatMap(table -> table.table("perplexity")).ifPresent(table -> {
             if (perplexity) {
-                Texts.perplexity(table, text.section("[[evaluation.perplexity]]"));
+                int batch = baseline.isPresent() ? Baseline.BATCH_SIZE : Texts.BATCH_SIZE;
+                Texts.perplexity(table, batch, text.section("[[evaluation.perplexity]]"));
             } else {
                 section.commentAll(table, "enable_perplexity_evaluation = false");
             }

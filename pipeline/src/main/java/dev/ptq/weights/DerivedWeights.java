@@ -31,6 +31,11 @@ public final class DerivedWeights implements WeightSource {
     }
 
     @Override
+    public String description() {
+        return base.description();
+    }
+
+    @Override
     public Weight weight(String name) throws IOException {
         Weight weight = weights.get(name);
         if (weight == null) {

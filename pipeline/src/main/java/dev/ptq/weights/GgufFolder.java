@@ -8,14 +8,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
 /** Which of the GGUF files of a model is meant, in a folder or on the hub. */
 final class GgufFolder {
-    private static final Pattern PART = Pattern.compile("(.*)-(\\d{5})-of-(\\d{5})\\.gguf");
     /** The part of a model that is for images. */
     private static final String PROJECTOR = "mmproj";
 
@@ -49,17 +45,6 @@ final class GgufFolder {
             throw new ConfigException(place + " has several GGUF files; name one by file: " + models);
         }
         return models.stream().findFirst();
-    }
-
-    /** All parts of a file of which the first is given, by their names. */
-    static List<String> parts(String first) {
-        Matcher part = PART.matcher(first);
-        if (!part.matches()) {
-            return List.of(first);
-        }
-        return IntStream.rangeClosed(1, Integer.parseInt(part.group(3)))
-                .mapToObj(i -> String.format("%s-%05d-of-%s%s", part.group(1), i, part.group(3), Gguf.ENDING))
-                .toList();
     }
 
     /** The GGUF files in a folder and in the folders directly in it. */

@@ -55,6 +55,11 @@ final class GgufWeights implements WeightSource {
     }
 
     @Override
+    public String description() {
+        return "the metadata of " + file.getFileName();
+    }
+
+    @Override
     public Set<String> names() {
         return Collections.unmodifiableSet(places.keySet());
     }

@@ -161,7 +161,7 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
     private static boolean isWhole(Path folder, String file) throws IOException {
         List<String> models = GgufFolder.names(folder);
         if (!file.isEmpty() ? models.contains(file) : !models.isEmpty() && !Files.exists(folder.resolve(CONFIG))) {
-            return GgufFolder.parts(file.isEmpty() ? models.get(0) : file).stream()
+            return Gguf.parts(file.isEmpty() ? models.get(0) : file).stream()
                     .allMatch(part -> Files.exists(folder.resolve(part)));
         }
         if (!file.isEmpty()) {
@@ -202,7 +202,7 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
                 ? Optional.empty()
                 : GgufFolder.choose("model " + repo.label(), listing.names(), file);
         if (packed.isPresent()) {
-            return hub.fetch(listing, GgufFolder.parts(packed.get()));
+            return hub.fetch(listing, Gguf.parts(packed.get()));
         }
         List<String> small = listing.names().stream()
                 .filter(name -> name.equals(CONFIG)

@@ -42,8 +42,13 @@ public interface WeightSource extends AutoCloseable {
         return weight(name).load(manager);
     }
 
+    /** What describes the model, for messages about a tensor that does not fit. */
+    default String description() {
+        return "config.json";
+    }
+
     /**
-     * Checks that a tensor is there with the shape that the model's config implies.
+     * Checks that a tensor is there with the shape that the model's description implies.
      *
      * @throws IOException naming source and tensor
      */
@@ -51,7 +56,7 @@ public interface WeightSource extends AutoCloseable {
         Weight weight = weight(name);
         if (!weight.shape().equals(shape)) {
             throw new IOException(
-                    weight.origin() + ": config.json implies shape " + shape + ", found " + weight.shape());
+                    weight.origin() + ": " + description() + " implies shape " + shape + ", found " + weight.shape());
         }
     }
 

@@ -36,17 +36,20 @@ import org.junit.jupiter.params.provider.ValueSource;
 class ImportedExperimentTest {
     private static final NoFormat NONE = new NoFormat();
 
+    private static final String BASELINE =
+            "model_name = \"m\"\n[evaluate]\nevaluate_baseline = true\nhf_quant_method = \"%s\"\n";
+
     @TempDir
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed"})
+    @ValueSource(strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed", "baseline-gptq", "baseline-int8"})
     void becomesThisExperiment(String sample) throws IOException {
         assertThat(imported(sample).toml()).isEqualTo(resource(sample + ".ptq.toml"));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed"})
+    @ValueSource(strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed", "baseline-gptq", "baseline-int8"})
     void isAcceptedWhereModelAndTextsAre(String sample) throws IOException {
         assertThat(experiment(sample).evaluation().perplexities())
                 .singleElement()
@@ -150,7 +153,7 @@ class ImportedExperimentTest {
                         "mixed.toml:34:5: l_config.linear.rank = 4",
                         "mixed.toml:36:1: q_config.model_layer",
                         "mixed.toml:51:9: q_config.model_layer_1.self_attn.v_proj.name = \"flexible\"");
-        for (String sample : List.of("act-int", "weight-only", "svd", "no-lqer")) {
+        for (String sample : List.of("act-int", "weight-only", "svd", "no-lqer", "baseline-gptq", "baseline-int8")) {
             assertThat(imported(sample).warnings()).isEmpty();
         }
     }
@@ -282,10 +285,37 @@ class ImportedExperimentTest {
                 "seed = 0\n[model]\npath = \"reference\"\n",
                 "1:1: expected an experiment file of LQER, with at least one of the sections profile, approximate,"
                         + " q_config, evaluate");
+    }
+
+    @Test
+    void baselinesAreLoadedAsTheFileSays() throws IOException {
+        for (String packed : List.of("gptq", "autogptq", "awq", "fp16", "fp32")) {
+            assertThat(read(BASELINE.formatted(packed)).toml().lines().filter(line -> !line.startsWith("#")))
+                    .containsExactly("", "[model]", "path = \"m\"", "", "", "[evaluation]", "baselines = []");
+        }
+        assertThat(read(BASELINE.formatted("fp32")).toml()).contains("in float32, and so does ptq\n");
+        assertThat(read(BASELINE.formatted("llm_int8")).toml())
+                .contains("activation = { format = \"llm_int8\", bits = 8, threshold = 6.0, per = \"batch\" }\n");
+        ImportedExperiment four = read(BASELINE.formatted("llm_int4"));
+        assertThat(four.toml()).contains("weight = { format = \"nf4\", block_size = 64 }\n");
+        assertThat(four.warnings()).singleElement().asString().contains(":4:1: ", "FP4", "NF4");
+        // a flag that is off is a file like any other
+        assertThat(read(BASELINE.formatted("gptq").replace("true", "false")).warnings())
+                .anyMatch(warning -> warning.contains("q_config"));
+    }
+
+    @Test
+    void refusesBaselinesThatItDoesNotKnow() {
+        String names = "evaluate.hf_quant_method: expected one of [fp32, fp16, gptq, autogptq, awq, llm_int8, llm_int4], ";
+        assertRefused(BASELINE.formatted("awk"), "4:1: " + names + "got \"awk\"; did you mean \"awq\"?");
+        assertRefused(BASELINE.formatted("GPTQ"), "4:1: " + names + "got \"GPTQ\"; did you mean \"gptq\"?");
+        assertRefused(BASELINE.formatted("NA"), "4:1: " + names + "but it is missing");
         assertRefused(
-                "[evaluate]\nevaluate_baseline = true\nhf_quant_method = \"gptq\"\n",
-                "2:1: evaluate.evaluate_baseline: expected a file that quantizes; this one measures a baseline,"
-                        + " hf_quant_method = \"gptq\", of which there is nothing to import");
+                BASELINE.replace("hf_quant_method = \"%s\"\n", "").replace("model_name = \"m\"\n", ""),
+                "1:1: model_name: expected a text, but it is missing; --model PATH may be given instead",
+                "1:1: " + names + "but it is missing");
+        assertRefused(
+                BASELINE.replace("\"%s\"", "4"), "4:1: evaluate.hf_quant_method: expected a text, got 4");
     }
 
     /** What LQER itself would stop at, but which says enough. */

@@ -128,7 +128,7 @@ class BadGgufTest {
         assertRefused(with(whole, dimension, 1L << 62), name, "does not fit");
         assertRefused(with(whole, dimension, 0), name, "does not fit");
         assertRefused(with(whole, dimension, -1), name, "does not fit");
-        assertRefused(with(whole, dimension, 255), name, "implies shape [256], found [255]");
+        assertRefused(with(whole, dimension, 255), name, "the metadata of", "implies shape [256], found [255]");
         byte[] dimensions = whole.clone();
         dimensions[dimension - 4] = 9;
         assertRefused(dimensions, name, "1 to 4 dimensions, got 9");
