@@ -42,10 +42,6 @@ public final class Layouts {
             }
             Optional<QuantizationConfig> config = QuantizationConfig.find(folder);
             if (config.isEmpty()) {
-                if (!PACKED.matcher(packed.get()).matches()) {
-                    // nothing else looks packed: what cannot be read is the type, which this says
-                    checkpoint.weight(packed.get());
-                }
                 throw new IOException(folder + ": tensor " + packed.get()
                         + " is part of a packed weight, and config.json has no quantization_config that says how it is"
                         + " packed; fetch config.json again, with that of " + ModelFolder.PACKING
@@ -68,14 +64,8 @@ public final class Layouts {
     }
 
     private static Optional<String> firstPacked(Checkpoint checkpoint) throws IOException {
-        Optional<String> byName = checkpoint.names().stream()
-                .filter(name -> PACKED.matcher(name).matches())
-                .findFirst();
-        if (byName.isPresent()) {
-            return byName;
-        }
         for (String name : checkpoint.names()) {
-            if (name.endsWith(".weight") && !checkpoint.hasFloats(name)) {
+            if (PACKED.matcher(name).matches() || (name.endsWith(".weight") && !checkpoint.hasFloats(name))) {
                 return Optional.of(name);
             }
         }
