@@ -31,7 +31,7 @@ class ArchitectureTest {
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
             Map.entry("cli", "allocate sweep report experiment stage run lqer hub artifact " + DOMAIN),
-            Map.entry("allocate", "stage run artifact method model format config progress"),
+            Map.entry("allocate", "stage run artifact method model family format config progress"),
             Map.entry("sweep", "report experiment stage run artifact config progress"),
             Map.entry("report", "run chart weights artifact config progress"),
             Map.entry(

@@ -361,9 +361,16 @@ public final class ConfigTable {
         List<T> accepted = defaultValue == null ? List.of() : List.copyOf(defaultValue);
         if (value instanceof Node.Items items) {
             List<T> sound = accepted(key, items, kind);
-            accepted = sound.isEmpty() && !items.value().isEmpty() ? accepted : sound;
+            boolean allWrong = sound.isEmpty() && !items.value().isEmpty();
+            if (allWrong && defaultValue == null) {
+                return sound;
+            }
+            accepted = allWrong ? accepted : sound;
         } else if (value != null) {
             rejected(value, at(key), expected, "");
+            if (defaultValue == null) {
+                return accepted;
+            }
         } else if (defaultValue == null) {
             missing(key, expected);
         }

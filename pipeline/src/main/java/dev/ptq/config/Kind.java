@@ -409,7 +409,7 @@ sealed interface Kind<T> {
                 return Optional.empty();
             }
             T value = kind.read(table, key, new Preset.Required<>());
-            boolean wrong = kind instanceof Scalar && !table.isRead(key);
+            boolean wrong = (kind instanceof Scalar || kind instanceof ListOf) && !table.isRead(key);
             return wrong ? Optional.empty() : Optional.of(value);
         }
 

@@ -42,9 +42,10 @@ public final class Layouts {
             }
             Optional<QuantizationConfig> config = QuantizationConfig.find(folder);
             if (config.isEmpty()) {
-                throw new IOException(folder + ": tensor " + packed.get()
-                        + " is part of a packed weight, and config.json has no quantization_config that says how it is"
-                        + " packed; fetch config.json again, with that of " + ModelFolder.PACKING
+                throw new IOException(checkpoint.file(packed.get()).file() + ": tensor " + packed.get() + " is "
+                        + checkpoint.storedType(packed.get()) + ", as packed weights are (others are F32, F16 or BF16),"
+                        + " and config.json has no quantization_config that says how it is packed; fetch config.json"
+                        + " again, with that of " + ModelFolder.PACKING
                         + " that the folder came with, if there was one");
             }
             Optional<Layout> layout = layout(config.get());

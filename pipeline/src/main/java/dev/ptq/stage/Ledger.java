@@ -52,7 +52,13 @@ public final class Ledger {
                 .collect(Collectors.groupingBy(LedgerEntry::event, LinkedHashMap::new, Collectors.toList()));
         // what a format cuts off is the same in all blocks, so that one line at the end of the run is enough
         kinds.forEach((event, all) -> log.atLevel(event == LedgerEvent.SATURATED ? Level.DEBUG : Level.WARN)
-                .log("{}: {} {}, such as {}", where, all.size(), event.plural(), all.get(0)));
+                .log(
+                        "{}: {}: {}, such as {}: {}",
+                        where,
+                        event.plural(),
+                        all.size(),
+                        all.get(0).place(),
+                        all.get(0).note()));
         entries.addAll(some);
     }
 

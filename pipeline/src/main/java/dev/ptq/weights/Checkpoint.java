@@ -132,10 +132,12 @@ public final class Checkpoint implements WeightSource {
 
     /** Returns whether a tensor is stored as floating point numbers of at least 16 bits. */
     public boolean hasFloats(String name) throws IOException {
-        return StoredType.named(
-                        Objects.requireNonNull(file(name).entries().get(name)).type())
-                .filter(StoredType::isFloat)
-                .isPresent();
+        return StoredType.named(storedType(name)).filter(StoredType::isFloat).isPresent();
+    }
+
+    /** Returns the type of a tensor as its file has it, known or not. */
+    public String storedType(String name) throws IOException {
+        return Objects.requireNonNull(file(name).entries().get(name)).type();
     }
 
     private IOException missing(String name) {

@@ -149,7 +149,7 @@ class ExpertsTest {
         String few = warning("min_expert_tokens = " + most, L2QER, "few");
         long reached = tokens.values().stream().filter(count -> count == most).count();
         assertThat(few)
-                .contains("calibrate: " + (8 - reached) + " experts that calibration hardly reaches, such as blocks.")
+                .contains("calibrate: experts that calibration hardly reaches: " + (8 - reached) + ", such as blocks.")
                 .contains(" tokens of calibration, expected at least " + most)
                 .contains("rounded to nearest");
         assertThat(tiny.ledger("few"))
@@ -254,12 +254,12 @@ class ExpertsTest {
         assertThat(tiny.metrics("tag").get("ledger/fell_back")).isEqualTo(24.0);
         assertThat(tiny.log("tag"))
                 .filteredOn(line -> line.contains("WARN"))
-                .filteredOn(
-                        line -> line.contains("approximate, block 1: 12 weights left to rounding to nearest, such as "))
+                .filteredOn(line ->
+                        line.contains("approximate, block 1: weights left to rounding to nearest: 12, such as "))
                 .hasSize(1);
         assertThat(outcome.out())
-                .contains("ledger: calibrate: 8 experts that calibration hardly reaches, such as blocks.0.experts.0: ")
-                .contains("ledger: gptq: 24 weights left to rounding to nearest, such as");
+                .contains("ledger: calibrate: experts that calibration hardly reaches: 8, such as blocks.0.experts.0: ")
+                .contains("ledger: gptq: weights left to rounding to nearest: 24, such as");
 
         Outcome strict =
                 tiny.run("strict = true\n" + MODEL.formatted("min_expert_tokens = 97") + gptq + REST, "strict");

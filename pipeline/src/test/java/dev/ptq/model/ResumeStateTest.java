@@ -36,7 +36,7 @@ class ResumeStateTest {
         }
 
         @Override
-        public void observe(int block, HookPoint hookPoint, HookInput input) {
+        public synchronized void observe(int block, HookPoint hookPoint, HookInput input) {
             if (block == failAt) {
                 throw new IllegalStateException("killed");
             }
