@@ -67,7 +67,8 @@ enum Baseline {
     /** Returns what a file is about, if it has {@code evaluate.evaluate_baseline = true}. */
     static Optional<Baseline> read(LqerTable root) {
         Optional<LqerTable> evaluate = root.table("evaluate");
-        boolean isBaseline = evaluate.flatMap(table -> table.flag("evaluate_baseline")).orElse(false);
+        boolean isBaseline =
+                evaluate.flatMap(table -> table.flag("evaluate_baseline")).orElse(false);
         return isBaseline ? Optional.of(read(evaluate.orElseThrow(), METHOD)) : Optional.empty();
     }
 

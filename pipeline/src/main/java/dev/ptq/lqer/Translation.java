@@ -37,8 +37,7 @@ final class Translation {
         root.table("wandb").ifPresent(wandb -> top.commentAll(wandb, NO_SERVICE));
         writeModel(text.section("[model]"), model);
         Optional<Baseline> baseline = Baseline.read(root);
-        baseline.ifPresentOrElse(
-                given -> given.write(root, text.section("[quantization]")), () -> writeNumbers());
+        baseline.ifPresentOrElse(given -> given.write(root, text.section("[quantization]")), () -> writeNumbers());
         writeEvaluation(baseline, text.section("[evaluation]"));
         commentOnUnread(root, text.section(""));
     }
@@ -135,8 +134,7 @@ final class Translation {
             }
         });
         section.remark("LQER measures this model alone; "
-                + baseline.map(Baseline::others)
-                        .orElse("\"full_precision\" and \"round_to_nearest\" may stand here"));
+                + baseline.map(Baseline::others).orElse("\"full_precision\" and \"round_to_nearest\" may stand here"));
         section.set("baselines", List.of());
         evaluate.flatMap(table -> table.table("harness_downstream"))
                 .ifPresent(table -> section.commentAll(

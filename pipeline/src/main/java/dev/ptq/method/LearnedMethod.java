@@ -93,8 +93,7 @@ interface LearnedMethod extends Method {
         } else if (learnsRounding()) {
             linears.stream()
                     .filter(linear -> {
-                        NumberFormat format =
-                                quantization.formats(linear.weightName()).weight();
+                        NumberFormat format = quantization.weight(linear.weightName());
                         return !format.isNone() && !fits(format);
                     })
                     .findFirst()
@@ -102,13 +101,11 @@ interface LearnedMethod extends Method {
                             "method",
                             name() + " learns the scales of integers, and " + linear.weightName()
                                     + " has another format; give it "
-                                    + settingThatFits(quantization
-                                            .formats(linear.weightName())
-                                            .weight())
+                                    + settingThatFits(quantization.weight(linear.weightName()))
                                     + " or \"none\""));
             linears.stream()
                     .filter(linear -> learnsRanges()
-                            && quantization.formats(linear.weightName()).weight() instanceof IntegerFormat format
+                            && quantization.weight(linear.weightName()) instanceof IntegerFormat format
                             && format.range() != IntegerFormat.Range.MINMAX)
                     .findFirst()
                     .ifPresent(linear -> table.problem(

@@ -241,16 +241,17 @@ public record QuantizationSettings(
     private void checkLinears(List<LinearSpec> linears, ConfigTable table, List<ConfigTable> tables) {
         Set<ConfigTable> ofWeights = new HashSet<>();
         Set<ConfigTable> ofInputs = new HashSet<>();
+        Map<String, NumberFormat> inputs = inputsOfCheckpoint();
         for (LinearSpec linear : linears) {
             String name = linear.weightName();
-            Optional<String> refusal =
-                    formats(name).weight().refusal(new Shape(linear.outFeatures(), linear.inFeatures()));
+            Optional<String> refusal = weight(name).refusal(new Shape(linear.outFeatures(), linear.inFeatures()));
             ConfigTable weight = tableOf(FormatOverride::weight, name, table, tables);
             if (refusal.isPresent() && ofWeights.add(weight)) {
                 weight.problem(WEIGHT.name(), name + ": " + refusal.get());
             }
             ConfigTable input = tableOf(FormatOverride::activation, name, table, tables);
-            boolean isOfSequences = formats(name).activation() instanceof LlmInt8Format format && !format.spansBatch();
+            boolean isOfSequences =
+                    formats(name, inputs).activation() instanceof LlmInt8Format format && !format.spansBatch();
             if (isOfSequences && linear.hookPoint().isRouted() && ofInputs.add(input)) {
                 input.problem(
                         ACTIVATION.name(),
@@ -283,7 +284,7 @@ public record QuantizationSettings(
         Set<ConfigTable> reported = new HashSet<>();
         for (PackedModel.OfLinear linear : model.linears()) {
             ConfigTable source = tableOf(FormatOverride::weight, linear.weightName(), table, tables);
-            if (!formats(linear.weightName()).weight().isNone() && reported.add(source)) {
+            if (!weight(linear.weightName()).isNone() && reported.add(source)) {
                 source.problem(
                         WEIGHT.name(), linear.weightName() + " is packed already (" + linear.label() + "): " + hint);
             }
@@ -316,6 +317,11 @@ public record QuantizationSettings(
     /** The formats of a linear, by its weight's name. */
     public LinearFormats formats(String weightName) {
         return formats(weightName, inputsOfCheckpoint());
+    }
+
+    /** The format of the weight of a linear, by its name. */
+    public NumberFormat weight(String weightName) {
+        return formats(weightName, Map.of()).weight();
     }
 
     /** The formats of inputs that are those of a packed checkpoint, by the names of weights. */

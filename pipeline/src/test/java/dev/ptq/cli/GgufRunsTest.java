@@ -61,7 +61,8 @@ class GgufRunsTest {
                         .order(ByteOrder.LITTLE_ENDIAN)
                         .asFloatBuffer()
                         .get(values);
-                long[] shape = tensor.shape().stream().mapToLong(Long::longValue).toArray();
+                long[] shape =
+                        tensor.shape().stream().mapToLong(Long::longValue).toArray();
                 packed.tensor(tensor.name(), GgufType.Q8_0, packed(values), shape);
                 plain.tensor(tensor.name(), values, shape);
             }
@@ -149,12 +150,14 @@ class GgufRunsTest {
     @Test
     void commandsTakeFilesAlike() throws IOException {
         for (List<String> command : List.of(List.of("tokenize", "--text", "a"), List.of("sample", "--prompt", "a"))) {
-            assertThat(execute(command, "--model", "DIR/gguf", "--file", "none.gguf").err())
+            assertThat(execute(command, "--model", "DIR/gguf", "--file", "none.gguf")
+                            .err())
                     .isEqualTo("--model: file: expected a GGUF file of DIR/gguf, one of [tiny-f32.gguf,"
                             + " tiny-q8_0.gguf], got \"none.gguf\"\n");
             assertThat(execute(command, "--model", "DIR/gguf", "--file", "tiny-f32.gguf")
                             .err())
-                    .isEqualTo(execute(command, "--model", "DIR/gguf/tiny-f32.gguf").err())
+                    .isEqualTo(execute(command, "--model", "DIR/gguf/tiny-f32.gguf")
+                            .err())
                     .startsWith("--model: DIR/gguf/tiny-f32.gguf: ")
                     .contains("tokenizer.ggml");
         }

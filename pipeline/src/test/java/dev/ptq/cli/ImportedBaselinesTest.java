@@ -71,7 +71,8 @@ class ImportedBaselinesTest {
         assertThat(refused.code()).isEqualTo(2);
         assertThat(refused.err()).contains("quantization.weight", "is packed already", "model.requantize = true");
 
-        String without = imported("llm_int8", "packed").replaceAll("(?m)^(\\[quantization]|weight =|activation =).*", "");
+        String without =
+                imported("llm_int8", "packed").replaceAll("(?m)^(\\[quantization]|weight =|activation =).*", "");
         // inputs are rounded by other rules, bitsandbytes takes them in half precision; so weights are compared alone
         String none = "activation = { format = \"none\" }";
         double weights = loss(toml.replaceAll("activation = .*", none), "weights");
@@ -95,8 +96,7 @@ class ImportedBaselinesTest {
 
     private void lqer(String method) throws IOException {
         Files.writeString(
-                folder.resolve("lqer.toml"),
-                BASELINE.replace("METHOD", method).replace("DIR", folder.toString()));
+                folder.resolve("lqer.toml"), BASELINE.replace("METHOD", method).replace("DIR", folder.toString()));
     }
 
     private String imported(String method, String model) throws IOException {
@@ -181,8 +181,7 @@ class ImportedBaselinesTest {
         int[] zeros = new int[groups * out / 8];
         // GPTQ stores one less
         Arrays.fill(zeros, isGptq ? 0x77777777 : 0x88888888);
-        target.put(
-                module + ".qweight", isGptq ? RawTensor.of(words, in / 8, out) : RawTensor.of(words, in, out / 8));
+        target.put(module + ".qweight", isGptq ? RawTensor.of(words, in / 8, out) : RawTensor.of(words, in, out / 8));
         target.put(module + ".qzeros", RawTensor.of(zeros, groups, out / 8));
         target.put(module + ".scales", RawTensor.of(scales, groups, out));
     }

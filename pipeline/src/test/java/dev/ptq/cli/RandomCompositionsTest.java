@@ -29,7 +29,12 @@ class RandomCompositionsTest {
             seed = 7
             [model]
             path = "DIR/model"
-            """ + TinyExperiment.CALIBRATED;
+            [calibration]
+            dataset = "DIR/text.txt"
+            num_samples = 2
+            seq_len = 16
+            batch_size = 1
+            """;
 
     private static final String TAIL = """
             [evaluation]
@@ -37,9 +42,9 @@ class RandomCompositionsTest {
             [[evaluation.perplexity]]
             name = "tales"
             dataset = "DIR/text.txt"
-            seq_len = 24
-            max_samples = 4
-            batch_size = 4
+            seq_len = 16
+            max_samples = 2
+            batch_size = 2
             """;
 
     private static final String PROBLEM = "DIR/config\\.toml:\\d+:\\d+: [a-z0-9_.]+: [^;:].*";
@@ -121,14 +126,12 @@ class RandomCompositionsTest {
                 .noneMatch(entry -> entry.event() == LedgerEvent.MOVED);
         Map<String, String> stages = tiny.stages("first", "fingerprint");
 
-        Outcome again = tiny.run(toml, "again");
-        assertThat(again.code()).as(again.err()).isZero();
-        assertThat(tiny.stages("again", "reused").values()).containsOnly("true");
-
+        // the same settings, written by the program itself: nothing is made again
         Outcome resolved =
                 tiny.execute("run", "DIR/results/first/resolved.toml", "resolved", "--results", "DIR/results");
         assertThat(resolved.code()).as(resolved.err()).isZero();
         assertThat(tiny.stages("resolved", "fingerprint")).isEqualTo(stages);
+        assertThat(tiny.stages("resolved", "reused").values()).containsOnly("true");
         assertThat(tiny.result("resolved/resolved.toml")).hasSameTextualContentAs(tiny.result("first/resolved.toml"));
 
         // of the stages that were done, some are left, as where a process ends between two of them
@@ -160,7 +163,6 @@ class RandomCompositionsTest {
         if (Files.exists(path)) {
             try (Stream<Path> all = Files.walk(path)) {
                 for (Path each : all.sorted((a, b) -> b.compareTo(a)).toList()) {
-                    each.toFile().setWritable(true);
                     Files.delete(each);
                 }
             }

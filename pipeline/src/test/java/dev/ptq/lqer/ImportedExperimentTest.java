@@ -43,13 +43,15 @@ class ImportedExperimentTest {
     Path folder;
 
     @ParameterizedTest
-    @ValueSource(strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed", "baseline-gptq", "baseline-int8"})
+    @ValueSource(
+            strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed", "baseline-gptq", "baseline-int8"})
     void becomesThisExperiment(String sample) throws IOException {
         assertThat(imported(sample).toml()).isEqualTo(resource(sample + ".ptq.toml"));
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed", "baseline-gptq", "baseline-int8"})
+    @ValueSource(
+            strings = {"act", "act-int", "weight-only", "svd", "no-lqer", "mixed", "baseline-gptq", "baseline-int8"})
     void isAcceptedWhereModelAndTextsAre(String sample) throws IOException {
         assertThat(experiment(sample).evaluation().perplexities())
                 .singleElement()
@@ -306,7 +308,8 @@ class ImportedExperimentTest {
 
     @Test
     void refusesBaselinesThatItDoesNotKnow() {
-        String names = "evaluate.hf_quant_method: expected one of [fp32, fp16, gptq, autogptq, awq, llm_int8, llm_int4], ";
+        String names =
+                "evaluate.hf_quant_method: expected one of [fp32, fp16, gptq, autogptq, awq, llm_int8, llm_int4], ";
         assertRefused(BASELINE.formatted("awk"), "4:1: " + names + "got \"awk\"; did you mean \"awq\"?");
         assertRefused(BASELINE.formatted("GPTQ"), "4:1: " + names + "got \"GPTQ\"; did you mean \"gptq\"?");
         assertRefused(BASELINE.formatted("NA"), "4:1: " + names + "but it is missing");
@@ -314,8 +317,7 @@ class ImportedExperimentTest {
                 BASELINE.replace("hf_quant_method = \"%s\"\n", "").replace("model_name = \"m\"\n", ""),
                 "1:1: model_name: expected a text, but it is missing; --model PATH may be given instead",
                 "1:1: " + names + "but it is missing");
-        assertRefused(
-                BASELINE.replace("\"%s\"", "4"), "4:1: evaluate.hf_quant_method: expected a text, got 4");
+        assertRefused(BASELINE.replace("\"%s\"", "4"), "4:1: evaluate.hf_quant_method: expected a text, got 4");
     }
 
     /** What LQER itself would stop at, but which says enough. */
