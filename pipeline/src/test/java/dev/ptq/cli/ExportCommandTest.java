@@ -1,0 +1,165 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.model.TinyFamilies;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** A run, its model exported, and a run on that: both must measure the same. */
+class ExportCommandTest {
+    private static final String EVALUATION = """
+            [evaluation]
+            baselines = []
+            [[evaluation.perplexity]]
+            name = "tales"
+            dataset = "DIR/text.txt"
+            seq_len = 24
+            max_samples = 4
+            """;
+
+    private static final String MODEL = "[model]\npath = \"DIR/llama\"\n";
+    private static final String INT4 = """
+            [quantization.weight]
+            format = "int"
+            bits = 4
+            granularity = "group"
+            group_size = 8
+            """;
+    private static final String LOSS = "perplexity/tales/loss";
+    private static final String EXPORTED = "[model]\npath = \"DIR/out\"\n" + EVALUATION;
+
+    @TempDir
+    private Path folder;
+
+    private TinyExperiment tiny;
+
+    @BeforeEach
+    void write() throws IOException {
+        tiny = new TinyExperiment(folder);
+    }
+
+    static Stream<Path> families() throws IOException {
+        return TinyFamilies.few().stream();
+    }
+
+    private static String step(String text) {
+        return TinyExperiment.CALIBRATED + "[[approximation]]\n" + text;
+    }
+
+    private double run(String toml, String tag) throws IOException {
+        Outcome outcome = tiny.run(toml, tag);
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        return tiny.metrics(tag).get(LOSS);
+    }
+
+    private Outcome export(String... options) {
+        return tiny.execute(Stream.concat(
+                        Stream.of("export", "DIR/results/made", "DIR/out", "--results", "DIR/results"),
+                        Stream.of(options))
+                .toArray(String[]::new));
+    }
+
+    private void exportSilently(String... options) {
+        Outcome outcome = export(options);
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+    }
+
+    @Test
+    void roundedWeightsAreReadBackBitForBit() throws IOException {
+        double made = run(MODEL + INT4 + EVALUATION, "made");
+        exportSilently();
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+    }
+
+    @Test
+    void soAreThoseThatMethodsLeft() throws IOException {
+        double made = run(
+                MODEL
+                        + step("method = \"smoothquant\"\n[[approximation]]\nmethod = \"gptq\"\n")
+                        + INT4
+                        + EVALUATION,
+                "made");
+        exportSilently();
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+    }
+
+    @ParameterizedTest
+    @MethodSource("families")
+    void everyFamilyIsReadBack(Path family) throws IOException {
+        for (String name : List.of("config.json", "model.safetensors")) {
+            Files.createDirectories(folder.resolve("family"));
+            Files.copy(family.resolve(name), folder.resolve("family").resolve(name));
+        }
+        Files.copy(folder.resolve("llama/tokenizer.json"), folder.resolve("family/tokenizer.json"));
+        double made = run(MODEL.replace("llama", "family") + step("method = \"awq\"\n") + INT4 + EVALUATION, "made");
+        Outcome outcome = export();
+        assertThat(outcome.code()).isZero();
+        if (outcome.err().isEmpty()) {
+            assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        } else {
+            // gains near 0 are stored as numbers near -1, which have fewer places
+            assertThat(family).hasFileName("gemma");
+            assertThat(outcome.err()).matches("note: \\d values of norms that the family stores less one .*\n");
+            assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-6));
+        }
+    }
+
+    @Test
+    void correctionsAreFoldedWhereNoProductIsRounded() throws IOException {
+        double made = run(MODEL + step("method = \"l2qer\"\nrank = 4\n") + INT4 + EVALUATION, "made");
+        Outcome outcome = export();
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.err()).startsWith("note: 14 low-rank corrections are part of the weights beside them");
+        assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-5));
+    }
+
+    @Test
+    void correctionsWithRoundedProductsAreRefused() throws IOException {
+        run(TinyExperiment.CONFIG, "made");
+        Outcome outcome = export();
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err())
+                .contains("model.layers.0.self_attn.q_proj: the products of its low-rank correction are rounded");
+        assertThat(folder.resolve("out")).doesNotExist();
+        assertThat(folder.resolve(".out.export.partial")).doesNotExist();
+    }
+
+    @Test
+    void whatOnlyRoundsActivationsIsNotedOrAnError() throws IOException {
+        run(
+                MODEL
+                        + INT4
+                        + "[quantization.activation]\nformat = \"int\"\nbits = 8\ngranularity = \"token\"\n"
+                        + "[quantization.kv]\nkey = { format = \"int\", bits = 4 }\n"
+                        + EVALUATION,
+                "made");
+        Outcome strict = export("--strict");
+        assertThat(strict.code()).isEqualTo(2);
+        assertThat(strict.err())
+                .contains("the run also rounds inputs of linears ({ format = 'int'")
+                .contains("the cache of keys and values")
+                .contains("(--strict)");
+        assertThat(folder.resolve("out")).doesNotExist();
+        Outcome outcome = export();
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.err()).contains("note: the run also rounds inputs of linears");
+        assertThat(Files.readString(folder.resolve("out/README.md")))
+                .contains("the run also rounds inputs of linears")
+                .contains("| " + LOSS + " | ")
+                .contains("bits = 4");
+    }
+}
