@@ -105,11 +105,7 @@ public final class Export {
             long bytes = shards.finish();
             noteChanges();
             ModelFiles.write(
-                    partial.path(),
-                    run.experiment().model(),
-                    model.config(),
-                    settings.type(),
-                    packer.map(used -> used.config(unpacked)));
+                    partial.path(), run.experiment().model(), model.config(), settings.type(), description());
             ModelCard.write(partial.path(), run, stored(), notes);
             requireNothing(settings.target());
             partial.publish(target);
@@ -154,6 +150,10 @@ public final class Export {
                         + ".";
     }
 
+    private Optional<Map<String, Object>> description() throws IOException {
+        return packer.isPresent() ? Optional.of(packer.get().config(unpacked)) : Optional.empty();
+    }
+
     private void writeBlock(int index, Shards shards) throws IOException {
         Map<String, Grid> grids = packer.isPresent() ? model.grids(index) : Map.of();
         Map<String, NDArray> tensors = new LinkedHashMap<>();
@@ -192,7 +192,7 @@ public final class Export {
                     + " this run with --format " + ExportFormat.FLOAT);
         }
         try {
-            into.pack(grid).forEach((suffix, tensor) -> target.put(module + "." + suffix, tensor));
+            into.pack(module, grid).forEach((suffix, tensor) -> target.put(module + "." + suffix, tensor));
         } catch (IOException e) {
             throw new IOException(module + ": " + e.getMessage(), e);
         }

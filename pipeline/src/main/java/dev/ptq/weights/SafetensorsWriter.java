@@ -105,16 +105,20 @@ public final class SafetensorsWriter {
                 throw new IllegalArgumentException("two tensors are named " + name);
             }
         });
+        writeEntries(file, largestFirst(all), metadata);
+    }
+
+    private static Map<String, Entry> largestFirst(Map<String, Entry> entries) {
         Map<String, Entry> ordered = new LinkedHashMap<>();
-        all.entrySet().stream()
+        entries.entrySet().stream()
                 .sorted(Comparator.comparingInt(
                         named -> -named.getValue().slot().type().bytes()))
                 .forEach(named -> ordered.put(named.getKey(), named.getValue()));
-        writeEntries(file, ordered, metadata);
+        return ordered;
     }
 
     /**
-     * Writes the tensors in files to one file, in their order. One of them is in memory at a time.
+     * Writes the tensors in files to one file, those of one type in their order, largest types first. One of them is in memory at a time.
      *
      * @throws IllegalArgumentException if two tensors have the same name
      */
@@ -122,15 +126,16 @@ public final class SafetensorsWriter {
         Map<String, Entry> all = new LinkedHashMap<>();
         for (Path part : parts) {
             try (Safetensors saved = Safetensors.open(part)) {
-                for (String name : saved.entries().keySet()) {
-                    Slot slot = new Slot(saved.rawType(name), saved.shape(name));
+                for (Safetensors.Entry tensor : saved.entries().values()) {
+                    String name = tensor.name();
+                    Slot slot = new Slot(saved.rawType(name), tensor.shape());
                     if (all.put(name, new Entry(slot, channel -> copy(part, name, channel))) != null) {
                         throw new IllegalArgumentException("two tensors are named " + name);
                     }
                 }
             }
         }
-        writeEntries(file, all, metadata);
+        writeEntries(file, largestFirst(all), metadata);
     }
 
     private static void copy(Path file, String name, FileChannel channel) throws IOException {

@@ -15,6 +15,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** A run, its model exported, and a run on that: both must measure the same. */
@@ -161,5 +162,39 @@ class ExportCommandTest {
                 .contains("the run also rounds inputs of linears")
                 .contains("| " + LOSS + " | ")
                 .contains("bits = 4");
+    }
+
+    static Stream<Arguments> layouts() {
+        String group = "granularity = \"group\"\ngroup_size = 8\n";
+        String gptq = "method = \"gptq\"\norder = \"activation\"\n";
+        return Stream.of(
+                Arguments.of("compressed-tensors", "bits = 4\nsymmetric = true\n" + group, ""),
+                Arguments.of("compressed-tensors", "bits = 4\nsymmetric = false\n" + group, "method = \"gptq\"\n"),
+                Arguments.of("compressed-tensors", "bits = 8\nsymmetric = false\ngranularity = \"channel\"\n", ""),
+                Arguments.of("compressed-tensors", "bits = 3\nsymmetric = false\n" + group, ""),
+                Arguments.of("compressed-tensors", "bits = 8\nsymmetric = true\ngranularity = \"tensor\"\n", ""),
+                Arguments.of(
+                        "compressed-tensors",
+                        "bits = 4\nsymmetric = false\ngrid = \"compressed_tensors\"\n" + group,
+                        "method = \"awq\"\n"),
+                Arguments.of("gptq", "bits = 4\nsymmetric = true\ngrid = \"gptq\"\n" + group, gptq),
+                Arguments.of("gptq", "bits = 4\nsymmetric = false\n" + group, gptq),
+                Arguments.of("gptq", "bits = 3\nsymmetric = false\n" + group, "method = \"smoothquant\"\n"),
+                Arguments.of("gptq", "bits = 4\nsymmetric = true\ngrid = \"full_range\"\n" + group, ""),
+                Arguments.of("gptq-v2", "bits = 2\nsymmetric = false\n" + group, ""),
+                Arguments.of("gptq-v2", "bits = 8\nsymmetric = false\ngranularity = \"channel\"\n", ""),
+                Arguments.of("awq", "bits = 4\nsymmetric = false\n" + group, "method = \"awq\"\n"),
+                Arguments.of("awq", "bits = 4\nsymmetric = true\n" + group, ""));
+    }
+
+    @ParameterizedTest
+    @MethodSource("layouts")
+    void packedWeightsAreReadBackBitForBit(String layout, String format, String method) throws IOException {
+        String weight = "[quantization.weight]\nformat = \"int\"\n" + format;
+        double made = run(MODEL + (method.isEmpty() ? "" : step(method)) + weight + EVALUATION, "made");
+        exportSilently("--format", layout);
+        double read = run(EXPORTED, "read");
+        assertThat(read).isEqualTo(made);
+        assertThat(tiny.metrics("read").get("bits_per_weight")).isLessThan(16);
     }
 }
