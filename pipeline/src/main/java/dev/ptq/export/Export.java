@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 
 /** Makes a Hugging Face folder of the model that a finished run measured. */
 public final class Export {
@@ -118,8 +119,8 @@ public final class Export {
         ModelConfig original = model.original();
         if (!model.config().equals(original) && !model.config().equals(original.withOwnHead())) {
             throw new IOException(run.name() + ": the steps gave the model a forward pass that its config.json cannot"
-                    + " describe: rotations that run with it (r3, r4, r2 across heads), or norms that are plain now;"
-                    + " rotate only at r1 and r2, in a model with RMSNorms whose weights are stored as they are");
+                    + " describe: rotations that run with it (R3, R4, R2 across heads), or norms that are plain now;"
+                    + " rotate only R1 and R2, in a model with RMSNorms whose weights are stored as they are");
         }
     }
 
@@ -150,7 +151,7 @@ public final class Export {
                         + ".";
     }
 
-    private Optional<Map<String, Object>> description() throws IOException {
+    private Optional<Map<String, @Nullable Object>> description() throws IOException {
         return packer.isPresent() ? Optional.of(packer.get().config(unpacked)) : Optional.empty();
     }
 

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import tools.jackson.core.JacksonException;
 import tools.jackson.core.json.JsonReadFeature;
 import tools.jackson.core.json.JsonWriteFeature;
@@ -58,7 +59,7 @@ final class ModelFiles {
      * @param packing the new {@code quantization_config}; empty if weights are not packed
      */
     static void write(
-            Path folder, ModelFolder model, ModelConfig shape, StoredType type, Optional<Map<String, Object>> packing)
+            Path folder, ModelFolder model, ModelConfig shape, StoredType type, Optional<Map<String, @Nullable Object>> packing)
             throws IOException {
         ObjectNode config = config(model.path());
         String typeName = type == StoredType.F32 ? "float32" : "bfloat16";

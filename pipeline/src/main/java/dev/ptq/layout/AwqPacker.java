@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** Writes the layout of AWQ, version gemm. */
 final class AwqPacker implements Packer {
@@ -52,7 +53,7 @@ final class AwqPacker implements Packer {
     }
 
     @Override
-    public Map<String, Object> config(List<String> unpacked) throws IOException {
+    public Map<String, @Nullable Object> config(List<String> unpacked) throws IOException {
         Scheme all = scheme.get();
         for (String module : packed) {
             for (String other : unpacked) {
@@ -62,7 +63,7 @@ final class AwqPacker implements Packer {
                 }
             }
         }
-        Map<String, Object> config = new LinkedHashMap<>();
+        Map<String, @Nullable Object> config = new LinkedHashMap<>();
         config.put("bits", all.bits());
         config.put("group_size", all.groupSize());
         config.put("modules_to_not_convert", unpacked);

@@ -11,6 +11,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
+import org.jspecify.annotations.Nullable;
 
 /** Writes the layout of GPTQ. */
 final class GptqPacker implements Packer {
@@ -61,10 +62,10 @@ final class GptqPacker implements Packer {
     }
 
     @Override
-    public Map<String, Object> config(List<String> unpacked) throws IOException {
+    public Map<String, @Nullable Object> config(List<String> unpacked) throws IOException {
         Scheme all = scheme.get();
         String version = isSecond ? "gptq_v2" : "gptq";
-        Map<String, Object> config = new LinkedHashMap<>();
+        Map<String, @Nullable Object> config = new LinkedHashMap<>();
         config.put("bits", all.bits());
         config.put("checkpoint_format", version);
         config.put("desc_act", all.ordered());

@@ -1,18 +1,13 @@
 package dev.ptq.layout;
 
-import ai.djl.ndarray.NDArray;
-import ai.djl.ndarray.NDManager;
 import dev.ptq.format.Formats;
 import dev.ptq.format.Grid;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerGridFormat;
 import dev.ptq.format.NumberFormat;
-import dev.ptq.tensor.NativeFloats;
-import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.RawTensor;
 import java.io.IOException;
-import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.Arrays;
 
@@ -150,24 +145,14 @@ final class IntegerMatrix {
 
     /** Unpacks it as readers do. */
     private void requireSame(Grid grid, String layout) throws IOException {
-        float[] values = new float[codes.length];
         Scales blocks = Scales.of(scales, scheme.groups(in), 1, scheme.size(in))
                 .withZeros(zeros)
                 .withGroups(groupOfColumn);
-        new CodedMatrix(0, out, in, codes, CodedMatrix.wholeNumbers(scheme.bits()), blocks)
-                .write(FloatBuffer.wrap(values));
-        int different = 0;
-        try (NDManager scratch = TensorEngine.newManager()) {
-            NDArray expected = grid.values(scratch);
-            FloatBuffer window = NativeFloats.window(expected);
-            for (int i = 0; i < values.length; i++) {
-                different += values[i] == window.get(i) ? 0 : 1;
-            }
-        }
-        if (different > 0) {
-            throw new IOException(layout + " would change " + different + " of its " + values.length
-                    + " values: they are not (code - zero point) times a float32 scale; --format float keeps them");
-        }
+        SameValues.require(
+                new CodedMatrix(0, out, in, codes, CodedMatrix.wholeNumbers(scheme.bits()), blocks),
+                grid,
+                layout,
+                "they are not (code - zero point) times a float32 scale; --format float keeps them");
     }
 
     Scheme scheme() {

@@ -5,6 +5,7 @@ import dev.ptq.weights.RawTensor;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The way back into a layout: it packs weights that lie on grids. Each is unpacked again and compared; what the layout has
@@ -26,7 +27,7 @@ public interface Packer {
      * @param unpacked modules that stay floating point numbers, the head included
      * @throws IOException if the description has no words for the mixture of modules
      */
-    Map<String, Object> config(List<String> unpacked) throws IOException;
+    Map<String, @Nullable Object> config(List<String> unpacked) throws IOException;
 
     /** The packer of compressed-tensors. */
     static Packer compressedTensors() {

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.model.SyntheticModel;
 import dev.ptq.model.TinyFamilies;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -17,6 +18,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A run, its model exported, and a run on that: both must measure the same. */
 class ExportCommandTest {
@@ -185,6 +187,95 @@ class ExportCommandTest {
                 Arguments.of("gptq-v2", "bits = 8\nsymmetric = false\ngranularity = \"channel\"\n", ""),
                 Arguments.of("awq", "bits = 4\nsymmetric = false\n" + group, "method = \"awq\"\n"),
                 Arguments.of("awq", "bits = 4\nsymmetric = true\n" + group, ""));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{ format = \"fp8_e4m3\" }",
+                "{ format = \"fp8_e4m3\", granularity = \"tensor\" }",
+                "{ format = \"fp8_e4m3\", granularity = \"block\", block_size = [16, 16] }",
+                "{ format = \"mxfp4\" }",
+                "{ format = \"mxfp8_e4m3\" }",
+                "{ format = \"nvfp4\", rule = \"compressed_tensors\" }"
+            })
+    void soAreSmallFloats(String format) throws IOException {
+        // blocks do not fill its rows of 112
+        String rows = "[[quantization.override]]\npattern = \".*down_proj.weight\"\nweight = { format = \"int\", bits = 8 }\n";
+        double made = run(MODEL + step("method = \"gptq\"\n") + "[quantization]\nweight = " + format + "\n" + rows + EVALUATION, "made");
+        exportSilently("--format", "compressed-tensors");
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        assertThat(tiny.metrics("read").get("bits_per_weight")).isLessThan(16);
+    }
+
+    /** Two formats, and a linear that stays as it is. */
+    @ParameterizedTest
+    @ValueSource(strings = {"compressed-tensors", "gptq", "awq"})
+    void linearsMayDiffer(String layout) throws IOException {
+        String left = """
+                [[quantization.override]]
+                pattern = ".*1.mlp.down_proj.weight"
+                weight = { format = "none" }
+                """;
+        double made = run(MODEL + INT4 + left + EVALUATION, "made");
+        exportSilently("--format", layout);
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        String other = left.replace("none\"", "int\", bits = 8").replace("1.mlp", "0.mlp");
+        double mixed = run(MODEL + INT4 + left + other + EVALUATION, "mixed");
+        Outcome outcome = tiny.execute(
+                "export", "mixed", "DIR/mixed", "--results", "DIR/results", "--format", layout);
+        if (layout.equals("compressed-tensors")) {
+            assertThat(outcome.code()).isZero();
+            assertThat(run(EXPORTED.replace("out", "mixed"), "read-mixed")).isEqualTo(mixed);
+        } else {
+            assertThat(outcome.code()).isEqualTo(1);
+            assertThat(outcome.err()).contains("model.layers.0.mlp.down_proj: " + layout + " has ");
+            assertThat(folder.resolve("mixed")).doesNotExist();
+        }
+    }
+
+    @Test
+    void whatALayoutLacksIsNamedWithTheSettingThatFits() throws IOException {
+        run(MODEL + "[quantization.weight]\nformat = \"mxint\"\nbits = 4\n" + EVALUATION, "made");
+        Outcome outcome = export("--format", "gptq");
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err())
+                .contains("model.layers.0.self_attn.q_proj: gptq has no place for { format = 'mxint'")
+                .contains("--format float has one for every format");
+        exportSilently();
+        assertThat(export().err()).contains("expected a folder that is not there yet");
+    }
+
+    @Test
+    void bfloat16IsHalfTheSize() throws IOException {
+        double made = run(MODEL + INT4 + EVALUATION, "made");
+        exportSilently("--dtype", "bfloat16");
+        assertThat(Files.readString(folder.resolve("out/config.json"))).contains("\"bfloat16\"");
+        assertThat(Files.readString(folder.resolve("out/README.md"))).contains("stored in bfloat16, to which they were rounded");
+        assertThat(Files.size(folder.resolve("out/model.safetensors")))
+                .isLessThan(Files.size(folder.resolve("llama/model.safetensors")) * 6 / 10);
+        assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-2)).isNotEqualTo(made);
+    }
+
+    /** Another model under the name that the run has for its own. */
+    @Test
+    void aRunOfAnotherModelIsRefused() throws IOException {
+        run(MODEL + INT4 + EVALUATION, "made");
+        SyntheticModel.llama().vocabulary(259).positions(64).heads(2, 1).write(folder.resolve("llama"));
+        Outcome outcome = export();
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err()).contains("stage quantize was made from another model");
+    }
+
+    @Test
+    void rotationsThatRunWithTheModelAreRefused() throws IOException {
+        double made = run(MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R2\"]\n" + INT4 + EVALUATION, "made");
+        exportSilently();
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        run(MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R4\"]\n" + INT4 + EVALUATION, "online");
+        Outcome outcome = tiny.execute("export", "online", "DIR/online", "--results", "DIR/results");
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err()).contains("a forward pass that its config.json cannot describe");
     }
 
     @ParameterizedTest
