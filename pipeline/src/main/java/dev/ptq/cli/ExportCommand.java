@@ -56,9 +56,8 @@ final class ExportCommand implements Callable<Integer> {
             names = "--dtype",
             paramLabel = "TYPE",
             defaultValue = "float32",
-            description =
-                    "type of all values that are not packed, float32 or bfloat16, which rounds them (default:"
-                            + " ${DEFAULT-VALUE})")
+            description = "type of all values that are not packed, float32 or bfloat16, which rounds them (default:"
+                    + " ${DEFAULT-VALUE})")
     Type type;
 
     @Option(
@@ -72,8 +71,8 @@ final class ExportCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         PrintWriter err = spec.commandLine().getErr();
-        ExportSettings settings = new ExportSettings(
-                RunDirectory.of(run, results.folder), target, format, type.stored, strict);
+        ExportSettings settings =
+                new ExportSettings(RunDirectory.of(run, results.folder), target, format, type.stored, strict);
         Export.Outcome outcome = Export.run(settings, Progress.Reporter.forTerminal());
         outcome.notes().forEach(note -> err.println("note: " + note));
         err.flush();

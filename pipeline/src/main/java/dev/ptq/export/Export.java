@@ -79,7 +79,8 @@ public final class Export {
 
     private static void requireNothing(Path target) {
         if (Files.exists(target, LinkOption.NOFOLLOW_LINKS)) {
-            throw new ConfigException(target + ": expected a folder that is not there yet, found something of that name");
+            throw new ConfigException(
+                    target + ": expected a folder that is not there yet, found something of that name");
         }
     }
 
@@ -105,8 +106,7 @@ public final class Export {
             writeOuter(shards);
             long bytes = shards.finish();
             noteChanges();
-            ModelFiles.write(
-                    partial.path(), run.experiment().model(), model.config(), settings.type(), description());
+            ModelFiles.write(partial.path(), run.experiment().model(), model.config(), settings.type(), description());
             ModelCard.write(partial.path(), run, stored(), notes);
             requireNothing(settings.target());
             partial.publish(target);
@@ -136,7 +136,8 @@ public final class Export {
 
     private void noteChanges() {
         if (folded > 0) {
-            notes.add(folded + " low-rank corrections are part of the weights beside them, which are on no grid any more");
+            notes.add(folded
+                    + " low-rank corrections are part of the weights beside them, which are on no grid any more");
         }
         if (inexact > 0) {
             notes.add(inexact + " values of norms that the family stores less one have other last bits");
@@ -189,8 +190,9 @@ public final class Export {
     private void pack(Linear linear, Grid grid, Packer into, Map<String, RawTensor> target) throws IOException {
         String module = linear.spec().module();
         if (linear.lowRank().isPresent()) {
-            throw new IOException(module + ": has a low-rank correction, which cannot be part of a packed weight; export"
-                    + " this run with --format " + ExportFormat.FLOAT);
+            throw new IOException(
+                    module + ": has a low-rank correction, which cannot be part of a packed weight; export"
+                            + " this run with --format " + ExportFormat.FLOAT);
         }
         try {
             into.pack(module, grid).forEach((suffix, tensor) -> target.put(module + "." + suffix, tensor));
@@ -201,9 +203,10 @@ public final class Export {
 
     private static void requireFoldable(Linear linear) throws IOException {
         if (linear.roundsProducts()) {
-            throw new IOException(linear.spec().module() + ": the products of its low-rank correction are rounded, so that"
-                    + " no matrix stands for it; with product_a = { format = \"none\" } and product_b = { format ="
-                    + " \"none\" } in its [[approximation]] the factors can be folded into the weight");
+            throw new IOException(
+                    linear.spec().module() + ": the products of its low-rank correction are rounded, so that"
+                            + " no matrix stands for it; with product_a = { format = \"none\" } and product_b = { format ="
+                            + " \"none\" } in its [[approximation]] the factors can be folded into the weight");
         }
     }
 

@@ -25,8 +25,7 @@ final class FinishedRun implements AutoCloseable {
     private final String config;
     private final Workspace workspace;
 
-    private FinishedRun(
-            Path folder, Manifest manifest, Experiment experiment, String config, Workspace workspace) {
+    private FinishedRun(Path folder, Manifest manifest, Experiment experiment, String config, Workspace workspace) {
         this.folder = folder;
         this.manifest = manifest;
         this.experiment = experiment;

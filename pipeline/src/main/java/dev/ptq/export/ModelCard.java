@@ -27,7 +27,8 @@ final class ModelCard {
         run.experiment()
                 .model()
                 .commit()
-                .ifPresent(commit -> card.append(", commit `").append(line(commit)).append('`'));
+                .ifPresent(
+                        commit -> card.append(", commit `").append(line(commit)).append('`'));
         card.append(" by [ptq](#config) ")
                 .append(line(run.manifest().program().version()))
                 .append(", commit `")
@@ -45,7 +46,11 @@ final class ModelCard {
         card.append("## Metrics\n\nOf the run, which this model was made from.\n\n| metric | value |\n|---|---|\n");
         card.append(metrics(run.metrics()));
         String fence = fence(run.config());
-        card.append("\n## Config\n\n").append(fence).append("toml\n").append(run.config().strip()).append('\n');
+        card.append("\n## Config\n\n")
+                .append(fence)
+                .append("toml\n")
+                .append(run.config().strip())
+                .append('\n');
         card.append(fence).append('\n');
         Files.writeString(folder.resolve("README.md"), card);
     }
@@ -70,7 +75,10 @@ final class ModelCard {
 
     /** A text of anyone's as a part of a line of Markdown. */
     private static String line(String text) {
-        return text.replaceAll("\\p{Cc}", " ").replace("|", "\\|").replace("<", "&lt;").replace("`", "'");
+        return text.replaceAll("\\p{Cc}", " ")
+                .replace("|", "\\|")
+                .replace("<", "&lt;")
+                .replace("`", "'");
     }
 
     /** A fence that no line of the text closes. */

@@ -59,7 +59,11 @@ final class ModelFiles {
      * @param packing the new {@code quantization_config}; empty if weights are not packed
      */
     static void write(
-            Path folder, ModelFolder model, ModelConfig shape, StoredType type, Optional<Map<String, @Nullable Object>> packing)
+            Path folder,
+            ModelFolder model,
+            ModelConfig shape,
+            StoredType type,
+            Optional<Map<String, @Nullable Object>> packing)
             throws IOException {
         ObjectNode config = config(model.path());
         String typeName = type == StoredType.F32 ? "float32" : "bfloat16";
@@ -127,8 +131,7 @@ final class ModelFiles {
             return;
         }
         if (Files.size(from) > MOST_BYTES) {
-            throw new IOException(
-                    from + ": expected at most " + MOST_BYTES + " bytes, got " + Files.size(from));
+            throw new IOException(from + ": expected at most " + MOST_BYTES + " bytes, got " + Files.size(from));
         }
         Files.write(to, Files.readAllBytes(from));
     }

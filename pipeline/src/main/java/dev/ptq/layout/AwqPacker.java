@@ -44,8 +44,7 @@ final class AwqPacker implements Packer {
         long words = out / PER_WORD;
         Map<String, RawTensor> tensors = new LinkedHashMap<>();
         tensors.put(
-                "qweight",
-                new RawTensor(StoredType.I32, List.of((long) in, words), Awq.pack(matrix.codes(), in, out)));
+                "qweight", new RawTensor(StoredType.I32, List.of((long) in, words), Awq.pack(matrix.codes(), in, out)));
         tensors.put(
                 "qzeros", new RawTensor(StoredType.I32, List.of((long) groups, words), Awq.pack(zeros, groups, out)));
         tensors.put("scales", RawTensor.of(matrix.turnedScales(), groups, out));
@@ -58,8 +57,8 @@ final class AwqPacker implements Packer {
         for (String module : packed) {
             for (String other : unpacked) {
                 if (module.contains(other)) {
-                    throw new IOException(NAME + " names modules that are not packed by a part of their name, and " + other
-                            + " is a part of " + module + "; --format gptq names them whole");
+                    throw new IOException(NAME + " names modules that are not packed by a part of their name, and "
+                            + other + " is a part of " + module + "; --format gptq names them whole");
                 }
             }
         }

@@ -35,7 +35,8 @@ final class GptqPacker implements Packer {
         IntegerMatrix matrix = IntegerMatrix.of(grid, NAME);
         Scheme own = matrix.scheme();
         if (!BITS.contains(own.bits())) {
-            throw new IOException(NAME + " has no place for codes of " + own.bits() + " bits; set bits to one of " + BITS);
+            throw new IOException(
+                    NAME + " has no place for codes of " + own.bits() + " bits; set bits to one of " + BITS);
         }
         Words words = Words.dense(own.bits());
         int out = matrix.out();
@@ -48,8 +49,7 @@ final class GptqPacker implements Packer {
                 new RawTensor(
                         StoredType.I32,
                         List.of((long) words.count(in), (long) out),
-                        words.pack(
-                                matrix.codes(), Words.Lines.columns(0, out, out, in), words.count(in) * out)));
+                        words.pack(matrix.codes(), Words.Lines.columns(0, out, out, in), words.count(in) * out)));
         tensors.put(
                 "qzeros",
                 new RawTensor(

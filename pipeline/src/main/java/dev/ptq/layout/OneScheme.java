@@ -18,8 +18,9 @@ final class OneScheme {
     void take(Scheme found) throws IOException {
         Scheme plain = new Scheme(found.bits(), found.groupSize(), found.symmetric(), false);
         if (scheme.isPresent() && !scheme.get().equals(plain)) {
-            throw new IOException(layout + " has one bit width, group size and symmetry for all linears, and this one has"
-                    + " others than those before it; --format compressed-tensors has a place for several");
+            throw new IOException(
+                    layout + " has one bit width, group size and symmetry for all linears, and this one has"
+                            + " others than those before it; --format compressed-tensors has a place for several");
         }
         scheme = Optional.of(plain);
         isOrdered |= found.ordered();

@@ -30,7 +30,8 @@ final class SameValues {
             }
         }
         if (different > 0) {
-            throw new IOException(layout + " would change " + different + " of its " + values.length + " values: " + hint);
+            throw new IOException(
+                    layout + " would change " + different + " of its " + values.length + " values: " + hint);
         }
     }
 }

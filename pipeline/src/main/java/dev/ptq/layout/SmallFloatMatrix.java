@@ -75,8 +75,7 @@ final class SmallFloatMatrix {
         matrix.require(Tables.e4m3(), Scales.of(scales, across, rows, columns));
         Map<String, RawTensor> tensors = new LinkedHashMap<>();
         tensors.put(ByteCodes.CODES, matrix.bytes(StoredType.F8_E4M3));
-        tensors.put(
-                SCALES, strategy.equals("tensor") ? RawTensor.of(scales, 1) : RawTensor.of(scales, down, across));
+        tensors.put(SCALES, strategy.equals("tensor") ? RawTensor.of(scales, 1) : RawTensor.of(scales, down, across));
         return new Packed("float-quantized", weights, tensors);
     }
 
@@ -84,18 +83,25 @@ final class SmallFloatMatrix {
         SmallFloatMatrix matrix = new SmallFloatMatrix(grid);
         boolean isFour = format.element() == SmallFloat.E2M1;
         if (!isFour && format.element() != SmallFloat.E4M3) {
-            throw new IOException(LAYOUT + " has no place for "
-                    + Formats.written(format) + "; mxfp4 and mxfp8_e4m3 have one");
+            throw new IOException(
+                    LAYOUT + " has no place for " + Formats.written(format) + "; mxfp4 and mxfp8_e4m3 have one");
         }
         matrix.requireBlocks(32, format.blockSize());
-        matrix.require(
-                isFour ? Tables.e2m1() : Tables.e4m3(), Scales.of(grid.scales(), matrix.in / 32, 1, 32));
+        matrix.require(isFour ? Tables.e2m1() : Tables.e4m3(), Scales.of(grid.scales(), matrix.in / 32, 1, 32));
         Map<String, RawTensor> tensors = new LinkedHashMap<>();
         tensors.put(isFour ? HALVES : ByteCodes.CODES, isFour ? matrix.halves() : matrix.bytes(StoredType.F8_E4M3));
         tensors.put(SCALES, RawTensor.of(matrix.stored("scale"), matrix.out, matrix.in / 32));
         return new Packed(
                 isFour ? "mxfp4-pack-quantized" : "mxfp8-quantized",
-                ordered("group_size", 32, "num_bits", isFour ? 4 : 8, "scale_dtype", "torch.uint8", "strategy", "group"),
+                ordered(
+                        "group_size",
+                        32,
+                        "num_bits",
+                        isFour ? 4 : 8,
+                        "scale_dtype",
+                        "torch.uint8",
+                        "strategy",
+                        "group"),
                 tensors);
     }
 
@@ -116,7 +122,8 @@ final class SmallFloatMatrix {
                         StoredType.F8_E4M3,
                         List.of((long) matrix.out, matrix.in / 16L),
                         ByteBuffer.wrap(matrix.stored("scale"))));
-        tensors.put("weight_global_scale", RawTensor.of(new float[] {global.bytes().getFloat(0)}, 1));
+        tensors.put(
+                "weight_global_scale", RawTensor.of(new float[] {global.bytes().getFloat(0)}, 1));
         return new Packed(
                 "nvfp4-pack-quantized",
                 ordered(
@@ -149,7 +156,8 @@ final class SmallFloatMatrix {
 
     private void require(float[] table, Scales scales) throws IOException {
         CodedMatrix packed = new CodedMatrix(0, out, in, codes, table, scales);
-        SameValues.require(packed, grid, LAYOUT, "they are no element times a scale that it stores; --format float keeps them");
+        SameValues.require(
+                packed, grid, LAYOUT, "they are no element times a scale that it stores; --format float keeps them");
     }
 
     private RawTensor bytes(StoredType type) {

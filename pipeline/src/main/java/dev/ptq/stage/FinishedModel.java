@@ -64,10 +64,7 @@ public final class FinishedModel implements AutoCloseable {
                 .map(folder ->
                         QuantizedModel.patches(folder, workspace.experiment().preparedShape()));
         return new FinishedModel(
-                workspace,
-                settings.open(workspace, artifacts, patches),
-                settings.exact(workspace, artifacts),
-                patches);
+                workspace, settings.open(workspace, artifacts, patches), settings.exact(workspace, artifacts), patches);
     }
 
     /** The shape of the model as it runs, with what methods put into its forward pass. */
@@ -104,8 +101,7 @@ public final class FinishedModel implements AutoCloseable {
     public Map<String, Grid> grids(int block) throws IOException {
         Map<String, Grid> grids = new LinkedHashMap<>();
         try (NDManager scratch = TensorEngine.newManager()) {
-            BlockPatch patch =
-                    patches.isPresent() ? patches.get().read(block, scratch) : new BlockPatch();
+            BlockPatch patch = patches.isPresent() ? patches.get().read(block, scratch) : new BlockPatch();
             for (LinearSpec linear : linears(block)) {
                 Optional<Grid> left = patch.grid(linear.path());
                 if (left.isPresent()) {
@@ -151,10 +147,7 @@ public final class FinishedModel implements AutoCloseable {
     }
 
     private void note(
-            List<String> found,
-            String what,
-            List<LinearSpec> linears,
-            Function<LinearFormats, NumberFormat> operand) {
+            List<String> found, String what, List<LinearSpec> linears, Function<LinearFormats, NumberFormat> operand) {
         Set<String> written = new LinkedHashSet<>();
         for (LinearSpec linear : linears) {
             NumberFormat format = operand.apply(quantized.formats().of(linear)).dynamic();

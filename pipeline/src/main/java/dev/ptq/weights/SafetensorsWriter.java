@@ -59,8 +59,8 @@ public final class SafetensorsWriter {
     public static void writeWeights(
             Path file, Map<String, Weight> weights, StoredType type, Map<String, String> metadata) throws IOException {
         Map<String, Entry> entries = new LinkedHashMap<>();
-        weights.forEach((name, weight) ->
-                entries.put(name, new Entry(new Slot(type, weight.shape()), channel -> writeWeight(channel, weight, type))));
+        weights.forEach((name, weight) -> entries.put(
+                name, new Entry(new Slot(type, weight.shape()), channel -> writeWeight(channel, weight, type))));
         writeEntries(file, entries, metadata);
     }
 

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -91,10 +90,7 @@ class ExportCommandTest {
     @Test
     void soAreThoseThatMethodsLeft() throws IOException {
         double made = run(
-                MODEL
-                        + step("method = \"smoothquant\"\n[[approximation]]\nmethod = \"gptq\"\n")
-                        + INT4
-                        + EVALUATION,
+                MODEL + step("method = \"smoothquant\"\n[[approximation]]\nmethod = \"gptq\"\n") + INT4 + EVALUATION,
                 "made");
         exportSilently();
         assertThat(run(EXPORTED, "read")).isEqualTo(made);
@@ -201,8 +197,11 @@ class ExportCommandTest {
             })
     void soAreSmallFloats(String format) throws IOException {
         // blocks do not fill its rows of 112
-        String rows = "[[quantization.override]]\npattern = \".*down_proj.weight\"\nweight = { format = \"int\", bits = 8 }\n";
-        double made = run(MODEL + step("method = \"gptq\"\n") + "[quantization]\nweight = " + format + "\n" + rows + EVALUATION, "made");
+        String rows =
+                "[[quantization.override]]\npattern = \".*down_proj.weight\"\nweight = { format = \"int\", bits = 8 }\n";
+        double made = run(
+                MODEL + step("method = \"gptq\"\n") + "[quantization]\nweight = " + format + "\n" + rows + EVALUATION,
+                "made");
         exportSilently("--format", "compressed-tensors");
         assertThat(run(EXPORTED, "read")).isEqualTo(made);
         assertThat(tiny.metrics("read").get("bits_per_weight")).isLessThan(16);
@@ -222,8 +221,7 @@ class ExportCommandTest {
         assertThat(run(EXPORTED, "read")).isEqualTo(made);
         String other = left.replace("none\"", "int\", bits = 8").replace("1.mlp", "0.mlp");
         double mixed = run(MODEL + INT4 + left + other + EVALUATION, "mixed");
-        Outcome outcome = tiny.execute(
-                "export", "mixed", "DIR/mixed", "--results", "DIR/results", "--format", layout);
+        Outcome outcome = tiny.execute("export", "mixed", "DIR/mixed", "--results", "DIR/results", "--format", layout);
         if (layout.equals("compressed-tensors")) {
             assertThat(outcome.code()).isZero();
             assertThat(run(EXPORTED.replace("out", "mixed"), "read-mixed")).isEqualTo(mixed);
@@ -251,7 +249,8 @@ class ExportCommandTest {
         double made = run(MODEL + INT4 + EVALUATION, "made");
         exportSilently("--dtype", "bfloat16");
         assertThat(Files.readString(folder.resolve("out/config.json"))).contains("\"bfloat16\"");
-        assertThat(Files.readString(folder.resolve("out/README.md"))).contains("stored in bfloat16, to which they were rounded");
+        assertThat(Files.readString(folder.resolve("out/README.md")))
+                .contains("stored in bfloat16, to which they were rounded");
         assertThat(Files.size(folder.resolve("out/model.safetensors")))
                 .isLessThan(Files.size(folder.resolve("llama/model.safetensors")) * 6 / 10);
         assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-2)).isNotEqualTo(made);
@@ -269,10 +268,14 @@ class ExportCommandTest {
 
     @Test
     void rotationsThatRunWithTheModelAreRefused() throws IOException {
-        double made = run(MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R2\"]\n" + INT4 + EVALUATION, "made");
+        double made = run(
+                MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R2\"]\n" + INT4 + EVALUATION,
+                "made");
         exportSilently();
         assertThat(run(EXPORTED, "read")).isEqualTo(made);
-        run(MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R4\"]\n" + INT4 + EVALUATION, "online");
+        run(
+                MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R4\"]\n" + INT4 + EVALUATION,
+                "online");
         Outcome outcome = tiny.execute("export", "online", "DIR/online", "--results", "DIR/results");
         assertThat(outcome.code()).isEqualTo(1);
         assertThat(outcome.err()).contains("a forward pass that its config.json cannot describe");
