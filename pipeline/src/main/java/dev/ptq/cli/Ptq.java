@@ -39,6 +39,7 @@ import picocli.CommandLine.Command;
             CacheCommand.class,
             VerifyCommand.class,
             CompareCommand.class,
+            ExportCommand.class,
             CommandLine.HelpCommand.class
         },
         synopsisSubcommandLabel = "COMMAND",

@@ -139,6 +139,11 @@ public final class BlockPatch {
         return Optional.ofNullable(grids.get(path)).map(Rounded::error);
     }
 
+    /** Returns whether a tensor was changed and not rounded, by a name of {@link Block#tensors}. */
+    public boolean changes(String name) {
+        return tensors.containsKey(name);
+    }
+
     /** A changed tensor, by a name of {@link Block#tensors}. */
     Optional<NDArray> tensor(String name) {
         return Optional.ofNullable(tensors.get(name));

@@ -104,7 +104,7 @@ public record KvFormats(CacheFormat key, CacheFormat value, Rotary rotary, int w
     }
 
     /** Returns whether nothing is rounded. */
-    boolean isNone() {
+    public boolean isNone() {
         return key.isNone() && value.isNone();
     }
 

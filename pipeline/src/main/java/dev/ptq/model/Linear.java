@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import dev.ptq.format.NoFormat;
 import dev.ptq.format.NumberFormat;
 import dev.ptq.format.Operand;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** A linear layer of a loaded block: {@code y = x Wᵀ + b}, with the formats of its operands and its low-rank path. */
@@ -90,13 +91,23 @@ public final class Linear {
         output = formats.output();
     }
 
+    /** The low-rank path, if there is one. */
+    public Optional<LowRank> lowRank() {
+        return Optional.ofNullable(lowRank);
+    }
+
+    /** Returns whether the low-rank path rounds products on its way, so that no matrix stands for it. */
+    public boolean roundsProducts() {
+        return lowRank != null && lowRank.roundsActivations(activation);
+    }
+
     /** Sets the low-rank path, whose output is added. */
     public void correct(LowRank path) {
         lowRank = path;
     }
 
     /** Returns whether its low-rank path reads the input as it was before it was rounded. */
-    boolean readsUnrounded() {
+    public boolean readsUnrounded() {
         return lowRank != null && lowRank.readsUnrounded();
     }
 

@@ -118,7 +118,7 @@ public final class ModelFormats {
     }
 
     /** The formats of a block's attention. */
-    AttentionFormats attention(int block) {
+    public AttentionFormats attention(int block) {
         return attention.get(block);
     }
 

@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 
 /** A directory under construction: it gets its final name once everything is written, and is deleted otherwise. */
-final class PartialDirectory implements Closeable {
+public final class PartialDirectory implements Closeable {
     private final Path path;
     private final Path replaced;
 
@@ -18,19 +18,20 @@ final class PartialDirectory implements Closeable {
     }
 
     /** Makes an empty directory; the remains of an earlier process are deleted. */
-    static PartialDirectory create(Path path) throws IOException {
+    public static PartialDirectory create(Path path) throws IOException {
         PartialDirectory partial = new PartialDirectory(path);
         partial.close();
         Files.createDirectories(path);
         return partial;
     }
 
-    Path path() {
+    /** Where it is until then. */
+    public Path path() {
         return path;
     }
 
     /** Gives the directory its final name. An existing one is moved aside first, so the name never shows a mixture. */
-    void publish(Path name) throws IOException {
+    public void publish(Path name) throws IOException {
         if (Files.exists(name, LinkOption.NOFOLLOW_LINKS)) {
             Files.move(name, replaced, StandardCopyOption.ATOMIC_MOVE);
         }

@@ -1,7 +1,9 @@
 package dev.ptq.weights;
 
 import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -23,6 +25,8 @@ import tools.jackson.databind.json.JsonMapper;
 /** Writes tensors as a safetensors file: float32 ones in that type or a narrower one, others as they are stored. */
 public final class SafetensorsWriter {
     private static final int TILE = 1 << 16;
+    /** Values of a weight in memory at a time. */
+    private static final long ROWS_VALUES = 1 << 22;
 
     private SafetensorsWriter() {}
 
@@ -47,6 +51,34 @@ public final class SafetensorsWriter {
     }
 
     /**
+     * Writes weights of any size in the order of the map, a part of each in memory at a time. The file appears under its
+     * name only when it is complete.
+     *
+     * @param type as for the other
+     */
+    public static void writeWeights(
+            Path file, Map<String, Weight> weights, StoredType type, Map<String, String> metadata) throws IOException {
+        Map<String, Entry> entries = new LinkedHashMap<>();
+        weights.forEach((name, weight) -> entries.put(
+                name, new Entry(new Slot(type, weight.shape()), channel -> writeWeight(channel, weight, type))));
+        writeEntries(file, entries, metadata);
+    }
+
+    private static void writeWeight(FileChannel channel, Weight weight, StoredType type) throws IOException {
+        boolean isMatrix = weight.shape().size() == 2;
+        int rows = isMatrix ? Math.toIntExact(weight.shape().get(0)) : 1;
+        long columns = isMatrix ? weight.shape().get(1) : 1;
+        int step = isMatrix ? (int) Math.max(1, Math.min(rows, ROWS_VALUES / Math.max(1, columns))) : 1;
+        for (int from = 0; from < rows; from += step) {
+            try (NDManager scratch = TensorEngine.newManager()) {
+                NDArray part =
+                        isMatrix ? weight.rows(scratch, from, Math.min(rows, from + step)) : weight.load(scratch);
+                writeValues(channel, NativeFloats.window(part), type);
+            }
+        }
+    }
+
+    /**
      * Writes float32 tensors and tensors of any type, largest types first, so that each lies where its type may. The file
      * appears under its name only when it is complete.
      *
@@ -55,23 +87,38 @@ public final class SafetensorsWriter {
     public static void write(
             Path file, Map<String, NDArray> tensors, Map<String, RawTensor> raw, Map<String, String> metadata)
             throws IOException {
-        Map<String, Entry> all = entries(tensors, StoredType.F32);
+        write(file, tensors, StoredType.F32, raw, metadata);
+    }
+
+    /** The same, with float32 tensors stored as another type. */
+    public static void write(
+            Path file,
+            Map<String, NDArray> tensors,
+            StoredType type,
+            Map<String, RawTensor> raw,
+            Map<String, String> metadata)
+            throws IOException {
+        Map<String, Entry> all = entries(tensors, type);
         raw.forEach((name, tensor) -> {
             Slot slot = new Slot(tensor.type(), tensor.shape());
             if (all.put(name, new Entry(slot, channel -> writeFully(channel, tensor.bytes()))) != null) {
                 throw new IllegalArgumentException("two tensors are named " + name);
             }
         });
+        writeEntries(file, largestFirst(all), metadata);
+    }
+
+    private static Map<String, Entry> largestFirst(Map<String, Entry> entries) {
         Map<String, Entry> ordered = new LinkedHashMap<>();
-        all.entrySet().stream()
+        entries.entrySet().stream()
                 .sorted(Comparator.comparingInt(
                         named -> -named.getValue().slot().type().bytes()))
                 .forEach(named -> ordered.put(named.getKey(), named.getValue()));
-        writeEntries(file, ordered, metadata);
+        return ordered;
     }
 
     /**
-     * Writes the tensors in files to one file, in their order. One of them is in memory at a time.
+     * Writes the tensors in files to one file, those of one type in their order, largest types first. One of them is in memory at a time.
      *
      * @throws IllegalArgumentException if two tensors have the same name
      */
@@ -79,15 +126,16 @@ public final class SafetensorsWriter {
         Map<String, Entry> all = new LinkedHashMap<>();
         for (Path part : parts) {
             try (Safetensors saved = Safetensors.open(part)) {
-                for (String name : saved.entries().keySet()) {
-                    Slot slot = new Slot(saved.type(name), saved.shape(name));
+                for (Safetensors.Entry tensor : saved.entries().values()) {
+                    String name = tensor.name();
+                    Slot slot = new Slot(saved.rawType(name), tensor.shape());
                     if (all.put(name, new Entry(slot, channel -> copy(part, name, channel))) != null) {
                         throw new IllegalArgumentException("two tensors are named " + name);
                     }
                 }
             }
         }
-        writeEntries(file, all, metadata);
+        writeEntries(file, largestFirst(all), metadata);
     }
 
     private static void copy(Path file, String name, FileChannel channel) throws IOException {

@@ -153,6 +153,7 @@ class CommandsTest {
                 "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",
                 "verify: RUN, --tolerance, --results, --keep, --online",
                 "compare: RUN_A, RUN_B, --results, --all-flips",
+                "export: RUN, DIR, --format, compressed-tensors, --dtype, --strict, --results",
                 "cache: list, explain, prune",
                 "fetch: NAME, --dataset, --config, --split",
                 "list: WHAT"

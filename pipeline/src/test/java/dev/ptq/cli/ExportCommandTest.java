@@ -1,0 +1,294 @@
+package dev.ptq.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.model.SyntheticModel;
+import dev.ptq.model.TinyFamilies;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** A run, its model exported, and a run on that: both must measure the same. */
+class ExportCommandTest {
+    private static final String EVALUATION = """
+            [evaluation]
+            baselines = []
+            [[evaluation.perplexity]]
+            name = "tales"
+            dataset = "DIR/text.txt"
+            seq_len = 24
+            max_samples = 4
+            """;
+
+    private static final String MODEL = "[model]\npath = \"DIR/llama\"\n";
+    private static final String INT4 = """
+            [quantization.weight]
+            format = "int"
+            bits = 4
+            granularity = "group"
+            group_size = 8
+            """;
+    private static final String LOSS = "perplexity/tales/loss";
+    private static final String EXPORTED = "[model]\npath = \"DIR/out\"\n" + EVALUATION;
+
+    @TempDir
+    private Path folder;
+
+    private TinyExperiment tiny;
+
+    @BeforeEach
+    void write() throws IOException {
+        tiny = new TinyExperiment(folder);
+    }
+
+    static Stream<Path> families() throws IOException {
+        return TinyFamilies.few().stream();
+    }
+
+    private static String step(String text) {
+        return TinyExperiment.CALIBRATED + "[[approximation]]\n" + text;
+    }
+
+    private double run(String toml, String tag) throws IOException {
+        Outcome outcome = tiny.run(toml, tag);
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        return tiny.metrics(tag).get(LOSS);
+    }
+
+    private Outcome export(String... options) {
+        return tiny.execute(Stream.concat(
+                        Stream.of("export", "DIR/results/made", "DIR/out", "--results", "DIR/results"),
+                        Stream.of(options))
+                .toArray(String[]::new));
+    }
+
+    private void exportSilently(String... options) {
+        Outcome outcome = export(options);
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+    }
+
+    @Test
+    void roundedWeightsAreReadBackBitForBit() throws IOException {
+        double made = run(MODEL + INT4 + EVALUATION, "made");
+        exportSilently();
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+    }
+
+    @Test
+    void soAreThoseThatMethodsLeft() throws IOException {
+        double made = run(
+                MODEL + step("method = \"smoothquant\"\n[[approximation]]\nmethod = \"gptq\"\n") + INT4 + EVALUATION,
+                "made");
+        exportSilently();
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+    }
+
+    @ParameterizedTest
+    @MethodSource("families")
+    void everyFamilyIsReadBack(Path family) throws IOException {
+        for (String name : List.of("config.json", "model.safetensors")) {
+            Files.createDirectories(folder.resolve("family"));
+            Files.copy(family.resolve(name), folder.resolve("family").resolve(name));
+        }
+        Files.copy(folder.resolve("llama/tokenizer.json"), folder.resolve("family/tokenizer.json"));
+        double made = run(MODEL.replace("llama", "family") + step("method = \"awq\"\n") + INT4 + EVALUATION, "made");
+        Outcome outcome = export();
+        assertThat(outcome.code()).isZero();
+        if (outcome.err().isEmpty()) {
+            assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        } else {
+            // gains near 0 are stored as numbers near -1, which have fewer places
+            assertThat(family).hasFileName("gemma");
+            assertThat(outcome.err()).matches("note: \\d values of norms that the family stores less one .*\n");
+            assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-6));
+        }
+    }
+
+    @Test
+    void correctionsAreFoldedWhereNoProductIsRounded() throws IOException {
+        double made = run(MODEL + step("method = \"l2qer\"\nrank = 4\n") + INT4 + EVALUATION, "made");
+        Outcome outcome = export();
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.err()).startsWith("note: 14 low-rank corrections are part of the weights beside them");
+        assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-5));
+    }
+
+    @Test
+    void correctionsWithRoundedProductsAreRefused() throws IOException {
+        run(TinyExperiment.CONFIG, "made");
+        Outcome outcome = export();
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err())
+                .contains("model.layers.0.self_attn.q_proj: the products of its low-rank correction are rounded");
+        assertThat(folder.resolve("out")).doesNotExist();
+        assertThat(folder.resolve(".out.export.partial")).doesNotExist();
+    }
+
+    @Test
+    void whatOnlyRoundsActivationsIsNotedOrAnError() throws IOException {
+        run(
+                MODEL
+                        + INT4
+                        + "[quantization.activation]\nformat = \"int\"\nbits = 8\ngranularity = \"token\"\n"
+                        + "[quantization.kv]\nkey = { format = \"int\", bits = 4 }\n"
+                        + EVALUATION,
+                "made");
+        Outcome strict = export("--strict");
+        assertThat(strict.code()).isEqualTo(2);
+        assertThat(strict.err())
+                .contains("the run also rounds inputs of linears ({ format = 'int'")
+                .contains("the cache of keys and values")
+                .contains("(--strict)");
+        assertThat(folder.resolve("out")).doesNotExist();
+        Outcome outcome = export();
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.err()).contains("note: the run also rounds inputs of linears");
+        assertThat(Files.readString(folder.resolve("out/README.md")))
+                .contains("the run also rounds inputs of linears")
+                .contains("| " + LOSS + " | ")
+                .contains("bits = 4");
+    }
+
+    static Stream<Arguments> layouts() {
+        String group = "granularity = \"group\"\ngroup_size = 8\n";
+        String gptq = "method = \"gptq\"\norder = \"activation\"\n";
+        return Stream.of(
+                Arguments.of("compressed-tensors", "bits = 4\nsymmetric = true\n" + group, ""),
+                Arguments.of("compressed-tensors", "bits = 4\nsymmetric = false\n" + group, "method = \"gptq\"\n"),
+                Arguments.of("compressed-tensors", "bits = 8\nsymmetric = false\ngranularity = \"channel\"\n", ""),
+                Arguments.of("compressed-tensors", "bits = 3\nsymmetric = false\n" + group, ""),
+                Arguments.of("compressed-tensors", "bits = 8\nsymmetric = true\ngranularity = \"tensor\"\n", ""),
+                Arguments.of(
+                        "compressed-tensors",
+                        "bits = 4\nsymmetric = false\ngrid = \"compressed_tensors\"\n" + group,
+                        "method = \"awq\"\n"),
+                Arguments.of("gptq", "bits = 4\nsymmetric = true\ngrid = \"gptq\"\n" + group, gptq),
+                Arguments.of("gptq", "bits = 4\nsymmetric = false\n" + group, gptq),
+                Arguments.of("gptq", "bits = 3\nsymmetric = false\n" + group, "method = \"smoothquant\"\n"),
+                Arguments.of("gptq", "bits = 4\nsymmetric = true\ngrid = \"full_range\"\n" + group, ""),
+                Arguments.of("gptq-v2", "bits = 2\nsymmetric = false\n" + group, ""),
+                Arguments.of("gptq-v2", "bits = 8\nsymmetric = false\ngranularity = \"channel\"\n", ""),
+                Arguments.of("awq", "bits = 4\nsymmetric = false\n" + group, "method = \"awq\"\n"),
+                Arguments.of("awq", "bits = 4\nsymmetric = true\n" + group, ""));
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{ format = \"fp8_e4m3\" }",
+                "{ format = \"fp8_e4m3\", granularity = \"tensor\" }",
+                "{ format = \"fp8_e4m3\", granularity = \"block\", block_size = [16, 16] }",
+                "{ format = \"mxfp4\" }",
+                "{ format = \"mxfp8_e4m3\" }",
+                "{ format = \"nvfp4\", rule = \"compressed_tensors\" }"
+            })
+    void soAreSmallFloats(String format) throws IOException {
+        // blocks do not fill its rows of 112
+        String rows =
+                "[[quantization.override]]\npattern = \".*down_proj.weight\"\nweight = { format = \"int\", bits = 8 }\n";
+        double made = run(
+                MODEL + step("method = \"gptq\"\n") + "[quantization]\nweight = " + format + "\n" + rows + EVALUATION,
+                "made");
+        exportSilently("--format", "compressed-tensors");
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        assertThat(tiny.metrics("read").get("bits_per_weight")).isLessThan(16);
+    }
+
+    /** Two formats, and a linear that stays as it is. */
+    @ParameterizedTest
+    @ValueSource(strings = {"compressed-tensors", "gptq", "awq"})
+    void linearsMayDiffer(String layout) throws IOException {
+        String left = """
+                [[quantization.override]]
+                pattern = ".*1.mlp.down_proj.weight"
+                weight = { format = "none" }
+                """;
+        double made = run(MODEL + INT4 + left + EVALUATION, "made");
+        exportSilently("--format", layout);
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        String other = left.replace("none\"", "int\", bits = 8").replace("1.mlp", "0.mlp");
+        double mixed = run(MODEL + INT4 + left + other + EVALUATION, "mixed");
+        Outcome outcome = tiny.execute("export", "mixed", "DIR/mixed", "--results", "DIR/results", "--format", layout);
+        if (layout.equals("compressed-tensors")) {
+            assertThat(outcome.code()).isZero();
+            assertThat(run(EXPORTED.replace("out", "mixed"), "read-mixed")).isEqualTo(mixed);
+        } else {
+            assertThat(outcome.code()).isEqualTo(1);
+            assertThat(outcome.err()).contains("model.layers.0.mlp.down_proj: " + layout + " has ");
+            assertThat(folder.resolve("mixed")).doesNotExist();
+        }
+    }
+
+    @Test
+    void whatALayoutLacksIsNamedWithTheSettingThatFits() throws IOException {
+        run(MODEL + "[quantization.weight]\nformat = \"mxint\"\nbits = 4\n" + EVALUATION, "made");
+        Outcome outcome = export("--format", "gptq");
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err())
+                .contains("model.layers.0.self_attn.q_proj: gptq has no place for { format = 'mxint'")
+                .contains("--format float has one for every format");
+        exportSilently();
+        assertThat(export().err()).contains("expected a folder that is not there yet");
+    }
+
+    @Test
+    void bfloat16IsHalfTheSize() throws IOException {
+        double made = run(MODEL + INT4 + EVALUATION, "made");
+        exportSilently("--dtype", "bfloat16");
+        assertThat(Files.readString(folder.resolve("out/config.json"))).contains("\"bfloat16\"");
+        assertThat(Files.readString(folder.resolve("out/README.md")))
+                .contains("stored in bfloat16, to which they were rounded");
+        assertThat(Files.size(folder.resolve("out/model.safetensors")))
+                .isLessThan(Files.size(folder.resolve("llama/model.safetensors")) * 6 / 10);
+        assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-2)).isNotEqualTo(made);
+    }
+
+    /** Another model under the name that the run has for its own. */
+    @Test
+    void aRunOfAnotherModelIsRefused() throws IOException {
+        run(MODEL + INT4 + EVALUATION, "made");
+        SyntheticModel.llama().vocabulary(259).positions(64).heads(2, 1).write(folder.resolve("llama"));
+        Outcome outcome = export();
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err()).contains("stage quantize was made from another model");
+    }
+
+    @Test
+    void rotationsThatRunWithTheModelAreRefused() throws IOException {
+        double made = run(
+                MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R2\"]\n" + INT4 + EVALUATION,
+                "made");
+        exportSilently();
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        run(
+                MODEL + "[[approximation]]\nmethod = \"quarot\"\nrotations = [\"R1\", \"R4\"]\n" + INT4 + EVALUATION,
+                "online");
+        Outcome outcome = tiny.execute("export", "online", "DIR/online", "--results", "DIR/results");
+        assertThat(outcome.code()).isEqualTo(1);
+        assertThat(outcome.err()).contains("a forward pass that its config.json cannot describe");
+    }
+
+    @ParameterizedTest
+    @MethodSource("layouts")
+    void packedWeightsAreReadBackBitForBit(String layout, String format, String method) throws IOException {
+        String weight = "[quantization.weight]\nformat = \"int\"\n" + format;
+        double made = run(MODEL + (method.isEmpty() ? "" : step(method)) + weight + EVALUATION, "made");
+        exportSilently("--format", layout);
+        double read = run(EXPORTED, "read");
+        assertThat(read).isEqualTo(made);
+        assertThat(tiny.metrics("read").get("bits_per_weight")).isLessThan(16);
+    }
+}
