@@ -13,6 +13,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -103,7 +104,7 @@ class GgufRunsTest {
     private double loss(String toml, String tag) throws IOException {
         Outcome outcome = tiny.run(toml, tag);
         assertThat(outcome.code()).as(outcome.err()).isZero();
-        return tiny.metrics(tag).get("perplexity/tales/loss");
+        return Objects.requireNonNull(tiny.metrics(tag).get("perplexity/tales/loss"));
     }
 
     @Test

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -110,7 +111,7 @@ class ImportedBaselinesTest {
     private double loss(String toml, String tag) throws IOException {
         Outcome outcome = tiny.run(toml, tag);
         assertThat(outcome.code()).as(outcome.err()).isZero();
-        return tiny.metrics(tag).get("perplexity/text/loss");
+        return Objects.requireNonNull(tiny.metrics(tag).get("perplexity/text/loss"));
     }
 
     /** Writes the model as a packed checkpoint, and as the numbers that it unpacks to. */
