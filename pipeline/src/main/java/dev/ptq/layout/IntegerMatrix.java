@@ -10,6 +10,7 @@ import dev.ptq.weights.RawTensor;
 import java.io.IOException;
 import java.nio.IntBuffer;
 import java.util.Arrays;
+import java.util.Optional;
 
 /**
  * A weight on a grid of integers as all layouts see it, {@code (code - zeroPoint) · scale} with codes from 0.
@@ -62,10 +63,10 @@ final class IntegerMatrix {
      */
     static IntegerMatrix of(Grid grid, String layout) throws IOException {
         NumberFormat format = grid.format().dynamic();
-        int bits;
-        int size;
-        Granularity granularity;
-        boolean symmetric;
+        final int bits;
+        final int size;
+        final Granularity granularity;
+        final boolean symmetric;
         if (format instanceof IntegerFormat integers) {
             bits = integers.bits();
             granularity = integers.granularity();
@@ -85,8 +86,9 @@ final class IntegerMatrix {
         }
         int out = Math.toIntExact(grid.shape().get(0));
         int in = Math.toIntExact(grid.shape().get(1));
-        RawTensor order = grid.parts().get(ORDER);
-        boolean isOrdered = order != null && granularity == Granularity.GROUP;
+        Optional<RawTensor> order =
+                Optional.ofNullable(grid.parts().get(ORDER)).filter(found -> granularity == Granularity.GROUP);
+        boolean isOrdered = order.isPresent();
         Scheme scheme = new Scheme(bits, granularity == Granularity.GROUP ? size : -1, symmetric, isOrdered);
         int blocks = out * scheme.groups(in);
         int middle = 1 << (bits - 1);
@@ -107,7 +109,7 @@ final class IntegerMatrix {
         }
         int[] groups = new int[in];
         for (int place = 0; place < in; place++) {
-            int column = isOrdered ? order.bytes().getInt(4 * place) : place;
+            int column = order.isPresent() ? order.get().bytes().getInt(4 * place) : place;
             groups[column] = place / scheme.size(in);
         }
         IntegerMatrix matrix = new IntegerMatrix(scheme, out, in, codes, scales, zeros, groups);

@@ -62,7 +62,8 @@ class ShardsTest {
                         "model-00001-of-00002.safetensors",
                         "model-00002-of-00002.safetensors",
                         "model.safetensors.index.json");
-        assertThat(Files.readString(folder.resolve("model.safetensors.index.json"))).contains("\"total_size\" : 23");
+        assertThat(Files.readString(folder.resolve("model.safetensors.index.json")))
+                .contains("\"total_size\" : 23");
         requireWhole();
     }
 }
