@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -64,7 +65,7 @@ class ExportCommandTest {
         Outcome outcome = tiny.run(toml, tag);
         assertThat(outcome.err()).isEmpty();
         assertThat(outcome.code()).isZero();
-        return tiny.metrics(tag).get(LOSS);
+        return Objects.requireNonNull(tiny.metrics(tag).get(LOSS));
     }
 
     private Outcome export(String... options) {
