@@ -12,26 +12,26 @@ import java.util.Optional;
  * computed in float32 with the roundings of the format's own programs, so that they are equal to the last bit.
  */
 public enum GgufType {
-    F32(0, 1, 4) {
+    F32(0, 32, 1, 4) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             target[to] = source.getFloat(at);
         }
     },
-    F16(1, 1, 2) {
+    F16(1, 16, 1, 2) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             target[to] = half(source, at);
         }
     },
-    BF16(30, 1, 2) {
+    BF16(30, 16, 1, 2) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             target[to] = Float.intBitsToFloat(source.getShort(at) << 16);
         }
     },
     /** {@code d·(q - 8)}. */
-    Q4_0(2, 32, 18) {
+    Q4_0(2, 4, 32, 18) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at);
@@ -41,7 +41,7 @@ public enum GgufType {
         }
     },
     /** {@code d·q + m}. */
-    Q4_1(3, 32, 20) {
+    Q4_1(3, 4, 32, 20) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at);
@@ -52,7 +52,7 @@ public enum GgufType {
         }
     },
     /** As {@link #Q4_0}, with the fifth bits of the codes in a word of their own. */
-    Q5_0(6, 32, 22) {
+    Q5_0(6, 5, 32, 22) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at);
@@ -63,7 +63,7 @@ public enum GgufType {
         }
     },
     /** As {@link #Q4_1}, with the fifth bits of the codes in a word of their own. */
-    Q5_1(7, 32, 24) {
+    Q5_1(7, 5, 32, 24) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at);
@@ -75,7 +75,7 @@ public enum GgufType {
         }
     },
     /** {@code d·q}, the codes signed bytes. */
-    Q8_0(8, 32, 34) {
+    Q8_0(8, 8, 32, 34) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at);
@@ -85,7 +85,7 @@ public enum GgufType {
         }
     },
     /** {@code (d·s)·q - m·t}, with a pair of 4-bit numbers s, t for every 16 values. */
-    Q2_K(10, 256, 84) {
+    Q2_K(10, 2, 256, 84) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at + 80);
@@ -98,7 +98,7 @@ public enum GgufType {
         }
     },
     /** {@code (d·(s - 32))·q}, with a 6-bit number s for every 16 values, and signed codes of three bits. */
-    Q3_K(11, 256, 110) {
+    Q3_K(11, 3, 256, 110) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at + 108);
@@ -116,7 +116,7 @@ public enum GgufType {
         }
     },
     /** {@code (d·s)·q - m·t}, with a pair of 6-bit numbers s, t for every 32 values. */
-    Q4_K(12, 256, 144) {
+    Q4_K(12, 4, 256, 144) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at);
@@ -132,7 +132,7 @@ public enum GgufType {
         }
     },
     /** As {@link #Q4_K}, with the fifth bits of the codes in bytes of their own. */
-    Q5_K(13, 256, 176) {
+    Q5_K(13, 5, 256, 176) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at);
@@ -149,7 +149,7 @@ public enum GgufType {
         }
     },
     /** {@code (d·s)·(q - 32)}, with a signed byte s for every 16 values. */
-    Q6_K(14, 256, 210) {
+    Q6_K(14, 6, 256, 210) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = half(source, at + 208);
@@ -163,7 +163,7 @@ public enum GgufType {
         }
     },
     /** A power of two for every 32 values of E2M1, whose table is doubled and the exponent one less. */
-    MXFP4(39, 32, 17) {
+    MXFP4(39, 4, 32, 17) {
         @Override
         void block(ByteBuffer source, int at, float[] target, int to) {
             float scale = Math.scalb(1f, unsigned(source, at) - 128);
@@ -204,11 +204,13 @@ public enum GgufType {
             Map.entry(40, "NVFP4"));
 
     private final int id;
+    private final int valueBits;
     private final int blockValues;
     private final int blockBytes;
 
-    GgufType(int id, int blockValues, int blockBytes) {
+    GgufType(int id, int valueBits, int blockValues, int blockBytes) {
         this.id = id;
+        this.valueBits = valueBits;
         this.blockValues = blockValues;
         this.blockBytes = blockBytes;
     }
@@ -227,6 +229,11 @@ public enum GgufType {
     /** The names of all types, for messages. */
     static List<String> names() {
         return Arrays.stream(values()).map(GgufType::name).toList();
+    }
+
+    /** Bits of a value, without what those of a block share. */
+    public int valueBits() {
+        return valueBits;
     }
 
     /** Values of a block. */

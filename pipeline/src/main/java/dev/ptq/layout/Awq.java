@@ -71,7 +71,7 @@ final class Awq implements Layout {
             matrix.scales();
             String label = "AWQ int4" + (groupSize > 0 ? ", groups of " + groupSize : ", channels")
                     + (hasZeros ? ", zero points" : "");
-            return new PackedLinear(label, out, in, matrix::read);
+            return new PackedLinear(label, BITS, out, in, matrix::read);
         }
     }
 

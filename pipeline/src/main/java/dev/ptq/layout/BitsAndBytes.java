@@ -80,7 +80,7 @@ final class BitsAndBytes implements Layout {
             double least = threshold == 0 ? Double.POSITIVE_INFINITY : threshold;
             NumberFormat input =
                     new LlmInt8Format(8, least, LlmInt8Format.Per.BATCH, Optional.of(LlmInt8Format.Rule.BITSANDBYTES));
-            return new PackedLinear("bitsandbytes LLM.int8", out, in, Optional.of(input), (from, to) -> {
+            return new PackedLinear("bitsandbytes LLM.int8", Byte.SIZE, out, in, Optional.of(input), (from, to) -> {
                 float[] scales = tensors.scales(ROW_SCALES, out);
                 for (int row = 0; row < out; row++) {
                     scales[row] /= HIGHEST;
@@ -119,7 +119,7 @@ final class BitsAndBytes implements Layout {
             matrix.scales();
             String label = "bitsandbytes NF4, blocks of " + state.blockSize()
                     + (isDouble ? ", scales of " + state.nestedBlockSize() : "");
-            return new PackedLinear(label, state.out(), state.in(), matrix::read);
+            return new PackedLinear(label, 4, state.out(), state.in(), matrix::read);
         }
     }
 

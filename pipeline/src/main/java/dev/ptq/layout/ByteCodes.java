@@ -30,6 +30,7 @@ final class ByteCodes {
         float[] table = type == StoredType.I8 ? signed(bits) : Tables.e4m3();
         return new PackedLinear(
                 label,
+                type == StoredType.I8 ? bits : Byte.SIZE,
                 out,
                 in,
                 (from, to) -> new CodedMatrix(

@@ -20,6 +20,7 @@ final class E2m1Codes {
         scales.read(out, in);
         return new PackedLinear(
                 label,
+                4,
                 out,
                 in,
                 (from, to) -> new CodedMatrix(

@@ -156,7 +156,7 @@ final class Gptq implements Layout {
             tensors.require(ZEROS, StoredType.I32, groups, words.count(out));
             Matrix matrix = new Matrix(tensors, settings, out, in, size, groups);
             matrix.scales();
-            return new PackedLinear(settings.label(), out, in, matrix::read);
+            return new PackedLinear(settings.label(), settings.bits(), out, in, matrix::read);
         }
 
         /** Words hold 32 values each 1 to 8 of them: the number of values is not that of words, but g_idx has it. */

@@ -81,7 +81,10 @@ final class PackedCheckpoint implements WeightSource {
         module.finish(linear.label());
         module.names().forEach(names::remove);
         names.add(name);
-        packed.put(name, new PackedWeight(name, new Packing(module.module(), linear.label(), module.bits()), linear));
+        packed.put(
+                name,
+                new PackedWeight(
+                        name, new Packing(module.module(), linear.label(), linear.bits(), module.bits()), linear));
         return linear;
     }
 

@@ -39,7 +39,7 @@ final class PackedIntegers {
     static PackedLinear open(ModuleTensors tensors, Weights weights) throws IOException {
         PackedIntegers packed = new PackedIntegers(tensors, weights);
         packed.scales();
-        return new PackedLinear(weights.label(), packed.out, packed.in, packed::read);
+        return new PackedLinear(weights.label(), weights.bits(), packed.out, packed.in, packed::read);
     }
 
     private static int inFeatures(ModuleTensors tensors, int out) throws IOException {

@@ -1,6 +1,5 @@
 package dev.ptq.model;
 
-import ai.djl.ndarray.types.Shape;
 import dev.ptq.family.AttentionShape;
 import dev.ptq.family.BlockShape;
 import dev.ptq.family.MixtureShape;
@@ -8,7 +7,7 @@ import dev.ptq.family.MlpShape;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.format.CacheFormat;
 import dev.ptq.format.NoFormat;
-import dev.ptq.format.Operand;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.tensor.Hadamard;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -45,20 +44,15 @@ public record TokenCost(double bitOperations, double bytes) {
      * The cost of a linear and the path beside it.
      *
      * @param block the shape of its block
+     * @param input the format of its input
      */
-    public static TokenCost of(LinearSpec linear, BlockShape block, LinearFormats formats, Optional<LowRank> path) {
-        double operations = (double) linear.size()
-                        * formats.weight().bits()
-                        * formats.activation().bits()
-                + path.map(beside -> beside.bitOperations(formats.activation())).orElse(0.0);
-        double bits = formats.weight().storageBits(shape(linear), Operand.WEIGHT)
-                + path.map(LowRank::bits).orElse(0.0);
+    public static TokenCost of(
+            LinearSpec linear, BlockShape block, WeightStorage weight, NumberFormat input, Optional<LowRank> path) {
+        double operations = (double) linear.size() * weight.valueBits() * input.bits()
+                + path.map(beside -> beside.bitOperations(input)).orElse(0.0);
+        double bits = weight.bits() + path.map(LowRank::bits).orElse(0.0);
         double share = linear.hookPoint().isRouted() ? activeShare(block) : 1;
         return new TokenCost(operations, bits / Byte.SIZE).times(share);
-    }
-
-    private static Shape shape(LinearSpec linear) {
-        return new Shape(linear.outFeatures(), linear.inFeatures());
     }
 
     /** The share of tokens that an expert sees, if all see equally many. */

@@ -8,6 +8,7 @@ import dev.ptq.artifact.TableColumn;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.Method;
+import dev.ptq.model.LinearFormats;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
@@ -53,9 +54,12 @@ final class CostStage implements Stage {
 
     @Override
     public List<String> inputs() {
-        return settings.steps().isEmpty()
-                ? List.of(RunFiles.QUANTIZE)
-                : List.of(RunFiles.APPROXIMATE, RunFiles.QUANTIZE);
+        List<String> inputs = new ArrayList<>(workspace.preparing());
+        if (!settings.steps().isEmpty()) {
+            inputs.add(RunFiles.APPROXIMATE);
+        }
+        inputs.add(RunFiles.QUANTIZE);
+        return inputs;
     }
 
     @Override
@@ -65,11 +69,12 @@ final class CostStage implements Stage {
 
     @Override
     public int version() {
-        return 1;
+        return 2;
     }
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
+        StoredWeights storage = StoredWeights.of(workspace.preparedModel(inputs));
         ModelConfig model = workspace.experiment().preparedShape();
         ModelFormats formats = ModelFormats.of(settings.quantization(), model)
                 .withWeights(WeightIndex.formats(Objects.requireNonNull(inputs.get(RunFiles.QUANTIZE))));
@@ -82,8 +87,13 @@ final class CostStage implements Stage {
                         ? QuantizedModel.patches(approximated.get(), model).read(block, manager)
                         : new BlockPatch();
                 for (LinearSpec linear : QuantizedModel.linears(model, block)) {
-                    TokenCost cost =
-                            TokenCost.of(linear, model.block(block), formats.of(linear), patch.lowRank(linear.path()));
+                    LinearFormats own = formats.of(linear);
+                    TokenCost cost = TokenCost.of(
+                            linear,
+                            model.block(block),
+                            storage.storage(linear, own.weight()),
+                            own.activation(),
+                            patch.lowRank(linear.path()));
                     rows.add(row(linear.module(), cost));
                     total = total.plus(cost);
                 }

@@ -2,7 +2,6 @@ package dev.ptq.stage;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import ai.djl.ndarray.types.Shape;
 import dev.ptq.artifact.LedgerEntry;
 import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.QuantizedColumn;
@@ -25,7 +24,6 @@ import dev.ptq.run.Stage;
 import dev.ptq.tensor.NativeFloats;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.Packing;
-import dev.ptq.weights.Weight;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -90,15 +88,10 @@ final class QuantizeStage implements Stage {
     private static final class Sums {
         private final List<List<Object>> rows = new ArrayList<>();
         private final Map<String, WeightIndex.Entry> index = new LinkedHashMap<>();
-        private final boolean isPacked;
         private double bits;
         private double weights;
         private double errors;
         private final List<LedgerEntry> faults = new ArrayList<>();
-
-        private Sums(boolean isPacked) {
-            this.isPacked = isPacked;
-        }
     }
 
     @Override
@@ -109,7 +102,8 @@ final class QuantizeStage implements Stage {
         LanguageModel model = workspace.preparedModel(inputs);
         Optional<Path> approximated = Optional.ofNullable(inputs.get(RunFiles.APPROXIMATE));
         ModelFormats formats = KnownFormats.in(workspace, model, settings.weights(), inputs);
-        Sums sums = new Sums(isPacked(model));
+        StoredWeights storage = StoredWeights.of(model);
+        Sums sums = new Sums();
         int blocks = model.config().blocks();
         try (Progress progress = workspace.reporter().start(RunFiles.QUANTIZE, blocks, "blocks")) {
             for (int block = 0; block < blocks; block++) {
@@ -120,7 +114,7 @@ final class QuantizeStage implements Stage {
                             : new BlockPatch();
                     sums.bits += patch.matrixBits();
                     for (LinearSpec linear : QuantizedModel.linears(model.config(), block)) {
-                        measure(model, linear, format(formats, linear, patch), patch, sums);
+                        measure(model, storage, linear, format(formats, linear, patch), patch, sums);
                     }
                 }
                 ledger.add(RunFiles.QUANTIZE + ", block " + block, sums.faults);
@@ -145,15 +139,6 @@ final class QuantizeStage implements Stage {
                 String.format(Locale.ROOT, "%.4f", meanError));
     }
 
-    private static boolean isPacked(LanguageModel model) throws IOException {
-        for (LinearSpec linear : LanguageModel.linears(model.config())) {
-            if (model.weights().weight(linear.weightName()).packing().isPresent()) {
-                return true;
-            }
-        }
-        return false;
-    }
-
     /** The format of a weight; of one that a method rounded, with what that knew of the linear. */
     static NumberFormat format(ModelFormats formats, LinearSpec linear, BlockPatch patch) {
         NumberFormat format = formats.of(linear).weight();
@@ -162,17 +147,14 @@ final class QuantizeStage implements Stage {
     }
 
     private static void measure(
-            LanguageModel model, LinearSpec linear, NumberFormat format, BlockPatch patch, Sums sums)
+            LanguageModel model,
+            StoredWeights storage,
+            LinearSpec linear,
+            NumberFormat format,
+            BlockPatch patch,
+            Sums sums)
             throws IOException {
-        Weight stored = model.weights().weight(linear.weightName());
-        Optional<Packing> packing = format.isNone() ? stored.packing() : Optional.empty();
-        double weightBits = format.storageBits(new Shape(linear.outFeatures(), linear.inFeatures()), Operand.WEIGHT);
-        if (packing.isPresent()) {
-            weightBits = packing.get().bits();
-        } else if (format.isNone() && sums.isPacked) {
-            // beside packed weights, others count as what they are stored as
-            weightBits = 8.0 * stored.type().bytes() * linear.size();
-        }
+        double weightBits = storage.storage(linear, format).bits();
         double lowRankBits = patch.lowRank(linear.path()).map(LowRank::bits).orElse(0.0);
         Optional<Double> known = patch.roundingError(linear.path());
         double error = known.isPresent() ? known.get() : relativeError(model, linear, format, sums.faults);
@@ -182,7 +164,7 @@ final class QuantizeStage implements Stage {
         sums.index.put(linear.weightName(), WeightIndex.Entry.of(format, known.isPresent()));
         sums.rows.add(List.of(
                 linear.module(),
-                packing.map(Packing::label).orElseGet(() -> Formats.written(format)),
+                storage.packing(linear, format).map(Packing::label).orElseGet(() -> Formats.written(format)),
                 weightBits / linear.size(),
                 (weightBits + lowRankBits) / linear.size(),
                 error));

@@ -2,10 +2,8 @@ package dev.ptq.stage;
 
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
-import ai.djl.ndarray.types.Shape;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.format.NumberFormat;
-import dev.ptq.format.Operand;
 import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.Method;
@@ -15,6 +13,7 @@ import dev.ptq.model.LinearSpec;
 import dev.ptq.model.LowRank;
 import dev.ptq.model.ModelFormats;
 import dev.ptq.model.TokenCost;
+import dev.ptq.model.WeightStorage;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -63,13 +62,18 @@ final class RoundedBlock {
                     rounded.weights.put(linear.path(), context.effectiveWeight(linear.path(), owner));
                     Optional<LowRank> path = patch.lowRank(linear.path());
                     NumberFormat format = QuantizeStage.format(formats, linear, patch);
-                    double stored =
-                            format.storageBits(new Shape(linear.outFeatures(), linear.inFeatures()), Operand.WEIGHT)
-                                    + path.map(LowRank::bits).orElse(0.0);
-                    rounded.bits.put(linear.path(), stored);
+                    WeightStorage storage = WeightStorage.of(linear, format);
+                    rounded.bits.put(
+                            linear.path(),
+                            storage.bits() + path.map(LowRank::bits).orElse(0.0));
                     rounded.costs.put(
                             linear.path(),
-                            TokenCost.of(linear, experiment.shape().block(index), operands.of(linear), path));
+                            TokenCost.of(
+                                    linear,
+                                    experiment.shape().block(index),
+                                    storage,
+                                    operands.of(linear).activation(),
+                                    path));
                 }
                 return rounded;
             }

@@ -5,7 +5,6 @@ import ai.djl.ndarray.NDManager;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
-import dev.ptq.data.Text;
 import dev.ptq.model.Block;
 import dev.ptq.model.EnteringStates;
 import dev.ptq.model.LanguageModel;
@@ -40,12 +39,7 @@ final class SensitivityStage implements Stage {
     private final Settings settings;
 
     private record Settings(
-            Workspace.ModelContent model,
-            Workspace.TokenizerContent tokenizer,
-            Text.Content text,
-            int numSamples,
-            int seqLen,
-            List<Candidate.Content> candidates) {}
+            Workspace.ModelContent model, Workspace.SampleContent samples, List<Candidate.Content> candidates) {}
 
     SensitivityStage(Workspace workspace, CalibrationSettings calibration, List<Candidate> candidates)
             throws IOException {
@@ -54,10 +48,7 @@ final class SensitivityStage implements Stage {
         this.candidates = candidates;
         this.settings = new Settings(
                 workspace.modelContent(),
-                workspace.tokenizerContent(),
-                workspace.content(calibration.text()),
-                calibration.numSamples(),
-                calibration.seqLen(),
+                workspace.content(calibration),
                 candidates.stream().map(Candidate::content).toList());
     }
 

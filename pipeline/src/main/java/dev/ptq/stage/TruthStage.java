@@ -5,7 +5,6 @@ import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.artifact.TruthColumn;
 import dev.ptq.calibrate.CalibrationSettings;
-import dev.ptq.data.Text;
 import dev.ptq.model.ActivationObserver;
 import dev.ptq.model.Block;
 import dev.ptq.model.BlockPass;
@@ -42,24 +41,13 @@ final class TruthStage implements Stage {
     private final Settings settings;
 
     private record Settings(
-            Workspace.ModelContent model,
-            Workspace.TokenizerContent tokenizer,
-            Text.Content text,
-            int numSamples,
-            int seqLen,
-            Candidate.Content candidate) {}
+            Workspace.ModelContent model, Workspace.SampleContent samples, Candidate.Content candidate) {}
 
     TruthStage(Workspace workspace, CalibrationSettings calibration, Candidate candidate) throws IOException {
         this.workspace = workspace;
         this.calibration = calibration;
         this.candidate = candidate;
-        this.settings = new Settings(
-                workspace.modelContent(),
-                workspace.tokenizerContent(),
-                workspace.content(calibration.text()),
-                calibration.numSamples(),
-                calibration.seqLen(),
-                candidate.content());
+        this.settings = new Settings(workspace.modelContent(), workspace.content(calibration), candidate.content());
     }
 
     @Override

@@ -56,6 +56,9 @@ public final class Workspace implements AutoCloseable {
     private @Nullable LanguageModel preparedModel;
     private @Nullable Tokenizer openTokenizer;
 
+    /** The calibration samples' part in a fingerprint. */
+    record SampleContent(TokenizerContent tokenizer, Text.Content text, int numSamples, int seqLen) {}
+
     /** The model's part in a fingerprint. */
     public record ModelContent(String sha256) {}
 
@@ -194,6 +197,12 @@ public final class Workspace implements AutoCloseable {
     /** The stages that {@link #preparedModel} needs. */
     List<String> preparing() {
         return experiment.steps().rotationLearning().isPresent() ? List.of(RunFiles.ROTATE) : List.of();
+    }
+
+    /** What calibration samples are made of. */
+    SampleContent content(CalibrationSettings calibration) throws IOException {
+        return new SampleContent(
+                tokenizerContent(), content(calibration.text()), calibration.numSamples(), calibration.seqLen());
     }
 
     /** The digest of the model that the steps work on. */

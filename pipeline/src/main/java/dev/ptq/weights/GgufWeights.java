@@ -105,7 +105,8 @@ final class GgufWeights implements WeightSource {
         public Optional<Packing> packing() {
             GgufType type = tensor().type();
             return type.isPacked()
-                    ? Optional.of(new Packing(tensor().name(), "GGUF, " + type, 8.0 * type.bytes(size())))
+                    ? Optional.of(
+                            new Packing(tensor().name(), "GGUF, " + type, type.valueBits(), 8.0 * type.bytes(size())))
                     : Optional.empty();
         }
 

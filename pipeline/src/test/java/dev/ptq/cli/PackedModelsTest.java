@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -162,6 +163,19 @@ class PackedModelsTest {
         assertThat(metrics(PACKED + EVALUATION, "bits").get("bits_per_weight")).isCloseTo(bits / weights, within(1e-9));
         assertThat(Files.readString(tiny.result("bits/quantize/layers.csv")))
                 .contains("compressed-tensors int-quantized int8, channels");
+    }
+
+    /** As floats, weights take 32 bits of storage and count 16 as operands; inputs have 8 bits in both. */
+    @Test
+    void aTokenCostsWhatIsPacked() throws IOException {
+        Map<String, Double> packed = metrics(PACKED + EVALUATION, "packed-cost");
+        Map<String, Double> floats = metrics(FLOAT + ACTIVATION + EVALUATION, "float-cost");
+        assertThat(difference(floats, packed, "bytes_per_token")).isCloseTo((32.0 * weights - bits) / 8, within(1e-6));
+        assertThat(difference(floats, packed, "bops_per_token")).isCloseTo((16.0 - 8) * 8 * weights, within(1e-6));
+    }
+
+    private static double difference(Map<String, Double> one, Map<String, Double> other, String metric) {
+        return Objects.requireNonNull(one.get(metric)) - Objects.requireNonNull(other.get(metric));
     }
 
     @Test
