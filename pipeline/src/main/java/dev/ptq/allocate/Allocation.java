@@ -20,7 +20,6 @@ import java.io.IOException;
 import java.math.BigDecimal;
 import java.math.MathContext;
 import java.math.RoundingMode;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -82,9 +81,6 @@ public final class Allocation {
      */
     public static Allocation of(Path run, List<Choice> choices, List<Budget> budgets, Score score) throws IOException {
         Path file = run.resolve(RunFiles.RESOLVED);
-        if (!Files.isRegularFile(file)) {
-            throw new ConfigException(run + ": expected the directory of a run, which has " + RunFiles.RESOLVED);
-        }
         if (choices.size() < 2) {
             throw new ConfigException(
                     "--choice: expected at least two, of which each linear gets one, got " + choices.size());

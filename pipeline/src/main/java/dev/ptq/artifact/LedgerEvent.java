@@ -36,7 +36,7 @@ public enum LedgerEvent {
      */
     MOVED("folds that changed the function in full precision", "leave the mapping out, or set q_k = \"exact\""),
     /** A weight that its number format cuts off; the amount is the number of blocks with such values. */
-    SATURATED("weights that saturate", "take another scale_rule, more bits, or smaller blocks"),
+    SATURATED("weights that saturate", "take more bits, smaller blocks, or in formats that have it another scale_rule"),
     /** A weight with values that are NaN or infinite; the amount is the number of blocks with such values. */
     NOT_FINITE("weights that are NaN or infinite", "look at the checkpoint");
 

@@ -38,7 +38,7 @@ final class AllocateCommand implements Callable<Integer> {
             index = "0",
             paramLabel = "RUN",
             description =
-                    "directory of a run, or of scores: its config has all other settings, and calibration samples")
+                    "directory of a run, or of scores, or its tag: its config has all other settings, and calibration samples")
     Path run;
 
     @Option(
@@ -78,8 +78,11 @@ final class AllocateCommand implements Callable<Integer> {
         for (String choice : choices) {
             parsed.add(Choice.parse(choice, parsed.size() + 1));
         }
-        Allocation allocation =
-                Allocation.of(run, parsed, budgets.stream().map(Budget::parse).toList(), score(score));
+        Allocation allocation = Allocation.of(
+                RunDirectory.of(run, results.folder),
+                parsed,
+                budgets.stream().map(Budget::parse).toList(),
+                score(score));
         Allocation.Result result = allocation.solve(results.folder, Progress.Reporter.forTerminal());
         AtomicFile.replace(out.toAbsolutePath(), result.config());
         print(result, parsed, spec.commandLine().getOut());

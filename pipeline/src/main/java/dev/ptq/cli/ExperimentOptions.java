@@ -1,12 +1,10 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.Assignment;
-import dev.ptq.config.ConfigException;
 import dev.ptq.experiment.Downloads;
 import dev.ptq.hub.Hub;
 import dev.ptq.stage.Experiment;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,7 +29,7 @@ final class ExperimentOptions {
     OnlineOption online;
 
     Experiment read(Path config) throws IOException {
-        requireFile(config);
+        InputFile.require(config);
         fetch(config, List.of());
         return Experiment.read(config, overrides);
     }
@@ -41,12 +39,6 @@ final class ExperimentOptions {
         Optional<Hub> hub = online.hub();
         if (hub.isPresent()) {
             new Downloads(hub.get()).fetch(config, overrides, assignments);
-        }
-    }
-
-    static void requireFile(Path file) {
-        if (!Files.isRegularFile(file)) {
-            throw new ConfigException(file + ": no such file");
         }
     }
 }

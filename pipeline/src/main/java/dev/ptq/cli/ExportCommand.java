@@ -1,5 +1,6 @@
 package dev.ptq.cli;
 
+import dev.ptq.config.Spelling;
 import dev.ptq.export.Export;
 import dev.ptq.export.ExportFormat;
 import dev.ptq.export.ExportSettings;
@@ -8,14 +9,19 @@ import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Iterator;
+import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.ITypeConverter;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import picocli.CommandLine.TypeConversionException;
 
 /** The command {@code ptq export RUN DIR}. */
 @Command(
@@ -36,6 +42,29 @@ final class ExportCommand implements Callable<Integer> {
         }
     }
 
+    /** A layout by its name. */
+    static final class LayoutName implements ITypeConverter<ExportFormat>, Iterable<String> {
+        @Override
+        public ExportFormat convert(String name) {
+            return Arrays.stream(ExportFormat.values())
+                    .filter(format -> format.toString().equals(name))
+                    .findFirst()
+                    .orElseThrow(() -> new TypeConversionException("expected one of " + names() + ", got \"" + name
+                            + "\"" + Spelling.hint(Spelling.closest(name, names()))));
+        }
+
+        @Override
+        public Iterator<String> iterator() {
+            return names().iterator();
+        }
+
+        private static List<String> names() {
+            return Arrays.stream(ExportFormat.values())
+                    .map(ExportFormat::toString)
+                    .toList();
+        }
+    }
+
     @Spec
     CommandSpec spec;
 
@@ -49,6 +78,8 @@ final class ExportCommand implements Callable<Integer> {
             names = "--format",
             paramLabel = "LAYOUT",
             defaultValue = "float",
+            converter = LayoutName.class,
+            completionCandidates = LayoutName.class,
             description = "how weights of linears are stored: ${COMPLETION-CANDIDATES} (default: ${DEFAULT-VALUE})")
     ExportFormat format;
 

@@ -51,9 +51,7 @@ final class ImportLqerCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (!Files.isRegularFile(file)) {
-            throw new ConfigException(file + ": no such file");
-        }
+        InputFile.require(file);
         ImportedExperiment imported = ImportedExperiment.read(file, overrides, Optional.ofNullable(model));
         imported.warnings().forEach(spec.commandLine().getErr()::println);
         if (out == null) {

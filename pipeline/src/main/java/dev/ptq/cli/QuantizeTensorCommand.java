@@ -15,7 +15,6 @@ import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.FloatBuffer;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -57,9 +56,7 @@ final class QuantizeTensorCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (!Files.isRegularFile(in)) {
-            throw new ConfigException(in + ": no such file");
-        }
+        InputFile.require(in);
         OutputFile.require(out);
         NumberFormat numbers = Formats.parse(format, "--format", Formats.Use.TENSOR);
         PrintWriter print = spec.commandLine().getOut();

@@ -79,8 +79,8 @@ final class SweepCommand implements Callable<Integer> {
         if (jobs < 1) {
             throw new ConfigException("--jobs: expected a whole number of at least 1, got " + jobs);
         }
-        ExperimentOptions.requireFile(file);
-        ExperimentOptions.requireFile(config);
+        InputFile.require(file);
+        InputFile.require(config);
         Sweep sweep = Sweep.read(file, config, options.overrides, options.results.folder, tag);
         for (Point point : sweep.points()) { // here, so that no two points fetch the same files
             options.fetch(config, point.assignments());

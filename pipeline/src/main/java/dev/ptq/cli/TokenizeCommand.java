@@ -1,11 +1,11 @@
 package dev.ptq.cli;
 
-import dev.ptq.config.ConfigException;
 import dev.ptq.data.Tokenizer;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
@@ -46,10 +46,9 @@ final class TokenizeCommand implements Callable<Integer> {
             if (text != null) {
                 return text;
             }
-            if (file == null || !Files.isRegularFile(file)) {
-                throw new ConfigException(file + ": no such file");
-            }
-            return Files.readString(file);
+            Path input = Objects.requireNonNull(file);
+            InputFile.require(input);
+            return Files.readString(input);
         }
     }
 

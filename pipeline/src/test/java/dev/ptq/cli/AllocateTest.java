@@ -241,7 +241,8 @@ class AllocateTest {
                         .err())
                 .contains("--score taste: expected one of [weight_error, output_error, gradient, fisher]");
         assertThat(allocate("DIR/nowhere", List.of("bits_per_weight=4"), two).err())
-                .contains("DIR/nowhere: expected the directory of a run, which has resolved.toml");
+                .contains(
+                        "DIR/nowhere: expected the directory of a run, or its tag in DIR/results; found no manifest.json");
         assertThat(folder.resolve("out.toml")).doesNotExist();
     }
 

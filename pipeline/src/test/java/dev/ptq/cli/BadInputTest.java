@@ -260,9 +260,12 @@ class BadInputTest {
     }
 
     @Test
-    void theConfigMustBeThere() {
+    void theConfigMustBeThere() throws IOException {
+        tiny.config(TinyExperiment.CONFIG);
         assertThat(tiny.execute("run", "DIR/none.toml", "x", "--results", "DIR/results"))
                 .isEqualTo(new Outcome(2, "", "DIR/none.toml: no such file\n"));
+        assertThat(tiny.execute("run", "DIR/confg.toml", "x", "--results", "DIR/results"))
+                .isEqualTo(new Outcome(2, "", "DIR/confg.toml: no such file; did you mean \"DIR/config.toml\"?\n"));
         assertNothingLeft();
     }
 

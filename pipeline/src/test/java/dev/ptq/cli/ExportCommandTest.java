@@ -292,4 +292,11 @@ class ExportCommandTest {
         assertThat(read).isEqualTo(made);
         assertThat(tiny.metrics("read").get("bits_per_weight")).isLessThan(16);
     }
+
+    @Test
+    void layoutsHaveTheNamesOfTheirTools() {
+        assertThat(export("--format", "gptqv2").err())
+                .startsWith("Invalid value for option '--format': expected one of [float, compressed-tensors, gptq,"
+                        + " gptq-v2, awq], got \"gptqv2\"; did you mean \"gptq-v2\"?");
+    }
 }
