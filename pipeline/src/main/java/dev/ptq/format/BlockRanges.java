@@ -20,14 +20,8 @@ final class BlockRanges {
         blocks.visit(
                 values,
                 layout -> (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
-                    float low = ranges.lows[block];
-                    float high = ranges.highs[block];
-                    for (int i = from; i < to; i++) {
-                        low = Math.min(low, tile[i]);
-                        high = Math.max(high, tile[i]);
-                    }
-                    ranges.lows[block] = low;
-                    ranges.highs[block] = high;
+                    ranges.lows[block] = Math.min(ranges.lows[block], RowKernels.smallest(tile, from, to));
+                    ranges.highs[block] = Math.max(ranges.highs[block], RowKernels.largest(tile, from, to));
                 }));
         return ranges;
     }

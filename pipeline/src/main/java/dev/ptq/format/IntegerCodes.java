@@ -30,43 +30,88 @@ record IntegerCodes(int bits, int lowest, int highest, Order order) {
         return (highest + lowest + 1) / 2;
     }
 
-    /** Rounds values that share a scale. */
-    void round(float[] values, int from, int to, float scale, float zeroPoint) {
+    /** Rounds one value. */
+    float rounded(float value, float scale, float zeroPoint) {
+        return switch (order) {
+            case ROUND_THEN_SHIFT -> roundThenShift(value, scale, zeroPoint, lowest, highest);
+            case SHIFT_THEN_ROUND -> shiftThenRound(value, scale, zeroPoint, lowest, highest);
+            case BY_RECIPROCAL -> byReciprocal(value, scale, zeroPoint, lowest, highest);
+            case FROM_MIDDLE -> fromMiddle(value, scale, zeroPoint, lowest, highest, middle());
+            case OF_RECIPROCALS -> ofReciprocals(value, scale, zeroPoint, lowest, highest);
+        };
+    }
+
+    /** Rounds the first {@code count} values, each with a scale and a zero point of its own. */
+    void round(float[] values, float[] scales, float[] zeroPoints, int count) {
         switch (order) {
-            case ROUND_THEN_SHIFT -> {
-                for (int i = from; i < to; i++) {
-                    float code = clamped((float) Math.rint(values[i] / scale) + zeroPoint);
-                    values[i] = (code - zeroPoint) * scale;
-                }
-            }
-            case SHIFT_THEN_ROUND -> {
-                for (int i = from; i < to; i++) {
-                    // adding 0 leaves no negative zero, which has no code
-                    float code = (float) Math.rint(clamped(values[i] / scale + zeroPoint)) + 0f;
-                    values[i] = (code - zeroPoint) * scale;
-                }
-            }
-            case BY_RECIPROCAL -> {
-                float reciprocal = 1 / scale;
-                for (int i = from; i < to; i++) {
-                    float code = clamped((float) Math.rint(values[i] * reciprocal) + zeroPoint);
-                    values[i] = (code - zeroPoint) * scale;
-                }
-            }
-            case FROM_MIDDLE -> {
-                float least = zeroPoint - scale * middle();
-                for (int i = from; i < to; i++) {
-                    float code = clamped((float) Math.rint((values[i] - least) / scale));
-                    values[i] = value(code, scale, zeroPoint);
-                }
-            }
-            case OF_RECIPROCALS -> {
-                float factor = 1 / scale;
-                for (int i = from; i < to; i++) {
-                    float code = clamped((float) Math.rint(values[i] * scale + zeroPoint));
-                    values[i] = (code - zeroPoint) * factor;
-                }
-            }
+            case ROUND_THEN_SHIFT -> roundThenShift(values, scales, zeroPoints, count, lowest, highest);
+            case SHIFT_THEN_ROUND -> shiftThenRound(values, scales, zeroPoints, count, lowest, highest);
+            case BY_RECIPROCAL -> byReciprocal(values, scales, zeroPoints, count, lowest, highest);
+            case FROM_MIDDLE -> fromMiddle(values, scales, zeroPoints, count, lowest, highest, middle());
+            case OF_RECIPROCALS -> ofReciprocals(values, scales, zeroPoints, count, lowest, highest);
+        }
+    }
+
+    // Clamped before they are rounded, codes are the same and small enough for the fast way to round; a zero point that
+    // is added to rounded numbers is whole. Loops as in RowKernels.
+
+    private static float whole(float number, float least, float most) {
+        return (Math.min(Math.max(number, least), most) + RowKernels.WHOLE) - RowKernels.WHOLE;
+    }
+
+    private static float roundThenShift(float value, float scale, float zeroPoint, float least, float most) {
+        return whole(value / scale, least - zeroPoint, most - zeroPoint) * scale;
+    }
+
+    private static void roundThenShift(
+            float[] values, float[] scales, float[] zeroPoints, int count, float least, float most) {
+        for (int i = 0; i < count; i++) {
+            values[i] = roundThenShift(values[i], scales[i], zeroPoints[i], least, most);
+        }
+    }
+
+    private static float shiftThenRound(float value, float scale, float zeroPoint, float least, float most) {
+        return (whole(value / scale + zeroPoint, least, most) - zeroPoint) * scale;
+    }
+
+    private static void shiftThenRound(
+            float[] values, float[] scales, float[] zeroPoints, int count, float least, float most) {
+        for (int i = 0; i < count; i++) {
+            values[i] = shiftThenRound(values[i], scales[i], zeroPoints[i], least, most);
+        }
+    }
+
+    private static float byReciprocal(float value, float scale, float zeroPoint, float least, float most) {
+        return whole(value * (1 / scale), least - zeroPoint, most - zeroPoint) * scale;
+    }
+
+    private static void byReciprocal(
+            float[] values, float[] scales, float[] zeroPoints, int count, float least, float most) {
+        for (int i = 0; i < count; i++) {
+            values[i] = byReciprocal(values[i], scales[i], zeroPoints[i], least, most);
+        }
+    }
+
+    private static float fromMiddle(float value, float scale, float zeroPoint, float least, float most, float middle) {
+        float start = zeroPoint - scale * middle;
+        return (whole((value - start) / scale, least, most) - middle) * scale + zeroPoint;
+    }
+
+    private static void fromMiddle(
+            float[] values, float[] scales, float[] zeroPoints, int count, float least, float most, float middle) {
+        for (int i = 0; i < count; i++) {
+            values[i] = fromMiddle(values[i], scales[i], zeroPoints[i], least, most, middle);
+        }
+    }
+
+    private static float ofReciprocals(float value, float scale, float zeroPoint, float least, float most) {
+        return (whole(value * scale + zeroPoint, least, most) - zeroPoint) * (1 / scale);
+    }
+
+    private static void ofReciprocals(
+            float[] values, float[] scales, float[] zeroPoints, int count, float least, float most) {
+        for (int i = 0; i < count; i++) {
+            values[i] = ofReciprocals(values[i], scales[i], zeroPoints[i], least, most);
         }
     }
 

@@ -56,7 +56,6 @@ final class NormalFloatEncoding implements Encoding {
     @Override
     public void round(FloatBuffer values) {
         blocks.rewrite(values, (block, tile, at, count) -> {
-            RowKernels.spoil(tile, at, count);
             if (format.rule() == Rule.BITSANDBYTES) {
                 roundBetweenMidpoints(block, tile, at, count, count < format.blockSize());
             } else {
@@ -74,8 +73,7 @@ final class NormalFloatEncoding implements Encoding {
         float reciprocal = 1 / divisor;
         float scale = absMax[block];
         for (int i = at; i < at + count; i++) {
-            float rounded = table.rounded(values[i] * reciprocal) * scale;
-            values[i] = Float.isNaN(values[i]) ? Float.NaN : rounded;
+            values[i] = spoiled(table.rounded(values[i] * reciprocal) * scale, values[i]);
         }
     }
 
@@ -92,9 +90,14 @@ final class NormalFloatEncoding implements Encoding {
     private void round(int block, float[] values, int at, int count, float divisor) {
         float scale = absMax[block];
         for (int i = at; i < at + count; i++) {
-            float rounded = table.rounded(values[i] / divisor) * scale;
-            values[i] = Float.isNaN(values[i]) ? Float.NaN : rounded;
+            values[i] = spoiled(table.rounded(values[i] / divisor) * scale, values[i]);
         }
+    }
+
+    /** Returns the rounded value, or NaN if the value is not finite. */
+    private static float spoiled(float rounded, float value) {
+        // what is subtracted is 0 or NaN: a branch would take as long as the table
+        return rounded - (value - value);
     }
 
     private float value(float entry, int block) {

@@ -11,6 +11,11 @@ import java.util.Arrays;
  * included: a limit in an earlier cell is below the number, and one in a later cell is not.
  */
 final class NormalFloatTable {
+    /** Floats from here on are whole numbers, and so are their bits beyond those of this one. */
+    private static final float UNITS = 0x1p23f;
+    /** Not a method's result: it is needed before the tables below are made. */
+    private static final int UNITS_BITS = 150 << 23;
+
     private static final float[] NF4 = {
         -1,
         -0.6961928f,
@@ -44,8 +49,8 @@ final class NormalFloatTable {
 
     private final float[] entries;
     private final boolean isNearest;
-    /** Half the number of cells. */
-    private final float half;
+    /** The last cell, an even number. */
+    private final int last;
     /** The number of limits in earlier cells. */
     private final int[] before;
     /** The limit in each cell, or infinity. */
@@ -56,37 +61,45 @@ final class NormalFloatTable {
     private NormalFloatTable(float[] entries, float[] limits, boolean isNearest) {
         this.entries = entries;
         this.isNearest = isNearest;
-        int cells = 2;
-        while (shareCell(limits, cells)) {
-            cells *= 2;
+        int tried = 2;
+        while (shareCell(limits, tried)) {
+            tried *= 2;
         }
-        half = cells / 2f;
-        before = new int[cells];
-        limit = new float[cells];
+        last = tried;
+        before = new int[last + 1];
+        limit = new float[last + 1];
         Arrays.fill(limit, Float.POSITIVE_INFINITY);
         for (int i = 0; i < limits.length; i++) {
-            int cell = cell(limits[i], half, cells);
+            int cell = cell(limits[i], last);
             limit[cell] = limits[i];
-            Arrays.fill(before, cell + 1, cells, i + 1);
+            Arrays.fill(before, cell + 1, last + 1, i + 1);
         }
-        pairs = new float[2 * cells];
-        for (int i = 0; i < cells; i++) {
+        pairs = new float[2 * limit.length];
+        for (int i = 0; i <= last; i++) {
             pairs[2 * i] = entries[before[i]];
             pairs[2 * i + 1] = entries[Math.min(before[i] + 1, entries.length - 1)];
         }
     }
 
-    private static boolean shareCell(float[] limits, int cells) {
+    private static boolean shareCell(float[] limits, int last) {
         for (int i = 1; i < limits.length; i++) {
-            if (cell(limits[i - 1], cells / 2f, cells) == cell(limits[i], cells / 2f, cells)) {
+            if (cell(limits[i - 1], last) == cell(limits[i], last)) {
                 return true;
             }
         }
         return false;
     }
 
-    private static int cell(float number, float half, int cells) {
-        return Math.max(0, Math.min(cells - 1, (int) (number * half + half)));
+    /** Returns {@code round(half · number + half)}, clamped: as the last bits of a sum, the fastest way to a whole number. */
+    private static int cell(float number, int last) {
+        float half = last / 2f;
+        int cell = Float.floatToRawIntBits(number * half + (UNITS + half)) - UNITS_BITS;
+        return Math.max(0, Math.min(last, cell));
+    }
+
+    /** Returns 1 if a number is beyond a limit, otherwise 0, without a branch that would be mispredicted. */
+    private static int isBeyond(float limit, float number) {
+        return Float.floatToRawIntBits(limit - number) >>> (Integer.SIZE - 1);
     }
 
     static NormalFloatTable of(NormalFloatFormat format) {
@@ -151,17 +164,17 @@ final class NormalFloatTable {
         if (isFar(number)) {
             return scan(entries, number);
         }
-        int cell = cell(number, half, limit.length);
-        return before[cell] + (limit[cell] < number ? 1 : 0);
+        int cell = cell(number, last);
+        return Float.isNaN(number) ? 0 : before[cell] + isBeyond(limit[cell], number);
     }
 
-    /** Returns the entry of a number, or the first if it is NaN. */
+    /** Returns the entry of a number; if it is NaN, the first in a table of nearest entries, any in others. */
     float rounded(float number) {
         if (isFar(number)) {
             return entries[scan(entries, number)];
         }
-        int cell = cell(number, half, limit.length);
-        return pairs[2 * cell + (limit[cell] < number ? 1 : 0)];
+        int cell = cell(number, last);
+        return pairs[2 * cell + isBeyond(limit[cell], number)];
     }
 
     private boolean isFar(float number) {

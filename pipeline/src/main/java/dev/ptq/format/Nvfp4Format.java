@@ -4,6 +4,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.types.Shape;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.tensor.NativeFloats;
+import dev.ptq.tensor.Parallel;
 import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.StoredType;
 import java.io.IOException;
@@ -13,6 +14,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.IntConsumer;
 
 /**
  * NVFP4: elements of type E2M1, a scale of type E4M3 for each 16 neighbours, and a float32 scale for the tensor. Elements
@@ -87,6 +89,8 @@ public record Nvfp4Format(
     private static final int BLOCK_SIZE = 16;
     private static final int TENSOR_SCALE_BITS = 32;
     private static final float LARGEST_WITH_FOUR = 256;
+    /** Blocks whose scales a thread computes at a time. */
+    private static final int BLOCKS_AT_ONCE = 1 << 12;
 
     public Nvfp4Format {
         boolean isTorchao = rule == Rule.TORCHAO;
@@ -257,7 +261,7 @@ public record Nvfp4Format(
 
     private float[] amaxes(FloatBuffer values, Blocks blocks) {
         float[] amaxes = new float[Math.toIntExact(blocks.count())];
-        blocks.rewrite(values, layout -> {
+        blocks.visit(values, layout -> {
             SmallFloatKernel kernel = new SmallFloatKernel(rounding(), layout);
             return (strip, tile, at, rows) -> {
                 int[] maxima = kernel.measure(tile, at, rows);
@@ -294,10 +298,20 @@ public record Nvfp4Format(
 
     private byte[] scales(Blocks blocks, float[] tensor, float[] amaxes, float element) {
         byte[] scales = new byte[amaxes.length];
-        for (int block = 0; block < scales.length; block++) {
-            scales[block] = code(arithmetic().ofBlock(of(tensor, blocks, block), amaxes[block], element));
-        }
+        Nvfp4Scales arithmetic = arithmetic();
+        forEachBlock(scales.length, block -> {
+            scales[block] = code(arithmetic.ofBlock(of(tensor, blocks, block), amaxes[block], element));
+        });
         return scales;
+    }
+
+    private static void forEachBlock(int count, IntConsumer work) {
+        Parallel.forEach((count + BLOCKS_AT_ONCE - 1) / BLOCKS_AT_ONCE, () -> work, (same, piece) -> {
+            int end = Math.min(count, (piece + 1) * BLOCKS_AT_ONCE);
+            for (int block = piece * BLOCKS_AT_ONCE; block < end; block++) {
+                same.accept(block);
+            }
+        });
     }
 
     private static byte code(float scale) {
@@ -308,37 +322,46 @@ public record Nvfp4Format(
         byte[] scales = scales(blocks, tensor, amaxes, Nvfp4Scales.LARGEST);
         byte[] larger = scales(blocks, tensor, amaxes, 4);
         Nvfp4Scales arithmetic = arithmetic();
-        blocks.read(values, () -> (block, own, count) -> {
-            float shared = of(tensor, blocks, block);
-            double six = error(arithmetic, own, count, shared, SCALE.value(scales[block]));
-            double four = error(arithmetic, own, count, shared, SCALE.value(larger[block]));
-            if (four < six) {
-                scales[block] = larger[block];
-            }
+        blocks.visit(values, layout -> {
+            ScaleTrial trial = new ScaleTrial(rounding(), layout);
+            double[] six = new double[layout.across()];
+            return (strip, tile, at, rows) -> {
+                int first = strip * six.length;
+                for (byte[] tried : List.of(scales, larger)) {
+                    for (int block = 0; block < six.length; block++) {
+                        float shared = of(tensor, blocks, first + block);
+                        float own = SCALE.value(tried[first + block]);
+                        trial.set(block, arithmetic.scale(shared, own), arithmetic.factor(shared, own));
+                    }
+                    trial.round(tile, at, rows);
+                    for (int block = 0; block < six.length; block++) {
+                        double error = trial.squaredError(block, tile, at, rows);
+                        if (tried == scales) {
+                            six[block] = error;
+                        } else if (error < six[block]) {
+                            scales[first + block] = larger[first + block];
+                        }
+                    }
+                }
+            };
         });
         return scales;
     }
 
-    private static double error(Nvfp4Scales arithmetic, float[] values, int count, float tensor, float block) {
-        float scale = arithmetic.scale(tensor, block);
-        float factor = arithmetic.factor(tensor, block);
-        double sum = 0;
-        for (int i = 0; i < count; i++) {
-            double error = (double) arithmetic.rounded(values[i], scale, factor) - values[i];
-            sum += error * error;
-        }
-        return sum;
+    private static double squaredError(float rounded, float value) {
+        double error = (double) rounded - value;
+        return error * error;
     }
 
     private SmallFloatEncoding encoding(Blocks blocks, float[] tensor, byte[] codes) {
         Nvfp4Scales arithmetic = arithmetic();
         float[] scales = new float[codes.length];
         float[] factors = new float[codes.length];
-        for (int block = 0; block < codes.length; block++) {
+        forEachBlock(codes.length, block -> {
             float own = SCALE.value(codes[block]);
             scales[block] = arithmetic.scale(of(tensor, blocks, block), own);
             factors[block] = arithmetic.factor(of(tensor, blocks, block), own);
-        }
+        });
         Map<String, RawTensor> parts = new LinkedHashMap<>();
         parts.put(SmallFloatEncoding.SCALE, RawTensor.of(codes, blocks.strips(), blocks.across()));
         if (tensorScale) {

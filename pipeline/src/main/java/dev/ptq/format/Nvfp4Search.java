@@ -1,7 +1,7 @@
 package dev.ptq.format;
 
-import dev.ptq.format.SmallFloat.Ties;
 import java.nio.FloatBuffer;
+import java.util.Arrays;
 import java.util.concurrent.atomic.AtomicIntegerArray;
 import java.util.stream.IntStream;
 
@@ -22,6 +22,7 @@ record Nvfp4Search(float expand, int candidates, double parts, int patience) {
     static final Nvfp4Search EXPANDED_MSE = new Nvfp4Search(1.8f, 111, 200, 1000);
 
     private static final FloatPower POWER = new FloatPower(2.4);
+    private static final SmallFloatKernel.Rounding ROUNDING = SmallFloatKernel.Rounding.even(SmallFloat.E2M1, true);
 
     /**
      * Returns the best magnitude for each block.
@@ -66,29 +67,34 @@ record Nvfp4Search(float expand, int candidates, double parts, int patience) {
      */
     private boolean[] best(FloatBuffer values, Blocks blocks, float[] amaxes, int count, int[] best) {
         AtomicIntegerArray improves = new AtomicIntegerArray(count);
-        blocks.read(values, () -> (block, own, size) -> {
-            double least = Double.POSITIVE_INFINITY;
-            for (int i = 0; i < count; i++) {
-                double error = error(own, size, candidate(amaxes[block], i) / Nvfp4Scales.LARGEST, least);
-                if (error < least) {
-                    least = error;
-                    best[block] = i;
-                    improves.set(i, 1);
+        blocks.visit(values, layout -> {
+            ScaleTrial trial = new ScaleTrial(ROUNDING, layout);
+            double[] least = new double[layout.across()];
+            return (strip, tile, at, rows) -> {
+                int first = strip * layout.across();
+                Arrays.fill(least, Double.POSITIVE_INFINITY);
+                for (int i = 0; i < count; i++) {
+                    for (int block = 0; block < least.length; block++) {
+                        trial.set(block, candidate(amaxes[first + block], i) / Nvfp4Scales.LARGEST, Float.NaN);
+                    }
+                    trial.round(tile, at, rows);
+                    for (int block = 0; block < least.length; block++) {
+                        double error = trial.error(block, tile, at, rows, Nvfp4Search::error, least[block]);
+                        if (error < least[block]) {
+                            least[block] = error;
+                            best[first + block] = i;
+                            improves.set(i, 1);
+                        }
+                    }
                 }
-            }
+            };
         });
         boolean[] any = new boolean[count];
         IntStream.range(0, count).forEach(i -> any[i] = improves.get(i) != 0);
         return any;
     }
 
-    /** Returns the error with a scale; some number not below the bound if it is not below. */
-    private static double error(float[] values, int size, float scale, double bound) {
-        double sum = 0;
-        for (int i = 0; i < size && !(sum >= bound); i++) {
-            float rounded = SmallFloat.E2M1.round(values[i] / scale, Ties.EVEN) * scale;
-            sum += POWER.of(Math.abs(rounded - values[i]));
-        }
-        return sum;
+    private static double error(float rounded, float value) {
+        return POWER.of(Math.abs(rounded - value));
     }
 }

@@ -60,11 +60,11 @@ final class RangeShrinking {
         for (int step = 0; step < steps && inVain < patience; step++) {
             BlockRanges shrunk = whole.times((float) (1 - step / parts));
             StepEncoding candidate = format.encoding(blocks, shrunk);
-            boolean isBetter = best.consider(candidate, errors(candidate));
+            boolean isBetter = best.consider(candidate, errors(candidate, best));
             if (takesOthers) {
                 float[] others = format.otherZeroPoints(shrunk, candidate);
                 StepEncoding other = format.encoding(blocks, candidate.scales(), others);
-                isBetter |= best.consider(other, errors(other));
+                isBetter |= best.consider(other, errors(other, best));
             }
             inVain = isBetter ? 0 : inVain + 1;
         }
@@ -101,20 +101,36 @@ final class RangeShrinking {
         }
     }
 
-    private double[] errors(StepEncoding encoding) {
-        double[] sums = new double[Math.toIntExact(blocks.count())];
+    /** Returns the error of each block; some number not below the best one if it is not below that. */
+    private double[] errors(StepEncoding encoding, Best best) {
+        double[] sums = new double[best.errors.length];
         blocks.visit(values, layout -> {
+            StepEncoding.Lines lines = encoding.new Lines(layout);
             float[] rounded = new float[layout.columns()];
-            return (strip, tile, at, rows) -> layout.forEachRun(strip, at, rows, (block, from, to) -> {
-                System.arraycopy(tile, from, rounded, 0, to - from);
-                encoding.roundRun(block, rounded, 0, to - from);
-                for (int i = from; i < to; i++) {
-                    double error = power.of(Math.abs(rounded[i - from] - tile[i]));
-                    // a layout may join rows, each of as many columns
-                    sums[block] += meanSquares.length == 0 ? error : meanSquares[i % meanSquares.length] * error;
+            return (strip, tile, at, rows) -> {
+                lines.load(strip);
+                for (int row = 0; row < rows; row++) {
+                    int start = at + row * layout.columns();
+                    System.arraycopy(tile, start, rounded, 0, layout.columns());
+                    lines.round(rounded);
+                    int block = strip * layout.across();
+                    for (int from = 0; from < layout.columns(); from += layout.blockColumns(), block++) {
+                        int to = Math.min(layout.columns(), from + layout.blockColumns());
+                        sums[block] = raised(sums[block], best.errors[block], rounded, tile, start, from, to);
+                    }
                 }
-            });
+            };
         });
         return sums;
+    }
+
+    private double raised(double sum, double bound, float[] rounded, float[] tile, int start, int from, int to) {
+        double raised = sum;
+        for (int i = from; i < to && !(raised >= bound); i++) {
+            double error = power.of(Math.abs(rounded[i] - tile[start + i]));
+            // a layout may join rows, each of as many columns
+            raised += meanSquares.length == 0 ? error : meanSquares[i % meanSquares.length] * error;
+        }
+        return raised;
     }
 }

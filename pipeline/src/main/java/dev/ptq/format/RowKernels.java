@@ -96,4 +96,23 @@ final class RowKernels {
         }
         return Math.max(Math.max(a, b), Math.max(c, d));
     }
+
+    /** Returns the smallest of several values of either sign, NaN if one is. */
+    static float smallest(float[] values, int from, int to) {
+        float a = Float.POSITIVE_INFINITY;
+        float b = a;
+        float c = a;
+        float d = a;
+        int i = from;
+        for (; i + 3 < to; i += 4) {
+            a = Math.min(a, values[i]);
+            b = Math.min(b, values[i + 1]);
+            c = Math.min(c, values[i + 2]);
+            d = Math.min(d, values[i + 3]);
+        }
+        for (; i < to; i++) {
+            a = Math.min(a, values[i]);
+        }
+        return Math.min(Math.min(a, b), Math.min(c, d));
+    }
 }

@@ -34,6 +34,8 @@ public enum SmallFloat {
     }
 
     private static final float SPLIT = (1 << 23) + 1;
+    /** Multiplied by this, 2^-24 of any step exceeds 1: a comparison without a branch. */
+    private static final float STEEP = 0x1p100f;
     /** The float32 number below 1. */
     private static final float BELOW_ONE = 0x1.fffffep-1f;
 
@@ -146,17 +148,16 @@ public enum SmallFloat {
     /** Returns the nearest multiple of the step, the larger of two. */
     static float away(float magnitude, float step) {
         float even = toEven(magnitude, step);
-        // 1 if half a step was cut off
-        float lost = (magnitude - even) / step * 2;
-        float isHalf = Math.max(0, (lost - BELOW_ONE) * 0x1p24f);
-        return even + isHalf * step;
+        // what was cut off is at most half a step; short of that it is below by 2^-24 of a step at least
+        float excess = (magnitude - even) * 2 - BELOW_ONE * step;
+        return even + Math.min(1, Math.max(0, excess * STEEP)) * step;
     }
 
     /** Returns the largest multiple of the step up to the magnitude. */
     static float towardsZero(float magnitude, float step) {
         float even = toEven(magnitude, step);
         // what rounding up has added is at least 2^-24 of a step
-        float wentUp = Math.min(1, Math.max(0, (even - magnitude) / step * 0x1p30f));
+        float wentUp = Math.min(1, Math.max(0, (even - magnitude) * STEEP));
         return even - wentUp * step;
     }
 
@@ -167,7 +168,8 @@ public enum SmallFloat {
         }
         float magnitude = Math.abs(number);
         int exponent = Math.max(Math.getExponent(magnitude), minExponent);
-        int steps = (int) Math.scalb(magnitude, mantissaBits - exponent);
+        // times a power of two
+        int steps = (int) (magnitude * Float.intBitsToFloat(Float.MAX_EXPONENT + mantissaBits - exponent << 23));
         int code = ((exponent - minExponent) << mantissaBits) + steps;
         if (Float.floatToRawIntBits(number) >= 0) {
             return code;

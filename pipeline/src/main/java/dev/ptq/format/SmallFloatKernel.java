@@ -44,6 +44,10 @@ final class SmallFloatKernel {
     private final float[] scales;
 
     private final float[] factors;
+    /** Magnitudes and steps of a row, where one loop would be too long to be vectorized. */
+    private final float[] magnitudes;
+
+    private final float[] steps;
 
     SmallFloatKernel(Rounding rounding, Blocks layout) {
         this.rounding = rounding;
@@ -55,6 +59,9 @@ final class SmallFloatKernel {
         maxima = new int[layout.across()];
         scales = new float[columns];
         factors = new float[columns];
+        boolean isEven = rounding.ties() == Ties.EVEN;
+        magnitudes = new float[isEven ? 0 : columns];
+        steps = new float[magnitudes.length];
     }
 
     /**
@@ -148,8 +155,14 @@ final class SmallFloatKernel {
         float zero = element.addedZero();
         switch (rounding.ties()) {
             case EVEN -> even(values, scales, columns, largest, least, fraction, zero);
-            case AWAY -> away(values, scales, columns, largest, least, fraction, zero);
-            case TRUNC -> towardsZero(values, scales, columns, largest, least, fraction, zero);
+            case AWAY -> {
+                split(values, magnitudes, steps, columns, largest, least, fraction);
+                away(values, scales, magnitudes, steps, columns, zero);
+            }
+            case TRUNC -> {
+                split(values, magnitudes, steps, columns, largest, least, fraction);
+                towardsZero(values, scales, magnitudes, steps, columns, zero);
+            }
         }
     }
 
@@ -178,21 +191,25 @@ final class SmallFloatKernel {
         }
     }
 
-    private static void away(
-            float[] values, float[] scales, int count, float largest, float least, float fraction, float zero) {
+    private static void split(
+            float[] values, float[] magnitudes, float[] steps, int count, float largest, float least, float fraction) {
         for (int i = 0; i < count; i++) {
             float magnitude = Math.min(Math.abs(values[i]), largest);
-            float rounded = SmallFloat.away(magnitude, SmallFloat.step(magnitude, least, fraction));
-            values[i] = (sign(values[i]) * rounded + zero) * scales[i];
+            magnitudes[i] = magnitude;
+            steps[i] = SmallFloat.step(magnitude, least, fraction);
+        }
+    }
+
+    private static void away(float[] values, float[] scales, float[] magnitudes, float[] steps, int count, float zero) {
+        for (int i = 0; i < count; i++) {
+            values[i] = (sign(values[i]) * SmallFloat.away(magnitudes[i], steps[i]) + zero) * scales[i];
         }
     }
 
     private static void towardsZero(
-            float[] values, float[] scales, int count, float largest, float least, float fraction, float zero) {
+            float[] values, float[] scales, float[] magnitudes, float[] steps, int count, float zero) {
         for (int i = 0; i < count; i++) {
-            float magnitude = Math.min(Math.abs(values[i]), largest);
-            float rounded = SmallFloat.towardsZero(magnitude, SmallFloat.step(magnitude, least, fraction));
-            values[i] = (sign(values[i]) * rounded + zero) * scales[i];
+            values[i] = (sign(values[i]) * SmallFloat.towardsZero(magnitudes[i], steps[i]) + zero) * scales[i];
         }
     }
 }

@@ -123,18 +123,60 @@ final class StepEncoding implements Encoding {
         if (isUnrounded) {
             return;
         }
-        boolean isOne = scales.length == 1;
-        blocks.asRowsIfOne().rewrite(values, layout -> (strip, tile, at, rows) -> {
-            RowKernels.spoil(tile, at, rows * layout.columns());
-            layout.forEachRun(strip, at, rows, (block, from, to) -> {
-                roundRun(isOne ? 0 : block, tile, from, to);
-            });
+        blocks.asRowsIfOne().rewrite(values, layout -> {
+            Lines lines = new Lines(layout);
+            float[] line = new float[layout.columns()];
+            return (strip, tile, at, rows) -> {
+                RowKernels.spoil(tile, at, rows * layout.columns());
+                lines.load(strip);
+                for (int row = 0; row < rows; row++) {
+                    int start = at + row * layout.columns();
+                    float[] own = RowKernels.row(tile, start, line, layout.columns());
+                    lines.round(own);
+                    RowKernels.store(own, tile, start, layout.columns());
+                }
+            };
         });
     }
 
-    /** Rounds neighbouring values of one block, even if the tensor stays as it is. */
-    void roundRun(int block, float[] run, int from, int to) {
-        codes.round(run, from, to, scales[block], zeroPoints[block]);
+    /** Rounds whole rows, even if the tensor stays as it is; for one thread. */
+    final class Lines {
+        private final Blocks layout;
+        private final float[] lineScales;
+        private final float[] lineZeroPoints;
+
+        /**
+         * Makes a kernel.
+         *
+         * @param layout these blocks in another order, or the rows of a single one
+         */
+        Lines(Blocks layout) {
+            this.layout = layout;
+            lineScales = new float[layout.columns()];
+            lineZeroPoints = new float[layout.columns()];
+            if (scales.length == 1) {
+                Arrays.fill(lineScales, scales[0]);
+                Arrays.fill(lineZeroPoints, zeroPoints[0]);
+            }
+        }
+
+        /** Takes the scales and zero points of row {@code strip} of blocks. */
+        void load(int strip) {
+            if (scales.length == 1) {
+                return;
+            }
+            int block = strip * layout.across();
+            for (int from = 0; from < layout.columns(); from += layout.blockColumns(), block++) {
+                int to = Math.min(layout.columns(), from + layout.blockColumns());
+                Arrays.fill(lineScales, from, to, scales[block]);
+                Arrays.fill(lineZeroPoints, from, to, zeroPoints[block]);
+            }
+        }
+
+        /** Rounds a row of the blocks that were loaded, from index 0. */
+        void round(float[] row) {
+            codes.round(row, lineScales, lineZeroPoints, layout.columns());
+        }
     }
 
     @Override
@@ -142,9 +184,8 @@ final class StepEncoding implements Encoding {
         if (isUnrounded) {
             return value;
         }
-        float[] one = {value};
-        roundRun(blocks.blockOf(index), one, 0, 1);
-        return one[0];
+        int block = blocks.blockOf(index);
+        return codes.rounded(value, scales[block], zeroPoints[block]);
     }
 
     @Override

@@ -57,6 +57,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.SplittableRandom;
+import java.util.regex.Pattern;
 
 /**
  * Speed, as ratios between things timed in turn in one process. Run by {@code scripts/bench} on a quiet machine; each
@@ -68,20 +69,29 @@ public final class Benchmarks {
 
     private static final int TASK_ROUNDS = 3;
 
+    private static final String FORMATS_LIKE = "formats:";
+
     private Benchmarks() {}
 
     private interface Work {
         void run() throws IOException;
     }
 
-    /** Runs the sections named, or all of: formats, forward, lowrank, rounding, tasks, training. */
+    /**
+     * Runs the sections named, or all of: formats, forward, lowrank, rounding, tasks, training. {@code formats:REGEX} runs
+     * the formats whose names have a part that matches.
+     */
     public static void main(String[] sections) throws IOException {
         List<String> wanted = sections.length == 0
                 ? List.of("formats", "forward", "lowrank", "rounding", "tasks", "training")
                 : List.of(sections);
         for (String section : wanted) {
+            if (section.startsWith(FORMATS_LIKE)) {
+                formats(Pattern.compile(section.substring(FORMATS_LIKE.length())));
+                continue;
+            }
             switch (section) {
-                case "formats" -> formats();
+                case "formats" -> formats(Pattern.compile(""));
                 case "forward" -> forward();
                 case "lowrank" -> {
                     lowRank();
@@ -117,7 +127,7 @@ public final class Benchmarks {
                 "the reference model", ModelFolder.resolve("reference").path(), 32, 256, quick);
     }
 
-    private static void formats() throws IOException {
+    private static void formats(Pattern wanted) throws IOException {
         print("fake quantization of 4096x4096 in place");
         Map<String, NumberFormat> formats = new LinkedHashMap<>();
         formats.put("mxint 4 [1,16]", mxint(4, 1, 16));
@@ -162,14 +172,23 @@ public final class Benchmarks {
         try (NDManager manager = TensorEngine.newManager()) {
             NDArray values = gaussian(manager, 4096, 4096);
             NDArray copy = values.duplicate();
+            Work restore =
+                    () -> NativeFloats.writableWindow(copy).put(0, NativeFloats.window(values), 0, (int) values.size());
+            double copying = median(15, restore, () -> {})[0];
+            print("  %-24s %6.1f ms", "copy", copying * 1e3);
+            formats.keySet().removeIf(name -> !wanted.matcher(name).find());
             for (Map.Entry<String, NumberFormat> format : formats.entrySet()) {
-                double seconds = median(15, () -> format.getValue().fakeQuantizeInPlace(copy, Operand.WEIGHT), () -> {
-                    NativeFloats.writableWindow(copy).put(0, NativeFloats.window(values), 0, (int) values.size());
-                })[0];
+                double seconds =
+                        median(15, () -> format.getValue().fakeQuantizeInPlace(copy, Operand.WEIGHT), restore)[0];
                 double millions = values.size() / seconds / 1e6;
                 print(
-                        "  %-24s %6.1f ms  %6.0f million values/s  %5.1f x the original's %.0f",
-                        format.getKey(), seconds * 1e3, millions, millions / ORIGINAL_VALUES, ORIGINAL_VALUES);
+                        "  %-24s %6.1f ms  %5.1f x a copy  %6.0f million values/s  %5.1f x the original's %.0f",
+                        format.getKey(),
+                        seconds * 1e3,
+                        seconds / copying,
+                        millions,
+                        millions / ORIGINAL_VALUES,
+                        ORIGINAL_VALUES);
             }
         }
     }
