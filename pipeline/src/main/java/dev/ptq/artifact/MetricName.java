@@ -22,6 +22,11 @@ public sealed interface MetricName {
         return Optional.empty();
     }
 
+    /** The same metric of another variant, if there is such a one. */
+    default Optional<MetricName> forVariant(Variant other) {
+        return Optional.empty();
+    }
+
     /** The better of two values. */
     default Direction direction() {
         return measure().map(Metric::direction).orElse(Direction.NEITHER);
@@ -38,6 +43,11 @@ public sealed interface MetricName {
         public String key() {
             String name = ParsedName.text(variant, text);
             return metric == Metric.PERPLEXITY ? name : name + "/" + metric.label();
+        }
+
+        @Override
+        public Optional<MetricName> forVariant(Variant other) {
+            return Optional.of(new OfText(other, text, metric));
         }
 
         @Override
@@ -64,6 +74,11 @@ public sealed interface MetricName {
         @Override
         public String key() {
             return ParsedName.text(variant, text) + "/" + Metric.LOSS_OVER.label() + "/" + baseline.label();
+        }
+
+        @Override
+        public Optional<MetricName> forVariant(Variant other) {
+            return other == baseline ? Optional.empty() : Optional.of(new LossOver(other, text, baseline));
         }
 
         @Override
@@ -144,6 +159,11 @@ public sealed interface MetricName {
         @Override
         public String key() {
             return variant.prefix() + task + "/" + label;
+        }
+
+        @Override
+        public Optional<MetricName> forVariant(Variant other) {
+            return Optional.of(of(other));
         }
 
         @Override

@@ -78,7 +78,7 @@ public final class ResultGroups {
     }
 
     /** Orders missing values first, then numbers by size, then the rest in natural order. */
-    private static int compare(List<Object> a, List<Object> b) {
+    static int compare(List<Object> a, List<Object> b) {
         Comparator<Object> order = Comparator.<Object>comparingInt(
                         value -> value.equals("") ? 0 : value instanceof Number ? 1 : 2)
                 .thenComparingDouble(value -> value instanceof Number number ? number.doubleValue() : 0)
@@ -163,9 +163,22 @@ public final class ResultGroups {
         }
     }
 
+    /** Returns the mean of a metric over the runs that have it; empty text if none has. */
+    static Object mean(String name, List<ResultRow> runs) {
+        double[] values = values(name, runs.stream().map(ResultRow::measures).toList());
+        return values.length < 1 ? "" : mean(values);
+    }
+
+    /** Returns its standard deviation, with n-1; empty text for fewer than two. */
+    static Object deviation(String name, List<ResultRow> runs) {
+        double[] values = values(name, runs.stream().map(ResultRow::measures).toList());
+        return values.length < 2 ? "" : deviation(values);
+    }
+
     private static double[] values(String name, List<Map<String, Object>> group) {
         return group.stream()
                 .flatMap(measures -> Stream.ofNullable(measures.get(name)))
+                .filter(Number.class::isInstance)
                 .mapToDouble(value -> ((Number) value).doubleValue())
                 .toArray();
     }

@@ -34,6 +34,10 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         MEAN,
         /** The standard deviation of a measure, {@code NAME/std}. */
         SPREAD,
+        /** The lower end of an interval, {@code NAME/low}. */
+        LOW,
+        /** The upper end, {@code NAME/high}. */
+        HIGH,
         /** The number of runs, {@code n}, or of those with a measure, {@code NAME/n}. */
         COUNT,
         /** The outcome of a run. */
@@ -44,8 +48,10 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
     public record Column(String name, Kind kind) {
         /** The measure; for a mean, a spread or a count, the name without its last part. */
         String measure() {
-            boolean part = kind == Kind.MEAN || kind == Kind.SPREAD || kind == Kind.COUNT;
-            return part ? name.substring(0, Math.max(0, name.lastIndexOf('/'))) : name;
+            return switch (kind) {
+                case MEAN, SPREAD, LOW, HIGH, COUNT -> name.substring(0, Math.max(0, name.lastIndexOf('/')));
+                default -> name;
+            };
         }
     }
 
@@ -176,12 +182,45 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .asMatchPredicate();
     }
 
+    /**
+     * The rows in the order of a column.
+     *
+     * @param name of the column
+     * @throws ConfigException if there is no such column
+     */
+    public ResultTable sorted(String name, boolean isDescending) {
+        int column = columns.stream().map(Column::name).toList().indexOf(name);
+        if (column < 0) {
+            throw new ConfigException("there is no column \"" + name + "\""
+                    + Spelling.hint(Spelling.closest(
+                            name, columns.stream().map(Column::name).toList())));
+        }
+        Comparator<List<Object>> order = (a, b) -> ResultGroups.compare(List.of(a.get(column)), List.of(b.get(column)));
+        return new ResultTable(
+                columns,
+                rows.stream().sorted(isDescending ? order.reversed() : order).toList());
+    }
+
+    /** The same with other words for names of columns and for texts in cells. */
+    public ResultTable renamed(Map<String, String> words) {
+        return new ResultTable(
+                columns.stream()
+                        .map(column -> new Column(words.getOrDefault(column.name(), column.name()), column.kind()))
+                        .toList(),
+                rows.stream()
+                        .map(row -> row.stream()
+                                .<Object>map(
+                                        cell -> cell instanceof String text ? words.getOrDefault(text, text) : cell)
+                                .toList())
+                        .toList());
+    }
+
     /** The columns for a paper: only results among the measures, and the error only if there is any. */
     public ResultTable forPaper() {
         return columns(indexes(column -> switch (column.kind()) {
             case ID, SETTING -> true;
             case COUNT -> column.name().equals(ResultGroups.COUNT) || Measures.isResult(column.measure());
-            case MEASURE, MEAN, SPREAD -> Measures.isResult(column.measure());
+            case MEASURE, MEAN, SPREAD, LOW, HIGH -> Measures.isResult(column.measure());
             case REMARK -> column.name().equals(ERROR) && !isEmpty(columns.indexOf(column));
         }));
     }

@@ -75,7 +75,7 @@ final class SummarySection {
             case ID, SETTING -> true;
             case MEASURE -> Measures.isResult(column.name()) || isCost(column.name());
             case REMARK -> column.name().equals(ResultTable.STATE);
-            case MEAN, SPREAD, COUNT -> false;
+            case MEAN, SPREAD, LOW, HIGH, COUNT -> false;
         };
     }
 

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.StringReader;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
@@ -177,5 +178,179 @@ class CollectCommandTest {
         Files.createDirectory(folder.resolve("empty"));
 
         assertThat(tiny.execute(("collect " + arguments).split(" ", -1))).isEqualTo(new Outcome(2, "", problem + "\n"));
+    }
+
+    /** Two methods, one of them with a rank, at two widths; the baselines measured beside each. */
+    private void writeMethods() throws IOException {
+        for (int bits = 3; bits <= 4; bits++) {
+            String weights = "[quantization.weight]\nformat = \"int\"\nbits = " + bits + "\n";
+            String baselines = "\"full_precision/perplexity/a\": 4.5, \"round_to_nearest/perplexity/a\": " + (10 - bits)
+                    + ", \"full_precision/b/acc\": 0.5, ";
+            for (String method : List.of("gptq", "l2qer")) {
+                boolean isLowRank = method.equals("l2qer");
+                double perplexity = (isLowRank ? 6.25 : 6) - 0.25 * bits;
+                RunFolders.write(
+                        tiny.result(method + bits),
+                        "seed = 0\n[[approximation]]\nmethod = \"" + method + "\"\n" + (isLowRank ? "rank = 8\n" : "")
+                                + weights,
+                        "{" + baselines + "\"perplexity/a\": " + perplexity
+                                + ", \"perplexity/a/loss_over/full_precision\": "
+                                + 0.1 * bits + ", \"perplexity/a/loss_over/full_precision/low\": " + 0.05 * bits
+                                + ", \"perplexity/a/loss_over/full_precision/high\": " + 0.15 * bits
+                                + ", \"b/acc\": 0.375, \"b/acc_stderr\": 0.02}");
+            }
+        }
+    }
+
+    private Outcome pivot(String... options) {
+        List<String> all = new ArrayList<>(List.of("collect", "DIR/results", "--rows", "method", "--cols", "bits"));
+        all.addAll(List.of(options));
+        return tiny.execute(all.toArray(String[]::new));
+    }
+
+    @Test
+    void methodsByBitsAreATableForAPaper() throws IOException {
+        writeMethods();
+        Outcome markdown = pivot(
+                "--value",
+                "perplexity/a",
+                "--value",
+                "b/acc",
+                "--baselines",
+                "--bold-best",
+                "--format",
+                "markdown",
+                "--rename",
+                "gptq=GPTQ",
+                "--rename",
+                "perplexity/a=PPL");
+        assertThat(markdown.err()).isEmpty();
+        assertThat(markdown.out()).isEqualTo("""
+                | method           | bits 3, PPL | bits 3, b/acc (%) | bits 4, PPL | bits 4, b/acc (%) |
+                | :--------------- | ----------: | ----------------: | ----------: | ----------------: |
+                | full precision   |        4.50 |             50.00 |        4.50 |             50.00 |
+                | round to nearest |        7.00 |                 – |        6.00 |                 – |
+                | GPTQ             |    **5.25** |             37.50 |    **5.00** |             37.50 |
+                | l2qer            |        5.50 |             37.50 |        5.25 |             37.50 |
+                """);
+        Outcome latex = pivot(
+                "--value",
+                "perplexity/a/loss_over/full_precision",
+                "--intervals",
+                "--format",
+                "latex",
+                "--caption",
+                "Loss & more",
+                "--label",
+                "tab:loss",
+                "--sort",
+                "bits 3:desc");
+        assertThat(latex.out()).isEqualTo("""
+                \\begin{table}
+                \\centering
+                \\caption{Loss \\& more}
+                \\label{tab:loss}
+                % \\usepackage{booktabs}
+                \\begin{tabular}{lrr}
+                \\toprule
+                method & bits 3 & bits 4 \\\\
+                \\midrule
+                gptq & $0.30\\ [0.15, 0.45]$ & $0.40\\ [0.20, 0.60]$ \\\\
+                l2qer & $0.30\\ [0.15, 0.45]$ & $0.40\\ [0.20, 0.60]$ \\\\
+                \\bottomrule
+                \\end{tabular}
+                \\end{table}
+                """);
+    }
+
+    @Test
+    void headersOfTwoLevelsSpanTheirColumns() throws IOException {
+        writeMethods();
+        assertThat(pivot("--value", "perplexity/a", "--value", "b/acc", "--baselines", "--format", "latex")
+                        .out())
+                .contains("""
+                         & \\multicolumn{2}{c}{bits 3} & \\multicolumn{2}{c}{bits 4} \\\\
+                        \\cmidrule(lr){2-3}\\cmidrule(lr){4-5}
+                        method & perplexity/a & b/acc (\\%) & perplexity/a & b/acc (\\%) \\\\
+                        \\midrule
+                        full precision & $4.50$ & $50.00$ & $4.50$ & $50.00$ \\\\
+                        round to nearest & $7.00$ & -- & $6.00$ & -- \\\\
+                        \\midrule
+                        gptq""");
+    }
+
+    @Test
+    void conditionsChooseRunsByTheLastPartOfAKey() throws IOException {
+        writeMethods();
+        for (String[] each : new String[][] {
+            {"bits=3", "gptq3 l2qer3"},
+            {"rank>=8", "l2qer3 l2qer4"},
+            {"method!=gptq", "l2qer3 l2qer4"},
+            {"perplexity/a<5.2", "gptq4"}
+        }) {
+            assertThat(tiny.execute("collect", "DIR/results", "--columns", "run", "--where", each[0])
+                            .out()
+                            .lines()
+                            .skip(1))
+                    .as(each[0])
+                    .containsExactly(each[1].split(" "));
+        }
+        assertThat(tiny.execute("collect", "DIR/results", "--where", "bits=5").err())
+                .contains("--where: of 4 runs none is left");
+        assertThat(tiny.execute("collect", "DIR/results", "--where", "bitz=5").err())
+                .contains("--where: no run has a setting or metric \"bitz\"; did you mean");
+        assertThat(tiny.execute("collect", "DIR/results", "--where", "bits<three")
+                        .err())
+                .contains("--where: expected a number behind <, got \"bits<three\"");
+    }
+
+    @Test
+    void runsInOneCellDifferInTheirSeedAlone() throws IOException {
+        writeRuns();
+        String[] byBits = {"collect", "DIR/results", "--rows", "bits", "--value", "perplexity/a", "--format"};
+        assertThat(tiny.execute(with(byBits, "markdown")).out()).isEqualTo("""
+                | bits | perplexity/a |
+                | ---: | -----------: |
+                |    3 |  7.25 ± 0.35 |
+                |    4 |  6.25 ± 0.35 |
+                """);
+        assertThat(tiny.execute(with(byBits, "jsonl")).out())
+                .startsWith("{\"bits\":3,\"perplexity/a/mean\":7.25,\"perplexity/a/std\":0.35");
+        Outcome mixed = tiny.execute("collect", "DIR/results", "--rows", "seed", "--value", "perplexity/a");
+        assertThat(mixed.code()).isEqualTo(2);
+        assertThat(mixed.err())
+                .contains(
+                        "--rows: row 0: 2 runs that differ in quantization.weight.bits; name these in --rows or --cols, or"
+                                + " choose with --where");
+    }
+
+    @Test
+    void aSeedWithoutEffectIsTold() throws IOException {
+        for (int seed = 0; seed < 2; seed++) {
+            RunFolders.write(tiny.result("seed" + seed), "seed = " + seed + "\nbits = 3\n", "{\"perplexity/a\": 5}");
+        }
+        assertThat(tiny.execute("collect", "DIR/results", "--rows", "bits", "--value", "perplexity/a")
+                        .err())
+                .contains("row 3: 2 runs with the same perplexity/a: the seed has no effect on it");
+    }
+
+    @Test
+    void optionsThatDoNotGoTogetherAreRefused() throws IOException {
+        writeRuns();
+        assertThat(tiny.execute("collect", "DIR/results", "--rows", "bits").err())
+                .contains("--rows and --value: expected both, got only --rows");
+        assertThat(tiny.execute("collect", "DIR/results", "--cols", "bits").err())
+                .contains("--cols: it is for tables with --rows and --value");
+        assertThat(pivot("--value", "perplexity/a", "--columns", "run").err())
+                .contains("--columns: it is not for tables with --rows");
+        assertThat(pivot("--value", "perplexity/b").err()).contains("no complete run has a metric \"perplexity/b\"");
+        assertThat(tiny.execute("collect", "DIR/results", "--caption", "x").err())
+                .contains("--caption and --label: expected --format latex, got csv");
+    }
+
+    private static String[] with(String[] options, String last) {
+        List<String> all = new ArrayList<>(List.of(options));
+        all.add(last);
+        return all.toArray(String[]::new);
     }
 }
