@@ -43,7 +43,7 @@ class ArchitectureTest {
             Map.entry("stage", "run artifact " + DOMAIN),
             Map.entry("run", "lock config progress"),
             Map.entry("method", "calibrate artifact family format model weights data tensor config progress"),
-            Map.entry("lqer", "format config"),
+            Map.entry("lqer", "evaluate format config"),
             Map.entry("calibrate", "model weights data tensor config progress"),
             Map.entry("evaluate", "model family weights data tensor artifact config progress"),
             Map.entry("model", "layout family format weights tensor config progress"),

@@ -143,6 +143,19 @@ final class LqerTable {
         return Optional.of(numbers);
     }
 
+    /** The texts under the key; a single one needs no list. */
+    Optional<List<String>> texts(String key) {
+        Node value = ask(key);
+        List<Node> items = value instanceof Node.Items list ? list.value() : List.of(value);
+        List<String> texts = items.stream()
+                .map(Node::value)
+                .filter(String.class::isInstance)
+                .map(String.class::cast)
+                .filter(text -> !text.equals(NONE))
+                .toList();
+        return texts.size() == items.size() ? Optional.of(texts) : reject(key, "a list of texts");
+    }
+
     /** A boolean, also written as 1 or 0. */
     Optional<Boolean> flag(String key) {
         Object value = ask(key).value();

@@ -136,12 +136,13 @@ final class Translation {
         section.remark("LQER measures this model alone; "
                 + baseline.map(Baseline::others).orElse("\"full_precision\" and \"round_to_nearest\" may stand here"));
         section.set("baselines", List.of());
-        evaluate.flatMap(table -> table.table("harness_downstream"))
-                .ifPresent(table -> section.commentAll(
-                        table,
-                        tasks
-                                ? "tasks are not translated; ptq has them in [evaluation.tasks]"
-                                : "enable_harness_downstream_evaluation = false"));
+        evaluate.flatMap(table -> table.table("harness_downstream")).ifPresent(table -> {
+            if (tasks) {
+                HarnessTasks.write(table, text.section("[evaluation.tasks]"));
+            } else {
+                section.commentAll(table, "enable_harness_downstream_evaluation = false");
+            }
+        });
         evaluate.flatMap(table -> table.table("perplexity")).ifPresent(table -> {
             if (perplexity) {
                 int batch = baseline.isPresent() ? Baseline.BATCH_SIZE : Texts.BATCH_SIZE;

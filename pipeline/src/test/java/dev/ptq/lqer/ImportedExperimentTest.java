@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.ptq.config.ConfigException;
 import dev.ptq.evaluate.PerplexityProtocol;
+import dev.ptq.evaluate.task.Profile;
+import dev.ptq.evaluate.task.TasksSettings;
 import dev.ptq.format.BlockFloatFormat;
 import dev.ptq.format.FixedPointFormat;
 import dev.ptq.format.MinifloatFormat;
@@ -24,6 +26,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
@@ -194,6 +197,28 @@ class ImportedExperimentTest {
                         "max_samples = 12\n",
                         "# evaluate.harness_downstream.batch_size = 8: enable_harness_downstream_evaluation = false\n",
                         "# tags = [\"a=b\"]: ");
+    }
+
+    @Test
+    void tasksKeepTheRulesOfLqersHarness() throws IOException {
+        Experiment experiment = experiment("act");
+        TasksSettings tasks = experiment.evaluation().tasks().orElseThrow();
+        assertThat(tasks.profile()).isEqualTo(Profile.LQER);
+        assertThat(tasks.names()).containsExactly("arc_easy", "piqa");
+
+        ImportedExperiment other = ImportedExperiment.read(
+                sample("act"),
+                List.of(
+                        "--evaluate:harness_downstream:datasets=:ast:['arc_easy','triviaqa']",
+                        "--evaluate:harness_downstream:num_fewshot=5"),
+                Optional.empty());
+        assertThat(other.toml())
+                .contains("[evaluation.tasks]\n", "names = [\"arc_easy\"]\nprofile = \"lqer-0.3\"\nnum_fewshot = 5\n");
+        assertThat(other.warnings())
+                .hasSize(2)
+                .last()
+                .asString()
+                .contains("evaluate.harness_downstream.datasets", "ptq has no triviaqa; ptq list tasks");
     }
 
     @ParameterizedTest
@@ -472,6 +497,21 @@ class ImportedExperimentTest {
         List<String> overrides = new ArrayList<>();
         overrides.add("model.path='" + model + "'");
         overrides.add("evaluation.perplexity.0.dataset='" + text + "'");
+        if (toml.contains("[evaluation.tasks]")) {
+            Map<String, String> tasks = Map.of(
+                    "arc_easy/test.jsonl",
+                    "{\"question\":\"q\",\"choices\":{\"text\":[\"a\",\"b\"],\"label\":[\"A\",\"B\"]},\"answerKey\":\"A\"}",
+                    "piqa/validation.jsonl",
+                    "{\"goal\":\"g\",\"sol1\":\"a\",\"sol2\":\"b\",\"label\":0}",
+                    "boolq/validation.jsonl",
+                    "{\"passage\":\"p\",\"question\":\"q\",\"label\":1}");
+            for (Map.Entry<String, String> task : tasks.entrySet()) {
+                Path file = folder.resolve("tasks").resolve(task.getKey());
+                Files.createDirectories(file.resolveSibling(""));
+                Files.writeString(file, task.getValue() + "\n");
+            }
+            overrides.add("evaluation.tasks.data='" + folder.resolve("tasks") + "'");
+        }
         if (toml.contains("[calibration]")) {
             overrides.add("calibration.dataset='" + text + "'");
         }
