@@ -137,10 +137,13 @@ public final class Runs {
         // no tag has a plus, so no two tags share a lock
         LockFile lock = new LockFile(cacheFolder, "run+" + tag.replace('/', '+'));
         return lock.hold(() -> {
+            Path directory = results.resolve(tag);
+            if (Files.isDirectory(directory.getParent())) {
+                Trees.list(directory.getParent()); // another machine may have been at it just now
+            }
             conflict(tag, plan).ifPresent(conflict -> {
                 throw new IllegalStateException(conflict);
             });
-            Path directory = results.resolve(tag);
             if (again.isEmpty() && Files.exists(directory)) {
                 log.info("{}: already complete", directory);
                 return new Run(directory, Manifest.read(directory), true);
