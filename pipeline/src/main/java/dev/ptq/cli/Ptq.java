@@ -26,6 +26,7 @@ import picocli.CommandLine.Command;
             RunCommand.class,
             ValidateCommand.class,
             SweepCommand.class,
+            LaunchedCommand.class,
             SensitivityCommand.class,
             AllocateCommand.class,
             QuantizeTensorCommand.class,

@@ -112,6 +112,29 @@ final class StageCache {
         });
     }
 
+    /**
+     * Does some parts of a stage where its next attempt will find them; nothing if the stage is finished, or another
+     * process makes the whole of it.
+     */
+    void obtainParts(PartedStage stage, String fingerprint, Map<String, Entry> inputs, int from, int to)
+            throws IOException {
+        String name = entryName(stage.name(), fingerprint);
+        if (findListed(stage.name(), fingerprint).isPresent()) {
+            log.info("{}: is made already", stage.name());
+            return;
+        }
+        if (!new LockFile(folder, name).isFree()) {
+            log.info("{}: another process makes the whole stage", stage.name());
+            return;
+        }
+        Path unfinished = Files.createDirectories(folder.resolve(name + UNFINISHED));
+        Map<String, Path> directories = new LinkedHashMap<>();
+        inputs.forEach((input, entry) -> directories.put(input, entry.directory()));
+        log.info("{}: parts {} to {} of {} started", stage.name(), from, to - 1, stage.parts());
+        stage.runParts(from, to, Collections.unmodifiableMap(directories), unfinished);
+        log.info("{}: parts {} to {} done", stage.name(), from, to - 1);
+    }
+
     private static Entry reuse(Path directory, StageRecord done) {
         log.info("{}: reused, made {}", done.name(), done.started());
         return new Entry(directory, done, true);
