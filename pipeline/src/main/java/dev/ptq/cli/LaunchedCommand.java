@@ -44,7 +44,8 @@ final class LaunchedCommand implements Callable<Integer> {
                 .orElseThrow(() -> new ConfigException(file + ": there are no tasks \"" + kind + "\", there are "
                         + list.kinds().stream().map(TaskList.Kind::name).toList()));
         if (index < 0 || index >= tasks.tasks().size()) {
-            throw new ConfigException(file + ": " + kind + " has tasks 0 to " + (tasks.tasks().size() - 1) + ", got " + index);
+            throw new ConfigException(
+                    file + ": " + kind + " has tasks 0 to " + (tasks.tasks().size() - 1) + ", got " + index);
         }
         TaskList.Task task = tasks.tasks().get(index);
         if (index == 0) {
@@ -57,8 +58,9 @@ final class LaunchedCommand implements Callable<Integer> {
         try (ExperimentRun prepared =
                 ExperimentRun.prepare(experiment, results, task.tag(), Progress.Reporter.forTerminal())) {
             if (!prepared.fingerprint().equals(task.fingerprint())) {
-                throw new ConfigException(task.tag()
-                        + ": is another experiment than was submitted: the model, a text or the program changed meanwhile");
+                throw new ConfigException(
+                        task.tag()
+                                + ": is another experiment than was submitted: the model, a text or the program changed meanwhile");
             }
             if (task.stage().isPresent()) {
                 make(prepared, task.stage().get(), task.parts());

@@ -37,8 +37,9 @@ final class LauncherOptions {
             names = "--launcher",
             paramLabel = "WHERE",
             defaultValue = "local",
-            description = "where runs are done: local is here; slurm hands them to a cluster; files only writes a list of"
-                    + " tasks for any other program that starts processes (default: ${DEFAULT-VALUE})")
+            description =
+                    "where runs are done: local is here; slurm hands them to a cluster; files only writes a list of"
+                            + " tasks for any other program that starts processes (default: ${DEFAULT-VALUE})")
     Where where = Where.local;
 
     @Option(
@@ -95,8 +96,8 @@ final class LauncherOptions {
         SlurmLauncher launcher = new SlurmLauncher(launch, settings, commands, parallel);
         Map<String, Set<Path>> places = new LinkedHashMap<>();
         places.put("the program's cache (PTQ_CACHE)", Set.of(CacheFolder.path()));
-        files.forEach(some -> some.forEach(
-                (what, paths) -> places.computeIfAbsent(what, first -> new LinkedHashSet<>()).addAll(paths)));
+        files.forEach(some -> some.forEach((what, paths) ->
+                places.computeIfAbsent(what, first -> new LinkedHashSet<>()).addAll(paths)));
         Map<String, List<Path>> all = new LinkedHashMap<>();
         places.forEach((what, paths) -> all.put(what, new ArrayList<>(paths)));
         launcher.check(all);

@@ -75,7 +75,13 @@ final class RunCommand implements Callable<Integer> {
         if (launcher.where != LauncherOptions.Where.local) {
             return launch(experiment, text);
         }
-        run(experiment, text, options.results.folder, tag, Optional.ofNullable(force), spec.commandLine().getOut());
+        run(
+                experiment,
+                text,
+                options.results.folder,
+                tag,
+                Optional.ofNullable(force),
+                spec.commandLine().getOut());
         return ExitCode.OK;
     }
 
@@ -135,8 +141,7 @@ final class RunCommand implements Callable<Integer> {
     static void run(
             Experiment experiment, byte[] text, Path results, String tag, Optional<String> again, PrintWriter out)
             throws IOException {
-        try (ExperimentRun prepared = ExperimentRun.prepare(
-                        experiment, results, tag, Progress.Reporter.forTerminal());
+        try (ExperimentRun prepared = ExperimentRun.prepare(experiment, results, tag, Progress.Reporter.forTerminal());
                 LogFile logFile = LogFile.open()) {
             prepared.check(again);
             Run run = prepared.run(again, Version.version(), Version.commit(), (directory, manifest) -> {

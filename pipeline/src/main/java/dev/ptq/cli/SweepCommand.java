@@ -60,8 +60,9 @@ final class SweepCommand implements Callable<Integer> {
     @Option(
             names = "--jobs",
             paramLabel = "COUNT",
-            description = "points at once: here they share the processors and need as many times the memory (default: 1);"
-                    + " in a queue they do not (default: what the launcher's settings say)")
+            description =
+                    "points at once: here they share the processors and need as many times the memory (default: 1);"
+                            + " in a queue they do not (default: what the launcher's settings say)")
     @Nullable
     Integer jobs;
 
@@ -146,8 +147,8 @@ final class SweepCommand implements Callable<Integer> {
             }
         } else {
             int atOnce = jobs == null ? 1 : jobs;
-            try (PointProcesses runner = new PointProcesses(
-                    sweep, ThisProgram.program().command(), environment(atOnce, missing.size()))) {
+            try (PointProcesses runner =
+                    new PointProcesses(sweep, ThisProgram.program().command(), environment(atOnce, missing.size()))) {
                 records = new SweepRun(sweep, points, new LocalLauncher(runner, atOnce)).run(failFast);
             }
         }

@@ -14,7 +14,12 @@ import java.util.stream.Stream;
 final class ThisProgram {
     /** Variables that say where it finds its files. Others, such as tokens, are never written to a file. */
     private static final List<String> PLACES = List.of(
-            "PTQ_CACHE", "PTQ_CHECKPOINT_SECONDS", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME");
+            "PTQ_CACHE",
+            "PTQ_CHECKPOINT_SECONDS",
+            "HF_HOME",
+            "HF_HUB_CACHE",
+            "HUGGINGFACE_HUB_CACHE",
+            "XDG_CACHE_HOME");
 
     private ThisProgram() {}
 

@@ -94,9 +94,18 @@ public final class ExperimentRun implements AutoCloseable {
     /** Returns the files and folders that it reads, by what they are; those that the program brings along left out. */
     public Map<String, List<Path>> files() {
         Map<String, List<Path>> files = new LinkedHashMap<>();
-        files.put("the model", List.of(experiment.model().path(), experiment.model().tokenizer()));
-        experiment.calibration().ifPresent(settings -> files.put("the calibration text", settings.text().files()));
-        experiment.evaluation().perplexities().forEach(settings -> files.put("the text " + settings.name(), settings.text().files()));
+        files.put(
+                "the model",
+                List.of(experiment.model().path(), experiment.model().tokenizer()));
+        experiment
+                .calibration()
+                .ifPresent(settings ->
+                        files.put("the calibration text", settings.text().files()));
+        experiment
+                .evaluation()
+                .perplexities()
+                .forEach(settings ->
+                        files.put("the text " + settings.name(), settings.text().files()));
         experiment
                 .evaluation()
                 .tasks()

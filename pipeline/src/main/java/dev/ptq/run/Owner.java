@@ -36,7 +36,8 @@ record Owner(long pid, long started, String boot, String host) {
 
     /** A part of a folder's name, another one for each folder. */
     String label() {
-        return pid + "-" + started + "-" + boot + "-" + UUID.randomUUID().toString().substring(0, 8) + "-" + host;
+        return pid + "-" + started + "-" + boot + "-"
+                + UUID.randomUUID().toString().substring(0, 8) + "-" + host;
     }
 
     /** Reads a {@link #label}; empty if it is none. */
@@ -44,10 +45,7 @@ record Owner(long pid, long started, String boot, String host) {
         Matcher parts = LABEL.matcher(label);
         return parts.matches()
                 ? Optional.of(new Owner(
-                        Long.parseLong(parts.group(1)),
-                        Long.parseLong(parts.group(2)),
-                        parts.group(3),
-                        parts.group(4)))
+                        Long.parseLong(parts.group(1)), Long.parseLong(parts.group(2)), parts.group(3), parts.group(4)))
                 : Optional.empty();
     }
 
@@ -56,7 +54,8 @@ record Owner(long pid, long started, String boot, String host) {
         if (!host.equals(HERE.host) || !boot.equals(HERE.boot)) {
             return Optional.empty();
         }
-        Optional<Long> now = ProcessHandle.of(pid).filter(ProcessHandle::isAlive).flatMap(Owner::started);
+        Optional<Long> now =
+                ProcessHandle.of(pid).filter(ProcessHandle::isAlive).flatMap(Owner::started);
         return Optional.of(now.isEmpty() || now.get() != started);
     }
 
@@ -68,7 +67,8 @@ record Owner(long pid, long started, String boot, String host) {
         try {
             String line = Files.readString(Path.of("/proc/" + process.pid() + "/stat"));
             // the name, in parentheses, may have spaces; the start time is the 20th word behind it
-            return Optional.of(Long.parseLong(line.substring(line.lastIndexOf(')') + 2).split(" ")[19]));
+            return Optional.of(
+                    Long.parseLong(line.substring(line.lastIndexOf(')') + 2).split(" ")[19]));
         } catch (IOException | IndexOutOfBoundsException | NumberFormatException e) {
             return process.info().startInstant().map(Instant::getEpochSecond); // not Linux
         }
@@ -76,7 +76,8 @@ record Owner(long pid, long started, String boot, String host) {
 
     private static String thisBoot() {
         try {
-            String boot = Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip();
+            String boot =
+                    Files.readString(Path.of("/proc/sys/kernel/random/boot_id")).strip();
             String space = Files.readSymbolicLink(Path.of("/proc/self/ns/pid")).toString();
             return boot.replaceAll("[^0-9a-f]", "").substring(0, 8) + space.replaceAll("[^0-9]", "");
         } catch (IOException | IndexOutOfBoundsException e) {

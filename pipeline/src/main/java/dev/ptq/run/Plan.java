@@ -77,7 +77,8 @@ public final class Plan {
      */
     public List<Stage> upTo(String name) {
         if (!stages.containsKey(name)) {
-            throw new IllegalArgumentException("expected one of the stages " + stages.keySet() + ", got \"" + name + "\"");
+            throw new IllegalArgumentException(
+                    "expected one of the stages " + stages.keySet() + ", got \"" + name + "\"");
         }
         Set<String> needed = new HashSet<>(Set.of(name));
         List<Stage> found = new ArrayList<>(stages.values());

@@ -189,8 +189,7 @@ public final class Runs {
     public <T> T read(Plan plan, Reading<T> reading) throws IOException {
         return using("read+" + plan.fingerprint(), plan, () -> {
             Map<String, Path> artifacts = new LinkedHashMap<>();
-            obtain(plan.stages(), plan, Set.of())
-                    .forEach((name, entry) -> artifacts.put(name, entry.directory()));
+            obtain(plan.stages(), plan, Set.of()).forEach((name, entry) -> artifacts.put(name, entry.directory()));
             return reading.read(artifacts);
         });
     }
@@ -216,8 +215,7 @@ public final class Runs {
         String fingerprint = plan.fingerprint(stage.name());
         using("parts+" + fingerprint + "+" + from + "-" + to, plan, () -> {
             List<Stage> needed = plan.upTo(stage.name());
-            Map<String, StageCache.Entry> entries =
-                    obtain(needed.subList(0, needed.size() - 1), plan, Set.of());
+            Map<String, StageCache.Entry> entries = obtain(needed.subList(0, needed.size() - 1), plan, Set.of());
             cache.obtainParts(stage, fingerprint, inputs(stage, entries), from, to);
             return stage;
         });

@@ -259,7 +259,8 @@ final class StageCache {
 
     /** A directory name for an incomplete entry, which belongs to this process until it dies. */
     static Path partialOf(Path directory) {
-        return directory.resolveSibling(directory.getFileName() + PARTIAL + Owner.here().label());
+        return directory.resolveSibling(
+                directory.getFileName() + PARTIAL + Owner.here().label());
     }
 
     /** The name of an entry's directory, and of its lock. */

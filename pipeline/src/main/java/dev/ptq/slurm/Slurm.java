@@ -119,11 +119,14 @@ public record Slurm(Optional<Path> commands, Duration patience) {
     /** Asks for the limits of the cluster. */
     public Limits limits() throws IOException {
         String config = succeed(List.of("scontrol", "show", "config"));
-        return new Limits(number(config, "MaxArraySize").orElse(1001), Duration.ofSeconds(number(config, "MinJobAge").orElse(300)));
+        return new Limits(
+                number(config, "MaxArraySize").orElse(1001),
+                Duration.ofSeconds(number(config, "MinJobAge").orElse(300)));
     }
 
     private static OptionalInt number(String config, String key) {
-        Matcher line = Pattern.compile("(?m)^" + key + "\\s*=\\s*([0-9]{1,9})\\b").matcher(config);
+        Matcher line =
+                Pattern.compile("(?m)^" + key + "\\s*=\\s*([0-9]{1,9})\\b").matcher(config);
         return line.find() ? OptionalInt.of(Integer.parseInt(line.group(1))) : OptionalInt.empty();
     }
 
@@ -183,7 +186,8 @@ public record Slurm(Optional<Path> commands, Duration patience) {
     private static String read(Process process, boolean errors) {
         try {
             return new String(
-                    (errors ? process.getErrorStream() : process.getInputStream()).readAllBytes(), StandardCharsets.UTF_8);
+                    (errors ? process.getErrorStream() : process.getInputStream()).readAllBytes(),
+                    StandardCharsets.UTF_8);
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }

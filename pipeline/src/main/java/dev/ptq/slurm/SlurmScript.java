@@ -68,8 +68,8 @@ public record SlurmScript(
         // the long form: the last task of an array has the id of the whole array
         lines.add("trap '[ \"${SLURM_RESTART_COUNT:-0}\" -lt " + settings.requeues()
                 + " ] && scontrol requeue \"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\"' USR1");
-        lines.add(String.join(" ", program.stream().map(SlurmScript::quoted).toList()) + " \"$(("
-                + first + " + SLURM_ARRAY_TASK_ID))\" &");
+        lines.add(String.join(" ", program.stream().map(SlurmScript::quoted).toList()) + " \"$((" + first
+                + " + SLURM_ARRAY_TASK_ID))\" &");
         // a shell acts on signals only while it waits; then the child is still there
         lines.add("child=$!");
         lines.add("wait \"$child\"");

@@ -70,14 +70,16 @@ public record SlurmSettings(
     private static final Key<List<String>> ADDITIONAL =
             Key.strings("additional").preset(List.of()).says("further options of sbatch, such as `--mail-type=FAIL`");
 
-    private static final Key<List<String>> SETUP =
-            Key.strings("setup").preset(List.of()).says("lines of shell before the program starts, such as `module load java`");
+    private static final Key<List<String>> SETUP = Key.strings("setup")
+            .preset(List.of())
+            .says("lines of shell before the program starts, such as `module load java`");
 
     private static final Key<Optional<String>> JAVA =
             Key.text("java").optional("that of the command").says("the command that starts Java on a node");
 
-    private static final Key<List<String>> JAVA_OPTIONS =
-            Key.strings("java_options").preset(List.of()).says("options of Java after those of the command, such as `-Xmx8g`");
+    private static final Key<List<String>> JAVA_OPTIONS = Key.strings("java_options")
+            .preset(List.of())
+            .says("options of Java after those of the command, such as `-Xmx8g`");
 
     private static final Key<Optional<Integer>> PARALLEL = Key.integer("parallel")
             .from(1)
@@ -108,11 +110,11 @@ public record SlurmSettings(
 
     private static final Key<List<String>> NODE_LOCAL = Key.strings("node_local")
             .preset(List.of("/tmp", "/var/tmp", "/dev/shm", "/run", "tmpfs", "ramfs"))
-            .says("paths, and types of file systems, that each node has for itself: nothing that tasks need may be there");
+            .says(
+                    "paths, and types of file systems, that each node has for itself: nothing that tasks need may be there");
 
-    private static final Key<Optional<String>> COMMANDS = Key.text("commands")
-            .optional("those of `PATH`")
-            .says("the folder of sbatch, squeue, scontrol and scancel");
+    private static final Key<Optional<String>> COMMANDS =
+            Key.text("commands").optional("those of `PATH`").says("the folder of sbatch, squeue, scontrol and scancel");
 
     private static final List<Key<Optional<ConfigTable>>> OF_KIND = KINDS.stream()
             .map(kind -> Key.table(kind, Section.of("slurm." + kind, TaskRequest.KEYS))
@@ -137,17 +139,7 @@ public record SlurmSettings(
 
     private static Keys keys() {
         Keys keys = TaskRequest.KEYS.and(Keys.of(
-                ADDITIONAL,
-                SETUP,
-                JAVA,
-                JAVA_OPTIONS,
-                PARALLEL,
-                REQUEUES,
-                SIGNAL,
-                POLL,
-                SETTLE,
-                NODE_LOCAL,
-                COMMANDS));
+                ADDITIONAL, SETUP, JAVA, JAVA_OPTIONS, PARALLEL, REQUEUES, SIGNAL, POLL, SETTLE, NODE_LOCAL, COMMANDS));
         return keys.and(Keys.of(OF_KIND.toArray(Key<?>[]::new)));
     }
 
@@ -166,8 +158,7 @@ public record SlurmSettings(
     }
 
     private static SlurmSettings of(ConfigTable root) {
-        ConfigTable given = root.read(TABLE)
-                .orElseGet(() -> ConfigTable.parse("", "defaults", List.of(), SLURM));
+        ConfigTable given = root.read(TABLE).orElseGet(() -> ConfigTable.parse("", "defaults", List.of(), SLURM));
         Map<String, TaskRequest> requests = new LinkedHashMap<>();
         TaskRequest.read(given, Optional.empty()); // its problems, once
         for (int i = 0; i < KINDS.size(); i++) {
@@ -200,7 +191,8 @@ public record SlurmSettings(
         for (String option : options) {
             String name = option.replaceFirst("^--", "").replaceFirst("[= ].*", "");
             if (!option.startsWith("--") || name.isEmpty()) {
-                table.problem(ADDITIONAL, "expected options in long form, such as --mail-type=FAIL, got \"" + option + "\"");
+                table.problem(
+                        ADDITIONAL, "expected options in long form, such as --mail-type=FAIL, got \"" + option + "\"");
             } else if (OURS.contains(name)) {
                 table.problem(ADDITIONAL, "--" + name + " is set by the launcher itself");
             }

@@ -13,8 +13,8 @@ public record TaskState(String state, String reason) {
     /** The reason of a task that is cancelled, or waits for ever, because of one that it depends on. */
     private static final String NEVER = "DependencyNeverSatisfied";
 
-    private static final Set<String> QUEUED =
-            Set.of("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD");
+    private static final Set<String> QUEUED = Set.of(
+            "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD");
     private static final Set<String> RUNNING =
             Set.of("RUNNING", "COMPLETING", "SIGNALING", "STAGE_OUT", "STOPPED", "SUSPENDED", "RESIZING", "REVOKED");
 
@@ -62,14 +62,17 @@ public record TaskState(String state, String reason) {
                         ? "ended by signal " + exit.get().signal() + ", maybe for want of memory: see mem" + said
                         : last.isEmpty()
                                 ? "ended with code "
-                                        + exit.map(code -> String.valueOf(code.code())).orElse("unknown")
+                                        + exit.map(code -> String.valueOf(code.code()))
+                                                .orElse("unknown")
                                 : last;
             case "OUT_OF_MEMORY" -> "killed for want of memory: see mem" + said;
             case "TIMEOUT" ->
-                "reached its time limit" + exit.map(code -> " after " + code.restarts() + " requeues").orElse("")
-                        + "; the same command goes on from what is saved" + said;
+                "reached its time limit"
+                        + exit.map(code -> " after " + code.restarts() + " requeues")
+                                .orElse("") + "; the same command goes on from what is saved" + said;
             case "COMPLETED" -> "ended without a result" + said;
-            default -> "ended by Slurm: " + state + (reason.isEmpty() || reason.equals("None") ? "" : ", " + reason) + said;
+            default ->
+                "ended by Slurm: " + state + (reason.isEmpty() || reason.equals("None") ? "" : ", " + reason) + said;
         };
     }
 }

@@ -47,7 +47,9 @@ public record Launch(
 
     /** The folder for everything that was ever launched under the tag. */
     Path folder() {
-        return sweep ? results.resolve(tag).resolve(RunFiles.LAUNCH) : results.resolve(LAUNCHES).resolve(tag);
+        return sweep
+                ? results.resolve(tag).resolve(RunFiles.LAUNCH)
+                : results.resolve(LAUNCHES).resolve(tag);
     }
 
     LaunchLock lock() {
@@ -104,7 +106,8 @@ public record Launch(
     public static void requireLocks(TaskList list, Path tasks) throws IOException {
         Path results = Path.of(list.results());
         // launch/N/tasks.json below the tag, or .launch/TAG/N/tasks.json
-        Path folder = results.relativize(tasks.toAbsolutePath().normalize().getParent().getParent());
+        Path folder = results.relativize(
+                tasks.toAbsolutePath().normalize().getParent().getParent());
         String tag = folder.startsWith(LAUNCHES)
                 ? folder.subpath(1, folder.getNameCount()).toString()
                 : folder.getParent().toString();

@@ -104,8 +104,8 @@ record LaunchFolder(Path path) {
                 "# the program as it was when these tasks were made, in the folder where that was",
                 "cd " + SlurmScript.quoted(directory.toString()) + " || exit 1"));
         environment.forEach((name, value) -> lines.add("export " + name + "=" + SlurmScript.quoted(value)));
-        lines.add("exec "
-                + program.command().stream().map(SlurmScript::quoted).collect(Collectors.joining(" ")) + " \"$@\"");
+        lines.add("exec " + program.command().stream().map(SlurmScript::quoted).collect(Collectors.joining(" "))
+                + " \"$@\"");
         Files.write(start(), lines);
         Files.setPosixFilePermissions(start(), PosixFilePermissions.fromString("rwxr-xr-x"));
     }

@@ -105,7 +105,15 @@ public final class SlurmLauncher {
         try {
             // asked of one task, without the jobs that it waits for, which do not exist
             SlurmScript alone = new SlurmScript(
-                    script.name(), script.kind(), 0, 1, List.of(), parallel, script.program(), script.logs(), script.workingFolder());
+                    script.name(),
+                    script.kind(),
+                    0,
+                    1,
+                    List.of(),
+                    parallel,
+                    script.program(),
+                    script.logs(),
+                    script.workingFolder());
             return slurm.test(Files.writeString(file, alone.text(settings)));
         } catch (Slurm.CommandException e) {
             return e.getMessage();
@@ -131,7 +139,10 @@ public final class SlurmLauncher {
             }
             Optional<Submission> live = live();
             if (live.isPresent()) {
-                log.info("{}: jobs {} go on, watching them", launch.tag(), String.join(", ", live.get().ids()));
+                log.info(
+                        "{}: jobs {} go on, watching them",
+                        launch.tag(),
+                        String.join(", ", live.get().ids()));
                 Map<Integer, Integer> watched = live.get().indexOf(runs, open);
                 if (!follow(live.get(), runs, watched, failFast, detach, listener)) {
                     return false;
@@ -150,7 +161,9 @@ public final class SlurmLauncher {
 
     private boolean isComplete(PlannedRun run) {
         try {
-            return new Runs(launch.results()).complete(run.tag(), run.fingerprint()).isPresent();
+            return new Runs(launch.results())
+                    .complete(run.tag(), run.fingerprint())
+                    .isPresent();
         } catch (IOException e) {
             log.warn("{}: cannot be read: {}", run.tag(), e.getMessage());
             return false;
@@ -193,8 +206,8 @@ public final class SlurmLauncher {
         if (folder.isEmpty()) {
             return Optional.empty();
         }
-        Submission submission =
-                new Submission(folder.get(), TaskList.read(folder.get().tasks()), folder.get().jobs());
+        Submission submission = new Submission(
+                folder.get(), TaskList.read(folder.get().tasks()), folder.get().jobs());
         try {
             boolean any = slurm.states(submission.ids()).values().stream().anyMatch(state -> !state.ended());
             return any ? Optional.of(submission) : Optional.empty();
@@ -226,7 +239,11 @@ public final class SlurmLauncher {
                     jobs.add(new LaunchFolder.Job(id, kind.name(), first, count));
                     folder.writeJobs(jobs);
                 }
-                log.info("{}: {} tasks as job {}", kind.name(), kind.tasks().size(), String.join(", ", ids.get(kind.name())));
+                log.info(
+                        "{}: {} tasks as job {}",
+                        kind.name(),
+                        kind.tasks().size(),
+                        String.join(", ", ids.get(kind.name())));
             }
         } catch (IOException e) {
             cancel(jobs);
@@ -265,7 +282,8 @@ public final class SlurmLauncher {
         for (int index : of) {
             PlannedRun run = runs.get(index);
             Optional<Run> complete = new Runs(launch.results()).complete(run.tag(), run.fingerprint());
-            complete.flatMap(done -> done.manifest().machine().cpu()).ifPresent(cpu -> counts.merge(cpu, 1, Integer::sum));
+            complete.flatMap(done -> done.manifest().machine().cpu())
+                    .ifPresent(cpu -> counts.merge(cpu, 1, Integer::sum));
         }
         if (counts.size() > 1) {
             log.warn(

@@ -35,6 +35,7 @@ import org.slf4j.LoggerFactory;
 final class SlurmWatch {
     private static final Logger log = LoggerFactory.getLogger(SlurmWatch.class);
     private static final Duration SILENCE = Duration.ofMinutes(10);
+    private static final long FIRST_PAUSE = 250;
     private static final TaskState FORGOTTEN = new TaskState("COMPLETED", "");
     private static final int MOST_BYTES = 1 << 16;
 
@@ -77,6 +78,7 @@ final class SlurmWatch {
     void run(List<PlannedRun> all, Map<Integer, Integer> taskOf) throws IOException {
         Map<Integer, Integer> open = new TreeMap<>(taskOf);
         long poll = poll();
+        long pause = FIRST_PAUSE; // what goes wrong at once is told at once
         while (true) {
             noteComplete(all, open);
             Optional<Map<String, TaskState>> states = open.isEmpty() ? Optional.empty() : states();
@@ -88,7 +90,8 @@ final class SlurmWatch {
                 return;
             }
             try {
-                TimeUnit.MILLISECONDS.sleep(poll);
+                TimeUnit.MILLISECONDS.sleep(pause);
+                pause = Math.min(2 * pause, poll);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
                 throw new InterruptedIOException("interrupted");
@@ -213,7 +216,8 @@ final class SlurmWatch {
                     Path file = submission.log(kind.name(), i);
                     String what = kind.tasks().get(i).stage().orElse(kind.name());
                     return what + " failed: "
-                            + (state.cancelled() ? "cancelled" : state.failure(exit(task), lastLine(file))) + " (" + file
+                            + (state.cancelled() ? "cancelled" : state.failure(exit(task), lastLine(file))) + " ("
+                            + file
                             + ")";
                 }
             }

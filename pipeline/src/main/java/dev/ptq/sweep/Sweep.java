@@ -118,7 +118,8 @@ public record Sweep(Path file, Path config, List<String> overrides, Path results
     private CheckedPoint check(Point point, Set<Record> seen) throws IOException {
         Experiment experiment = Experiment.read(config, overrides, point.assignments());
         try (ExperimentRun run = ExperimentRun.prepare(experiment, results, tagOf(point), Progress.Reporter.none())) {
-            CheckedPoint checked = new CheckedPoint(point, run.fingerprint(), run.complete(), run.stages(), run.files());
+            CheckedPoint checked =
+                    new CheckedPoint(point, run.fingerprint(), run.complete(), run.stages(), run.files());
             if (checked.complete().isEmpty() && seen.add(run.inputs())) {
                 run.check(Optional.empty());
             }

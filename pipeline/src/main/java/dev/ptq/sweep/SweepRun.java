@@ -1,6 +1,5 @@
 package dev.ptq.sweep;
 
-import dev.ptq.artifact.PointState;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.run.AtomicFile;
 import dev.ptq.run.Json;

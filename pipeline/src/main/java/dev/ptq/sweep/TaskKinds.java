@@ -121,8 +121,8 @@ final class TaskKinds {
                 POINTS,
                 List.copyOf(before),
                 runs.stream()
-                        .map(run -> new Task(
-                                run.tag(), run.set(), run.fingerprint(), Optional.empty(), Optional.empty()))
+                        .map(run ->
+                                new Task(run.tag(), run.set(), run.fingerprint(), Optional.empty(), Optional.empty()))
                         .toList()));
         return kinds;
     }
@@ -135,8 +135,9 @@ final class TaskKinds {
             for (PlannedStage stage : run.stages()) {
                 if (stage.parts().isPresent()) {
                     PlannedStage.Parts parts = stage.parts().get();
-                    parts.order().ifPresent(order -> problems.add(
-                            run.tag() + ": its blocks cannot be split among processes: " + order));
+                    parts.order()
+                            .ifPresent(order ->
+                                    problems.add(run.tag() + ": its blocks cannot be split among processes: " + order));
                     noteOrder(run, stage);
                     if (!stage.made() && seen.add(stage.fingerprint())) {
                         ranges.addAll(ranges(run, stage, parts.count()));
@@ -144,7 +145,9 @@ final class TaskKinds {
                 }
             }
         }
-        if (runs.stream().flatMap(run -> run.stages().stream()).allMatch(stage -> stage.parts().isEmpty())) {
+        if (runs.stream()
+                .flatMap(run -> run.stages().stream())
+                .allMatch(stage -> stage.parts().isEmpty())) {
             problems.add("there is no step whose blocks could be split");
         }
         if (!problems.isEmpty()) {

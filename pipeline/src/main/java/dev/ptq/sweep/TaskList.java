@@ -39,7 +39,8 @@ public record TaskList(int format, String directory, String results, String conf
      * @param stage the only one to be made; absent if the whole run is
      * @param parts of the stage, if not the whole of it
      */
-    public record Task(String tag, List<String> set, String fingerprint, Optional<String> stage, Optional<Parts> parts) {}
+    public record Task(
+            String tag, List<String> set, String fingerprint, Optional<String> stage, Optional<Parts> parts) {}
 
     /** Parts of a stage, the first one and the one after the last. */
     public record Parts(int from, int to) {}

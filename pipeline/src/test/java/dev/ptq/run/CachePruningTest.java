@@ -206,7 +206,9 @@ class CachePruningTest {
         Path theirs = Files.createDirectories(cache.resolve("train-0123456789abcdef.partial-" + OwnerTest.ELSEWHERE));
 
         assertThat(prune().busy()).singleElement().extracting(CacheEntry::kind).isEqualTo(CacheEntry.Kind.PARTIAL);
-        assertThat(new CachePruning(results, false, Instant.now().plusSeconds(60), true).run().busy())
+        assertThat(new CachePruning(results, false, Instant.now().plusSeconds(60), true)
+                        .run()
+                        .busy())
                 .hasSize(1);
         assertThat(theirs).exists();
     }
