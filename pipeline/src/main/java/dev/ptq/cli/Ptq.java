@@ -34,6 +34,7 @@ import picocli.CommandLine.Command;
             TokenizeCommand.class,
             CollectCommand.class,
             ReportCommand.class,
+            TrackCommand.class,
             ImportLqerCommand.class,
             FetchCommand.class,
             ListCommand.class,

@@ -66,9 +66,13 @@ final class RunCommand implements Callable<Integer> {
     @Mixin
     LauncherOptions launcher;
 
+    @Mixin
+    TrackOption tracking;
+
     @Override
     public Integer call() throws IOException {
         launcher.require();
+        tracking.require();
         ExperimentRun.requirePlace(options.results.folder, tag);
         Experiment experiment = options.read(config);
         byte[] text = Files.readAllBytes(config); // it may be edited while it runs
@@ -134,6 +138,7 @@ final class RunCommand implements Callable<Integer> {
             throw new IOException(tag + ": cancelled");
         }
         print(experiment, directory, out);
+        tracking.send(options.results.folder, List.of(directory));
         return ExitCode.OK;
     }
 

@@ -69,6 +69,9 @@ final class SweepCommand implements Callable<Integer> {
     @Mixin
     LauncherOptions launcher;
 
+    @Mixin
+    TrackOption tracking;
+
     @ArgGroup
     @Nullable
     AfterFailure afterFailure;
@@ -88,6 +91,7 @@ final class SweepCommand implements Callable<Integer> {
             throw new ConfigException("--jobs: expected a whole number of at least 1, got " + jobs);
         }
         launcher.require();
+        tracking.require();
         InputFile.require(file);
         InputFile.require(config);
         Sweep sweep = Sweep.read(file, config, options.overrides, options.results.folder, tag);
@@ -153,6 +157,12 @@ final class SweepCommand implements Callable<Integer> {
             }
         }
         print(SweepTable.ofResults(sweep, points, records), "results: " + sweep.directory());
+        tracking.send(
+                options.results.folder,
+                records.stream()
+                        .filter(record -> record.state() == PointState.DONE)
+                        .map(record -> sweep.directory().resolve(record.name()))
+                        .toList());
         boolean allDone = records.stream().allMatch(record -> record.state() == PointState.DONE);
         return allDone ? ExitCode.OK : ExitCode.SOFTWARE;
     }
