@@ -30,7 +30,10 @@ class ArchitectureTest {
      * them hands over plain metrics.
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
-            Map.entry("cli", "allocate sweep slurm track export report experiment stage run lqer hub artifact environment " + DOMAIN),
+            Map.entry(
+                    "cli",
+                    "allocate sweep slurm track export report experiment stage run lqer hub artifact environment "
+                            + DOMAIN),
             Map.entry("allocate", "stage run artifact method model family format config progress"),
             Map.entry(
                     "export",

@@ -22,8 +22,9 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "track",
         mixinStandardHelpOptions = true,
-        description = "Sends the finished runs in RESULTS to a tracking server, each once, and those that it did not take"
-                + " earlier.")
+        description =
+                "Sends the finished runs in RESULTS to a tracking server, each once, and those that it did not take"
+                        + " earlier.")
 final class TrackCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;

@@ -17,8 +17,9 @@ final class TrackOption {
 
     @Option(
             names = "--track",
-            description = "send finished runs to the MLflow server $MLFLOW_TRACKING_URI, as ptq track does; what it does"
-                    + " not take is sent by ptq track later")
+            description =
+                    "send finished runs to the MLflow server $MLFLOW_TRACKING_URI, as ptq track does; what it does"
+                            + " not take is sent by ptq track later")
     boolean track;
 
     /**

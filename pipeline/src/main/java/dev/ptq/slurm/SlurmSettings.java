@@ -116,10 +116,10 @@ public record SlurmSettings(
     private static final Key<Optional<String>> COMMANDS =
             Key.text("commands").optional("those of `PATH`").says("the folder of sbatch, squeue, scontrol and scancel");
 
+    private static final Section KIND = Section.of("slurm.KIND", TaskRequest.KEYS);
+
     private static final List<Key<Optional<ConfigTable>>> OF_KIND = KINDS.stream()
-            .map(kind -> Key.table(kind, Section.of("slurm." + kind, TaskRequest.KEYS))
-                    .optional("as every task")
-                    .says("what differs for " + meaning(kind)))
+            .map(kind -> Key.table(kind, KIND).optional("as every task").says("what differs for " + meaning(kind)))
             .toList();
 
     private static final Section SLURM = Section.of("slurm", keys());

@@ -122,8 +122,8 @@ final class Mlflow {
         metrics.forEach((key, value) ->
                 values.add(Map.of("key", plain(key), "value", value, "timestamp", at.toEpochMilli(), "step", 0)));
         List<Map<String, Object>> given = new ArrayList<>();
-        parameters.forEach((key, value) -> given.add(Map.of(
-                "key", plain(key), "value", value.substring(0, Math.min(LONGEST_PARAMETER, value.length())))));
+        parameters.forEach((key, value) -> given.add(
+                Map.of("key", plain(key), "value", value.substring(0, Math.min(LONGEST_PARAMETER, value.length())))));
         for (int i = 0; i < values.size(); i += METRICS_AT_ONCE) {
             batch(run, "metrics", values.subList(i, Math.min(values.size(), i + METRICS_AT_ONCE)));
         }
@@ -149,7 +149,8 @@ final class Mlflow {
     /** Sends a file. */
     void upload(RunId run, Path file) throws IOException {
         String folder = run.artifacts().replaceFirst("^mlflow-artifacts:/+", "");
-        String name = URLEncoder.encode(String.valueOf(file.getFileName()), StandardCharsets.UTF_8).replace("+", "%20");
+        String name = URLEncoder.encode(String.valueOf(file.getFileName()), StandardCharsets.UTF_8)
+                .replace("+", "%20");
         require(send(request(ARTIFACTS + folder + "/" + name)
                 .header("Content-Type", "application/octet-stream")
                 .PUT(HttpRequest.BodyPublishers.ofFile(file))
@@ -168,7 +169,8 @@ final class Mlflow {
     private HttpRequest.Builder request(String path) throws IOException {
         HttpRequest.Builder request;
         try {
-            request = HttpRequest.newBuilder(URI.create(settings.server() + path)).timeout(patience);
+            request =
+                    HttpRequest.newBuilder(URI.create(settings.server() + path)).timeout(patience);
         } catch (IllegalArgumentException e) {
             throw new IOException(settings.server() + ": the server's answer leads to no address: " + path, e);
         }

@@ -105,7 +105,9 @@ public final class Tracking {
         tags.put("ptq.version", run.manifest().program().version());
         tags.put("mlflow.source.git.commit", run.manifest().program().commit());
         if (run.sweep().isPresent()) {
-            tags.put("mlflow.parentRunId", parent(experiment, run.sweep().get(), run).id());
+            tags.put(
+                    "mlflow.parentRunId",
+                    parent(experiment, run.sweep().get(), run).id());
         }
         // one that is there and not finished was begun by a process that ended
         Mlflow.RunId id = there.isPresent()
@@ -136,8 +138,7 @@ public final class Tracking {
         if (there.isPresent()) {
             return there.get();
         }
-        Mlflow.RunId made =
-                server.create(experiment, sweep, child.manifest().started(), Map.of(SWEEP, sweep));
+        Mlflow.RunId made = server.create(experiment, sweep, child.manifest().started(), Map.of(SWEEP, sweep));
         server.finish(made, child.manifest().ended());
         return made;
     }
@@ -160,7 +161,9 @@ public final class Tracking {
         }
         List<Path> noted = new ArrayList<>();
         try (Stream<Path> files = Files.list(folder)) {
-            for (Path file : files.filter(each -> each.toString().endsWith(".json")).sorted().toList()) {
+            for (Path file : files.filter(each -> each.toString().endsWith(".json"))
+                    .sorted()
+                    .toList()) {
                 Path directory = Path.of(Json.read(file, Note.class).directory());
                 if (Files.isDirectory(directory)) {
                     noted.add(directory);

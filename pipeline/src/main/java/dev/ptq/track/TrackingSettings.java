@@ -38,7 +38,8 @@ public final class TrackingSettings {
         String address;
         if (to.isPresent()) {
             if (!to.get().startsWith(KIND)) {
-                throw new ConfigException("--to: expected mlflow: and the address of a server, got \"" + to.get() + "\"");
+                throw new ConfigException(
+                        "--to: expected mlflow: and the address of a server, got \"" + to.get() + "\"");
             }
             address = to.get().substring(KIND.length());
         } else {

@@ -1,9 +1,11 @@
 package dev.ptq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.slurm.FakeSlurm;
+import dev.ptq.tensor.Shared;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -112,7 +114,8 @@ class LaunchedRunsTest {
 
     private void assertBadTasksAreRefused() throws IOException {
         assertThat(launched("tag/launch/1", "point", 0).err())
-                .isEqualTo("DIR/results/tag/launch/1/tasks.json: there are no tasks \"point\", there are [shared, points]\n");
+                .isEqualTo(
+                        "DIR/results/tag/launch/1/tasks.json: there are no tasks \"point\", there are [shared, points]\n");
         assertThat(launched("tag/launch/1", "points", 2).err())
                 .isEqualTo("DIR/results/tag/launch/1/tasks.json: points has tasks 0 to 1, got 2\n");
         assertThat(launched("tag/launch/7", "points", 0).code()).isEqualTo(2);
@@ -129,6 +132,29 @@ class LaunchedRunsTest {
                         "tag/rank-2: is another experiment than was submitted: the model, a text or the program changed"
                                 + " meanwhile\n"));
         Files.writeString(text, before);
+    }
+
+    /** The line of {@code sweeps/README.md}, with this sweep's counts. */
+    @Test
+    void gnuParallelStartsTasks() throws Exception {
+        assumeTrue(
+                Stream.of(System.getenv("PATH").split(":"))
+                        .anyMatch(place -> Files.isExecutable(Path.of(place, "parallel"))),
+                "needs GNU parallel");
+        String line = Files.readAllLines(Shared.root().resolve("sweeps/README.md")).stream()
+                .filter(each -> each.startsWith("parallel "))
+                .findFirst()
+                .orElseThrow();
+        assertThat(sweep("--launcher", "files").code()).isZero();
+        String command = "L=" + folder.resolve("results/tag/launch/1") + "; "
+                + line.replace("seq 0 4", "seq 0 2").replace("seq 0 8", "seq 0 1");
+        Process process = new ProcessBuilder("bash", "-c", command)
+                .redirectErrorStream(true)
+                .redirectOutput(folder.resolve("parallel.log").toFile())
+                .start();
+
+        assertThat(process.waitFor()).as(Files.readString(folder.resolve("parallel.log"))).isZero();
+        assertThat(sweep("--launcher", "files").out()).contains("already done");
     }
 
     @Test
@@ -168,7 +194,8 @@ class LaunchedRunsTest {
 
     @Test
     void blocksThatNeedOneAnotherAreNotSplit() throws IOException {
-        for (String step : List.of("{ method = \"gptq\" }", "{ method = \"awq\" }", "{ method = \"omniquant\", lwc = false }")) {
+        for (String step :
+                List.of("{ method = \"gptq\" }", "{ method = \"awq\" }", "{ method = \"omniquant\", lwc = false }")) {
             Outcome outcome = run(
                     "results", "--launcher", "files", "--split-blocks", "2", "--set", "approximation=[" + step + "]");
             assertThat(outcome.code()).isEqualTo(2);
@@ -191,7 +218,9 @@ class LaunchedRunsTest {
         assertThat(run("results", "--launcher", "files", "--force", "calibrate").err())
                 .isEqualTo("--force: needs --launcher local\n");
         assertThat(run("results", "--launcher", "pbs").code()).isEqualTo(2);
-        assertThat(sweep("--launcher", "slurm", "--launcher-config", "DIR/absent.toml").code()).isEqualTo(2);
+        assertThat(sweep("--launcher", "slurm", "--launcher-config", "DIR/absent.toml")
+                        .code())
+                .isEqualTo(2);
     }
 
     @Test
@@ -221,7 +250,8 @@ class LaunchedRunsTest {
                 .anyMatch(line -> line.startsWith("the calibration text is at DIR/text.txt"))
                 .anyMatch(line -> line.startsWith("the text tales is at DIR/text.txt"));
         Files.writeString(folder.resolve("l.toml"), "[slurm]\ncpu = 2\n");
-        assertThat(sweep("--launcher", "slurm", "--launcher-config", "DIR/l.toml").err())
+        assertThat(sweep("--launcher", "slurm", "--launcher-config", "DIR/l.toml")
+                        .err())
                 .isEqualTo("DIR/l.toml:2:1: slurm.cpu: unknown key; did you mean \"cpus\"?\n");
     }
 }

@@ -86,7 +86,8 @@ class SlurmClusterTest {
 
     private static int twoNodes(String action) throws Exception {
         return new ProcessBuilder(
-                        Path.of(System.getProperty("project.root"), "scripts", "slurm-two-nodes").toString(),
+                        Path.of(System.getProperty("project.root"), "scripts", "slurm-two-nodes")
+                                .toString(),
                         action,
                         cluster.resolve("one").toString())
                 .redirectErrorStream(true)
@@ -144,14 +145,15 @@ class SlurmClusterTest {
         ProcessBuilder builder = new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(folder.resolve(started + ".log").toFile());
-        builder.environment().put("SLURM_CONF", cluster.resolve("one/slurm.conf").toString());
+        builder.environment()
+                .put("SLURM_CONF", cluster.resolve("one/slurm.conf").toString());
         builder.environment().put("PTQ_CHECKPOINT_SECONDS", "0");
         return builder.start();
     }
 
     private Process onCluster(String... more) throws IOException {
-        List<String> arguments = new ArrayList<>(List.of(
-                "sweep", folder + "/s.toml", folder + "/config.toml", "t", "--results", folder + "/results"));
+        List<String> arguments = new ArrayList<>(
+                List.of("sweep", folder + "/s.toml", folder + "/config.toml", "t", "--results", folder + "/results"));
         arguments.addAll(List.of("--launcher", "slurm", "--launcher-config", folder + "/l.toml"));
         arguments.addAll(List.of(more));
         return start(arguments.toArray(String[]::new));
@@ -169,7 +171,8 @@ class SlurmClusterTest {
         try {
             StringBuilder all = new StringBuilder(Files.readString(folder.resolve(number + ".log")));
             try (Stream<Path> files = Files.walk(folder.resolve("results/t/launch"))) {
-                for (Path file : files.filter(file -> file.toString().endsWith(".log")).toList()) {
+                for (Path file :
+                        files.filter(file -> file.toString().endsWith(".log")).toList()) {
                     all.append(file).append(":\n").append(Files.readString(file));
                 }
             }
@@ -181,7 +184,8 @@ class SlurmClusterTest {
 
     private String shell(String command) throws IOException, InterruptedException {
         ProcessBuilder builder = new ProcessBuilder("bash", "-c", command).redirectErrorStream(true);
-        builder.environment().put("SLURM_CONF", cluster.resolve("one/slurm.conf").toString());
+        builder.environment()
+                .put("SLURM_CONF", cluster.resolve("one/slurm.conf").toString());
         Process process = builder.start();
         String out = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
         process.waitFor();
@@ -248,7 +252,9 @@ class SlurmClusterTest {
     @Test
     void arraysLongerThanTheLimitAreSeveral() throws Exception {
         sweep("axes.seed = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\n");
-        assertThat(onCluster("--set", "approximation=[]").waitFor()).as(this::log).isZero();
+        assertThat(onCluster("--set", "approximation=[]").waitFor())
+                .as(this::log)
+                .isZero();
         assertThat(folder.resolve("results/t/launch/1/points-10+0.log")).exists();
         assertThat(folder.resolve("results/t/seed-11/manifest.json")).exists();
     }
@@ -256,8 +262,9 @@ class SlurmClusterTest {
     @Test
     void aKilledParentIsFollowedByAnotherThatWatchesItsJobs() throws Exception {
         Process parent = onCluster();
-        await("submitted", () -> Files.exists(folder.resolve("results/t/launch/1/points.sh"))
-                && log(1).contains("points to go"));
+        await(
+                "submitted",
+                () -> Files.exists(folder.resolve("results/t/launch/1/points.sh")) && log(1).contains("points to go"));
         parent.destroyForcibly().waitFor();
 
         assertThat(onCluster().waitFor()).as(this::log).isZero();
@@ -303,8 +310,11 @@ class SlurmClusterTest {
     void rangesOfBlocksAreEqualToOneProcess() throws Exception {
         String[] run = {"run", folder + "/config.toml", "t", "--results", folder + "/results"};
         List<String> arguments = new ArrayList<>(List.of(run));
-        arguments.addAll(List.of("--launcher", "slurm", "--launcher-config", folder + "/l.toml", "--split-blocks", "2"));
-        assertThat(start(arguments.toArray(String[]::new)).waitFor()).as(this::log).isZero();
+        arguments.addAll(
+                List.of("--launcher", "slurm", "--launcher-config", folder + "/l.toml", "--split-blocks", "2"));
+        assertThat(start(arguments.toArray(String[]::new)).waitFor())
+                .as(this::log)
+                .isZero();
         assertThat(log()).contains("blocks: 2 tasks as job");
 
         run[run.length - 1] = folder + "/local";
@@ -368,7 +378,8 @@ class SlurmClusterTest {
                 int fcntl(int fd, int cmd, ...) { va_list l; va_start(l, cmd); void *a = va_arg(l, void *); va_end(l); return call("fcntl", fd, cmd, a); }
                 int fcntl64(int fd, int cmd, ...) { va_list l; va_start(l, cmd); void *a = va_arg(l, void *); va_end(l); return call("fcntl64", fd, cmd, a); }
                 """);
-        assumeTrue(shell("cc -shared -fPIC -o " + folder + "/nolock.so " + shim + " -ldl && echo built").endsWith("built"));
+        assumeTrue(shell("cc -shared -fPIC -o " + folder + "/nolock.so " + shim + " -ldl && echo built")
+                .endsWith("built"));
         settings("setup = [\"export LD_PRELOAD=" + folder + "/nolock.so\"]\n");
         assertThat(onCluster().waitFor()).as(this::log).isEqualTo(1);
         assertThat(log()).contains("locks of other machines do not reach this one");

@@ -43,7 +43,8 @@ class SlurmSettingsTest {
 
     @Test
     void allProblemsAreReportedAtOnceWithTheirPositions() {
-        ConfigException problems = catchThrowableOfType(ConfigException.class, () -> SlurmSettings.parse("""
+        ConfigException problems =
+                catchThrowableOfType(ConfigException.class, () -> SlurmSettings.parse("""
                 [slurm]
                 partition = "cpu\\nrm -rf /"
                 time = "4hours"

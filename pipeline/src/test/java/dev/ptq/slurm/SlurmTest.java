@@ -38,8 +38,9 @@ class SlurmTest {
 
     @Test
     void aRefusalIsWhatTheCommandSaid() {
-        assertThatThrownBy(() -> slurm("sbatch", "echo 'sbatch: error: invalid partition' >&2; echo 'so no' >&2; exit 1")
-                        .submit(Path.of("x.sh")))
+        assertThatThrownBy(
+                        () -> slurm("sbatch", "echo 'sbatch: error: invalid partition' >&2; echo 'so no' >&2; exit 1")
+                                .submit(Path.of("x.sh")))
                 .isInstanceOf(Slurm.CommandException.class)
                 .hasMessage("sbatch: sbatch: error: invalid partition; so no");
     }

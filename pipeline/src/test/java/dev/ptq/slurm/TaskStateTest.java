@@ -18,8 +18,16 @@ class TaskStateTest {
         assertThat(List.of("RUNNING", "COMPLETING", "SIGNALING", "SUSPENDED", "STOPPED"))
                 .allMatch(word -> state(word).running() && !state(word).ended());
         assertThat(List.of(
-                        "COMPLETED", "FAILED", "TIMEOUT", "CANCELLED", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL",
-                        "DEADLINE", "PREEMPTED", "SOMETHING_NEW"))
+                        "COMPLETED",
+                        "FAILED",
+                        "TIMEOUT",
+                        "CANCELLED",
+                        "OUT_OF_MEMORY",
+                        "NODE_FAIL",
+                        "BOOT_FAIL",
+                        "DEADLINE",
+                        "PREEMPTED",
+                        "SOMETHING_NEW"))
                 .allMatch(word -> state(word).ended());
         assertThat(state("CANCELLED").cancelled()).isTrue();
     }
@@ -47,8 +55,9 @@ class TaskStateTest {
                 .isEqualTo("ended by signal 9, maybe for want of memory: see mem; it last said: half done");
         assertThat(state("OUT_OF_MEMORY").failure(killed, "")).isEqualTo("killed for want of memory: see mem");
         assertThat(state("TIMEOUT").failure(failed, "block 3"))
-                .isEqualTo("reached its time limit after 3 requeues; the same command goes on from what is saved; it last"
-                        + " said: block 3");
+                .isEqualTo(
+                        "reached its time limit after 3 requeues; the same command goes on from what is saved; it last"
+                                + " said: block 3");
         assertThat(new TaskState("NODE_FAIL", "NodeDown").failure(failed, ""))
                 .isEqualTo("ended by Slurm: NODE_FAIL, NodeDown");
         assertThat(state("PREEMPTED").failure(failed, "")).isEqualTo("ended by Slurm: PREEMPTED");

@@ -99,11 +99,12 @@ class LaunchTest {
         Files.createDirectories(real.resolve("shared"));
         Files.createSymbolicLink(real.resolve("shared/link"), real.resolve("tmp/models"));
 
-        assertThat(local.problems(Map.of("the results folder", List.of(real.resolve("shared/not/yet"), real.resolve("tmpfile")))))
+        assertThat(local.problems(
+                        Map.of("the results folder", List.of(real.resolve("shared/not/yet"), real.resolve("tmpfile")))))
                 .isEmpty();
         assertThat(local.problems(Map.of("the model", List.of(real.resolve("shared/link/m")))))
-                .containsExactly("the model is at " + real + "/shared/link/m, which nodes do not share: it is below " + real
-                        + "/tmp; move it, or change node_local in the launcher's settings");
+                .containsExactly("the model is at " + real + "/shared/link/m, which nodes do not share: it is below "
+                        + real + "/tmp; move it, or change node_local in the launcher's settings");
         String type = Files.getFileStore(real).type();
         assertThat(new NodeLocal(List.of(type)).problems(Map.of("the text", List.of(real))))
                 .singleElement()

@@ -10,7 +10,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
@@ -100,8 +99,8 @@ class SlurmLauncherTest {
                 program,
                 Map.of(),
                 1);
-        SlurmSettings settings = SlurmSettings.parse(
-                "[slurm]\nnode_local = []\npoll_seconds = 1\nsettle_seconds = 1\n", "l.toml");
+        SlurmSettings settings =
+                SlurmSettings.parse("[slurm]\nnode_local = []\npoll_seconds = 1\nsettle_seconds = 1\n", "l.toml");
         return new SlurmLauncher(launch, settings, fake.slurm(), OptionalInt.of(4));
     }
 
@@ -142,7 +141,9 @@ class SlurmLauncherTest {
                 .containsEntry(5, "done 2.0");
         assertThat(outcomes.get(1)).startsWith("ended by signal 9, maybe for want of memory: see mem");
         assertThat(outcomes.get(2)).startsWith("ended without a result");
-        assertThat(outcomes.get(3)).startsWith("reached its time limit after 2 requeues").contains("block 3");
+        assertThat(outcomes.get(3))
+                .startsWith("reached its time limit after 2 requeues")
+                .contains("block 3");
         assertThat(outcomes.get(4)).startsWith("killed for want of memory: see mem");
 
         for (int i = 0; i < 5; i++) {
@@ -152,7 +153,9 @@ class SlurmLauncherTest {
         fake.set("words/3", false);
         fake.set("words/4", false);
         assertThat(run(6, false, false)).isTrue();
-        assertThat(outcomes).hasSize(6).allSatisfy((index, outcome) -> assertThat(outcome).startsWith("done"));
+        assertThat(outcomes)
+                .hasSize(6)
+                .allSatisfy((index, outcome) -> assertThat(outcome).startsWith("done"));
     }
 
     @Test
@@ -162,8 +165,10 @@ class SlurmLauncherTest {
         assertThat(run(2, false, false)).isTrue();
 
         assertThat(ran()).containsExactly("shared 0");
-        assertThat(outcomes).hasSize(2).allSatisfy((index, outcome) -> assertThat(outcome)
-                .startsWith("calibrate failed: text.txt: too short"));
+        assertThat(outcomes)
+                .hasSize(2)
+                .allSatisfy(
+                        (index, outcome) -> assertThat(outcome).startsWith("calibrate failed: text.txt: too short"));
     }
 
     @Test
@@ -206,7 +211,9 @@ class SlurmLauncherTest {
         act("points-0", "if [ -f DIR/results/t/p0/manifest.json ]; then index=2; fi");
         assertThat(run(3, false, false)).isTrue();
 
-        assertThat(outcomes).hasSize(3).allSatisfy((index, outcome) -> assertThat(outcome).startsWith("done"));
+        assertThat(outcomes)
+                .hasSize(3)
+                .allSatisfy((index, outcome) -> assertThat(outcome).startsWith("done"));
         assertThat(fake.jobs()).containsExactly("100", "101", "102");
         assertThat(jobs).containsEntry(1, "101_1").containsEntry(2, "102_0");
     }
@@ -245,13 +252,16 @@ class SlurmLauncherTest {
         fake.arraySize(2);
         assertThat(run(5, false, false)).isTrue();
 
-        assertThat(outcomes).hasSize(5).allSatisfy((index, outcome) -> assertThat(outcome).startsWith("done"));
-        assertThat(jobs).containsExactly(
-                Map.entry(0, "101_0"),
-                Map.entry(1, "101_1"),
-                Map.entry(2, "102_0"),
-                Map.entry(3, "102_1"),
-                Map.entry(4, "103_0"));
+        assertThat(outcomes)
+                .hasSize(5)
+                .allSatisfy((index, outcome) -> assertThat(outcome).startsWith("done"));
+        assertThat(jobs)
+                .containsExactly(
+                        Map.entry(0, "101_0"),
+                        Map.entry(1, "101_1"),
+                        Map.entry(2, "102_0"),
+                        Map.entry(3, "102_1"),
+                        Map.entry(4, "103_0"));
         assertThat(folder.resolve("results/t/launch/1/points-4+0.log")).exists();
     }
 
@@ -260,7 +270,10 @@ class SlurmLauncherTest {
         List<String> texts = launcher().dryRun(runs(2));
 
         assertThat(String.join("", texts))
-                .contains("# shared: 1 tasks", "--dependency=afterok:SHARED", "# sbatch --test-only: sbatch: would start");
+                .contains(
+                        "# shared: 1 tasks",
+                        "--dependency=afterok:SHARED",
+                        "# sbatch --test-only: sbatch: would start");
         fake.refuse("sbatch: error: Memory specification can not be satisfied");
         assertThat(String.join("", launcher().dryRun(runs(2)))).contains("Memory specification can not be satisfied");
         assertThat(folder.resolve("results")).doesNotExist();

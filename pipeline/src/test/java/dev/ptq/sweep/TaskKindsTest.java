@@ -17,11 +17,7 @@ class TaskKindsTest {
 
     private static PlannedStage parted(String fingerprint, boolean made, Optional<String> order) {
         return new PlannedStage(
-                "approximate",
-                fingerprint,
-                List.of("calibrate"),
-                made,
-                Optional.of(new PlannedStage.Parts(5, order)));
+                "approximate", fingerprint, List.of("calibrate"), made, Optional.of(new PlannedStage.Parts(5, order)));
     }
 
     private static PlannedRun run(String tag, PlannedStage... stages) {
@@ -37,8 +33,11 @@ class TaskKindsTest {
     }
 
     private static String what(TaskList.Task task) {
-        return task.tag() + task.stage().map(stage -> " " + stage).orElse("")
-                + task.parts().map(parts -> " " + parts.from() + "-" + parts.to()).orElse("");
+        return task.tag()
+                + task.stage().map(stage -> " " + stage).orElse("")
+                + task.parts()
+                        .map(parts -> " " + parts.from() + "-" + parts.to())
+                        .orElse("");
     }
 
     @Test
@@ -110,9 +109,9 @@ class TaskKindsTest {
 
     @Test
     void tasksKnowTheirRuns() {
-        Kind points = TaskKinds.of(List.of(run("a", stage("evaluate", "e", false))), 1).get(0);
+        Kind points = TaskKinds.of(List.of(run("a", stage("evaluate", "e", false))), 1)
+                .get(0);
         assertThat(points.tasks())
-                .containsExactly(
-                        new TaskList.Task("a", List.of("x=1"), "f-a", Optional.empty(), Optional.empty()));
+                .containsExactly(new TaskList.Task("a", List.of("x=1"), "f-a", Optional.empty(), Optional.empty()));
     }
 }

@@ -102,7 +102,9 @@ final class FakeMlflow implements AutoCloseable {
             answer(exchange, 200, "{}");
             return;
         }
-        JsonNode json = body.length == 0 ? JsonMapper.shared().createObjectNode() : JsonMapper.shared().readTree(body);
+        JsonNode json = body.length == 0
+                ? JsonMapper.shared().createObjectNode()
+                : JsonMapper.shared().readTree(body);
         switch (path.replace("/api/2.0/mlflow/", "")) {
             case "experiments/get-by-name" ->
                 answer(exchange, experiment ? 200 : 404, "{\"experiment\": {\"experiment_id\": \"0\"}}");
@@ -113,10 +115,13 @@ final class FakeMlflow implements AutoCloseable {
             case "runs/search" -> search(exchange, json.path("filter").asString());
             case "runs/create" -> create(exchange, json);
             case "runs/log-batch" -> {
-                Map<String, String> values = logged.computeIfAbsent(json.path("run_id").asString(), id -> new LinkedHashMap<>());
+                Map<String, String> values =
+                        logged.computeIfAbsent(json.path("run_id").asString(), id -> new LinkedHashMap<>());
                 for (String what : List.of("metrics", "params")) {
-                    json.path(what).forEach(each -> values.put(
-                            each.path("key").asString(), each.path("value").asString()));
+                    json.path(what)
+                            .forEach(each -> values.put(
+                                    each.path("key").asString(),
+                                    each.path("value").asString()));
                 }
                 answer(exchange, 200, "{}");
             }
@@ -129,7 +134,8 @@ final class FakeMlflow implements AutoCloseable {
     }
 
     private void search(HttpExchange exchange, String filter) throws IOException {
-        String[] words = filter.replaceAll("^tags\\.`([^`]*)` = '([^']*)'$", "$1 $2").split(" ");
+        String[] words =
+                filter.replaceAll("^tags\\.`([^`]*)` = '([^']*)'$", "$1 $2").split(" ");
         for (Map.Entry<String, Map<String, String>> run : tags.entrySet()) {
             if (words[1].equals(run.getValue().get(words[0]))) {
                 answer(exchange, 200, "{\"runs\": [" + info(run.getKey()) + "]}");
@@ -143,7 +149,9 @@ final class FakeMlflow implements AutoCloseable {
         String id = "r" + runs.size();
         runs.put(id, json);
         Map<String, String> own = new LinkedHashMap<>();
-        json.path("tags").forEach(tag -> own.put(tag.path("key").asString(), tag.path("value").asString()));
+        json.path("tags")
+                .forEach(tag ->
+                        own.put(tag.path("key").asString(), tag.path("value").asString()));
         tags.put(id, own);
         answer(exchange, 200, "{\"run\": " + info(id) + "}");
     }

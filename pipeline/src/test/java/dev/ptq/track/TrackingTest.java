@@ -42,17 +42,17 @@ class TrackingTest {
     /** Writes a run with as much as is read of one. */
     static Path run(Path directory, char digit) throws IOException {
         Files.createDirectories(directory);
-        Files.writeString(
-                directory.resolve("manifest.json"),
-                """
+        Files.writeString(directory.resolve("manifest.json"), """
                 {"fingerprint": "%s", "program": {"version": "1", "commit": "abc", "threads": 1, "sources": {}},
                  "machine": {"jvm": "", "os": "", "cores": 1, "memory_bytes": 1},
                  "started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:00:02Z", "stages": {}}
-                """.formatted(String.valueOf(digit).repeat(64)));
+                """.formatted(
+                        String.valueOf(digit).repeat(64)));
         Files.writeString(directory.resolve("metrics.json"), "{\"tales/perplexity\": 4.5, \"note\": \"x\"}");
         Files.writeString(
                 directory.resolve("resolved.toml"),
-                "seed = 3\n[[approximation]]\nmethod = \"l2qer\"\nrank = 4\n[model]\nname = \"" + "m".repeat(700) + "\"\n");
+                "seed = 3\n[[approximation]]\nmethod = \"l2qer\"\nrank = 4\n[model]\nname = \"" + "m".repeat(700)
+                        + "\"\n");
         return directory;
     }
 
@@ -70,7 +70,9 @@ class TrackingTest {
             return List.of();
         }
         try (Stream<Path> files = Files.list(folder)) {
-            return files.map(file -> file.getFileName().toString().substring(0, 2)).sorted().toList();
+            return files.map(file -> file.getFileName().toString().substring(0, 2))
+                    .sorted()
+                    .toList();
         }
     }
 
@@ -106,8 +108,7 @@ class TrackingTest {
         run(results.resolve(".cache/c"), 'c');
         Files.writeString(results.resolve("sweep/sweep.json"), "{}");
 
-        assertThat(send(FinishedRun.in(List.of(results)).toArray(Path[]::new)))
-                .isEqualTo(new Outcome(2, 0, List.of()));
+        assertThat(send(FinishedRun.in(List.of(results)).toArray(Path[]::new))).isEqualTo(new Outcome(2, 0, List.of()));
 
         assertThat(server.tags()).containsOnlyKeys("sweep", "a", "b");
         String parent = server.idOf("sweep");
@@ -147,8 +148,8 @@ class TrackingTest {
     void aRunThatWasSentInPartIsCompleted() throws IOException {
         Path run = run(results.resolve("one"), 'a');
         for (String part : List.of("runs/log-batch", "artifacts/0/r0/artifacts/metrics.json", "runs/update")) {
-            server.fail(exchange -> exchange.getRequestURI().getPath().endsWith(part)
-                    && FakeMlflow.answer(exchange, 503, "later"));
+            server.fail(exchange ->
+                    exchange.getRequestURI().getPath().endsWith(part) && FakeMlflow.answer(exchange, 503, "later"));
             assertThat(send(run).problems()).singleElement().asString().contains("answered 503", "later");
             assertThat(server.status("one")).isEqualTo("RUNNING");
         }
@@ -188,12 +189,14 @@ class TrackingTest {
         Files.writeString(bad.resolve("metrics.json"), "{");
         Path odd = run(results.resolve("odd"), 'b');
         Files.writeString(
-                odd.resolve("manifest.json"), Files.readString(odd.resolve("manifest.json")).replaceAll("b{64}", "../x"));
+                odd.resolve("manifest.json"),
+                Files.readString(odd.resolve("manifest.json")).replaceAll("b{64}", "../x"));
 
         Outcome outcome = send(bad, odd, run(results.resolve("good"), 'c'));
         assertThat(outcome.sent()).isEqualTo(1);
         assertThat(outcome.problems()).hasSize(2);
-        assertThatThrownBy(() -> FinishedRun.in(List.of(results.resolve("absent")))).hasMessageContaining("no such folder");
+        assertThatThrownBy(() -> FinishedRun.in(List.of(results.resolve("absent"))))
+                .hasMessageContaining("no such folder");
     }
 
     @Test
