@@ -153,7 +153,9 @@ class LaunchedRunsTest {
                 .redirectOutput(folder.resolve("parallel.log").toFile())
                 .start();
 
-        assertThat(process.waitFor()).as(Files.readString(folder.resolve("parallel.log"))).isZero();
+        assertThat(process.waitFor())
+                .as(Files.readString(folder.resolve("parallel.log")))
+                .isZero();
         assertThat(sweep("--launcher", "files").out()).contains("already done");
     }
 

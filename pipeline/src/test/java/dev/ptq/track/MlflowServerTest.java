@@ -62,7 +62,9 @@ class MlflowServerTest {
                 .redirectOutput(folder.resolve("server.log").toFile())
                 .start());
         while (!answers()) {
-            assertThat(server.get().isAlive()).as(Files.readString(folder.resolve("server.log"))).isTrue();
+            assertThat(server.get().isAlive())
+                    .as(Files.readString(folder.resolve("server.log")))
+                    .isTrue();
             Thread.sleep(200);
         }
     }
@@ -78,7 +80,8 @@ class MlflowServerTest {
     private boolean answers() throws InterruptedException {
         try {
             return http.send(
-                                    HttpRequest.newBuilder(URI.create(address + "/health")).build(),
+                                    HttpRequest.newBuilder(URI.create(address + "/health"))
+                                            .build(),
                                     HttpResponse.BodyHandlers.ofString())
                             .statusCode()
                     == 200;
@@ -115,16 +118,27 @@ class MlflowServerTest {
 
         JsonNode found = ask("runs/search", "{\"experiment_ids\": [\"1\"], \"order_by\": [\"attributes.run_name\"]}")
                 .path("runs");
-        assertThat(found.valueStream().map(run -> run.path("info").path("run_name").asString()))
+        assertThat(found.valueStream()
+                        .map(run -> run.path("info").path("run_name").asString()))
                 .containsExactly("one", "p", "sweep");
-        assertThat(found.valueStream().map(run -> run.path("info").path("status").asString()))
+        assertThat(found.valueStream()
+                        .map(run -> run.path("info").path("status").asString()))
                 .containsOnly("FINISHED");
         JsonNode one = found.path(0);
-        assertThat(one.path("data").path("metrics").valueStream().map(metric -> metric.path("key").asString()))
+        assertThat(one.path("data")
+                        .path("metrics")
+                        .valueStream()
+                        .map(metric -> metric.path("key").asString()))
                 .containsExactlyInAnyOrder("tales/perplexity", "seconds");
-        assertThat(one.path("data").path("params").valueStream().map(each -> each.path("key").asString()))
+        assertThat(one.path("data")
+                        .path("params")
+                        .valueStream()
+                        .map(each -> each.path("key").asString()))
                 .contains("seed", "approximation.l2qer.rank");
-        assertThat(ask("artifacts/list?run_id=" + one.path("info").path("run_id").asString(), "")
+        assertThat(ask(
+                                "artifacts/list?run_id="
+                                        + one.path("info").path("run_id").asString(),
+                                "")
                         .path("files")
                         .valueStream()
                         .map(file -> file.path("path").asString()))
