@@ -80,7 +80,7 @@ final class LauncherOptions {
         }
     }
 
-    Launch launch(Path results, String tag, boolean sweep, byte[] config) {
+    Launch launch(Path results, String tag, boolean sweep, String config) {
         Path here = Path.of("").toAbsolutePath();
         return new Launch(results, tag, sweep, config, here, ThisProgram.program(), ThisProgram.environment(), split);
     }

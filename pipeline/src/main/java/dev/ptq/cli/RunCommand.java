@@ -17,6 +17,7 @@ import dev.ptq.sweep.PointRunner;
 import dev.ptq.sweep.SlurmLauncher;
 import java.io.IOException;
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -104,7 +105,7 @@ final class RunCommand implements Callable<Integer> {
             files = prepared.files();
             complete = prepared.complete().isPresent();
         }
-        Launch launch = launcher.launch(options.results.folder, tag, false, text);
+        Launch launch = launcher.launch(options.results.folder, tag, false, new String(text, StandardCharsets.UTF_8));
         PrintWriter out = spec.commandLine().getOut();
         if (!complete && launcher.where == LauncherOptions.Where.files) {
             launch.files(List.of(planned), false).forEach(out::println);

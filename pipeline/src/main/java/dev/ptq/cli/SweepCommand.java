@@ -129,7 +129,7 @@ final class SweepCommand implements Callable<Integer> {
     }
 
     private Launch launch() throws IOException {
-        return launcher.launch(options.results.folder, tag, true, Files.readAllBytes(config));
+        return launcher.launch(options.results.folder, tag, true, Files.readString(config));
     }
 
     private SlurmLauncher slurm(Launch launch, List<CheckedPoint> points) throws IOException {

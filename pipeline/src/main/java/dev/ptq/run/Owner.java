@@ -68,7 +68,7 @@ record Owner(long pid, long started, String boot, String host) {
             String line = Files.readString(Path.of("/proc/" + process.pid() + "/stat"));
             // the name, in parentheses, may have spaces; the start time is the 20th word behind it
             return Optional.of(
-                    Long.parseLong(line.substring(line.lastIndexOf(')') + 2).split(" ")[19]));
+                    Long.parseLong(line.substring(line.lastIndexOf(')') + 2).split(" ", -1)[19]));
         } catch (IOException | IndexOutOfBoundsException | NumberFormatException e) {
             return process.info().startInstant().map(Instant::getEpochSecond); // not Linux
         }

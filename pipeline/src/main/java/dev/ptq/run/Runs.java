@@ -97,7 +97,7 @@ public final class Runs {
      */
     public void lookAgain(String tag) throws IOException {
         requireTag(tag);
-        Path folder = results.resolve(tag).toAbsolutePath().getParent();
+        Path folder = results.resolve(tag).resolveSibling("");
         if (Files.isDirectory(folder)) {
             Trees.list(folder);
         }

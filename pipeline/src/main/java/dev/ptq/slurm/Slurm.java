@@ -91,7 +91,7 @@ public record Slurm(Optional<Path> commands, Duration patience) {
     /** Reads the lines of {@code squeue}; others are skipped. */
     static Map<String, TaskState> parse(String lines) {
         Map<String, TaskState> states = new LinkedHashMap<>();
-        for (String line : lines.split("\\R")) {
+        for (String line : lines.split("\\R", -1)) {
             String[] fields = line.strip().split("\\|", FIELDS);
             if (fields.length == FIELDS && fields[0].matches("[0-9]+") && fields[1].matches("[0-9]+")) {
                 states.put(fields[0] + "_" + fields[1], new TaskState(fields[2], fields[FIELDS - 1]));
@@ -135,7 +135,7 @@ public record Slurm(Optional<Path> commands, Duration patience) {
         if (commands.isPresent()) {
             return Files.isExecutable(commands.get().resolve("sbatch"));
         }
-        for (String folder : System.getenv().getOrDefault("PATH", "").split(":")) {
+        for (String folder : System.getenv().getOrDefault("PATH", "").split(":", -1)) {
             if (!folder.isEmpty() && Files.isExecutable(Path.of(folder, "sbatch"))) {
                 return true;
             }

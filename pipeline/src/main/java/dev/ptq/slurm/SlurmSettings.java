@@ -209,7 +209,9 @@ public record SlurmSettings(
     }
 
     TaskRequest request(String kind) {
-        return requests.getOrDefault(kind, requests.get("shared"));
+        return Optional.ofNullable(requests.get(kind))
+                .or(() -> Optional.ofNullable(requests.get("shared")))
+                .orElseThrow();
     }
 
     /** Returns the processors of a task, and the threads of its program. */

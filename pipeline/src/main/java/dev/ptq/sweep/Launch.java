@@ -29,7 +29,7 @@ public record Launch(
         Path results,
         String tag,
         boolean sweep,
-        byte[] config,
+        String config,
         Path directory,
         Program program,
         Map<String, String> environment,
@@ -101,17 +101,17 @@ public record Launch(
     /**
      * Makes sure that the locks of the process that watches a launch reach this one.
      *
-     * @param task of the launch
+     * @param tasks the file of the list
      */
     public static void requireLocks(TaskList list, Path tasks) throws IOException {
         Path results = Path.of(list.results());
         // launch/N/tasks.json below the tag, or .launch/TAG/N/tasks.json
-        Path folder = results.relativize(
-                tasks.toAbsolutePath().normalize().getParent().getParent());
-        String tag = folder.startsWith(LAUNCHES)
-                ? folder.subpath(1, folder.getNameCount()).toString()
-                : folder.getParent().toString();
-        Optional<String> problem = lock(results, tag.replace('\\', '/')).problem();
+        Path launches = tasks.toAbsolutePath().normalize().resolve("../..").normalize();
+        String folder = results.relativize(launches).toString().replace('\\', '/');
+        String tag = folder.startsWith(LAUNCHES + "/")
+                ? folder.substring(LAUNCHES.length() + 1)
+                : folder.replaceFirst("/?" + RunFiles.LAUNCH + "$", "");
+        Optional<String> problem = lock(results, tag).problem();
         if (problem.isPresent()) {
             throw new IOException(problem.get());
         }

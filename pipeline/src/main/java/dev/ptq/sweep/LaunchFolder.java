@@ -92,12 +92,12 @@ record LaunchFolder(Path path) {
     void write(
             Path directory,
             Path results,
-            byte[] config,
+            String config,
             List<TaskList.Kind> kinds,
             Program program,
             Map<String, String> environment)
             throws IOException {
-        Path copy = Files.write(path.resolve(CONFIG), config);
+        Path copy = Files.writeString(path.resolve(CONFIG), config);
         Json.replace(tasks(), TaskList.of(directory, results, copy, kinds));
         List<String> lines = new ArrayList<>(List.of(
                 "#!/bin/sh",

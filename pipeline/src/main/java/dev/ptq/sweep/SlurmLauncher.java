@@ -116,7 +116,7 @@ public final class SlurmLauncher {
                     script.workingFolder());
             return slurm.test(Files.writeString(file, alone.text(settings)));
         } catch (Slurm.CommandException e) {
-            return e.getMessage();
+            return String.valueOf(e.getMessage());
         } finally {
             Files.deleteIfExists(file);
         }

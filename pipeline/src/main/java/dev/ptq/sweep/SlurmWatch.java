@@ -230,7 +230,7 @@ final class SlurmWatch {
         try {
             byte[] all = Files.exists(file) ? tail(file) : new byte[0];
             String last = "";
-            for (String line : new String(all, StandardCharsets.UTF_8).split("\\R")) {
+            for (String line : new String(all, StandardCharsets.UTF_8).split("\\R", -1)) {
                 if (!line.isBlank() && !Character.isWhitespace(line.charAt(0)) && !line.startsWith("slurmstepd: ")) {
                     last = line;
                 }

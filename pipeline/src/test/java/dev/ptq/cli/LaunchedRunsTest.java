@@ -172,7 +172,7 @@ class LaunchedRunsTest {
                 """);
 
         for (String task : List.of("shared 0", "baselines 0", "baselines 1", "blocks 1", "blocks 0")) {
-            String[] words = task.split(" ");
+            String[] words = task.split(" ", -1);
             assertThat(launched(".launch/one/1", words[0], Integer.parseInt(words[1])))
                     .as(task)
                     .isEqualTo(new Outcome(0, "", ""));

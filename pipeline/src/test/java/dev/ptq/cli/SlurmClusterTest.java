@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import dev.ptq.model.SyntheticModel;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -170,10 +171,14 @@ class SlurmClusterTest {
     private String log(int number) {
         try {
             StringBuilder all = new StringBuilder(Files.readString(folder.resolve(number + ".log")));
-            try (Stream<Path> files = Files.walk(folder.resolve("results/t/launch"))) {
-                for (Path file :
-                        files.filter(file -> file.toString().endsWith(".log")).toList()) {
-                    all.append(file).append(":\n").append(Files.readString(file));
+            for (String launches : List.of("results/t/launch", "results/.launch")) {
+                if (Files.exists(folder.resolve(launches))) {
+                    try (Stream<Path> files = Files.walk(folder.resolve(launches))) {
+                        for (Path file : files.filter(each -> each.toString().endsWith(".log"))
+                                .toList()) {
+                            all.append(file).append(":\n").append(Files.readString(file));
+                        }
+                    }
                 }
             }
             return all.toString();
@@ -187,7 +192,7 @@ class SlurmClusterTest {
         builder.environment()
                 .put("SLURM_CONF", cluster.resolve("one/slurm.conf").toString());
         Process process = builder.start();
-        String out = new String(process.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+        String out = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         process.waitFor();
         return out.strip();
     }

@@ -2,6 +2,7 @@ package dev.ptq.slurm;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.OptionalInt;
@@ -84,7 +85,7 @@ class SlurmScriptTest {
                 .replaceFirst("(?m)^trap .*USR1$", "trap 'echo caught' USR1");
         Process process = new ProcessBuilder("bash", "-c", text).start();
 
-        assertThat(new String(process.getInputStream().readAllBytes())).isEqualTo("caught\n");
+        assertThat(new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).isEqualTo("caught\n");
         assertThat(process.waitFor()).isEqualTo(7);
     }
 }

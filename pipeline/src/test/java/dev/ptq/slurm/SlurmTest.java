@@ -71,6 +71,6 @@ class SlurmTest {
         assertThat(slurm("scontrol", "echo 'MaxArraySize            = 10'; echo 'MinJobAge               = 60 sec'")
                         .limits())
                 .isEqualTo(new Slurm.Limits(10, Duration.ofSeconds(60)));
-        assertThat(slurm("scontrol", "echo").limits()).isEqualTo(new Slurm.Limits(1001, Duration.ofSeconds(300)));
+        assertThat(slurm("scontrol", "echo").limits()).isEqualTo(new Slurm.Limits(1001, Duration.ofMinutes(5)));
     }
 }

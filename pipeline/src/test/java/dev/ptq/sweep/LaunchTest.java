@@ -31,7 +31,7 @@ class LaunchTest {
                 folder.resolve("results"),
                 "a/b",
                 true,
-                "seed = 1".getBytes(StandardCharsets.UTF_8),
+                "seed = 1",
                 folder,
                 program,
                 Map.of("PTQ_COMMIT", "it's"),
@@ -71,7 +71,7 @@ class LaunchTest {
         Process process = new ProcessBuilder(first + "/ptq", "launched", "tasks.json", "points", "0").start();
         String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(said).matches("-x -cp \\S+/ptq\\.jar Main launched tasks\\.json points 0\n");
-        assertThat(Path.of(said.split(" ")[2])).hasContent("one");
+        assertThat(Path.of(said.split(" ", -1)[2])).hasContent("one");
     }
 
     @Test

@@ -7,7 +7,6 @@ import dev.ptq.run.PlannedStage;
 import dev.ptq.slurm.FakeSlurm;
 import dev.ptq.slurm.SlurmSettings;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Collections;
@@ -94,7 +93,7 @@ class SlurmLauncherTest {
                 folder.resolve("results"),
                 "t",
                 true,
-                "seed = 1".getBytes(StandardCharsets.UTF_8),
+                "seed = 1",
                 folder,
                 program,
                 Map.of(),

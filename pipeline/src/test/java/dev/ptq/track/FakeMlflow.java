@@ -10,6 +10,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Executors;
 import tools.jackson.databind.JsonNode;
 import tools.jackson.databind.json.JsonMapper;
@@ -84,7 +85,7 @@ final class FakeMlflow implements AutoCloseable {
     }
 
     private String nameOf(String id) {
-        return runs.get(id).path("run_name").asString();
+        return Objects.requireNonNull(runs.get(id)).path("run_name").asString();
     }
 
     private synchronized void handle(HttpExchange exchange) throws IOException {
@@ -135,7 +136,7 @@ final class FakeMlflow implements AutoCloseable {
 
     private void search(HttpExchange exchange, String filter) throws IOException {
         String[] words =
-                filter.replaceAll("^tags\\.`([^`]*)` = '([^']*)'$", "$1 $2").split(" ");
+                filter.replaceAll("^tags\\.`([^`]*)` = '([^']*)'$", "$1 $2").split(" ", -1);
         for (Map.Entry<String, Map<String, String>> run : tags.entrySet()) {
             if (words[1].equals(run.getValue().get(words[0]))) {
                 answer(exchange, 200, "{\"runs\": [" + info(run.getKey()) + "]}");
