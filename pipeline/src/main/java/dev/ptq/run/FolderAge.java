@@ -26,7 +26,8 @@ final class FolderAge {
                 }
             }
         }
-        return newest.isBefore(now(folders.get(0).toAbsolutePath().resolveSibling("")).minus(age));
+        return newest.isBefore(
+                now(folders.get(0).toAbsolutePath().resolveSibling("")).minus(age));
     }
 
     /** The time by the file system's clock, from a file touched there. */

@@ -85,7 +85,8 @@ class SlurmScriptTest {
                 .replaceFirst("(?m)^trap .*USR1$", "trap 'echo caught' USR1");
         Process process = new ProcessBuilder("bash", "-c", text).start();
 
-        assertThat(new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8)).isEqualTo("caught\n");
+        assertThat(new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8))
+                .isEqualTo("caught\n");
         assertThat(process.waitFor()).isEqualTo(7);
     }
 }

@@ -28,14 +28,7 @@ class LaunchTest {
     private Launch launch(Path jar) {
         Program program = new Program(List.of("echo", "-x"), List.of(jar, folder.resolve("absent.jar")), "Main");
         return new Launch(
-                folder.resolve("results"),
-                "a/b",
-                true,
-                "seed = 1",
-                folder,
-                program,
-                Map.of("PTQ_COMMIT", "it's"),
-                1);
+                folder.resolve("results"), "a/b", true, "seed = 1", folder, program, Map.of("PTQ_COMMIT", "it's"), 1);
     }
 
     private static List<PlannedRun> runs() {

@@ -89,15 +89,7 @@ class SlurmLauncherTest {
 
     private SlurmLauncher launcher() {
         Program program = new Program(List.of("sh", folder.resolve("program").toString()), List.of(), "Main");
-        Launch launch = new Launch(
-                folder.resolve("results"),
-                "t",
-                true,
-                "seed = 1",
-                folder,
-                program,
-                Map.of(),
-                1);
+        Launch launch = new Launch(folder.resolve("results"), "t", true, "seed = 1", folder, program, Map.of(), 1);
         SlurmSettings settings =
                 SlurmSettings.parse("[slurm]\nnode_local = []\npoll_seconds = 1\nsettle_seconds = 1\n", "l.toml");
         return new SlurmLauncher(launch, settings, fake.slurm(), OptionalInt.of(4));
