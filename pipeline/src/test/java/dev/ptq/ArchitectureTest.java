@@ -30,12 +30,17 @@ class ArchitectureTest {
      * them hands over plain metrics.
      */
     private static final Map<String, String> MAY_USE = new TreeMap<>(Map.ofEntries(
-            Map.entry("cli", "allocate sweep export report experiment stage run lqer hub artifact " + DOMAIN),
+            Map.entry(
+                    "cli",
+                    "allocate sweep slurm track export report experiment stage run lqer hub artifact environment "
+                            + DOMAIN),
             Map.entry("allocate", "stage run artifact method model family format config progress"),
             Map.entry(
                     "export",
                     "experiment stage run artifact model layout family gguf format weights data tensor config progress"),
-            Map.entry("sweep", "report experiment stage run artifact config progress"),
+            Map.entry("sweep", "slurm report experiment stage run lock artifact config progress"),
+            Map.entry("slurm", "config"),
+            Map.entry("track", "run artifact config"),
             Map.entry("report", "run chart weights artifact config progress"),
             Map.entry(
                     "experiment",

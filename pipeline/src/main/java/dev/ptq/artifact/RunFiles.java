@@ -19,6 +19,9 @@ public final class RunFiles {
     /** The log. */
     public static final String LOG = "log.txt";
 
+    /** The folder of a sweep for what was handed to a scheduler. */
+    public static final String LAUNCH = "launch";
+
     /** The stage that learns how the model is rotated, and its folder. */
     public static final String ROTATE = "rotate";
     /** In it: the matrices. */

@@ -3,20 +3,24 @@ package dev.ptq.cli;
 import dev.ptq.artifact.PointState;
 import dev.ptq.config.ConfigException;
 import dev.ptq.sweep.CheckedPoint;
+import dev.ptq.sweep.Launch;
+import dev.ptq.sweep.LocalLauncher;
+import dev.ptq.sweep.PlannedRun;
 import dev.ptq.sweep.Point;
 import dev.ptq.sweep.PointProcesses;
 import dev.ptq.sweep.PointRecord;
+import dev.ptq.sweep.SlurmLauncher;
 import dev.ptq.sweep.Sweep;
 import dev.ptq.sweep.SweepRun;
 import dev.ptq.sweep.SweepTable;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
@@ -56,10 +60,17 @@ final class SweepCommand implements Callable<Integer> {
     @Option(
             names = "--jobs",
             paramLabel = "COUNT",
-            defaultValue = "1",
-            description = "points at once, which share the processors and need as many times the memory"
-                    + " (default: ${DEFAULT-VALUE})")
-    int jobs;
+            description =
+                    "points at once: here they share the processors and need as many times the memory (default: 1);"
+                            + " in a queue they do not (default: what the launcher's settings say)")
+    @Nullable
+    Integer jobs;
+
+    @Mixin
+    LauncherOptions launcher;
+
+    @Mixin
+    TrackOption tracking;
 
     @ArgGroup
     @Nullable
@@ -76,9 +87,11 @@ final class SweepCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        if (jobs < 1) {
+        if (jobs != null && jobs < 1) {
             throw new ConfigException("--jobs: expected a whole number of at least 1, got " + jobs);
         }
+        launcher.require();
+        tracking.require();
         InputFile.require(file);
         InputFile.require(config);
         Sweep sweep = Sweep.read(file, config, options.overrides, options.results.folder, tag);
@@ -86,7 +99,13 @@ final class SweepCommand implements Callable<Integer> {
             options.fetch(config, point.assignments());
         }
         List<CheckedPoint> points = sweep.check();
-        return dryRun ? list(points) : run(sweep, points);
+        List<CheckedPoint> missing =
+                points.stream().filter(point -> point.complete().isEmpty()).toList();
+        boolean launched = launcher.where != LauncherOptions.Where.local && !missing.isEmpty();
+        if (launched && (launcher.where == LauncherOptions.Where.files || dryRun)) {
+            return list(sweep, points, missing);
+        }
+        return dryRun ? list(points) : run(sweep, points, missing);
     }
 
     private int list(List<CheckedPoint> points) {
@@ -96,13 +115,54 @@ final class SweepCommand implements Callable<Integer> {
         return ExitCode.OK;
     }
 
-    private int run(Sweep sweep, List<CheckedPoint> points) throws IOException {
-        boolean failFast = afterFailure != null && afterFailure.failFast;
+    /** Prints the plan and how it would be handed to other processes. */
+    private int list(Sweep sweep, List<CheckedPoint> points, List<CheckedPoint> missing) throws IOException {
+        Launch launch = launch();
+        List<PlannedRun> runs = missing.stream().map(sweep::planned).toList();
+        List<String> lines = launcher.where == LauncherOptions.Where.slurm
+                ? slurm(launch, missing).dryRun(runs)
+                : launch.files(runs, dryRun);
+        int code = list(points);
+        lines.forEach(spec.commandLine().getOut()::println);
+        spec.commandLine().getOut().flush();
+        return code;
+    }
+
+    private Launch launch() throws IOException {
+        return launcher.launch(options.results.folder, tag, true, Files.readString(config));
+    }
+
+    private SlurmLauncher slurm(Launch launch, List<CheckedPoint> points) throws IOException {
+        return launcher.slurm(
+                launch,
+                jobs == null ? OptionalInt.empty() : OptionalInt.of(jobs),
+                points.stream().map(CheckedPoint::files).toList());
+    }
+
+    private int run(Sweep sweep, List<CheckedPoint> points, List<CheckedPoint> missing) throws IOException {
         List<PointRecord> records;
-        try (PointProcesses runner = new PointProcesses(sweep, program(), environment(points))) {
-            records = new SweepRun(sweep, points, runner).run(jobs, failFast);
+        boolean failFast = afterFailure != null && afterFailure.failFast;
+        if (launcher.where == LauncherOptions.Where.slurm && !missing.isEmpty()) {
+            SlurmLauncher slurm = slurm(launch(), missing);
+            launcher.unpackNatives();
+            records = new SweepRun(sweep, points, slurm.ofPoints(sweep, launcher.detach)).run(failFast);
+            if (launcher.detach) {
+                return ExitCode.OK;
+            }
+        } else {
+            int atOnce = jobs == null ? 1 : jobs;
+            try (PointProcesses runner =
+                    new PointProcesses(sweep, ThisProgram.program().command(), environment(atOnce, missing.size()))) {
+                records = new SweepRun(sweep, points, new LocalLauncher(runner, atOnce)).run(failFast);
+            }
         }
         print(SweepTable.ofResults(sweep, points, records), "results: " + sweep.directory());
+        tracking.send(
+                options.results.folder,
+                records.stream()
+                        .filter(record -> record.state() == PointState.DONE)
+                        .map(record -> sweep.directory().resolve(record.name()))
+                        .toList());
         boolean allDone = records.stream().allMatch(record -> record.state() == PointState.DONE);
         return allDone ? ExitCode.OK : ExitCode.SOFTWARE;
     }
@@ -114,21 +174,9 @@ final class SweepCommand implements Callable<Integer> {
         out.flush();
     }
 
-    /** This program with the Java machine and the options it runs with, agents of its own left out. */
-    private static List<String> program() {
-        List<String> program = new ArrayList<>();
-        program.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-        ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
-                .filter(option -> !option.startsWith("-agent") && !option.startsWith("-javaagent"))
-                .forEach(program::add);
-        program.addAll(List.of("-cp", System.getProperty("java.class.path"), Ptq.class.getName()));
-        return program;
-    }
-
     /** Points that run at once share the threads: more threads than processors only get in each other's way. */
-    private Map<String, String> environment(List<CheckedPoint> points) {
-        long toRun = points.stream().filter(point -> point.complete().isEmpty()).count();
-        long atOnce = Math.max(1, Math.min(jobs, toRun));
+    private static Map<String, String> environment(int jobs, int toRun) {
+        int atOnce = Math.max(1, Math.min(jobs, toRun));
         return atOnce == 1 ? Map.of() : Map.of("PTQ_THREADS", String.valueOf(Math.max(1, Parallel.THREADS / atOnce)));
     }
 }

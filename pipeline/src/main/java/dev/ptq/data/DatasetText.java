@@ -95,6 +95,11 @@ public record DatasetText(String dataset, Optional<String> config, String split,
     public record Content(String sha256, String field) implements Text.Content {}
 
     @Override
+    public List<Path> files() {
+        return found.files();
+    }
+
+    @Override
     public Content content() throws IOException {
         return new Content(Digests.of(found.files()), field);
     }

@@ -5,19 +5,64 @@ import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 
 /** Content hashes, which identify what results were made from. */
 public final class Digests {
     private static final int BUFFER = 1 << 20;
 
+    /** Longer than the steps of any file system's clock. */
+    private static final Duration SETTLED = Duration.ofSeconds(3);
+
+    private static final Map<Map<String, Object>, String> KNOWN = new ConcurrentHashMap<>();
+
     private Digests() {}
 
-    /** SHA-256 of one file's content, in hexadecimal. */
+    /**
+     * SHA-256 of one file's content, in hexadecimal. A file that did not change is read once: the points of a sweep have
+     * one model.
+     */
     public static String of(Path file) throws IOException {
+        Optional<Map<String, Object>> version = version(file);
+        if (version.isEmpty()) {
+            return read(file);
+        }
+        String known = KNOWN.get(version.get());
+        if (known == null) {
+            known = read(file);
+            if (version.equals(version(file))) {
+                KNOWN.put(version.get(), known);
+            }
+        }
+        return known;
+    }
+
+    /**
+     * What changes with every change of a file; empty if it changed so recently that its next change may have the same
+     * time, or where the system does not tell.
+     */
+    private static Optional<Map<String, Object>> version(Path file) throws IOException {
+        try {
+            Map<String, Object> version = Files.readAttributes(file, "unix:fileKey,size,lastModifiedTime,ctime");
+            Object changed = version.get("ctime");
+            boolean settled = changed instanceof FileTime time
+                    && time.toInstant().isBefore(Instant.now().minus(SETTLED));
+            return settled ? Optional.of(version) : Optional.empty();
+        } catch (UnsupportedOperationException | IllegalArgumentException e) {
+            return Optional.empty(); // no Unix
+        }
+    }
+
+    private static String read(Path file) throws IOException {
         MessageDigest digest = sha256();
         byte[] buffer = new byte[BUFFER];
         try (InputStream in = Files.newInputStream(file)) {

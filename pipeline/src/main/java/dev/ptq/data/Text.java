@@ -3,6 +3,7 @@ package dev.ptq.data;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Keys;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
@@ -41,6 +42,11 @@ public sealed interface Text permits TextFile, CorpusText, DatasetText {
     /** Returns the commit on the hub that it was fetched from. */
     default Optional<String> commit() {
         return Optional.empty();
+    }
+
+    /** Returns the files or folders that hold it; none if the program itself does. */
+    default List<Path> files() {
+        return List.of();
     }
 
     /** Hashes the text. */

@@ -74,6 +74,11 @@ public record TextFile(String path, Layout layout, String field) implements Text
     public record Content(String sha256, Layout layout, String field) implements Text.Content {}
 
     @Override
+    public List<Path> files() {
+        return List.of(Path.of(path));
+    }
+
+    @Override
     public Content content() throws IOException {
         return new Content(Digests.of(Path.of(path)), layout, field);
     }

@@ -15,6 +15,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.OptionalInt;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.stream.IntStream;
 import tools.jackson.databind.JsonNode;
 
@@ -27,6 +28,9 @@ public final class Tokenizer implements AutoCloseable {
     public static final String CONFIG = "tokenizer_config.json";
 
     private static final int NO_LIMIT = Integer.MAX_VALUE;
+
+    /** What was found odd, by the contents of files that take long to read. */
+    private static final Map<String, List<String>> NOTES = new ConcurrentHashMap<>();
     /** Characters of a text that a message shows. */
     private static final int SHOWN = 60;
 
@@ -142,7 +146,16 @@ public final class Tokenizer implements AutoCloseable {
         if (TokenizerFiles.isGguf(place)) {
             return List.of();
         }
-        TokenizerFiles files = TokenizerFiles.read(place);
+        String key = addBos + " " + TokenizerFiles.sha256(place);
+        List<String> known = NOTES.get(key);
+        if (known == null) {
+            known = notes(TokenizerFiles.read(place), addBos);
+            NOTES.put(key, known);
+        }
+        return known;
+    }
+
+    private static List<String> notes(TokenizerFiles files, AddBos addBos) throws IOException {
         TokenizerFile file = TokenizerFile.read(files.file(), files.json());
         List<String> notes = new ArrayList<>();
         if (file.hasDropout()) {
@@ -151,7 +164,7 @@ public final class Tokenizer implements AutoCloseable {
         if (addBos == AddBos.AUTO) {
             file.disagreement(files.config()).ifPresent(notes::add);
         }
-        return notes;
+        return List.copyOf(notes);
     }
 
     /**

@@ -6,7 +6,9 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.config.TomlWriter;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Finish;
+import dev.ptq.run.PartedStage;
 import dev.ptq.run.Plan;
+import dev.ptq.run.PlannedStage;
 import dev.ptq.run.Provenance;
 import dev.ptq.run.Run;
 import dev.ptq.run.Runs;
@@ -19,6 +21,9 @@ import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -79,6 +84,54 @@ public final class ExperimentRun implements AutoCloseable {
     /** Returns the fingerprint for the run's manifest. */
     public String fingerprint() {
         return plan.fingerprint();
+    }
+
+    /** Returns its stages, in order, and which of them are finished. */
+    public List<PlannedStage> stages() {
+        return runs.planned(plan);
+    }
+
+    /** Returns the files and folders that it reads, by what they are; those that the program brings along left out. */
+    public Map<String, List<Path>> files() {
+        Map<String, List<Path>> files = new LinkedHashMap<>();
+        files.put(
+                "the model",
+                List.of(experiment.model().path(), experiment.model().tokenizer()));
+        experiment
+                .calibration()
+                .ifPresent(settings ->
+                        files.put("the calibration text", settings.text().files()));
+        experiment
+                .evaluation()
+                .perplexities()
+                .forEach(settings ->
+                        files.put("the text " + settings.name(), settings.text().files()));
+        experiment
+                .evaluation()
+                .tasks()
+                .filter(settings -> !settings.data().isEmpty())
+                .ifPresent(settings -> files.put("the tasks' data", List.of(Path.of(settings.data()))));
+        return files;
+    }
+
+    /** Makes one of its stages, with those that it needs. */
+    public void obtain(String stage) throws IOException {
+        runs.obtain(plan, stage);
+    }
+
+    /**
+     * Does some of the parts of a stage.
+     *
+     * @throws IllegalArgumentException if the stage has no parts
+     */
+    public void runParts(String stage, int from, int to) throws IOException {
+        PartedStage parted = plan.stages().stream()
+                .filter(each -> each.name().equals(stage))
+                .filter(PartedStage.class::isInstance)
+                .map(PartedStage.class::cast)
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException(stage + " is no stage with parts"));
+        runs.runParts(plan, parted, from, to);
     }
 
     /** Returns the run, if there is nothing left to do. */

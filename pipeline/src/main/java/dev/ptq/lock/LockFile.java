@@ -1,6 +1,7 @@
 package dev.ptq.lock;
 
 import java.io.IOException;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -75,12 +76,8 @@ public record LockFile(Path folder, String name) {
         while (true) {
             Optional<Object> before = identity(file);
             try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE, StandardOpenOption.WRITE)) {
-                if (channel.tryLock() == null) {
-                    if (!wait) {
-                        return Optional.empty();
-                    }
-                    log.info("{}: another process is at it, waiting", name);
-                    channel.lock();
+                if (!lock(channel, file, wait)) {
+                    return Optional.empty();
                 }
                 // another file of that name has another identity as long as this one is open
                 if (before.isPresent() && before.equals(identity(file))) {
@@ -88,6 +85,32 @@ public record LockFile(Path folder, String name) {
                 }
             }
         }
+    }
+
+    private boolean lock(FileChannel channel, Path file, boolean wait) throws IOException {
+        try {
+            if (channel.tryLock() != null) {
+                return true;
+            }
+            if (wait) {
+                log.info("{}: another process is at it, waiting", name);
+                channel.lock();
+            }
+            return wait;
+        } catch (ClosedChannelException e) {
+            throw e;
+        } catch (IOException e) {
+            throw refused(file, e);
+        }
+    }
+
+    /** A file system without locks: the system says only "No locks available" or "Function not implemented". */
+    static IOException refused(Path file, IOException reason) {
+        return new IOException(
+                file + ": cannot be locked (" + reason.getMessage() + "). Processes that share this folder need locks:"
+                        + " on Lustre mount it with flock, on NFS with lockd and without nolock, or take a folder on"
+                        + " another file system",
+                reason);
     }
 
     /** Tells a file from a later one of the same name; the path where the system has no such identity. */

@@ -116,16 +116,36 @@ public record Composition(List<Method> steps) {
      * @param formatsAsk whether formats ask for statistics
      */
     public boolean needsSamples(boolean formatsAsk) {
-        boolean changed = false;
+        return sampling(formatsAsk).isPresent();
+    }
+
+    /** The step because of which there are samples. */
+    private Optional<Method> sampling(boolean formatsAsk) {
+        Optional<Method> changing = Optional.empty();
         for (Method step : steps) {
             if (step.needs().quantizedPath()
                     || step.needs().samples()
-                    || (changed && !step.needs().statistics().isEmpty())) {
-                return true;
+                    || (changing.isPresent() && !step.needs().statistics().isEmpty())) {
+                return Optional.of(step);
             }
-            changed |= !step.transforms().isEmpty();
+            if (changing.isEmpty() && !step.transforms().isEmpty()) {
+                changing = Optional.of(step);
+            }
         }
-        return changed && formatsAsk;
+        return formatsAsk ? changing : Optional.empty();
+    }
+
+    /**
+     * Returns the step because of which samples go through the blocks, so that these are worked on one after the other;
+     * empty if every block can be worked on alone.
+     *
+     * @param formatsAsk whether formats ask for statistics
+     */
+    public Optional<Method> ordering(boolean formatsAsk) {
+        return sampling(formatsAsk)
+                .or(() -> steps.stream()
+                        .filter(step -> !step.transforms().isEmpty())
+                        .findFirst());
     }
 
     /**

@@ -57,12 +57,13 @@ public record CachePruning(Path results, boolean all, Instant madeBefore, boolea
 
     private boolean delete(Path folder, CacheEntry entry) throws IOException {
         LockFile lock = new LockFile(folder, entry.entry());
+        Path directory = folder.resolve(entry.name());
         if (dryRun) {
-            return lock.isFree() && !EntriesInUse.contain(folder, entry.entry());
+            return lock.isFree() && !EntriesInUse.contain(folder, entry.entry()) && isLeft(entry, directory);
         }
         return lock.ifFree(() -> {
-                    Path directory = folder.resolve(entry.name());
-                    if (EntriesInUse.contain(folder, entry.entry())
+                    if (!isLeft(entry, directory)
+                            || EntriesInUse.contain(folder, entry.entry())
                             || !Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
                         return false;
                     }
@@ -73,6 +74,11 @@ public record CachePruning(Path results, boolean all, Instant madeBefore, boolea
                     return true;
                 })
                 .orElse(false);
+    }
+
+    /** Whether its maker is dead or done: on another machine a free lock alone does not say so. */
+    private static boolean isLeft(CacheEntry entry, Path directory) throws IOException {
+        return entry.kind() != CacheEntry.Kind.PARTIAL || StageCache.isAbandoned(directory);
     }
 
     private int locks(Path folder) throws IOException {

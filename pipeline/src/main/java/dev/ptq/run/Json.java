@@ -35,7 +35,8 @@ public final class Json {
         AtomicFile.replace(file, MAPPER.writeValueAsString(value) + "\n");
     }
 
-    static <T extends Record> T read(Path file, Class<T> type) throws IOException {
+    /** Reads a file, which anyone may have written. */
+    public static <T extends Record> T read(Path file, Class<T> type) throws IOException {
         return parse(SmallFile.read(file), file.toString(), type);
     }
 

@@ -9,12 +9,15 @@ import java.nio.file.StandardCopyOption;
 
 /** A directory under construction: it gets its final name once everything is written, and is deleted otherwise. */
 public final class PartialDirectory implements Closeable {
+    /** The ending of a name for what is replaced. */
+    static final String ASIDE = "~";
+
     private final Path path;
     private final Path replaced;
 
     private PartialDirectory(Path path) {
         this.path = path;
-        this.replaced = path.resolveSibling(path.getFileName() + "~");
+        this.replaced = path.resolveSibling(path.getFileName() + ASIDE);
     }
 
     /** Makes an empty directory; the remains of an earlier process are deleted. */
@@ -35,6 +38,15 @@ public final class PartialDirectory implements Closeable {
         if (Files.exists(name, LinkOption.NOFOLLOW_LINKS)) {
             Files.move(name, replaced, StandardCopyOption.ATOMIC_MOVE);
         }
+        Files.move(path, name, StandardCopyOption.ATOMIC_MOVE);
+    }
+
+    /**
+     * Gives the directory its final name, which nothing must have yet.
+     *
+     * @throws java.nio.file.FileSystemException if something has
+     */
+    void publishNew(Path name) throws IOException {
         Files.move(path, name, StandardCopyOption.ATOMIC_MOVE);
     }
 

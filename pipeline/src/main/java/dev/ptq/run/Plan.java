@@ -1,6 +1,8 @@
 package dev.ptq.run;
 
+import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -66,6 +68,30 @@ public final class Plan {
     /** The fingerprint of the whole plan: equal plans give equal runs. */
     public String fingerprint() {
         return fingerprint;
+    }
+
+    /**
+     * Returns the stages that a stage needs, directly or not, and last the stage itself.
+     *
+     * @throws IllegalArgumentException if no stage has that name
+     */
+    public List<Stage> upTo(String name) {
+        if (!stages.containsKey(name)) {
+            throw new IllegalArgumentException(
+                    "expected one of the stages " + stages.keySet() + ", got \"" + name + "\"");
+        }
+        Set<String> needed = new HashSet<>(Set.of(name));
+        List<Stage> found = new ArrayList<>(stages.values());
+        Collections.reverse(found);
+        found.removeIf(stage -> {
+            if (needed.contains(stage.name())) {
+                needed.addAll(stage.inputs());
+                return false;
+            }
+            return true;
+        });
+        Collections.reverse(found);
+        return List.copyOf(found);
     }
 
     /**

@@ -41,7 +41,7 @@ public final class Runs {
     }
 
     /** The folder of finished stages in a results folder. */
-    static Path cacheFolder(Path results) {
+    public static Path cacheFolder(Path results) {
         return results.resolve(CACHE);
     }
 
@@ -66,6 +66,14 @@ public final class Runs {
         return found;
     }
 
+    /** The stages of a plan, in order, and which of them are finished. */
+    public List<PlannedStage> planned(Plan plan) {
+        Set<String> made = cached(plan).keySet();
+        return plan.stages().stream()
+                .map(stage -> PlannedStage.of(stage, plan.fingerprint(stage.name()), made.contains(stage.name())))
+                .toList();
+    }
+
     /**
      * The run under a tag, if it is complete and made by that plan: {@link #run} would execute nothing.
      *
@@ -81,6 +89,18 @@ public final class Runs {
         return manifest.fingerprint().equals(fingerprint)
                 ? Optional.of(new Run(directory, manifest, true))
                 : Optional.empty();
+    }
+
+    /**
+     * Lists the folder of a tag, so that a network file system shows what other machines made there. It may remember for
+     * a minute that a name was unknown.
+     */
+    public void lookAgain(String tag) throws IOException {
+        requireTag(tag);
+        Path folder = results.resolve(tag).resolveSibling("");
+        if (Files.isDirectory(folder)) {
+            Trees.list(folder);
+        }
     }
 
     /**
@@ -137,10 +157,11 @@ public final class Runs {
         // no tag has a plus, so no two tags share a lock
         LockFile lock = new LockFile(cacheFolder, "run+" + tag.replace('/', '+'));
         return lock.hold(() -> {
+            Path directory = results.resolve(tag);
+            lookAgain(tag); // another machine may have been at it just now
             conflict(tag, plan).ifPresent(conflict -> {
                 throw new IllegalStateException(conflict);
             });
-            Path directory = results.resolve(tag);
             if (again.isEmpty() && Files.exists(directory)) {
                 log.info("{}: already complete", directory);
                 return new Run(directory, Manifest.read(directory), true);
@@ -166,17 +187,51 @@ public final class Runs {
 
     /** Executes the stages missing from the cache and reads their artifacts there; no run is made. */
     public <T> T read(Plan plan, Reading<T> reading) throws IOException {
+        return using("read+" + plan.fingerprint(), plan, () -> {
+            Map<String, Path> artifacts = new LinkedHashMap<>();
+            obtain(plan.stages(), plan, Set.of()).forEach((name, entry) -> artifacts.put(name, entry.directory()));
+            return reading.read(artifacts);
+        });
+    }
+
+    /**
+     * Executes one stage, after those that it needs, as far as they are missing from the cache; no run is made.
+     *
+     * @throws IllegalArgumentException if the plan has no such stage
+     */
+    public void obtain(Plan plan, String stage) throws IOException {
+        using("stage+" + plan.fingerprint(stage), plan, () -> obtain(plan.upTo(stage), plan, Set.of()));
+    }
+
+    /**
+     * Executes some parts of a stage, after the stages that it needs, for a later {@link #run} to take over. Does
+     * nothing if the stage is finished.
+     *
+     * @param stage one of the plan
+     * @param from the first part
+     * @param to after the last part
+     */
+    public void runParts(Plan plan, PartedStage stage, int from, int to) throws IOException {
+        String fingerprint = plan.fingerprint(stage.name());
+        using("parts+" + fingerprint + "+" + from + "-" + to, plan, () -> {
+            List<Stage> needed = plan.upTo(stage.name());
+            Map<String, StageCache.Entry> entries = obtain(needed.subList(0, needed.size() - 1), plan, Set.of());
+            cache.obtainParts(stage, fingerprint, inputs(stage, entries), from, to);
+            return stage;
+        });
+    }
+
+    /** Does work that uses entries of a plan, under a lock of its own, so that nobody deletes them meanwhile. */
+    private <T> T using(String name, Plan plan, LockFile.Work<T> work) throws IOException {
         Files.createDirectories(cacheFolder);
-        LockFile lock = new LockFile(cacheFolder, "read+" + plan.fingerprint());
+        LockFile lock = new LockFile(cacheFolder, name);
         return lock.hold(() -> {
             EntriesInUse inUse = new EntriesInUse(lock);
             try {
                 return Failures.at(cacheFolder, () -> {
                     inUse.write(entryNames(plan));
                     cache.sweep();
-                    Map<String, Path> artifacts = new LinkedHashMap<>();
-                    obtain(plan, Set.of()).forEach((name, entry) -> artifacts.put(name, entry.directory()));
-                    return reading.read(artifacts);
+                    return work.run();
                 });
             } finally {
                 inUse.delete();
@@ -184,22 +239,28 @@ public final class Runs {
         });
     }
 
-    private Map<String, StageCache.Entry> obtain(Plan plan, Set<String> again) throws IOException {
+    private Map<String, StageCache.Entry> obtain(List<Stage> stages, Plan plan, Set<String> again) throws IOException {
         Map<String, StageCache.Entry> entries = new LinkedHashMap<>();
-        for (Stage stage : plan.stages()) {
-            Map<String, StageCache.Entry> inputs = new LinkedHashMap<>();
-            stage.inputs().forEach(input -> inputs.put(input, entries.get(input)));
+        for (Stage stage : stages) {
             String fingerprint = plan.fingerprint(stage.name());
-            entries.put(stage.name(), cache.obtain(stage, fingerprint, inputs, again.contains(stage.name())));
+            entries.put(
+                    stage.name(),
+                    cache.obtain(stage, fingerprint, inputs(stage, entries), again.contains(stage.name())));
         }
         return entries;
+    }
+
+    private static Map<String, StageCache.Entry> inputs(Stage stage, Map<String, StageCache.Entry> entries) {
+        Map<String, StageCache.Entry> inputs = new LinkedHashMap<>();
+        stage.inputs().forEach(input -> inputs.put(input, entries.get(input)));
+        return inputs;
     }
 
     private Run make(Path directory, Plan plan, Set<String> again, Provenance provenance, Finish finish)
             throws IOException {
         Instant started = now();
         cache.sweep();
-        Map<String, StageCache.Entry> entries = obtain(plan, again);
+        Map<String, StageCache.Entry> entries = obtain(plan.stages(), plan, again);
         Map<String, Manifest.StageEntry> stages = new LinkedHashMap<>();
         entries.forEach((name, entry) -> stages.put(name, Manifest.StageEntry.of(entry)));
         Manifest manifest = new Manifest(

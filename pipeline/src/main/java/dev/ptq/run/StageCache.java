@@ -4,17 +4,19 @@ import dev.ptq.lock.LockFile;
 import java.io.IOException;
 import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.UUID;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -30,6 +32,8 @@ final class StageCache {
     static final String DONE = "done.json";
     static final String PARTIAL = ".partial-";
     static final String UNFINISHED = ".unfinished";
+
+    private static final Duration ABANDONED_AFTER = Duration.ofDays(1);
 
     private final Path folder;
 
@@ -65,6 +69,19 @@ final class StageCache {
         return Optional.empty();
     }
 
+    /**
+     * As {@link #find}, for a caller that will make what is not there. A network file system may remember for a minute
+     * that a name is unknown; listing the folder makes it ask again.
+     */
+    private Optional<StageRecord> findListed(String stage, String fingerprint) throws IOException {
+        Optional<StageRecord> found = find(stage, fingerprint);
+        if (found.isPresent()) {
+            return found;
+        }
+        Trees.list(folder);
+        return find(stage, fingerprint);
+    }
+
     /** The record in an entry's directory, if it is readable and belongs there. */
     static Optional<StageRecord> done(Path entry) {
         try {
@@ -88,11 +105,34 @@ final class StageCache {
         String name = entryName(stage.name(), fingerprint);
         Path directory = folder.resolve(name);
         return new LockFile(folder, name).hold(() -> {
-            Optional<StageRecord> found = again ? Optional.empty() : find(stage.name(), fingerprint);
+            Optional<StageRecord> found = again ? Optional.empty() : findListed(stage.name(), fingerprint);
             return found.isPresent()
                     ? reuse(directory, found.get())
                     : Failures.at(directory, () -> make(stage, fingerprint, inputs, directory));
         });
+    }
+
+    /**
+     * Does some parts of a stage where its next attempt will find them; nothing if the stage is finished, or another
+     * process makes the whole of it.
+     */
+    void obtainParts(PartedStage stage, String fingerprint, Map<String, Entry> inputs, int from, int to)
+            throws IOException {
+        String name = entryName(stage.name(), fingerprint);
+        if (findListed(stage.name(), fingerprint).isPresent()) {
+            log.info("{}: is made already", stage.name());
+            return;
+        }
+        if (!new LockFile(folder, name).isFree()) {
+            log.info("{}: another process makes the whole stage", stage.name());
+            return;
+        }
+        Path unfinished = Files.createDirectories(folder.resolve(name + UNFINISHED));
+        Map<String, Path> directories = new LinkedHashMap<>();
+        inputs.forEach((input, entry) -> directories.put(input, entry.directory()));
+        log.info("{}: parts {} to {} of {} started", stage.name(), from, to - 1, stage.parts());
+        stage.runParts(from, to, Collections.unmodifiableMap(directories), unfinished);
+        log.info("{}: parts {} to {} done", stage.name(), from, to - 1);
     }
 
     private static Entry reuse(Path directory, StageRecord done) {
@@ -110,16 +150,37 @@ final class StageCache {
             }
             Files.createDirectories(unfinished);
             StageRecord done = run(stage, fingerprint, inputs, partial.path(), unfinished);
-            // where a network file system does not honour locks, another process may have been faster
-            Optional<StageRecord> theirs = replacing ? Optional.empty() : find(stage.name(), fingerprint);
-            if (theirs.isEmpty()) {
+            Optional<StageRecord> theirs = Optional.empty();
+            if (replacing) {
                 partial.publish(directory);
+            } else {
+                theirs = publish(partial, directory, stage.name(), fingerprint);
             }
             Trees.delete(unfinished);
             if (theirs.isPresent()) {
                 return reuse(directory, theirs.get());
             }
             return new Entry(directory, done, false);
+        }
+    }
+
+    /** Publishes an entry, unless another process was faster where locks do not reach; then returns its record. */
+    private Optional<StageRecord> publish(PartialDirectory partial, Path directory, String stage, String fingerprint)
+            throws IOException {
+        Optional<StageRecord> theirs = findListed(stage, fingerprint);
+        if (theirs.isPresent()) {
+            return theirs;
+        }
+        try {
+            partial.publishNew(directory);
+            return Optional.empty();
+        } catch (FileSystemException e) { // there is one after all
+            theirs = findListed(stage, fingerprint);
+            if (theirs.isEmpty()) { // but not a whole one
+                log.warn("{}: is there and cannot be used ({}); it is replaced", directory, e.getReason());
+                partial.publish(directory);
+            }
+            return theirs;
         }
     }
 
@@ -161,25 +222,45 @@ final class StageCache {
     /**
      * Deletes the remains of killed processes.
      *
-     * <p>The maker of an entry holds its lock, which the system releases when the process dies. That is safer than
-     * looking for the process: its number may belong to another by now, or be unknown in this container.
+     * <p>The maker of an entry holds its lock, which the system releases when the process dies. Where locks do not reach
+     * other machines a free lock says nothing, so the owner must be dead too, see {@link Owner}; one of another machine
+     * counts as dead when nothing was written for a day.
      */
     void sweep() throws IOException {
         try (DirectoryStream<Path> partials = Files.newDirectoryStream(folder, "*" + PARTIAL + "*")) {
             for (Path partial : partials) {
-                String name = partial.getFileName().toString();
-                new LockFile(folder, name.substring(0, name.indexOf(PARTIAL))).ifFree(() -> {
-                    Trees.delete(partial);
+                new LockFile(folder, entryOf(partial)).ifFree(() -> {
+                    if (isAbandoned(partial)) {
+                        Trees.delete(partial);
+                    }
                     return partial;
                 });
             }
         }
     }
 
+    /** Whether nobody works on an incomplete entry; to be asked under the lock of the entry. */
+    static boolean isAbandoned(Path partial) throws IOException {
+        String name = partial.getFileName().toString();
+        String label = name.substring(name.indexOf(PARTIAL) + PARTIAL.length());
+        Optional<Boolean> dead = Owner.parse(label.replaceFirst(PartialDirectory.ASIDE + "$", ""))
+                .flatMap(Owner::dead);
+        return dead.isPresent()
+                ? dead.get()
+                : FolderAge.isOver(
+                        ABANDONED_AFTER, List.of(partial, partial.resolveSibling(entryOf(partial) + UNFINISHED)));
+    }
+
+    /** The name of the entry that an incomplete one was to become. */
+    private static String entryOf(Path partial) {
+        String name = partial.getFileName().toString();
+        return name.substring(0, name.indexOf(PARTIAL));
+    }
+
     /** A directory name for an incomplete entry, which belongs to this process until it dies. */
     static Path partialOf(Path directory) {
         return directory.resolveSibling(
-                directory.getFileName() + PARTIAL + ProcessHandle.current().pid() + "-" + UUID.randomUUID());
+                directory.getFileName() + PARTIAL + Owner.here().label());
     }
 
     /** The name of an entry's directory, and of its lock. */

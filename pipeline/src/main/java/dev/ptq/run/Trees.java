@@ -23,6 +23,15 @@ final class Trees {
         }
     }
 
+    /** The names in a directory; a network file system is asked for them, whatever it remembers of single names. */
+    static List<String> list(Path directory) throws IOException {
+        try (Stream<Path> paths = Files.list(directory)) {
+            return paths.map(path -> path.getFileName().toString()).toList();
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
+    }
+
     /** Deletes a directory, or whatever else has that name; does nothing if there is none. */
     static void delete(Path directory) throws IOException {
         if (Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {

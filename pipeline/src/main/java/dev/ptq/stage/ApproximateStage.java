@@ -17,7 +17,7 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.ModelFormats;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.progress.Progress;
-import dev.ptq.run.Stage;
+import dev.ptq.run.PartedStage;
 import dev.ptq.tensor.TensorEngine;
 import dev.ptq.weights.SafetensorsWriter;
 import java.io.IOException;
@@ -36,7 +36,7 @@ import org.slf4j.LoggerFactory;
  * {@code ledger.csv}, {@code folds.csv} where the model is rotated or rescaled, {@code singular_values.safetensors} where a method keeps any, and one file in {@code weights} and in {@code
  * parameters} for each block that a method changed or trained.
  */
-final class ApproximateStage implements Stage {
+final class ApproximateStage implements PartedStage {
     private static final Logger log = LoggerFactory.getLogger(ApproximateStage.class);
 
     private final Workspace workspace;
@@ -109,11 +109,7 @@ final class ApproximateStage implements Stage {
         Experiment experiment = workspace.experiment();
         Ledger.require(experiment.strict(), inputs);
         ActivationStatistics statistics = KnownFormats.statistics(inputs);
-        BlockContext.Setting setting = new BlockContext.Setting(
-                experiment.preparedShape(),
-                KnownFormats.in(workspace, workspace.preparedModel(inputs), settings.formats(), inputs),
-                experiment.statistics(),
-                experiment.expertTokens(statistics));
+        BlockContext.Setting setting = setting(inputs, statistics);
         LanguageModel model = workspace.preparedModel(inputs);
         BlockResults results = new BlockResults();
         Ledger ledger = new Ledger(experiment.strict());
@@ -173,6 +169,54 @@ final class ApproximateStage implements Stage {
             new BlockFiles(unfinished, index).moveTo(output);
         }
         log.info("{}: {} rows of {} blocks", RunFiles.APPROXIMATE, results.size(), blocks);
+    }
+
+    private BlockContext.Setting setting(Map<String, Path> inputs, ActivationStatistics statistics) throws IOException {
+        Experiment experiment = workspace.experiment();
+        return new BlockContext.Setting(
+                experiment.preparedShape(),
+                KnownFormats.in(workspace, workspace.preparedModel(inputs), settings.formats(), inputs),
+                experiment.statistics(),
+                experiment.expertTokens(statistics));
+    }
+
+    @Override
+    public int parts() {
+        return workspace.experiment().preparedShape().blocks();
+    }
+
+    @Override
+    public Optional<String> order() {
+        Experiment experiment = workspace.experiment();
+        return experiment
+                .steps()
+                .ordering(experiment.quantization().askCalibration())
+                .map(step -> "the step \"" + step.name() + "\" lets the calibration samples run through the blocks, one"
+                        + " after the other");
+    }
+
+    @Override
+    public void runParts(int from, int to, Map<String, Path> inputs, Path unfinished) throws IOException {
+        Ledger.require(workspace.experiment().strict(), inputs);
+        ActivationStatistics statistics = KnownFormats.statistics(inputs);
+        BlockContext.Setting setting = setting(inputs, statistics);
+        LanguageModel model = workspace.preparedModel(inputs);
+        try (NDManager kept = TensorEngine.newManager();
+                Progress progress = workspace.reporter().start(RunFiles.APPROXIMATE, (long) to - from, "blocks")) {
+            for (int index = from; index < to; index++) {
+                workspace.blockReleased();
+                BlockFiles files = new BlockFiles(unfinished, index);
+                try (Block block = model.load(index)) {
+                    if (!new BlockResults().restore(files, kept)) {
+                        work(
+                                new BlockContext(setting, block, statistics, Optional.empty(), settings.seed()),
+                                files,
+                                Optional.empty());
+                    }
+                }
+                progress.step((long) index + 1 - from);
+            }
+        }
     }
 
     /** Writes how far rotations and transformations moved what they should have left as it was. */

@@ -27,8 +27,8 @@ final class PointNames {
     static final int LONGEST = 100;
 
     /** Reserved file names: in a sweep's directory they would be in the way, or make it look like a run. */
-    private static final Set<String> TAKEN =
-            Set.of(RunFiles.SWEEP, RunFiles.SWEEP_FILE, Manifest.FILE, RunFiles.METRICS, RunFiles.RESOLVED);
+    private static final Set<String> TAKEN = Set.of(
+            RunFiles.SWEEP, RunFiles.SWEEP_FILE, RunFiles.LAUNCH, Manifest.FILE, RunFiles.METRICS, RunFiles.RESOLVED);
 
     private static final int DIGEST_DIGITS = 8;
     private static final Pattern OTHER_CHARACTERS = Pattern.compile("[^A-Za-z0-9._-]+");

@@ -10,6 +10,7 @@ import java.util.OptionalDouble;
 /**
  * The outcome of a point.
  *
+ * @param job its name in the queue of a scheduler, when it was last handed to one
  * @param set the point's changes to the base config
  * @param fingerprint in the manifest of its run
  * @param error why it failed
@@ -21,6 +22,7 @@ public record PointRecord(
         Optional<String> error,
         OptionalDouble seconds,
         String fingerprint,
+        Optional<String> job,
         Map<String, Object> set) {
     public PointRecord {
         set = Collections.unmodifiableMap(new LinkedHashMap<>(set));
@@ -38,6 +40,7 @@ public record PointRecord(
                         .mapToDouble(Double::doubleValue)
                         .findFirst(),
                 point.fingerprint(),
+                Optional.empty(),
                 set);
     }
 
@@ -49,6 +52,12 @@ public record PointRecord(
                 outcome.error(),
                 OptionalDouble.of(outcome.seconds()),
                 fingerprint,
+                job,
                 set);
+    }
+
+    /** The same point, handed to a scheduler. */
+    PointRecord in(String queued) {
+        return new PointRecord(name, state, error, seconds, fingerprint, Optional.of(queued), set);
     }
 }

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -50,6 +51,16 @@ public record Sweep(Path file, Path config, List<String> overrides, Path results
     /** The directory of the points. */
     public Path directory() {
         return results.resolve(tag);
+    }
+
+    /** What another process has to do for a point. */
+    public PlannedRun planned(CheckedPoint point) {
+        return new PlannedRun(
+                tagOf(point.point()),
+                Stream.concat(overrides.stream(), point.point().overrides().stream())
+                        .toList(),
+                point.fingerprint(),
+                point.stages());
     }
 
     /** The tag of a point's run. */
@@ -107,7 +118,8 @@ public record Sweep(Path file, Path config, List<String> overrides, Path results
     private CheckedPoint check(Point point, Set<Record> seen) throws IOException {
         Experiment experiment = Experiment.read(config, overrides, point.assignments());
         try (ExperimentRun run = ExperimentRun.prepare(experiment, results, tagOf(point), Progress.Reporter.none())) {
-            CheckedPoint checked = new CheckedPoint(point, run.fingerprint(), run.complete());
+            CheckedPoint checked =
+                    new CheckedPoint(point, run.fingerprint(), run.complete(), run.stages(), run.files());
             if (checked.complete().isEmpty() && seen.add(run.inputs())) {
                 run.check(Optional.empty());
             }

@@ -89,7 +89,7 @@ class CachePruningTest {
         Files.createDirectories(results.resolve("damaged"));
         Files.writeString(results.resolve("damaged/manifest.json"), "{");
         Files.createDirectories(cache.resolve("calibrate-0123456789abcdef.unfinished"));
-        Files.createDirectories(cache.resolve("evaluate-x-0123456789abcdef.partial-1-x/sub"));
+        Files.createDirectories(cache.resolve("evaluate-x-0123456789abcdef.partial-" + OwnerTest.DEAD + "/sub"));
         Files.createDirectories(cache.resolve("train-0123456789abcdef"));
         Files.createDirectories(cache.resolve("notes"));
 
@@ -181,9 +181,9 @@ class CachePruningTest {
     @Test
     void deletesWhatKilledProcessesLeft() throws IOException {
         run("a", plan);
-        Path deep = cache.resolve("calibrate-0123456789abcdef.partial-1-x/sub/deep");
+        Path deep = cache.resolve("calibrate-0123456789abcdef.partial-" + OwnerTest.DEAD + "/sub/deep");
         Files.writeString(Files.createDirectories(deep).resolve("half"), "x");
-        Files.createDirectories(cache.resolve("calibrate-0123456789abcdef.partial-1-x~"));
+        Files.createDirectories(cache.resolve("calibrate-0123456789abcdef.partial-" + OwnerTest.DEAD + "~"));
         Files.writeString(
                 Files.createDirectories(cache.resolve("calibrate-0123456789abcdef.unfinished"))
                         .resolve("pass"),
@@ -198,6 +198,19 @@ class CachePruningTest {
         assertThat(result.freedBytes()).isEqualTo(3);
         assertThat(result.locks()).isGreaterThanOrEqualTo(3);
         assertThat(names()).containsExactly(entry(plan, "calibrate"), entry(plan, "evaluate/quantized"), "notes.txt");
+    }
+
+    /** A lock that is free says nothing where locks do not reach other machines. */
+    @Test
+    void leavesWhatAnotherMachineMayBeMaking() throws IOException {
+        Path theirs = Files.createDirectories(cache.resolve("train-0123456789abcdef.partial-" + OwnerTest.ELSEWHERE));
+
+        assertThat(prune().busy()).singleElement().extracting(CacheEntry::kind).isEqualTo(CacheEntry.Kind.PARTIAL);
+        assertThat(new CachePruning(results, false, Instant.now().plusSeconds(60), true)
+                        .run()
+                        .busy())
+                .hasSize(1);
+        assertThat(theirs).exists();
     }
 
     @Test

@@ -17,6 +17,9 @@ import java.nio.file.FileSystemException;
 import java.nio.file.FileSystems;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.FileTime;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -330,7 +333,7 @@ class RunsTest {
 
     @Test
     void cleansUpAfterKilledProcesses() throws IOException {
-        Path stale = results.resolve(".cache/calibrate-0123456789abcdef.partial-1-x/sub/deep");
+        Path stale = results.resolve(".cache/calibrate-0123456789abcdef.partial-" + OwnerTest.DEAD + "/sub/deep");
         Path gathered = results.resolve("a.partial/calibrate");
         Path aside = results.resolve("a.partial~");
         for (Path path : List.of(stale, gathered, aside)) {
@@ -346,13 +349,49 @@ class RunsTest {
     @Test
     void leavesTheDirectoriesOfStagesThatAreBeingMade() throws IOException {
         Path cache = Files.createDirectories(results.resolve(".cache"));
-        Path living = Files.createDirectory(cache.resolve("train-0123456789abcdef.partial-1-x"));
+        Path living = Files.createDirectory(cache.resolve("train-0123456789abcdef.partial-" + OwnerTest.DEAD));
 
         new LockFile(cache, "train-0123456789abcdef").hold(() -> run("a", plan));
         assertThat(living).exists();
 
         run("b", plan);
         assertThat(living).doesNotExist();
+    }
+
+    /** Its lock may be free only because locks do not reach this machine. */
+    @Test
+    void leavesTheDirectoriesOfOtherMachinesUntilTheyAreADayOld() throws IOException {
+        Path cache = Files.createDirectories(results.resolve(".cache"));
+        String name = "train-0123456789abcdef";
+        Path partial = Files.createDirectory(cache.resolve(name + ".partial-" + OwnerTest.ELSEWHERE));
+        Path unfinished = Files.createDirectory(cache.resolve(name + ".unfinished"));
+        Path block = Files.writeString(unfinished.resolve("block-0"), "x");
+        FileTime old = FileTime.from(Instant.now().minus(Duration.ofHours(25)));
+        Files.setLastModifiedTime(partial, old);
+        Files.setLastModifiedTime(unfinished, old);
+
+        run("a", plan); // its owner writes blocks
+        assertThat(partial).exists();
+
+        Files.setLastModifiedTime(block, old);
+        run("b", plan);
+        assertThat(partial).doesNotExist();
+        assertThat(unfinished).exists();
+    }
+
+    /** As when the entry appears between the last look and the rename. */
+    @Test
+    void replacesAnEntryThatAppearsMeanwhileAndIsNotWhole() throws IOException {
+        TestStage slow = TestStage.of("calibrate").doing(output -> {
+            Path theirs = entry(calibrate, new Plan(List.of(calibrate)));
+            Files.writeString(Files.createDirectories(theirs).resolve("done.json"), "{");
+        });
+
+        Run run = run("a", new Plan(List.of(slow)));
+
+        assertThat(run.manifest().stage("calibrate").reused()).isFalse();
+        assertThat(run.directory().resolve("calibrate/sub/out.txt")).exists();
+        assertThat(partials()).isEmpty();
     }
 
     @Test

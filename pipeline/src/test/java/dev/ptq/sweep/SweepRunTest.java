@@ -43,7 +43,7 @@ class SweepRunTest {
         Path file = Files.writeString(folder.resolve("s.toml"), "axes.seed = [1, 2, 3]\npoints.plain = { x = 0.5 }\n");
         sweep = Sweep.read(file, Path.of("base.toml"), List.of("y=3"), folder.resolve("results"), "a/b");
         points = sweep.points().stream()
-                .map(point -> new CheckedPoint(point, "f-" + point.name(), Optional.empty()))
+                .map(point -> new CheckedPoint(point, "f-" + point.name(), Optional.empty(), List.of(), Map.of()))
                 .toList();
     }
 
@@ -52,7 +52,7 @@ class SweepRunTest {
             ran.add(point.point().name());
             return runner.run(point);
         };
-        return new SweepRun(sweep, points, noting).run(jobs, failFast);
+        return new SweepRun(sweep, points, new LocalLauncher(noting, jobs)).run(failFast);
     }
 
     private JsonNode record() {
