@@ -25,6 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -442,5 +443,37 @@ class ExportCommandTest {
         assertThat(export("--adapter", "peft").err()).contains("the run has no low-rank corrections");
         assertThat(folder.resolve("out")).doesNotExist();
         assertThat(export("--round-scales").err()).contains("--round-scales: the layout float has no scales");
+    }
+
+    /** Beside codes, scales and zero points there is hardly anything, and nothing else is larger than bfloat16. */
+    @ParameterizedTest
+    @CsvSource({"compressed-tensors, true", "compressed-tensors, false", "gptq, false", "awq, false"})
+    void packedLinearsAreAsSmallAsTheyCanBe(String layout, boolean isSymmetric) throws IOException {
+        SyntheticModel.llama()
+                .sizes(576, 1536)
+                .layers(1)
+                .heads(9, 3)
+                .vocabulary(259)
+                .positions(64)
+                .tokenizer()
+                .write(folder.resolve("llama"));
+        String groups = "[quantization.weight]\nformat = \"int\"\nbits = 4\ngranularity = \"group\"\ngroup_size = 64\n"
+                + "symmetric = " + isSymmetric + "\n";
+        run(MODEL + groups + EVALUATION, "made");
+        export("--format", layout, "--dtype", "bfloat16", "--round-scales");
+        long packed = 0;
+        try (Safetensors file = Safetensors.open(folder.resolve("out/model.safetensors"))) {
+            for (Safetensors.Entry tensor : file.entries().values()) {
+                if (tensor.name().contains("_proj.")) {
+                    packed += tensor.bytes();
+                } else {
+                    assertThat(file.rawType(tensor.name())).as(tensor.name()).isEqualTo(StoredType.BF16);
+                }
+            }
+        }
+        long weights = 576 * (2 * 576 + 2 * 192 + 3 * 1536);
+        boolean hasZeros = !isSymmetric;
+        double least = weights / 2.0 + weights / 64.0 * (hasZeros ? 2.5 : 2);
+        assertThat(packed).isBetween((long) least, (long) (1.02 * least));
     }
 }
