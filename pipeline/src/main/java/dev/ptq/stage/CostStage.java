@@ -110,7 +110,9 @@ final class CostStage implements Stage {
         metrics.put(Metric.BYTES_PER_TOKEN.label(), total.bytes());
         metrics.put(Metric.COST_CONTEXT.label(), settings.context());
         // of what was rounded again there is no file
-        if (storage.isPacked() && approximated.isEmpty() && formats.weights().values().stream().allMatch(NumberFormat::isNone)) {
+        if (storage.isPacked()
+                && approximated.isEmpty()
+                && formats.weights().values().stream().allMatch(NumberFormat::isNone)) {
             metrics.put(
                     Metric.CHECKPOINT_BYTES.label(),
                     workspace.experiment().model().weightBytes());

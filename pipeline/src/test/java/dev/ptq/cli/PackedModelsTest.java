@@ -172,8 +172,7 @@ class PackedModelsTest {
         assertThat(tiny.metrics("packed-size").get("checkpoint_bytes"))
                 .isEqualTo(Files.size(folder.resolve("packed/model.safetensors")));
         tiny.execute("report", "DIR/results");
-        assertThat(Files.readString(folder.resolve("results/report.html")))
-                .contains("Perplexity and size on disk");
+        assertThat(Files.readString(folder.resolve("results/report.html"))).contains("Perplexity and size on disk");
         assertThat(metrics(FLOAT + ACTIVATION + EVALUATION, "float-size")).doesNotContainKey("checkpoint_bytes");
         String again = PACKED.replace("[model]", "[model]\nrequantize = true")
                 + "[quantization.weight]\nformat = \"int\"\nbits = 4\n";

@@ -73,7 +73,11 @@ class MutatedCheckpointsTest {
                 }
             }
             Files.write(file, model);
-            refused += isRefused(file, "mutation " + i + " of " + original.getParent().getFileName()) ? 1 : 0;
+            refused += isRefused(
+                            file,
+                            "mutation " + i + " of " + original.getParent().getFileName())
+                    ? 1
+                    : 0;
         }
         assertThat(refused).isBetween(count / 4, count - count / 50);
     }
