@@ -447,7 +447,7 @@ class ExportCommandTest {
 
     /** Beside codes, scales and zero points there is hardly anything, and nothing else is larger than bfloat16. */
     @ParameterizedTest
-    @CsvSource({"compressed-tensors, true", "compressed-tensors, false", "gptq, false", "awq, false"})
+    @CsvSource({"compressed-tensors, true", "gptq, false"})
     void packedLinearsAreAsSmallAsTheyCanBe(String layout, boolean isSymmetric) throws IOException {
         SyntheticModel.llama()
                 .sizes(576, 1536)
