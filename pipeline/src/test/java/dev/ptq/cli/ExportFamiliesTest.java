@@ -6,6 +6,7 @@ import dev.ptq.cli.TinyExperiment.Outcome;
 import dev.ptq.model.TinyFamilies;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
@@ -80,7 +81,7 @@ class ExportFamiliesTest {
     private static double loss(TinyExperiment tiny, String model, String format, String tag) throws IOException {
         Outcome outcome = tiny.run("[model]\npath = \"DIR/" + model + "\"\n" + format + EVALUATION, tag);
         assertThat(outcome.code()).as(outcome.err()).isZero();
-        Double loss = tiny.metrics(tag).get("perplexity/tales/loss");
+        double loss = Objects.requireNonNull(tiny.metrics(tag).get("perplexity/tales/loss"));
         assertThat(loss).isBetween(4.0, 9.0);
         return loss;
     }

@@ -75,7 +75,7 @@ class MutatedCheckpointsTest {
             Files.write(file, model);
             refused += isRefused(
                             file,
-                            "mutation " + i + " of " + original.getParent().getFileName())
+                            "mutation " + i + " of " + original)
                     ? 1
                     : 0;
         }
