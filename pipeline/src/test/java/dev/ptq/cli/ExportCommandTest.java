@@ -471,7 +471,7 @@ class ExportCommandTest {
                 }
             }
         }
-        long weights = 576 * (2 * 576 + 2 * 192 + 3 * 1536);
+        long weights = 576L * (2 * 576 + 2 * 192 + 3 * 1536);
         boolean hasZeros = !isSymmetric;
         double least = weights / 2.0 + weights / 64.0 * (hasZeros ? 2.5 : 2);
         assertThat(packed).isBetween((long) least, (long) (1.02 * least));

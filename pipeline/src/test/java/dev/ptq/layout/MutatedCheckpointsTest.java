@@ -73,11 +73,7 @@ class MutatedCheckpointsTest {
                 }
             }
             Files.write(file, model);
-            refused += isRefused(
-                            file,
-                            "mutation " + i + " of " + original)
-                    ? 1
-                    : 0;
+            refused += isRefused(file, "mutation " + i + " of " + original) ? 1 : 0;
         }
         assertThat(refused).isBetween(count / 4, count - count / 50);
     }
