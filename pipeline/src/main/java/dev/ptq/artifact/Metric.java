@@ -56,6 +56,8 @@ public enum Metric {
     BOPS_PER_TOKEN("bit operations per token", Direction.NEITHER, Unit.OPERATIONS, Basis.WEIGHTS),
     /** Weights and cached keys and values that are read for a token. */
     BYTES_PER_TOKEN("bytes per token", Direction.NEITHER, Unit.BYTES, Basis.WEIGHTS),
+    /** The files of weights of a packed checkpoint. */
+    CHECKPOINT_BYTES("size on disk", Direction.NEITHER, Unit.BYTES, Basis.WEIGHTS),
     /** The tokens that a token sees, itself included, in the two above. */
     COST_CONTEXT("context of the costs", Direction.NEITHER, Unit.TOKENS, Basis.WEIGHTS),
     /** The mean over the linears of {@code ||W - Wq|| / ||W||}. */

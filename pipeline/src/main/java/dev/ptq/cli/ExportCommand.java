@@ -1,6 +1,7 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.Spelling;
+import dev.ptq.export.Adapter;
 import dev.ptq.export.Export;
 import dev.ptq.export.ExportFormat;
 import dev.ptq.export.ExportSettings;
@@ -9,7 +10,6 @@ import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.io.PrintWriter;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
@@ -42,12 +42,18 @@ final class ExportCommand implements Callable<Integer> {
         }
     }
 
-    /** A layout by its name. */
-    static final class LayoutName implements ITypeConverter<ExportFormat>, Iterable<String> {
+    /** A constant by its name. */
+    private abstract static class Named<T> implements ITypeConverter<T>, Iterable<String> {
+        private final List<T> all;
+
+        Named(List<T> all) {
+            this.all = all;
+        }
+
         @Override
-        public ExportFormat convert(String name) {
-            return Arrays.stream(ExportFormat.values())
-                    .filter(format -> format.toString().equals(name))
+        public T convert(String name) {
+            return all.stream()
+                    .filter(constant -> constant.toString().equals(name))
                     .findFirst()
                     .orElseThrow(() -> new TypeConversionException("expected one of " + names() + ", got \"" + name
                             + "\"" + Spelling.hint(Spelling.closest(name, names()))));
@@ -58,10 +64,22 @@ final class ExportCommand implements Callable<Integer> {
             return names().iterator();
         }
 
-        private static List<String> names() {
-            return Arrays.stream(ExportFormat.values())
-                    .map(ExportFormat::toString)
-                    .toList();
+        private List<String> names() {
+            return all.stream().map(Object::toString).toList();
+        }
+    }
+
+    /** A layout by its name. */
+    static final class LayoutName extends Named<ExportFormat> {
+        LayoutName() {
+            super(List.of(ExportFormat.values()));
+        }
+    }
+
+    /** A place of corrections by its name. */
+    static final class AdapterName extends Named<Adapter> {
+        AdapterName() {
+            super(List.of(Adapter.values()));
         }
     }
 
@@ -92,6 +110,23 @@ final class ExportCommand implements Callable<Integer> {
     Type type;
 
     @Option(
+            names = "--round-scales",
+            description =
+                    "scales of packed weights are rounded to float16, in which most programs hold them; without it"
+                            + " those of a linear are float16 where that has them all, else float32")
+    boolean roundScales;
+
+    @Option(
+            names = "--adapter",
+            paramLabel = "PLACE",
+            defaultValue = "fold",
+            converter = AdapterName.class,
+            completionCandidates = AdapterName.class,
+            description = "the place of low-rank corrections: in the weights beside them (fold), or in a folder"
+                    + " DIR/adapter for the peft library (default: ${DEFAULT-VALUE})")
+    Adapter adapter;
+
+    @Option(
             names = "--strict",
             description = "whatever the run rounds and the folder does not show is an error, not a note")
     boolean strict;
@@ -102,8 +137,8 @@ final class ExportCommand implements Callable<Integer> {
     @Override
     public Integer call() throws IOException {
         PrintWriter err = spec.commandLine().getErr();
-        ExportSettings settings =
-                new ExportSettings(RunDirectory.of(run, results.folder), target, format, type.stored, strict);
+        ExportSettings settings = new ExportSettings(
+                RunDirectory.of(run, results.folder), target, format, type.stored, roundScales, adapter, strict);
         Export.Outcome outcome = Export.run(settings, Progress.Reporter.forTerminal());
         outcome.notes().forEach(note -> err.println("note: " + note));
         err.flush();

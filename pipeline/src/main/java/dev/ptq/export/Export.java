@@ -5,7 +5,10 @@ import dev.ptq.config.ConfigException;
 import dev.ptq.family.ModelConfig;
 import dev.ptq.format.Grid;
 import dev.ptq.layout.Packer;
+import dev.ptq.layout.ScaleStore;
+import dev.ptq.layout.StoredActivations;
 import dev.ptq.model.Block;
+import dev.ptq.model.KvFormats;
 import dev.ptq.model.Linear;
 import dev.ptq.model.LinearSpec;
 import dev.ptq.model.StoredForm;
@@ -37,9 +40,12 @@ public final class Export {
     private final FinishedRun run;
     private final FinishedModel model;
     private final StoredForm form;
+    private final ScaleStore scales;
     private final Optional<Packer> packer;
+    private final Map<String, Map<String, RawTensor>> caches;
     private final List<String> notes = new ArrayList<>();
     private final List<String> unpacked = new ArrayList<>();
+    private final List<String> hidden = new ArrayList<>();
     private long folded;
     private long inexact;
 
@@ -60,7 +66,9 @@ public final class Export {
         this.run = run;
         this.model = model;
         this.form = new StoredForm(model.config());
-        this.packer = settings.format().packer();
+        this.scales = new ScaleStore(settings.roundScales());
+        this.packer = settings.format().packer(scales);
+        this.caches = packer.map(packer -> packer.packCaches(caches(model))).orElse(Map.of());
     }
 
     /**
@@ -84,21 +92,45 @@ public final class Export {
         }
     }
 
+    /** The caches that have a fixed format for each key and value, by their attention module. */
+    private static Map<String, StoredActivations.Cache> caches(FinishedModel model) {
+        Map<String, StoredActivations.Cache> caches = new LinkedHashMap<>();
+        List<KvFormats> formats = model.caches();
+        for (int block = 0; block < formats.size(); block++) {
+            KvFormats cache = formats.get(block);
+            boolean isPlain = cache.rotary() == KvFormats.Rotary.AFTER
+                    && cache.window() == 0
+                    && cache.key().groupSize() == 0
+                    && cache.value().groupSize() == 0;
+            if (!isPlain) {
+                return Map.of();
+            }
+            // attention comes first in a block
+            String linear = model.linears(block).get(0).module();
+            caches.put(
+                    linear.substring(0, linear.lastIndexOf('.')),
+                    new StoredActivations.Cache(
+                            cache.key().format(), cache.value().format()));
+        }
+        return caches;
+    }
+
     private Outcome write(Progress.Reporter reporter, long mostBytes) throws IOException {
         requireFunction();
+        requireOptions();
         noteRounding();
-        if (settings.strict() && !notes.isEmpty()) {
-            throw new ConfigException(
-                    notes.stream().map(note -> note + " (--strict)").toList());
-        }
+        requireNoNotes();
         Path target = settings.target().toAbsolutePath().normalize();
         try (PartialDirectory partial =
                 PartialDirectory.create(target.resolveSibling("." + target.getFileName() + ".export.partial"))) {
-            Shards shards = new Shards(partial.path(), settings.type(), mostBytes);
+            Shards shards = new Shards(partial.path(), "model", settings.type(), mostBytes);
+            Optional<LoraAdapter> adapter = settings.adapter() == Adapter.PEFT
+                    ? Optional.of(new LoraAdapter(partial.path(), settings.type()))
+                    : Optional.empty();
             int blocks = model.config().blocks();
             try (Progress progress = reporter.start("export", blocks, "blocks")) {
                 for (int block = 0; block < blocks; block++) {
-                    writeBlock(block, shards);
+                    writeBlock(block, shards, adapter);
                     TensorEngine.returnFreedMemory();
                     progress.step(block + 1L);
                 }
@@ -106,6 +138,10 @@ public final class Export {
             writeOuter(shards);
             long bytes = shards.finish();
             noteChanges();
+            if (adapter.isPresent()) {
+                notes.add(adapter.get().finish(settings.target()) + " low-rank corrections are in the folder "
+                        + LoraAdapter.FOLDER + ", for the peft library; without it the model is another");
+            }
             ModelFiles.write(partial.path(), run.experiment().model(), model.config(), settings.type(), description());
             ModelCard.write(partial.path(), run, stored(), notes);
             requireNothing(settings.target());
@@ -124,8 +160,22 @@ public final class Export {
         }
     }
 
+    private void requireOptions() {
+        if (settings.roundScales() && packer.isEmpty()) {
+            throw new ConfigException("--round-scales: the layout " + settings.format()
+                    + " has no scales; leave the option out, or choose another --format");
+        }
+    }
+
+    private void requireNoNotes() {
+        if (settings.strict() && !notes.isEmpty()) {
+            throw new ConfigException(
+                    notes.stream().map(note -> note + " (--strict)").toList());
+        }
+    }
+
     private void noteRounding() {
-        for (String what : model.roundedInForwardPass()) {
+        for (String what : model.roundedInForwardPass(this::showsInput, !caches.isEmpty())) {
             notes.add("the run also rounds " + what + ", which " + settings.format()
                     + " has no place for; whoever runs these weights alone gets other numbers than the run's");
         }
@@ -134,10 +184,27 @@ public final class Export {
         }
     }
 
+    /** Returns whether the format of a linear's input will be in the folder, if its weight is packed. */
+    private boolean showsInput(LinearSpec linear) {
+        return packer.isPresent()
+                && !model.weightFormat(linear).isNone()
+                && packer.get().describes(model.inputFormat(linear));
+    }
+
     private void noteChanges() {
+        if (scales.rounded() > 0) {
+            notes.add(scales.rounded()
+                    + " scales were rounded to float16 (--round-scales), so that weights differ from the run's by up to"
+                    + " a 2048th");
+        }
         if (folded > 0) {
             notes.add(folded
                     + " low-rank corrections are part of the weights beside them, which are on no grid any more");
+        }
+        if (!hidden.isEmpty()) {
+            notes.add("the run also rounds inputs of linears that are not packed, which " + settings.format()
+                    + " has no place for: " + String.join(", ", hidden));
+            requireNoNotes();
         }
         if (inexact > 0) {
             notes.add(inexact + " values of norms that the family stores less one have other last bits");
@@ -156,7 +223,7 @@ public final class Export {
         return packer.isPresent() ? Optional.of(packer.get().config(unpacked)) : Optional.empty();
     }
 
-    private void writeBlock(int index, Shards shards) throws IOException {
+    private void writeBlock(int index, Shards shards, Optional<LoraAdapter> adapter) throws IOException {
         Map<String, Grid> grids = packer.isPresent() ? model.grids(index) : Map.of();
         Map<String, NDArray> tensors = new LinkedHashMap<>();
         Map<String, RawTensor> packed = new LinkedHashMap<>();
@@ -172,8 +239,15 @@ public final class Export {
                     all.remove(spec.path() + WEIGHT);
                 } else {
                     unpacked.add(spec.module());
-                    folded += linear.lowRank().isPresent() ? 1 : 0;
-                    all.put(spec.path() + WEIGHT, FoldedWeights.of(linear));
+                    if (showsInput(spec) && !model.inputFormat(spec).isNone()) {
+                        hidden.add(spec.module());
+                    }
+                    all.put(spec.path() + WEIGHT, adapter.isPresent() ? linear.weight() : folded(linear));
+                }
+            }
+            for (Map.Entry<String, Map<String, RawTensor>> cache : caches.entrySet()) {
+                if (cache.getKey().startsWith(prefix)) {
+                    cache.getValue().forEach((name, tensor) -> packed.put(cache.getKey() + "." + name, tensor));
                 }
             }
             for (Map.Entry<String, NDArray> tensor : all.entrySet()) {
@@ -184,18 +258,28 @@ public final class Export {
                 tensors.put(name, form.of(name, tensor.getValue()));
             }
             shards.add(tensors, packed);
+            if (adapter.isPresent()) {
+                adapter.get().add(block.linears());
+            }
         }
+    }
+
+    private NDArray folded(Linear linear) {
+        folded += linear.lowRank().isPresent() ? 1 : 0;
+        return FoldedWeights.of(linear);
     }
 
     private void pack(Linear linear, Grid grid, Packer into, Map<String, RawTensor> target) throws IOException {
         String module = linear.spec().module();
-        if (linear.lowRank().isPresent()) {
+        if (linear.lowRank().isPresent() && settings.adapter() == Adapter.FOLD) {
             throw new IOException(
                     module + ": has a low-rank correction, which cannot be part of a packed weight; export"
-                            + " this run with --format " + ExportFormat.FLOAT);
+                            + " this run with --format " + ExportFormat.FLOAT + ", or with --adapter " + Adapter.PEFT
+                            + " beside the weights");
         }
         try {
-            into.pack(module, grid).forEach((suffix, tensor) -> target.put(module + "." + suffix, tensor));
+            into.pack(module, grid, model.inputFormat(linear.spec()))
+                    .forEach((suffix, tensor) -> target.put(module + "." + suffix, tensor));
         } catch (IOException e) {
             throw new IOException(module + ": " + e.getMessage(), e);
         }

@@ -1,6 +1,7 @@
 package dev.ptq.export;
 
 import dev.ptq.layout.Packer;
+import dev.ptq.layout.ScaleStore;
 import java.util.Optional;
 
 /** The layouts of exported weights. */
@@ -28,14 +29,14 @@ public enum ExportFormat {
         return label;
     }
 
-    /** Returns a new packer of weights; empty if they stay floating point numbers. */
-    Optional<Packer> packer() {
+    /** Returns a new packer of weights that stores scales so; empty if they stay floating point numbers. */
+    Optional<Packer> packer(ScaleStore scales) {
         return switch (this) {
             case FLOAT -> Optional.empty();
-            case COMPRESSED_TENSORS -> Optional.of(Packer.compressedTensors());
-            case GPTQ -> Optional.of(Packer.gptq(false));
-            case GPTQ_V2 -> Optional.of(Packer.gptq(true));
-            case AWQ -> Optional.of(Packer.awq());
+            case COMPRESSED_TENSORS -> Optional.of(Packer.compressedTensors(scales));
+            case GPTQ -> Optional.of(Packer.gptq(scales, false));
+            case GPTQ_V2 -> Optional.of(Packer.gptq(scales, true));
+            case AWQ -> Optional.of(Packer.awq(scales));
         };
     }
 }

@@ -27,10 +27,10 @@ final class Shards {
     /** Without it Hugging Face's loader refuses a file. */
     private static final Map<String, String> METADATA = Map.of("format", "pt");
 
-    private static final String NAME = "model";
     private static final String ENDING = ".safetensors";
 
     private final Path folder;
+    private final String name;
     private final StoredType type;
     private final long mostBytes;
     private final List<Path> parts = new ArrayList<>();
@@ -38,11 +38,13 @@ final class Shards {
     /**
      * Starts.
      *
+     * @param name of the file, without its ending
      * @param type of tensors that are not packed
      * @param mostBytes of a single file
      */
-    Shards(Path folder, StoredType type, long mostBytes) {
+    Shards(Path folder, String name, StoredType type, long mostBytes) {
         this.folder = folder;
+        this.name = name;
         this.type = type;
         this.mostBytes = mostBytes;
     }
@@ -70,7 +72,7 @@ final class Shards {
             total += Files.size(part);
         }
         if (total <= mostBytes) {
-            SafetensorsWriter.join(folder.resolve(NAME + ENDING), parts, METADATA);
+            SafetensorsWriter.join(folder.resolve(name + ENDING), parts, METADATA);
             for (Path part : parts) {
                 Files.delete(part);
             }
@@ -79,11 +81,11 @@ final class Shards {
         long bytes = 0;
         Map<String, String> places = new LinkedHashMap<>();
         for (int i = 0; i < parts.size(); i++) {
-            String name = String.format(Locale.ROOT, "%s-%05d-of-%05d%s", NAME, i + 1, parts.size(), ENDING);
-            Path shard = Files.move(parts.get(i), folder.resolve(name));
+            String place = String.format(Locale.ROOT, "%s-%05d-of-%05d%s", name, i + 1, parts.size(), ENDING);
+            Path shard = Files.move(parts.get(i), folder.resolve(place));
             try (Safetensors file = Safetensors.open(shard)) {
                 for (Safetensors.Entry tensor : file.entries().values()) {
-                    places.put(tensor.name(), name);
+                    places.put(tensor.name(), place);
                     bytes += tensor.bytes();
                 }
             }
@@ -92,7 +94,7 @@ final class Shards {
         index.put("metadata", Map.of("total_size", bytes));
         index.put("weight_map", places);
         Files.writeString(
-                folder.resolve(NAME + ENDING + ".index.json"),
+                folder.resolve(name + ENDING + ".index.json"),
                 JsonMapper.shared().writerWithDefaultPrettyPrinter().writeValueAsString(index));
         return total;
     }

@@ -8,6 +8,7 @@ import dev.ptq.config.Key;
 import dev.ptq.config.Keys;
 import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.format.IntegerFormat.Granularity;
+import dev.ptq.tensor.HalfFloats;
 import java.nio.FloatBuffer;
 import java.util.BitSet;
 import java.util.LinkedHashMap;
@@ -67,10 +68,6 @@ public record LlmInt8Format(
 
     static final Keys KEYS = Keys.of(BITS, THRESHOLD, PER);
 
-    private static final float HALF_BINADE = 0x1p-14f;
-    private static final float HALF_FRACTION = 0x1p-10f;
-    private static final float BEYOND_HALF = 65520;
-
     public LlmInt8Format {
         if (bits < 2 || bits > 16 || !(threshold >= 0)) {
             throw new IllegalArgumentException("no such format: " + bits + " bits, threshold " + threshold);
@@ -104,7 +101,7 @@ public record LlmInt8Format(
         values.get(0, exact);
         if (rule.isPresent()) {
             for (int i = 0; i < exact.length; i++) {
-                exact[i] = half(exact[i]);
+                exact[i] = HalfFloats.round(exact[i]);
             }
         }
         for (int i = 0; i < exact.length; i++) {
@@ -125,16 +122,6 @@ public record LlmInt8Format(
                 }
             });
         }
-    }
-
-    /** Returns the nearest number of type binary16, of two the even one; infinity beyond the largest. */
-    private static float half(float value) {
-        float magnitude = Math.abs(value);
-        if (!(magnitude < BEYOND_HALF)) {
-            return Float.isNaN(value) ? value : Math.copySign(Float.POSITIVE_INFINITY, value);
-        }
-        return Math.copySign(
-                SmallFloat.toEven(magnitude, SmallFloat.step(magnitude, HALF_BINADE, HALF_FRACTION)), value);
     }
 
     private void roundTokens(FloatBuffer values, int features) {

@@ -16,9 +16,9 @@ import java.util.List;
 
 /** The formats of activations as compressed-tensors describes them: {@code input_activations} and {@code kv_cache_scheme}. */
 final class Activations {
-    private static final String SCALE = "input_scale";
-    private static final String ZERO_POINT = "input_zero_point";
-    private static final String GLOBAL_SCALE = "input_global_scale";
+    static final String SCALE = "input_scale";
+    static final String ZERO_POINT = "input_zero_point";
+    static final String GLOBAL_SCALE = "input_global_scale";
     private static final String STRATEGY = "strategy";
 
     /** The names of tensors that they need. */
@@ -83,6 +83,11 @@ final class Activations {
         if (scheme.number("group_size") != 32) {
             throw scheme.wrong("group_size", "32");
         }
+        return mx(element);
+    }
+
+    /** Blocks of 32 with scales that are powers of two. */
+    static MxFormat mx(SmallFloat element) {
         return new MxFormat(element, 32, MxFormat.ScaleRule.EVEN_E2M1, SmallFloat.Ties.EVEN, false);
     }
 
@@ -110,7 +115,8 @@ final class Activations {
         };
     }
 
-    private static RangedFormat grid(IntegerFormat.Granularity granularity, int groupSize, boolean isSymmetric) {
+    /** Integers of 8 bits. */
+    static RangedFormat grid(IntegerFormat.Granularity granularity, int groupSize, boolean isSymmetric) {
         return new IntegerGridFormat(
                 8,
                 granularity,

@@ -1,6 +1,7 @@
 package dev.ptq.layout;
 
 import dev.ptq.format.Grid;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.layout.IntegerMatrix.Scheme;
 import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.StoredType;
@@ -17,11 +18,16 @@ final class AwqPacker implements Packer {
     private static final int BITS = 4;
     private static final int PER_WORD = 8;
 
+    private final ScaleStore scales;
     private final OneScheme scheme = new OneScheme(NAME);
     private final List<String> packed = new ArrayList<>();
 
+    AwqPacker(ScaleStore scales) {
+        this.scales = scales;
+    }
+
     @Override
-    public Map<String, RawTensor> pack(String module, Grid grid) throws IOException {
+    public Map<String, RawTensor> pack(String module, Grid grid, NumberFormat input) throws IOException {
         IntegerMatrix matrix = IntegerMatrix.of(grid, NAME);
         Scheme own = matrix.scheme();
         if (own.bits() != BITS) {
@@ -47,7 +53,7 @@ final class AwqPacker implements Packer {
                 "qweight", new RawTensor(StoredType.I32, List.of((long) in, words), Awq.pack(matrix.codes(), in, out)));
         tensors.put(
                 "qzeros", new RawTensor(StoredType.I32, List.of((long) groups, words), Awq.pack(zeros, groups, out)));
-        tensors.put("scales", RawTensor.of(matrix.turnedScales(), groups, out));
+        tensors.put("scales", scales.tensor(matrix.turnedScales(), groups, out));
         return tensors;
     }
 

@@ -25,8 +25,8 @@ final class CompressedTensors implements Layout {
     private static final String STRATEGY = "strategy";
     private static final String LINEAR = "Linear";
     private static final String MIXED = "mixed-precision";
-    private static final String KEY_SCALE = "k_scale";
-    private static final String VALUE_SCALE = "v_scale";
+    static final String KEY_SCALE = "k_scale";
+    static final String VALUE_SCALE = "v_scale";
 
     /** The last release that packed codes of odd bits a whole number to a word, and the first known one that did not. */
     private static final int LAST_WHOLE = 17;

@@ -11,8 +11,11 @@ import dev.ptq.weights.StoredType;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Writes compressed-tensors. Formats that differ between linears become groups of modules. */
@@ -23,25 +26,71 @@ final class CompressedTensorsPacker implements Packer {
 
     private static final String PACKING = "pack-quantized";
 
+    private final ScaleStore scales;
     private final Map<Kind, List<String>> modules = new LinkedHashMap<>();
 
-    /** What the description says of weights, by key; others are left out in it. */
-    private record Kind(String format, Map<String, Object> weights) {}
+    private Optional<Map<String, Object>> cache = Optional.empty();
+
+    /** What the description says of weights and of inputs, by key; others are left out in it. */
+    private record Kind(String format, Map<String, Object> weights, Optional<Map<String, Object>> input) {}
+
+    CompressedTensorsPacker(ScaleStore scales) {
+        this.scales = scales;
+    }
 
     @Override
-    public Map<String, RawTensor> pack(String module, Grid grid) throws IOException {
+    public Map<String, RawTensor> pack(String module, Grid grid, NumberFormat input) throws IOException {
         NumberFormat format = grid.format().dynamic();
         SmallFloatMatrix.Packed packed = format instanceof Fp8Format fp8
-                ? SmallFloatMatrix.of(grid, fp8)
+                ? SmallFloatMatrix.of(grid, fp8, scales)
                 : format instanceof MxFormat mx
                         ? SmallFloatMatrix.of(grid, mx)
                         : format instanceof Nvfp4Format nvfp4 ? SmallFloatMatrix.of(grid, nvfp4) : integers(grid);
-        modules.computeIfAbsent(new Kind(packed.format(), packed.weights()), some -> new ArrayList<>())
-                .add(module);
-        return packed.tensors();
+        Optional<ActivationScheme> scheme = ActivationScheme.of(input);
+        Kind kind = new Kind(packed.format(), packed.weights(), scheme.map(ActivationScheme::description));
+        modules.computeIfAbsent(kind, some -> new ArrayList<>()).add(module);
+        Map<String, RawTensor> tensors = new LinkedHashMap<>(packed.tensors());
+        scheme.ifPresent(found -> tensors.putAll(found.tensors()));
+        return tensors;
     }
 
-    private static SmallFloatMatrix.Packed integers(Grid grid) throws IOException {
+    @Override
+    public boolean describes(NumberFormat input) {
+        return input.isNone() || ActivationScheme.of(input).isPresent();
+    }
+
+    @Override
+    public Map<String, Map<String, RawTensor>> packCaches(Map<String, StoredActivations.Cache> caches) {
+        Map<String, Map<String, RawTensor>> tensors = new LinkedHashMap<>();
+        Set<Map<String, Object>> descriptions = new LinkedHashSet<>();
+        for (Map.Entry<String, StoredActivations.Cache> module : caches.entrySet()) {
+            Map<String, RawTensor> scales = new LinkedHashMap<>();
+            Map.of(
+                            CompressedTensors.KEY_SCALE,
+                            module.getValue().key(),
+                            CompressedTensors.VALUE_SCALE,
+                            module.getValue().value())
+                    .forEach((name, format) -> ActivationScheme.of(format)
+                            .filter(ActivationScheme::isOfCache)
+                            .ifPresent(scheme -> {
+                                descriptions.add(scheme.description());
+                                scales.put(
+                                        name,
+                                        RawTensor.of(new float[] {scheme.scale().orElseThrow()}, 1));
+                            }));
+            if (scales.size() < 2) {
+                return Map.of();
+            }
+            tensors.put(module.getKey(), scales);
+        }
+        if (descriptions.size() != 1) {
+            return Map.of();
+        }
+        cache = descriptions.stream().findFirst();
+        return tensors;
+    }
+
+    private SmallFloatMatrix.Packed integers(Grid grid) throws IOException {
         IntegerMatrix matrix = IntegerMatrix.of(grid, NAME);
         if (matrix.hasNegativeScale()) {
             throw new IOException(NAME + " has no place for negative scales, which grid = \"full_range\" may give;"
@@ -60,7 +109,7 @@ final class CompressedTensorsPacker implements Packer {
                         List.of((long) out, (long) words.count(in)),
                         words.pack(matrix.codes(), Words.Lines.rows(words, out, in), out * words.count(in))));
         tensors.put("weight_shape", RawTensor.of(new long[] {out, in}, 2));
-        tensors.put("weight_scale", RawTensor.of(matrix.scales(), out, groups));
+        tensors.put("weight_scale", scales.tensor(matrix.scales(), out, groups));
         if (!scheme.symmetric()) {
             tensors.put(
                     "weight_zero_point",
@@ -88,7 +137,7 @@ final class CompressedTensorsPacker implements Packer {
         modules.forEach((kind, names) -> {
             Map<String, @Nullable Object> group = new LinkedHashMap<>();
             group.put("format", kind.format());
-            group.put("input_activations", null);
+            group.put("input_activations", ActivationScheme.complete(kind.input()));
             group.put("output_activations", null);
             group.put("targets", modules.size() == 1 ? List.of("Linear") : names);
             group.put("weights", weights(kind));
@@ -101,7 +150,7 @@ final class CompressedTensorsPacker implements Packer {
         config.put("format", formats.size() == 1 ? formats.get(0) : "mixed-precision");
         config.put("global_compression_ratio", null);
         config.put("ignore", unpacked);
-        config.put("kv_cache_scheme", null);
+        config.put("kv_cache_scheme", ActivationScheme.complete(cache));
         config.put("quant_method", NAME);
         config.put("quantization_status", "compressed");
         config.put("sparsity_config", Map.of());

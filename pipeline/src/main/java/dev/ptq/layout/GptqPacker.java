@@ -1,6 +1,7 @@
 package dev.ptq.layout;
 
 import dev.ptq.format.Grid;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.layout.IntegerMatrix.Scheme;
 import dev.ptq.weights.RawTensor;
 import dev.ptq.weights.StoredType;
@@ -18,6 +19,7 @@ final class GptqPacker implements Packer {
     private static final String NAME = "gptq";
     private static final Set<Integer> BITS = new TreeSet<>(Set.of(2, 3, 4, 8));
 
+    private final ScaleStore scales;
     private final boolean isSecond;
     private final OneScheme scheme = new OneScheme(NAME);
 
@@ -26,12 +28,13 @@ final class GptqPacker implements Packer {
      *
      * @param isSecond whether zero points are stored as they are
      */
-    GptqPacker(boolean isSecond) {
+    GptqPacker(ScaleStore scales, boolean isSecond) {
+        this.scales = scales;
         this.isSecond = isSecond;
     }
 
     @Override
-    public Map<String, RawTensor> pack(String module, Grid grid) throws IOException {
+    public Map<String, RawTensor> pack(String module, Grid grid, NumberFormat input) throws IOException {
         IntegerMatrix matrix = IntegerMatrix.of(grid, NAME);
         Scheme own = matrix.scheme();
         if (!BITS.contains(own.bits())) {
@@ -56,7 +59,7 @@ final class GptqPacker implements Packer {
                         StoredType.I32,
                         List.of((long) groups, (long) words.count(out)),
                         Gptq.packZeroPoints(own.bits(), !isSecond, matrix.turnedZeros(), groups, out)));
-        tensors.put("scales", RawTensor.of(matrix.turnedScales(), groups, out));
+        tensors.put("scales", scales.tensor(matrix.turnedScales(), groups, out));
         tensors.put("g_idx", RawTensor.of(matrix.groupOfColumn(), in));
         return tensors;
     }

@@ -1,6 +1,7 @@
 package dev.ptq.layout;
 
 import dev.ptq.format.Grid;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.weights.RawTensor;
 import java.io.IOException;
 import java.util.List;
@@ -17,9 +18,10 @@ public interface Packer {
      *
      * @param module name of the linear
      * @param grid of its weight, {@code [outFeatures, inFeatures]}
+     * @param input the format of its input, which is in the checkpoint if the layout {@link #describes} it
      * @throws IOException saying which setting the layout has a place for; the message does not name the linear
      */
-    Map<String, RawTensor> pack(String module, Grid grid) throws IOException;
+    Map<String, RawTensor> pack(String module, Grid grid, NumberFormat input) throws IOException;
 
     /**
      * Returns the {@code quantization_config} of the checkpoint.
@@ -29,18 +31,33 @@ public interface Packer {
      */
     Map<String, @Nullable Object> config(List<String> unpacked) throws IOException;
 
+    /** Returns whether the layout has words for the format of a packed linear's input. */
+    default boolean describes(NumberFormat input) {
+        return input.isNone();
+    }
+
+    /**
+     * Returns the tensors of the cache of each attention module that has one, by name behind the module's, and describes it
+     * in the {@link #config}; nothing if the layout has no words for it.
+     *
+     * @param caches by module
+     */
+    default Map<String, Map<String, RawTensor>> packCaches(Map<String, StoredActivations.Cache> caches) {
+        return Map.of();
+    }
+
     /** The packer of compressed-tensors. */
-    static Packer compressedTensors() {
-        return new CompressedTensorsPacker();
+    static Packer compressedTensors(ScaleStore scales) {
+        return new CompressedTensorsPacker(scales);
     }
 
     /** The packer of GPTQ, version 1, or 2 with zero points as they are. */
-    static Packer gptq(boolean isSecond) {
-        return new GptqPacker(isSecond);
+    static Packer gptq(ScaleStore scales, boolean isSecond) {
+        return new GptqPacker(scales, isSecond);
     }
 
     /** The packer of AWQ. */
-    static Packer awq() {
-        return new AwqPacker();
+    static Packer awq(ScaleStore scales) {
+        return new AwqPacker(scales);
     }
 }

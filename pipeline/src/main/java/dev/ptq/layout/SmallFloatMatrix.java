@@ -46,7 +46,7 @@ final class SmallFloatMatrix {
      */
     record Packed(String format, Map<String, Object> weights, Map<String, RawTensor> tensors) {}
 
-    static Packed of(Grid grid, Fp8Format format) throws IOException {
+    static Packed of(Grid grid, Fp8Format format, ScaleStore store) throws IOException {
         if (format.element() != SmallFloat.E4M3) {
             throw new IOException(LAYOUT + " has no place for " + Formats.written(format) + "; fp8_e4m3 has one");
         }
@@ -75,7 +75,7 @@ final class SmallFloatMatrix {
         matrix.require(Tables.e4m3(), Scales.of(scales, across, rows, columns));
         Map<String, RawTensor> tensors = new LinkedHashMap<>();
         tensors.put(ByteCodes.CODES, matrix.bytes(StoredType.F8_E4M3));
-        tensors.put(SCALES, strategy.equals("tensor") ? RawTensor.of(scales, 1) : RawTensor.of(scales, down, across));
+        tensors.put(SCALES, strategy.equals("tensor") ? store.tensor(scales, 1) : store.tensor(scales, down, across));
         return new Packed("float-quantized", weights, tensors);
     }
 

@@ -21,7 +21,7 @@ final class Measures {
         return metric.isPresent()
                 && switch (metric.get()) {
                     case LOSS, LOSS_OVER -> false;
-                    case BITS_PER_WEIGHT, BOPS_PER_TOKEN, BYTES_PER_TOKEN -> true;
+                    case BITS_PER_WEIGHT, BOPS_PER_TOKEN, BYTES_PER_TOKEN, CHECKPOINT_BYTES -> true;
                     default -> metric.get().direction() != Direction.NEITHER;
                 };
     }

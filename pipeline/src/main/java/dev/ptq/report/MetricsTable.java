@@ -65,6 +65,12 @@ public final class MetricsTable {
                 Locale.ROOT,
                 "bits per weight: %s%n",
                 number(new MetricName.OfWeights(Metric.BITS_PER_WEIGHT), "%.3f")));
+        if (metrics.containsKey(new MetricName.OfWeights(Metric.CHECKPOINT_BYTES))) {
+            text.append(String.format(
+                    Locale.ROOT,
+                    "size on disk: %s bytes%n",
+                    number(new MetricName.OfWeights(Metric.CHECKPOINT_BYTES), "%.4g")));
+        }
         if (metrics.containsKey(new MetricName.OfWeights(Metric.BOPS_PER_TOKEN))) {
             text.append(String.format(
                     Locale.ROOT,

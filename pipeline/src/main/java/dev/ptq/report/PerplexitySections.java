@@ -77,6 +77,13 @@ final class PerplexitySections {
                         "Bytes count the weights of linears with their low-rank factors, and the cache of keys and values.",
                         rows,
                         families,
+                        styles),
+                overCost(
+                        "disk",
+                        Metric.CHECKPOINT_BYTES,
+                        "Of checkpoints that are packed; bytes are those of the files of weights, embeddings included.",
+                        rows,
+                        families,
                         styles));
     }
 

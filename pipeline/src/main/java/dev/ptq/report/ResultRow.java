@@ -40,7 +40,7 @@ public record ResultRow(
 
     /** The costs among the metrics. */
     private static final List<Metric> COSTS =
-            List.of(Metric.BOPS_PER_TOKEN, Metric.BYTES_PER_TOKEN, Metric.BITS_PER_WEIGHT);
+            List.of(Metric.BOPS_PER_TOKEN, Metric.BYTES_PER_TOKEN, Metric.CHECKPOINT_BYTES, Metric.BITS_PER_WEIGHT);
 
     static final String SECONDS = "seconds";
     static final String PEAK_MEMORY_BYTES = "peak_memory_bytes";

@@ -6,6 +6,7 @@ import dev.ptq.artifact.Metric;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.format.NumberFormat;
 import dev.ptq.method.BlockPatch;
 import dev.ptq.method.Method;
 import dev.ptq.model.LinearFormats;
@@ -69,7 +70,7 @@ final class CostStage implements Stage {
 
     @Override
     public int version() {
-        return 2;
+        return 3;
     }
 
     @Override
@@ -108,6 +109,14 @@ final class CostStage implements Stage {
         metrics.put(Metric.BOPS_PER_TOKEN.label(), total.bitOperations());
         metrics.put(Metric.BYTES_PER_TOKEN.label(), total.bytes());
         metrics.put(Metric.COST_CONTEXT.label(), settings.context());
+        // of what was rounded again there is no file
+        if (storage.isPacked()
+                && approximated.isEmpty()
+                && formats.weights().values().stream().allMatch(NumberFormat::isNone)) {
+            metrics.put(
+                    Metric.CHECKPOINT_BYTES.label(),
+                    workspace.experiment().model().weightBytes());
+        }
         JsonFiles.write(output.resolve(RunFiles.METRICS), metrics);
         log.info(
                 "{}: {} bit operations and {} bytes for a token that sees {}",

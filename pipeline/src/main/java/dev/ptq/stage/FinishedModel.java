@@ -13,6 +13,7 @@ import dev.ptq.method.BlockPatch;
 import dev.ptq.method.PatchedWeights;
 import dev.ptq.model.AttentionFormats;
 import dev.ptq.model.Block;
+import dev.ptq.model.KvFormats;
 import dev.ptq.model.LanguageModel;
 import dev.ptq.model.LinearFormats;
 import dev.ptq.model.LinearSpec;
@@ -28,6 +29,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /** The model that a finished run measured, block by block, for those who want its weights and not its numbers. */
 public final class FinishedModel implements AutoCloseable {
@@ -125,11 +127,31 @@ public final class FinishedModel implements AutoCloseable {
         }
     }
 
-    /** What the run rounds while the model computes, a phrase for each kind of value: no weights show it. */
-    public List<String> roundedInForwardPass() {
+    /** Returns the format of the input of a linear. */
+    public NumberFormat inputFormat(LinearSpec linear) {
+        return quantized.formats().of(linear).activation();
+    }
+
+    /** Returns the formats of the cache of keys and values of each block; empty if not every block has a cache that is rounded. */
+    public List<KvFormats> caches() {
+        List<KvFormats> caches = new ArrayList<>();
+        for (int block = 0; block < config().blocks(); block++) {
+            quantized.formats().attention(block).kv().filter(kv -> !kv.isNone()).ifPresent(caches::add);
+        }
+        return caches.size() == config().blocks() ? caches : List.of();
+    }
+
+    /**
+     * What the run rounds while the model computes, a phrase for each kind of value: no weights show it.
+     *
+     * @param shown linears whose inputs are rounded to formats that are shown elsewhere
+     * @param cacheIsShown whether the formats of the cache are
+     */
+    public List<String> roundedInForwardPass(Predicate<LinearSpec> shown, boolean cacheIsShown) {
         List<String> found = new ArrayList<>();
         List<LinearSpec> linears = LanguageModel.linears(config());
-        note(found, "inputs of linears", linears, LinearFormats::activation);
+        List<LinearSpec> others = linears.stream().filter(shown.negate()).toList();
+        note(found, "inputs of linears", others, LinearFormats::activation);
         note(found, "outputs of linears", linears, LinearFormats::output);
         Set<String> attention = new LinkedHashSet<>();
         for (int block = 0; block < config().blocks(); block++) {
@@ -138,7 +160,7 @@ public final class FinishedModel implements AutoCloseable {
             note(attention, "keys", formats.key());
             note(attention, "values", formats.value());
             note(attention, "attention probabilities", formats.probability());
-            if (formats.kv().isPresent() && !formats.kv().get().isNone()) {
+            if (!cacheIsShown && formats.kv().isPresent() && !formats.kv().get().isNone()) {
                 attention.add("the cache of keys and values");
             }
         }

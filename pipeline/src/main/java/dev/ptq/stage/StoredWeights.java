@@ -31,6 +31,11 @@ final class StoredWeights {
         return new StoredWeights(model.weights(), isPacked);
     }
 
+    /** Returns whether a linear's weight is packed. */
+    boolean isPacked() {
+        return isPacked;
+    }
+
     /** The packing of a weight that keeps it. */
     Optional<Packing> packing(LinearSpec linear, NumberFormat format) throws IOException {
         return format.isNone() ? weights.weight(linear.weightName()).packing() : Optional.empty();

@@ -70,6 +70,15 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
         return files;
     }
 
+    /** Returns the bytes of the files that its weights are in. */
+    public long weightBytes() throws IOException {
+        long bytes = 0;
+        for (Path file : isFile(path.toString()) ? Gguf.open(path).files() : Checkpoint.files(path)) {
+            bytes += file.toString().endsWith(INDEX) ? 0 : Files.size(file);
+        }
+        return bytes;
+    }
+
     /** Returns the files that a folder has of {@link #PACKING}. */
     public static List<Path> packingFiles(Path folder) {
         return PACKING.stream().map(folder::resolve).filter(Files::exists).toList();

@@ -1,5 +1,6 @@
 package dev.ptq.weights;
 
+import dev.ptq.tensor.HalfFloats;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
@@ -59,6 +60,15 @@ public record RawTensor(StoredType type, List<Long> shape, ByteBuffer bytes) {
         ByteBuffer bytes = allocate(StoredType.F32, values.length);
         bytes.asFloatBuffer().put(values);
         return new RawTensor(StoredType.F32, boxed(shape), bytes);
+    }
+
+    /** A tensor of type F16, rounded half to even. */
+    public static RawTensor ofHalves(float[] values, long... shape) {
+        ByteBuffer bytes = allocate(StoredType.F16, values.length);
+        for (float value : values) {
+            bytes.putShort(HalfFloats.of(value));
+        }
+        return new RawTensor(StoredType.F16, boxed(shape), bytes.flip());
     }
 
     private static ByteBuffer allocate(StoredType type, int count) {

@@ -3,9 +3,16 @@ package dev.ptq.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDManager;
 import dev.ptq.cli.TinyExperiment.Outcome;
+import dev.ptq.layout.StoredCheckpoint;
 import dev.ptq.model.SyntheticModel;
 import dev.ptq.model.TinyFamilies;
+import dev.ptq.tensor.TensorEngine;
+import dev.ptq.weights.Safetensors;
+import dev.ptq.weights.StoredType;
+import dev.ptq.weights.WeightSource;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -13,10 +20,12 @@ import java.util.List;
 import java.util.Objects;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -298,5 +307,173 @@ class ExportCommandTest {
         assertThat(export("--format", "gptqv2").err())
                 .startsWith("Invalid value for option '--format': expected one of [float, compressed-tensors, gptq,"
                         + " gptq-v2, awq], got \"gptqv2\"; did you mean \"gptq-v2\"?");
+    }
+
+    /** Formats that the description of a checkpoint has words for, static ones with their scales. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{ format = \"int\", bits = 8, granularity = \"token\", grid = \"compressed_tensors\" }",
+                "{ format = \"nvfp4\", rule = \"compressed_tensors\", dynamic = false }",
+            })
+    void inputsAreRoundedAgain(String format) throws IOException {
+        requireSameInputs(format);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @ValueSource(
+            strings = {
+                "{ format = \"int\", bits = 8, granularity = \"token\", grid = \"compressed_tensors\", symmetric = false }",
+                "{ format = \"int\", bits = 8, granularity = \"group\", group_size = 16, grid = \"compressed_tensors\" }",
+                "{ format = \"int\", bits = 8, granularity = \"tensor\", grid = \"compressed_tensors\", dynamic = false }",
+                "{ format = \"int\", bits = 8, granularity = \"tensor\", grid = \"compressed_tensors\", symmetric = false,"
+                        + " dynamic = false, range = \"percentile\" }",
+                "{ format = \"fp8_e4m3\" }",
+                "{ format = \"fp8_e4m3\", granularity = \"block\", block_size = [1, 16] }",
+                "{ format = \"fp8_e4m3\", granularity = \"tensor\", dynamic = false }",
+            })
+    void soAreOtherInputs(String format) throws IOException {
+        requireSameInputs(format);
+    }
+
+    private void requireSameInputs(String format) throws IOException {
+        double made = run(
+                TinyExperiment.CALIBRATED + MODEL + INT4 + "[quantization]\nactivation = " + format + "\n" + EVALUATION,
+                "made");
+        exportSilently("--format", "compressed-tensors", "--strict");
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "{ format = \"fp8_e4m3\", dynamic = false }",
+                "{ format = \"int\", bits = 8, grid = \"compressed_tensors\", symmetric = true, dynamic = false }",
+            })
+    void soAreKeysAndValues(String format) throws IOException {
+        String cache = "[quantization.kv]\nkey = " + format + "\nvalue = " + format + "\n";
+        double made = run(TinyExperiment.CALIBRATED + MODEL + INT4 + cache + EVALUATION, "made");
+        exportSilently("--format", "compressed-tensors", "--strict");
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+    }
+
+    @Test
+    void aCacheThatNoDescriptionHasWordsForIsNamed() throws IOException {
+        run(
+                TinyExperiment.CALIBRATED
+                        + MODEL
+                        + INT4
+                        + "[quantization.kv]\nkey = { format = \"fp8_e4m3\", dynamic = false }\nrotary = \"before\"\n"
+                        + EVALUATION,
+                "made");
+        assertThat(export("--format", "compressed-tensors").err())
+                .contains("the run also rounds the cache of keys and values");
+    }
+
+    @Test
+    void inputsOfLinearsThatAreNotPackedAreNamed() throws IOException {
+        run(
+                MODEL
+                        + INT4
+                        + "[quantization.activation]\nformat = \"fp8_e4m3\"\n[[quantization.override]]\n"
+                        + "pattern = \".*1.mlp.down_proj.weight\"\nweight = { format = \"none\" }\n"
+                        + EVALUATION,
+                "made");
+        assertThat(export("--format", "compressed-tensors").err())
+                .contains("note: the run also rounds inputs of linears ({ format = 'fp8_e4m3'");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"compressed-tensors", "awq"})
+    void scalesAreRoundedIfThatIsAskedFor(String layout) throws IOException {
+        double made = run(MODEL + INT4 + EVALUATION, "made");
+        Outcome outcome = export("--format", layout, "--round-scales");
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.err()).matches("note: \\d+ scales were rounded to float16 \\(--round-scales\\), .*\n");
+        assertThat(run(EXPORTED, "read")).isCloseTo(made, within(1e-3)).isNotEqualTo(made);
+    }
+
+    @Test
+    void scalesOfFloat16AreStoredAsThat() throws IOException {
+        double made = run(
+                MODEL
+                        + step("method = \"autoround\"\niterations = 2\nbatch_size = 2\n")
+                        + INT4
+                        + "grid = \"full_range\"\n"
+                        + EVALUATION,
+                "made");
+        exportSilently("--format", "gptq");
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        try (Safetensors file = Safetensors.open(folder.resolve("out/model.safetensors"))) {
+            assertThat(file.rawType("model.layers.0.mlp.up_proj.scales")).isEqualTo(StoredType.F16);
+        }
+    }
+
+    /** The weights beside the folded ones differ by the product of the factors. */
+    @ParameterizedTest
+    @ValueSource(strings = {"float", "awq"})
+    void correctionsMayBeAnAdapter(String layout) throws IOException {
+        run(MODEL + step("method = \"l2qer\"\nrank = 4\n") + INT4 + EVALUATION, "made");
+        Outcome outcome = export("--adapter", "peft", "--format", layout);
+        assertThat(outcome.code()).isZero();
+        assertThat(outcome.err()).startsWith("note: 14 low-rank corrections are in the folder adapter");
+        tiny.execute("export", "made", "DIR/folded", "--results", "DIR/results");
+        String config = Files.readString(folder.resolve("out/adapter/adapter_config.json"));
+        assertThat(config).contains("\"lora_alpha\" : 4", "\"r\" : 4", "\"model.layers.1.mlp.down_proj\"");
+        String module = "model.layers.1.mlp.down_proj";
+        String factor = "base_model.model." + module + ".lora_";
+        try (NDManager manager = TensorEngine.newManager();
+                WeightSource base = StoredCheckpoint.open(folder.resolve("out")).weights();
+                WeightSource folded =
+                        StoredCheckpoint.open(folder.resolve("folded")).weights();
+                Safetensors factors = Safetensors.open(folder.resolve("out/adapter/adapter_model.safetensors"))) {
+            NDArray product =
+                    factors.load(manager, factor + "B.weight").matMul(factors.load(manager, factor + "A.weight"));
+            NDArray difference =
+                    base.load(manager, module + ".weight").add(product).sub(folded.load(manager, module + ".weight"));
+            assertThat(product.abs().max().getFloat()).isGreaterThan(1e-3f);
+            assertThat(difference.abs().max().getFloat()).isLessThan(1e-6f);
+        }
+    }
+
+    @Test
+    void anAdapterNeedsCorrections() throws IOException {
+        run(MODEL + INT4 + EVALUATION, "made");
+        assertThat(export("--adapter", "peft").err()).contains("the run has no low-rank corrections");
+        assertThat(folder.resolve("out")).doesNotExist();
+        assertThat(export("--round-scales").err()).contains("--round-scales: the layout float has no scales");
+    }
+
+    /** Beside codes, scales and zero points there is hardly anything, and nothing else is larger than bfloat16. */
+    @ParameterizedTest
+    @CsvSource({"compressed-tensors, true", "gptq, false"})
+    void packedLinearsAreAsSmallAsTheyCanBe(String layout, boolean isSymmetric) throws IOException {
+        SyntheticModel.llama()
+                .sizes(576, 1536)
+                .layers(1)
+                .heads(9, 3)
+                .vocabulary(259)
+                .positions(64)
+                .tokenizer()
+                .write(folder.resolve("llama"));
+        String groups = "[quantization.weight]\nformat = \"int\"\nbits = 4\ngranularity = \"group\"\ngroup_size = 64\n"
+                + "symmetric = " + isSymmetric + "\n";
+        run(MODEL + groups + EVALUATION, "made");
+        export("--format", layout, "--dtype", "bfloat16", "--round-scales");
+        long packed = 0;
+        try (Safetensors file = Safetensors.open(folder.resolve("out/model.safetensors"))) {
+            for (Safetensors.Entry tensor : file.entries().values()) {
+                if (tensor.name().contains("_proj.")) {
+                    packed += tensor.bytes();
+                } else {
+                    assertThat(file.rawType(tensor.name())).as(tensor.name()).isEqualTo(StoredType.BF16);
+                }
+            }
+        }
+        long weights = 576L * (2 * 576 + 2 * 192 + 3 * 1536);
+        boolean hasZeros = !isSymmetric;
+        double least = weights / 2.0 + weights / 64.0 * (hasZeros ? 2.5 : 2);
+        assertThat(packed).isBetween((long) least, (long) (1.02 * least));
     }
 }

@@ -165,6 +165,20 @@ class PackedModelsTest {
                 .contains("compressed-tensors int-quantized int8, channels");
     }
 
+    @Test
+    void theSizeOnDiskIsThatOfTheFilesAsLongAsTheyAreWhatRuns() throws IOException {
+        Outcome outcome = tiny.run(PACKED + EVALUATION, "packed-size");
+        assertThat(outcome.out()).contains("size on disk: ");
+        assertThat(tiny.metrics("packed-size").get("checkpoint_bytes"))
+                .isEqualTo(Files.size(folder.resolve("packed/model.safetensors")));
+        tiny.execute("report", "DIR/results");
+        assertThat(Files.readString(folder.resolve("results/report.html"))).contains("Perplexity and size on disk");
+        assertThat(metrics(FLOAT + ACTIVATION + EVALUATION, "float-size")).doesNotContainKey("checkpoint_bytes");
+        String again = PACKED.replace("[model]", "[model]\nrequantize = true")
+                + "[quantization.weight]\nformat = \"int\"\nbits = 4\n";
+        assertThat(metrics(again + EVALUATION, "again-size")).doesNotContainKey("checkpoint_bytes");
+    }
+
     /** As floats, weights take 32 bits of storage and count 16 as operands; inputs have 8 bits in both. */
     @Test
     void aTokenCostsWhatIsPacked() throws IOException {

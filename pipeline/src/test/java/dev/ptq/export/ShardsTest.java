@@ -22,7 +22,7 @@ class ShardsTest {
 
     private void write(long mostBytes) throws IOException {
         try (NDManager manager = TensorEngine.newManager()) {
-            Shards shards = new Shards(folder, StoredType.F32, mostBytes);
+            Shards shards = new Shards(folder, "model", StoredType.F32, mostBytes);
             shards.add(
                     Map.of("a.norm", NativeFloats.of(manager, new float[] {1, 2, 3}, 3)),
                     Map.of("a.codes", RawTensor.of(new byte[] {1, 2, 3}, 3)));

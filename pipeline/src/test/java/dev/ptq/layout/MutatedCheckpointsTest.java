@@ -37,6 +37,47 @@ class MutatedCheckpointsTest {
         mutate(2000, 2);
     }
 
+    @Test
+    void fiftyOfGgufAreReadOrRefused() throws IOException {
+        mutateGguf(50, 3);
+    }
+
+    @Test
+    @Tag("slow")
+    void twoThousandOfGgufAreReadOrRefused() throws IOException {
+        mutateGguf(2000, 4);
+    }
+
+    /** Files of one part: bytes of the header change, mostly; or those of weights, or the end is missing. */
+    private void mutateGguf(int count, long seed) throws IOException {
+        assumeTrue(Shared.find("golden/checkpoints").isPresent());
+        List<Path> originals;
+        try (Stream<Path> all = Files.list(Shared.find("golden/checkpoints").get())) {
+            originals = all.map(path -> path.resolve("model.gguf"))
+                    .filter(Files::exists)
+                    .sorted()
+                    .toList();
+        }
+        SplittableRandom random = new SplittableRandom(seed);
+        Path file = folder.resolve("model.gguf");
+        int refused = 0;
+        for (int i = 0; i < count; i++) {
+            Path original = originals.get(random.nextInt(originals.size()));
+            byte[] model = Files.readAllBytes(original);
+            int most = random.nextInt(4) == 0 ? model.length : Math.min(model.length, 1 << random.nextInt(5, 16));
+            if (random.nextInt(5) == 0) {
+                model = Arrays.copyOf(model, random.nextInt(most));
+            } else {
+                for (int n = 0; n < 1 + random.nextInt(3); n++) {
+                    model[random.nextInt(most)] = (byte) (random.nextInt(3) == 0 ? 0xff : random.nextInt());
+                }
+            }
+            Files.write(file, model);
+            refused += isRefused(file, "mutation " + i + " of " + original) ? 1 : 0;
+        }
+        assertThat(refused).isBetween(count / 4, count - count / 50);
+    }
+
     private void mutate(int count, long seed) throws IOException {
         assumeTrue(Shared.find("golden/checkpoints").isPresent());
         List<Path> originals;
@@ -67,15 +108,15 @@ class MutatedCheckpointsTest {
             }
             Files.write(folder.resolve("config.json"), config);
             Files.write(folder.resolve("model.safetensors"), model);
-            refused += isRefused("mutation " + i + " of " + original.getFileName()) ? 1 : 0;
+            refused += isRefused(folder, "mutation " + i + " of " + original.getFileName()) ? 1 : 0;
         }
         // changed weights are weights, but most other changes are noticed
         assertThat(refused).isBetween(count / 3, count - count / 20);
     }
 
-    private boolean isRefused(String what) {
-        try (LanguageModel model = LanguageModel.open(folder)) {
-            LanguageModel.inspect(ModelConfig.read(folder), StoredCheckpoint.open(folder));
+    private static boolean isRefused(Path place, String what) {
+        try (LanguageModel model = LanguageModel.open(place)) {
+            LanguageModel.inspect(ModelConfig.read(place), StoredCheckpoint.open(place));
             for (int block = 0; block < model.config().blocks(); block++) {
                 try (Block loaded = model.load(block)) {
                     assertThat(loaded.linears()).isNotEmpty();
