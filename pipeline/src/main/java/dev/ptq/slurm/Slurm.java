@@ -31,6 +31,9 @@ public record Slurm(Optional<Path> commands, Duration patience) {
     private static final Pattern ID = Pattern.compile("([0-9]{1,12})(;.*)?");
     private static final int FIELDS = 4;
 
+    /** The index of the tasks of an array that were not told apart when it was cancelled. */
+    private static final String OTHERS = "*";
+
     /** A command that did not succeed: what it said, on one line. */
     public static final class CommandException extends IOException {
         private static final long serialVersionUID = 1;
@@ -69,7 +72,8 @@ public record Slurm(Optional<Path> commands, Duration patience) {
     }
 
     /**
-     * Asks for the states of all tasks of jobs, by {@code ID_INDEX}. Jobs that Slurm has forgotten are not in the answer.
+     * Asks for the states of all tasks of jobs, by {@code ID_INDEX}; {@code ID_*} stands for all others of a job. What
+     * Slurm has forgotten is not in the answer, nor is every task that was cancelled before it started.
      *
      * @throws CommandException if it cannot be asked now: then nothing is known
      */
@@ -88,13 +92,20 @@ public record Slurm(Optional<Path> commands, Duration patience) {
         return parse(answer.out);
     }
 
+    /** Finds the state of a task among those of {@link #states}. */
+    public static Optional<TaskState> of(String task, Map<String, TaskState> states) {
+        return Optional.ofNullable(states.get(task))
+                .or(() -> Optional.ofNullable(states.get(task.replaceFirst("_.*", "_") + OTHERS)));
+    }
+
     /** Reads the lines of {@code squeue}; others are skipped. */
     static Map<String, TaskState> parse(String lines) {
         Map<String, TaskState> states = new LinkedHashMap<>();
         for (String line : lines.split("\\R", -1)) {
             String[] fields = line.strip().split("\\|", FIELDS);
-            if (fields.length == FIELDS && fields[0].matches("[0-9]+") && fields[1].matches("[0-9]+")) {
-                states.put(fields[0] + "_" + fields[1], new TaskState(fields[2], fields[FIELDS - 1]));
+            if (fields.length == FIELDS && fields[0].matches("[0-9]+")) {
+                String index = fields[1].matches("[0-9]+") ? fields[1] : OTHERS;
+                states.put(fields[0] + "_" + index, new TaskState(fields[2], fields[FIELDS - 1]));
             }
         }
         return states;

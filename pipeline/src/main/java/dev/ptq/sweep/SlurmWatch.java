@@ -151,7 +151,8 @@ final class SlurmWatch {
             Map.Entry<Integer, Integer> entry = each.next();
             int index = entry.getKey();
             String task = submission.task(TaskKinds.POINTS, entry.getValue());
-            TaskState state = states.getOrDefault(task, FORGOTTEN);
+            Optional<TaskState> told = Slurm.of(task, states);
+            TaskState state = told.orElse(FORGOTTEN);
             if (!state.ended()) {
                 endedAt.remove(index);
                 queued += state.queued() ? 1 : 0;
@@ -159,7 +160,7 @@ final class SlurmWatch {
                 if (state.running() && started.add(index)) {
                     listener.started(index);
                 }
-            } else if (state.cancelled()) {
+            } else if (state.cancelled() || (told.isEmpty() && settled(index) && neverStarted(entry.getValue()))) {
                 log.warn("{}: cancelled", task);
                 each.remove();
             } else if (!state.completed() || settled(index)) {
@@ -178,6 +179,11 @@ final class SlurmWatch {
     private boolean settled(int index) {
         long since = endedAt.computeIfAbsent(index, first -> System.nanoTime());
         return System.nanoTime() - since >= TimeUnit.SECONDS.toNanos(settings.settleSeconds());
+    }
+
+    /** Slurm opens the log of a task when it starts it, and may forget at once one that is cancelled before. */
+    private boolean neverStarted(int position) {
+        return !Files.exists(submission.log(TaskKinds.POINTS, position));
     }
 
     private void fail(int index, int position, String task, TaskState state, Map<String, TaskState> states)
@@ -211,7 +217,7 @@ final class SlurmWatch {
             }
             for (int i = 0; i < kind.tasks().size(); i++) {
                 String task = submission.task(kind.name(), i);
-                TaskState state = states.getOrDefault(task, FORGOTTEN);
+                TaskState state = Slurm.of(task, states).orElse(FORGOTTEN);
                 if (state.ended() && !state.completed() && !state.dependencyFailed()) {
                     Path file = submission.log(kind.name(), i);
                     String what = kind.tasks().get(i).stage().orElse(kind.name());

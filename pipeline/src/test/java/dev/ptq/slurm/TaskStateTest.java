@@ -3,6 +3,7 @@ package dev.ptq.slurm;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -71,11 +72,15 @@ class TaskStateTest {
                 811|1|PENDING|JobArrayTaskLimit
                 812|0|CANCELLED|DependencyNeverSatisfied
                 slurm_load_jobs: some remark
-                813|N/A|PENDING|None
+                813|N/A|CANCELLED|None
                 """))
-                .hasSize(3)
+                .hasSize(4)
                 .containsEntry("811_1", new TaskState("PENDING", "JobArrayTaskLimit"))
                 .containsEntry("812_0", new TaskState("CANCELLED", "DependencyNeverSatisfied"));
+        Map<String, TaskState> states = Slurm.parse("813|2|RUNNING|None\n813|N/A|CANCELLED|None\n");
+        assertThat(Slurm.of("813_2", states)).contains(state("RUNNING"));
+        assertThat(Slurm.of("813_4", states)).contains(state("CANCELLED"));
+        assertThat(Slurm.of("814_4", states)).isEmpty();
         assertThat(ExitCode.parse("JobId=812 Requeue=1 Restarts=3 BatchFlag=1 ExitCode=0:9 RunTime=00:00:01"))
                 .contains(new ExitCode(0, 9, 3));
         assertThat(ExitCode.parse("slurm_load_jobs error")).isEmpty();

@@ -229,6 +229,15 @@ class SlurmLauncherTest {
         assertThat(outcomes).isEmpty();
     }
 
+    /** As Slurm does with single tasks of an array. */
+    @Test
+    void aCancelledPointThatSlurmForgetsIsNoFailure() throws Exception {
+        act("points-0", "DIR/slurm/scancel --state=PENDING 101; rm DIR/slurm/jobs/101/1.state");
+
+        assertThat(run(2, false, false)).isTrue();
+        assertThat(outcomes).containsOnly(Map.entry(0, "done 2.0"));
+    }
+
     @Test
     void aRefusalLeavesNothingInTheQueue() throws IOException {
         fake.refuse("sbatch: error: invalid partition specified: cpu");
