@@ -95,8 +95,9 @@ final class NormalFloatEncoding implements Encoding {
     }
 
     /** Returns the rounded value, or NaN if the value is not finite. */
+    @SuppressWarnings("IdentityBinaryExpression") // 0 for what is finite, NaN for what is not
     private static float spoiled(float rounded, float value) {
-        // what is subtracted is 0 or NaN: a branch would take as long as the table
+        // a branch would take as long as the table
         return rounded - (value - value);
     }
 

@@ -348,11 +348,6 @@ public record Nvfp4Format(
         return scales;
     }
 
-    private static double squaredError(float rounded, float value) {
-        double error = (double) rounded - value;
-        return error * error;
-    }
-
     private SmallFloatEncoding encoding(Blocks blocks, float[] tensor, byte[] codes) {
         Nvfp4Scales arithmetic = arithmetic();
         float[] scales = new float[codes.length];

@@ -14,7 +14,7 @@ final class ScaleTrial {
 
     /** The error of a value, not negative. */
     @FunctionalInterface
-    interface Error {
+    interface Measure {
         double of(float rounded, float value);
     }
 
@@ -33,14 +33,14 @@ final class ScaleTrial {
      * Returns the sum of errors of one block after {@link #round}, with the same arguments, row by row; some number not
      * below the bound if it is not below.
      */
-    double error(int block, float[] values, int at, int rows, Error error, double bound) {
+    double error(int block, float[] values, int at, int rows, Measure measure, double bound) {
         int left = block * layout.blockColumns();
         int right = Math.min(layout.columns(), left + layout.blockColumns());
         double sum = 0;
         for (int row = 0; row < rows; row++) {
             int start = row * layout.columns();
             for (int i = start + left; i < start + right && !(sum >= bound); i++) {
-                sum += error.of(rounded[i], values[at + i]);
+                sum += measure.of(rounded[i], values[at + i]);
             }
         }
         return sum;

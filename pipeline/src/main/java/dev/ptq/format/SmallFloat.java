@@ -169,7 +169,7 @@ public enum SmallFloat {
         float magnitude = Math.abs(number);
         int exponent = Math.max(Math.getExponent(magnitude), minExponent);
         // times a power of two
-        int steps = (int) (magnitude * Float.intBitsToFloat(Float.MAX_EXPONENT + mantissaBits - exponent << 23));
+        int steps = (int) (magnitude * Float.intBitsToFloat((Float.MAX_EXPONENT + mantissaBits - exponent) << 23));
         int code = ((exponent - minExponent) << mantissaBits) + steps;
         if (Float.floatToRawIntBits(number) >= 0) {
             return code;
