@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
@@ -77,6 +78,7 @@ class LaunchedRunsTest {
     }
 
     @Test
+    @Tag("slow")
     void tasksMakeTheRunsOfALocalSweep() throws IOException {
         Outcome outcome = sweep("--launcher", "files");
         assertThat(outcome.err()).isEmpty();
