@@ -13,7 +13,8 @@ import java.util.TreeMap;
 
 /**
  * What users may call the settings and metrics of some runs: by the whole name, or for settings by its last parts, if
- * these do not mean two things in one run; {@code rank} is then the rank of whatever step has one. {@link #METHOD} is
+ * these do not mean two things in one run; {@code rank} is then the rank of whatever step has one, and {@code bits}, in a
+ * sweep over those of weights, these. {@link #METHOD} is
  * the names of all steps.
  */
 final class RunKeys {
@@ -24,11 +25,13 @@ final class RunKeys {
     private static final String NO_STEPS = "none";
 
     private final List<String> settings;
+    private final Set<String> differences;
     private final Set<String> metrics = new LinkedHashSet<>();
     private final Map<String, List<String>> meanings = new TreeMap<>();
 
     RunKeys(List<ResultRow> rows) {
         settings = ResultTable.settings(rows);
+        differences = FlatConfig.differences(ResultTable.configs(rows));
         rows.forEach(row -> metrics.addAll(row.measures().keySet()));
     }
 
@@ -67,15 +70,17 @@ final class RunKeys {
         }
     }
 
-    /** Returns the settings that a name may stand for. */
+    /** Returns the settings that a name may stand for: of several, those that tell runs apart, if any do. */
     private List<String> meanings(String name) {
-        return meanings.computeIfAbsent(
-                name,
-                any -> settings.contains(any)
-                        ? List.of(any)
-                        : settings.stream()
-                                .filter(key -> key.endsWith("." + any))
-                                .toList());
+        return meanings.computeIfAbsent(name, any -> {
+            if (settings.contains(any)) {
+                return List.of(any);
+            }
+            List<String> all =
+                    settings.stream().filter(key -> key.endsWith("." + any)).toList();
+            List<String> different = all.stream().filter(differences::contains).toList();
+            return different.isEmpty() ? all : different;
+        });
     }
 
     /**

@@ -183,7 +183,9 @@ class CollectCommandTest {
     /** Two methods, one of them with a rank, at two widths; the baselines measured beside each. */
     private void writeMethods() throws IOException {
         for (int bits = 3; bits <= 4; bits++) {
-            String weights = "[quantization.weight]\nformat = \"int\"\nbits = " + bits + "\n";
+            // other formats have bits too, but the same in all runs
+            String weights = "[quantization.weight]\nformat = \"int\"\nbits = " + bits
+                    + "\n[quantization.activation]\nformat = \"int\"\nbits = 8\n";
             String baselines = "\"full_precision/perplexity/a\": 4.5, \"round_to_nearest/perplexity/a\": " + (10 - bits)
                     + ", \"full_precision/b/acc\": 0.5, ";
             for (String method : List.of("gptq", "l2qer")) {
