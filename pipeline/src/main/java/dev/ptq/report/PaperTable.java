@@ -5,7 +5,9 @@ import dev.ptq.report.ResultTable.Column;
 import dev.ptq.report.ResultTable.Kind;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 
@@ -109,6 +111,8 @@ public final class PaperTable {
         boolean onlyNumbers = !numbers(values).isEmpty()
                 && values.stream().allMatch(value -> value instanceof Number || value.equals(""));
         boolean hasBest = boldBest && measured && onlyNumbers && kind != Kind.SPREAD;
+        Direction better = Measures.better(metric);
+        Map<Integer, String> bestOf = new HashMap<>();
         List<Cell> cells = new ArrayList<>();
         for (int i = 0; i < values.size(); i++) {
             int row = i;
@@ -116,9 +120,9 @@ public final class PaperTable {
                     .map(column -> column.get(row))
                     .flatMap(value -> value instanceof Number number ? Stream.of(rounding.text(number)) : Stream.of())
                     .toList();
-            boolean bold = hasBest
-                    && !texts.get(i).isEmpty()
-                    && texts.get(i).equals(best(Measures.better(metric), groups.get(i), values, texts));
+            String best =
+                    hasBest ? bestOf.computeIfAbsent(groups.get(i), group -> best(better, group, values, texts)) : "";
+            boolean bold = !best.isEmpty() && texts.get(i).equals(best);
             cells.add(new Cell(texts.get(i), besides, bold));
         }
         columns.add(new PaperColumn(List.copyOf(levels), onlyNumbers, cells));
