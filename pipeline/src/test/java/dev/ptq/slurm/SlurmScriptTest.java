@@ -22,7 +22,7 @@ class SlurmScriptTest {
                 OptionalInt.of(32),
                 List.of("/r/launch/1/ptq", "launched", "/r/launch/1/tasks.json", "points"),
                 logs,
-                Path.of("/work/my dir"));
+                Path.of("/data/my dir"));
     }
 
     @Test
@@ -47,7 +47,7 @@ class SlurmScriptTest {
                 #SBATCH --open-mode=append
                 #SBATCH --requeue
                 #SBATCH --signal=B:USR1@120
-                #SBATCH --chdir='/work/my dir'
+                #SBATCH --chdir='/data/my dir'
                 #SBATCH --cpus-per-task=8
                 #SBATCH --partition=cpu
                 #SBATCH --time=4:00:00
