@@ -45,7 +45,7 @@ class ArchitectureTest {
             Map.entry(
                     "experiment",
                     "stage run hub artifact calibrate method evaluate model family weights data tensor config progress"),
-            Map.entry("stage", "run artifact " + DOMAIN),
+            Map.entry("stage", "run artifact environment " + DOMAIN),
             Map.entry("run", "lock config progress"),
             Map.entry("method", "calibrate artifact family format model weights data tensor config progress"),
             Map.entry("lqer", "evaluate format config"),

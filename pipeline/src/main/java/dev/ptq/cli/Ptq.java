@@ -1,6 +1,7 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.environment.MachineMemory;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
 import java.io.PrintWriter;
@@ -58,7 +59,7 @@ public final class Ptq {
     /** Runs a command, this program's or another, and exits with its code. */
     public static void run(Object command, String[] arguments) {
         CommandLine commandLine = commandLine(command);
-        Optional<String> problem = Parallel.problem();
+        Optional<String> problem = Parallel.problem().or(MachineMemory::problem);
         problem.ifPresent(commandLine.getErr()::println);
         int code = problem.isPresent() ? CommandLine.ExitCode.USAGE : commandLine.execute(arguments);
         System.out.flush();

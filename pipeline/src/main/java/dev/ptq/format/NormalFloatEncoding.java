@@ -89,8 +89,15 @@ final class NormalFloatEncoding implements Encoding {
 
     private void round(int block, float[] values, int at, int count, float divisor) {
         float scale = absMax[block];
-        for (int i = at; i < at + count; i++) {
-            values[i] = spoiled(table.rounded(values[i] / divisor) * scale, values[i]);
+        float largest = Float.intBitsToFloat(RowKernels.largestMagnitudeBits(values, at, at + count));
+        if (table.isFar(largest / divisor)) {
+            for (int i = at; i < at + count; i++) {
+                values[i] = spoiled(table.rounded(values[i] / divisor) * scale, values[i]);
+            }
+        } else {
+            for (int i = at; i < at + count; i++) {
+                values[i] = spoiled(table.near(values[i] / divisor) * scale, values[i]);
+            }
         }
     }
 

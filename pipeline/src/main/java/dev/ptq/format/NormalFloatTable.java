@@ -170,14 +170,17 @@ final class NormalFloatTable {
 
     /** Returns the entry of a number; if it is NaN, the first in a table of nearest entries, any in others. */
     float rounded(float number) {
-        if (isFar(number)) {
-            return entries[scan(entries, number)];
-        }
+        return isFar(number) ? entries[scan(entries, number)] : near(number);
+    }
+
+    /** Returns the entry of a number for which {@link #isFar} is false. */
+    float near(float number) {
         int cell = cell(number, last);
         return pairs[2 * cell + isBeyond(limit[cell], number)];
     }
 
-    private boolean isFar(float number) {
+    /** Returns whether a number is too large for a look, or NaN; so are then numbers of a larger magnitude. */
+    boolean isFar(float number) {
         return isNearest && !(Math.abs(number) <= FAR);
     }
 }

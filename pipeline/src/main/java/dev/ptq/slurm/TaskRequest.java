@@ -13,10 +13,14 @@ import java.util.regex.Pattern;
  * cluster.
  *
  * @param cpus of a task, and its {@code PTQ_THREADS}
+ * @param memory of a task, and its {@code PTQ_MEMORY}
  * @param options further options of {@code sbatch} as they are written
  */
-record TaskRequest(int cpus, List<String> options) {
+record TaskRequest(int cpus, Optional<String> memory, List<String> options) {
     private static final String LEFT = "the cluster's";
+
+    private static final Key<Optional<String>> MEMORY =
+            word("mem", "memory of a task, such as `32G`; its program decides by it whether a model stays in memory");
 
     private static final List<Key<Optional<String>>> WORDS = List.of(
             word("partition", "the partition, or several with commas"),
@@ -25,7 +29,7 @@ record TaskRequest(int cpus, List<String> options) {
             word("constraint", "features that nodes must have; one type of processor keeps last bits alike"),
             word("exclude", "nodes that are not used"),
             word("time", "the time limit, such as `90` minutes, `4:00:00` or `2-00:00:00`"),
-            word("mem", "memory of a task, such as `32G`"),
+            MEMORY,
             word("gres", "other resources, such as `gpu:1`"));
 
     private static final Key<Optional<Integer>> CPUS = Key.integer("cpus")
@@ -36,7 +40,7 @@ record TaskRequest(int cpus, List<String> options) {
 
     private static final Pattern TIME =
             Pattern.compile("[0-9]{1,8}(:[0-9]{1,2}){0,2}|[0-9]{1,4}-[0-9]{1,2}(:[0-9]{1,2}){0,2}");
-    private static final Pattern MEMORY = Pattern.compile("[0-9]{1,9}[KMGT]?");
+    private static final Pattern SIZE = Pattern.compile("[0-9]{1,9}[KMGT]?");
 
     /** The keys of a table. */
     static final Keys KEYS = Keys.of(keys());
@@ -58,15 +62,16 @@ record TaskRequest(int cpus, List<String> options) {
     /** Reads a table, whose values come before those that hold for every kind. */
     static TaskRequest read(ConfigTable table, Optional<ConfigTable> every) {
         List<String> options = new ArrayList<>();
+        Optional<String> memory = Optional.empty();
         for (Key<Optional<String>> key : WORDS) {
-            read(table, key)
-                    .or(() -> every.flatMap(outer -> outer.read(key)))
-                    .ifPresent(value -> options.add("--" + key.name() + "=" + value));
+            Optional<String> value = read(table, key).or(() -> every.flatMap(outer -> outer.read(key)));
+            value.ifPresent(given -> options.add("--" + key.name() + "=" + given));
+            memory = key == MEMORY ? value : memory;
         }
         int cpus = table.read(CPUS)
                 .or(() -> every.flatMap(outer -> outer.read(CPUS)))
                 .orElse(1);
-        return new TaskRequest(cpus, options);
+        return new TaskRequest(cpus, memory, options);
     }
 
     private static Optional<String> read(ConfigTable table, Key<Optional<String>> key) {
@@ -82,7 +87,7 @@ record TaskRequest(int cpus, List<String> options) {
         if (name.equals("time") && !TIME.matcher(value).matches()) {
             return Optional.of("expected minutes, H:MM:SS or D-HH:MM:SS, got \"" + value + "\"");
         }
-        if (name.equals("mem") && !MEMORY.matcher(value).matches()) {
+        if (name.equals("mem") && !SIZE.matcher(value).matches()) {
             return Optional.of("expected a number with K, M, G or T, got \"" + value + "\"");
         }
         return Optional.empty();

@@ -8,6 +8,7 @@ import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Text;
 import dev.ptq.data.Tokenizer;
+import dev.ptq.environment.MachineMemory;
 import dev.ptq.evaluate.ModelScorer;
 import dev.ptq.evaluate.Perplexity;
 import dev.ptq.evaluate.PerplexitySettings;
@@ -25,7 +26,6 @@ import dev.ptq.model.Rotation;
 import dev.ptq.progress.Progress;
 import dev.ptq.tensor.TensorEngine;
 import java.io.IOException;
-import java.lang.management.ManagementFactory;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -306,7 +306,7 @@ public final class Workspace implements AutoCloseable {
         return switch (experiment.memory()) {
             case RESIDENT -> true;
             case STREAMED -> false;
-            case AUTO -> MemoryEstimate.weights(experiment.shape()) <= machineMemory() / 4;
+            case AUTO -> MemoryEstimate.weights(experiment.shape()) <= MachineMemory.bytes() / 4;
         };
     }
 
@@ -338,12 +338,6 @@ public final class Workspace implements AutoCloseable {
             throw new ConfigException("PTQ_CHECKPOINT_SECONDS: expected a number of seconds, got '" + given + "'");
         }
         return Duration.ofSeconds(Long.parseLong(given));
-    }
-
-    private static long machineMemory() {
-        return ManagementFactory.getOperatingSystemMXBean() instanceof com.sun.management.OperatingSystemMXBean machine
-                ? machine.getTotalMemorySize()
-                : Runtime.getRuntime().maxMemory();
     }
 
     @Override

@@ -32,6 +32,7 @@ class SlurmScriptTest {
                 partition = "cpu"
                 time = "4:00:00"
                 cpus = 8
+                mem = "32G"
                 additional = ["--mail-type=FAIL"]
                 setup = ["module load java/17"]
                 requeues = 2
@@ -51,9 +52,11 @@ class SlurmScriptTest {
                 #SBATCH --cpus-per-task=8
                 #SBATCH --partition=cpu
                 #SBATCH --time=4:00:00
+                #SBATCH --mem=32G
                 #SBATCH --mail-type=FAIL
                 module load java/17
                 export PTQ_THREADS=8
+                export PTQ_MEMORY=32G
                 trap '[ "${SLURM_RESTART_COUNT:-0}" -lt 2 ] && scontrol requeue "${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID"' USR1
                 /r/launch/1/ptq launched /r/launch/1/tasks.json points "$((0 + SLURM_ARRAY_TASK_ID))" &
                 child=$!
