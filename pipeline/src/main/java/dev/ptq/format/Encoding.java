@@ -3,6 +3,7 @@ package dev.ptq.format;
 import dev.ptq.weights.RawTensor;
 import java.nio.FloatBuffer;
 import java.util.Map;
+import java.util.function.DoubleUnaryOperator;
 
 /** The meaning of one tensor's codes: its format, with the values its blocks share. */
 sealed interface Encoding
@@ -34,6 +35,15 @@ sealed interface Encoding
      * @param to the block in this encoding
      */
     void take(Encoding other, int from, int to);
+
+    /**
+     * Replaces the scale of each block by one that can be stored.
+     *
+     * @throws UnsupportedOperationException if it is not of integers
+     */
+    default void storeScales(DoubleUnaryOperator stored) {
+        throw new UnsupportedOperationException("no scales of integers");
+    }
 
     /** Returns the code of a rounded value; any code if it has none. */
     int code(float rounded, int index);

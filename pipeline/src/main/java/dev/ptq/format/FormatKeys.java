@@ -334,6 +334,17 @@ final class FormatKeys {
             .preset(IntegerGrid.NARROW)
             .says("the tool whose scale, zero point and order of rounding are used, see below");
 
+    static final Key<HalfScaleFormat.ScaleType> SCALE_DTYPE = Key.choice(
+                    "scale_dtype",
+                    Choices.of("float32", HalfScaleFormat.ScaleType.FLOAT32, "as they are found")
+                            .and(
+                                    "float16",
+                                    HalfScaleFormat.ScaleType.FLOAT16,
+                                    "rounded, before values are rounded with them: what most programs hold in checkpoints,"
+                                            + " so that they get the values of the run"))
+            .preset(HalfScaleFormat.ScaleType.FLOAT32)
+            .says("the type of scales; only of weights and low-rank factors. Methods that learn take `\"float32\"`");
+
     static final Key<Mapping> MAPPING = Key.choice(
                     "mapping",
                     Choices.of("symmetric", Mapping.SYMMETRIC, "without a zero point")

@@ -180,8 +180,10 @@ public final class Formats {
                                     FormatKeys.PERCENTILE,
                                     FormatKeys.DYNAMIC,
                                     FormatKeys.GRID,
-                                    FormatKeys.MAPPING),
-                            (table, rules) -> ranged(table, rules, RuleKey.OF_INTEGERS, integer(table, rules))),
+                                    FormatKeys.MAPPING,
+                                    FormatKeys.SCALE_DTYPE),
+                            (table, rules) ->
+                                    scaled(table, rules, ranged(table, rules, RuleKey.OF_INTEGERS, integer(table, rules)))),
                     "affine integers, scale taken from the data")
             .and(
                     BlockFloatFormat.NAME,
@@ -479,6 +481,17 @@ public final class Formats {
             return Optional.empty();
         }
         return Optional.of(new Bounds(low, high));
+    }
+
+    private static NumberFormat scaled(ConfigTable table, Rules rules, NumberFormat integers) {
+        if (table.read(FormatKeys.SCALE_DTYPE) == HalfScaleFormat.ScaleType.FLOAT32) {
+            return integers;
+        }
+        if (!rules.hasChannels() || rules.change() || integers instanceof StaticFormat) {
+            table.problem(FormatKeys.SCALE_DTYPE, "only weights and low-rank factors have stored scales; leave it out");
+            return integers;
+        }
+        return new HalfScaleFormat(integers);
     }
 
     private static RangedFormat integer(ConfigTable table, Rules rules) {

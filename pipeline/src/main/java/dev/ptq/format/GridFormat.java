@@ -12,6 +12,7 @@ sealed interface GridFormat extends NumberFormat
                 StaticFormat,
                 GivenScaleFormat,
                 WeightedFormat,
+                HalfScaleFormat,
                 MinifloatFormat,
                 FixedPointFormat,
                 MxFormat,

@@ -8,6 +8,7 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.DoubleUnaryOperator;
 
 /** Integers: a scale for each block, and a zero point unless symmetric. */
 final class IntegerEncoding implements Encoding {
@@ -126,6 +127,13 @@ final class IntegerEncoding implements Encoding {
     public void take(Encoding other, int from, int to) {
         scales[to] = ((IntegerEncoding) other).scales[from];
         zeroPoints[to] = ((IntegerEncoding) other).zeroPoints[from];
+    }
+
+    @Override
+    public void storeScales(DoubleUnaryOperator stored) {
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = (float) stored.applyAsDouble(scales[i]);
+        }
     }
 
     @Override

@@ -8,6 +8,7 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.DoubleUnaryOperator;
 
 /** Integers by the rules of a tool: a scale for each block, and perhaps a zero point. */
 final class StepEncoding implements Encoding {
@@ -192,6 +193,13 @@ final class StepEncoding implements Encoding {
     public void take(Encoding other, int from, int to) {
         scales[to] = ((StepEncoding) other).scales[from];
         zeroPoints[to] = ((StepEncoding) other).zeroPoints[from];
+    }
+
+    @Override
+    public void storeScales(DoubleUnaryOperator stored) {
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = (float) stored.applyAsDouble(scales[i]);
+        }
     }
 
     @Override

@@ -2,6 +2,7 @@ package dev.ptq.layout;
 
 import dev.ptq.format.Formats;
 import dev.ptq.format.Grid;
+import dev.ptq.format.HalfScaleFormat;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerFormat.Granularity;
 import dev.ptq.format.IntegerGridFormat;
@@ -63,6 +64,7 @@ final class IntegerMatrix {
      */
     static IntegerMatrix of(Grid grid, String layout) throws IOException {
         NumberFormat format = grid.format().dynamic();
+        format = format instanceof HalfScaleFormat half ? half.format() : format;
         final int bits;
         final int size;
         final Granularity granularity;

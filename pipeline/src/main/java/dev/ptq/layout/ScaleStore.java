@@ -29,7 +29,7 @@ public final class ScaleStore {
             inexact += half == scale ? 0 : 1;
             if (rounds && (Float.isInfinite(half) || (half == 0 && scale != 0))) {
                 throw new IOException("has a scale of " + scale
-                        + ", which no float16 is near; without --round-scales it" + " is stored in float32");
+                        + ", which no float16 is near; without --round-scales it is stored in float32");
             }
         }
         if (inexact > 0 && !rounds) {

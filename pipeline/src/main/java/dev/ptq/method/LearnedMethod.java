@@ -2,6 +2,7 @@ package dev.ptq.method;
 
 import dev.ptq.config.ConfigTable;
 import dev.ptq.family.ModelConfig;
+import dev.ptq.format.HalfScaleFormat;
 import dev.ptq.format.IntegerFormat;
 import dev.ptq.format.IntegerGridFormat;
 import dev.ptq.format.NumberFormat;
@@ -101,7 +102,7 @@ interface LearnedMethod extends Method {
                             "method",
                             name() + " learns the scales of integers, and " + linear.weightName()
                                     + " has another format; give it "
-                                    + settingThatFits(quantization.weight(linear.weightName()))
+                                    + settingFor(quantization.weight(linear.weightName()))
                                     + " or \"none\""));
             linears.stream()
                     .filter(linear -> learnsRanges()
@@ -113,6 +114,12 @@ interface LearnedMethod extends Method {
                             name() + " learns the ranges of weights, and that of " + linear.weightName()
                                     + " is searched for; take range = \"minmax\", or lwc = false"));
         }
+    }
+
+    private String settingFor(NumberFormat format) {
+        return format instanceof HalfScaleFormat half && fits(half.format())
+                ? "scale_dtype = \"float32\""
+                : settingThatFits(format);
     }
 
     /** Returns whether it can learn the rounding to a format. */

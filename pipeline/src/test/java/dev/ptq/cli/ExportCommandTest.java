@@ -410,6 +410,27 @@ class ExportCommandTest {
         }
     }
 
+    /** Methods that choose among roundings do so with the scales that will be stored. */
+    @ParameterizedTest
+    @CsvSource({
+        "compressed-tensors, gptq, narrow", "gptq, gptq, gptq", "gptq-v2, gptq, narrow", "awq, awq, compressed_tensors"
+    })
+    void aRunWithScalesOfFloat16IsExportedAsItIs(String layout, String method, String grid) throws IOException {
+        double made = run(
+                MODEL
+                        + step("method = \"" + method + "\"\n")
+                        + INT4
+                        + "symmetric = false\nscale_dtype = \"float16\"\ngrid = \"" + grid + "\"\n"
+                        + EVALUATION,
+                "made");
+        exportSilently("--format", layout);
+        assertThat(run(EXPORTED, "read")).isEqualTo(made);
+        String scales = layout.startsWith("compressed") ? ".weight_scale" : ".scales";
+        try (Safetensors file = Safetensors.open(folder.resolve("out/model.safetensors"))) {
+            assertThat(file.rawType("model.layers.0.mlp.up_proj" + scales)).isEqualTo(StoredType.F16);
+        }
+    }
+
     /** The weights beside the folded ones differ by the product of the factors. */
     @ParameterizedTest
     @ValueSource(strings = {"float", "awq"})

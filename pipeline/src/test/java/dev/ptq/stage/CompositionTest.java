@@ -200,6 +200,10 @@ class CompositionTest {
                     .isInstanceOf(ConfigException.class)
                     .hasMessageContaining("model.layers.0.self_attn.q_proj.weight has another format; give it format ="
                             + " \"int\" with grid = \"narrow\" or \"none\"");
+            String half = "[quantization.weight]\nformat = 'int'\nscale_dtype = 'float16'\nbits = 4\n";
+            assertThatThrownBy(() -> read(MODEL, CALIBRATION, half, steps(method)))
+                    .isInstanceOf(ConfigException.class)
+                    .hasMessageContaining("has another format; give it scale_dtype = \"float32\" or \"none\"");
             assertThatThrownBy(() -> read(MODEL, CALIBRATION, steps(method)))
                     .isInstanceOf(ConfigException.class)
                     .hasMessageContaining(
