@@ -24,10 +24,15 @@ import java.util.function.UnaryOperator;
  * @param kind how the leading singular vectors are found
  * @param iterations of the subspace, for {@link Kind#RANDOMIZED}
  * @param oversample columns carried beyond the rank, for {@link Kind#RANDOMIZED}
+ * @param spectrum whether all singular values are wanted, for {@link Kind#EXACT}
  */
-public record LowRankSolver(Kind kind, int iterations, int oversample) {
+public record LowRankSolver(Kind kind, int iterations, int oversample, boolean spectrum) {
     /** If the smaller side is at most this, a full decomposition costs next to nothing. */
     private static final int SMALL = 512;
+    /** From here on, and from as many times the columns that it takes, only the leading vectors are looked for. */
+    private static final int LARGE = 1024;
+
+    private static final int TIMES_COLUMNS = 8;
     /** Eigenvectors refined beyond the rank. */
     private static final int MARGIN = 16;
 
@@ -35,7 +40,8 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     public enum Kind {
         /**
          * To float32 accuracy. A small matrix is decomposed in full; for a larger one it is the Gram matrix of the
-         * smaller side, whose leading eigenvectors are then refined on the matrix itself.
+         * smaller side, whose leading eigenvectors are then refined on the matrix itself. Where these are few of many, and
+         * not all singular values are wanted, no more than they are found, see {@link LeadingSubspace}.
          */
         EXACT,
         /** By subspace iteration from a random start: several times faster, and slightly worse than the best. */
@@ -69,10 +75,11 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
     static final Keys KEYS = Keys.of(SOLVER, ITERATIONS, OVERSAMPLE);
 
     /** Reads the solver's keys of a method's table. */
-    static LowRankSolver read(ConfigTable table) {
+    static LowRankSolver read(ConfigTable table, boolean spectrum) {
         Kind kind = table.read(SOLVER);
         boolean random = kind == Kind.RANDOMIZED;
-        return new LowRankSolver(kind, random ? table.read(ITERATIONS) : 0, random ? table.read(OVERSAMPLE) : 0);
+        return new LowRankSolver(
+                kind, random ? table.read(ITERATIONS) : 0, random ? table.read(OVERSAMPLE) : 0, spectrum && !random);
     }
 
     /**
@@ -168,10 +175,19 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
             WeightedError weighted;
             NDList eigen;
             Optional<NDArray> all = Optional.empty();
-            if (kind == Kind.EXACT) {
+            Optional<NDList> few = Optional.empty();
+            if (findsFew(Math.min(error.size(0), error.size(1)), rank)) {
+                few = fewInDouble(scratch, error, square, rank, seed);
+            }
+            if (few.isPresent()) {
+                weighted = WeightedError.of(error.toType(DataType.FLOAT64, false), square);
+                eigen = few.get();
+            } else if (kind == Kind.EXACT) {
                 weighted = inDouble(error, square);
                 eigen = Torch.eigh(weighted.gram());
-                all = Optional.of(roots(eigen.get(0)).toType(DataType.FLOAT32, false));
+                all = spectrum
+                        ? Optional.of(roots(eigen.get(0)).toType(DataType.FLOAT32, false))
+                        : Optional.empty();
             } else {
                 weighted = WeightedError.of(error, square);
                 int count = (int) Math.min(Math.min(error.size(0), error.size(1)), rank + oversample);
@@ -180,7 +196,8 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
                 eigen = weighted.eigenWithin(basis);
             }
             NDList factors = weighted.factors(eigen, rank);
-            double total = weighted.energy();
+            // all of it takes a product with the whole metric, for which float32 will do
+            double total = few.isPresent() ? WeightedError.energy(error, square) : weighted.energy();
             double captured = factors.get(2).sum().getDouble();
             factors.get(0).attach(outer);
             factors.get(1).attach(outer);
@@ -209,6 +226,47 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
      */
     private static WeightedError inDouble(NDArray error, NDArray square) {
         return WeightedError.narrow(error.toType(DataType.FLOAT64, false), square);
+    }
+
+    /** Whether the leading vectors of a Gram matrix are looked for alone. */
+    private boolean findsFew(long size, int rank) {
+        return kind == Kind.EXACT
+                && !spectrum
+                && size >= Math.max(LARGE, TIMES_COLUMNS * LeadingSubspace.columns(rank));
+    }
+
+    private static Optional<NDList> fewInDouble(
+            NDManager scratch, NDArray error, NDArray square, int rank, long seed) {
+        return LeadingSubspace.find(
+                scratch,
+                Math.toIntExact(error.size(1)),
+                rank,
+                seed,
+                gramOf(error, Optional.of(square)),
+                gramOf(error.toType(DataType.FLOAT64, false), Optional.of(square.toType(DataType.FLOAT64, false))));
+    }
+
+    /** Multiplies columns by {@code EᵀE}, or by {@code Eᵀ SᵀS E}. Rows of few are multiplied faster than columns. */
+    private static UnaryOperator<NDArray> gramOf(NDArray error, Optional<NDArray> square) {
+        NDArray turned = transpose(error);
+        return columns -> {
+            NDList made = new NDList();
+            NDArray seen = transpose(columns).matMul(turned);
+            made.add(seen);
+            if (square.isPresent()) {
+                NDArray metric = square.get();
+                seen = metric.getShape().dimension() == 1
+                        ? seen.mul(metric.reshape(1, metric.size()))
+                        : seen.matMul(metric);
+                made.add(seen);
+            }
+            NDArray product = seen.matMul(error);
+            made.add(product);
+            NDArray image = transpose(product);
+            image.attach(columns.getManager());
+            made.close();
+            return image;
+        };
     }
 
     private static boolean isSmall(NDArray error) {
@@ -256,13 +314,19 @@ public record LowRankSolver(Kind kind, int iterations, int oversample) {
         int columns = (int) matrix.getShape().get(1);
         Optional<NDArray> all = Optional.empty();
         NDArray basis;
-        if (kind == Kind.EXACT) {
+        NDArray turned = transpose(matrix);
+        Optional<NDList> few = findsFew(columns, rank)
+                ? LeadingSubspace.find(
+                        matrix.getManager(), columns, rank, seed, gramOf(matrix, Optional.empty()))
+                : Optional.empty();
+        if (few.isPresent()) {
+            basis = few.get().get(1);
+        } else if (kind == Kind.EXACT) {
             NDList eigen = Torch.eigh(gram(matrix));
             // ascending order: the leading ones are the last columns
             basis = WeightedError.lastColumns(eigen.get(1), Math.min(columns, rank + MARGIN));
-            all = Optional.of(roots(eigen.get(0)));
+            all = spectrum ? Optional.of(roots(eigen.get(0))) : Optional.empty();
         } else {
-            NDArray turned = transpose(matrix);
             basis = subspace(
                     matrix.getManager(),
                     columns,

@@ -3,6 +3,7 @@ package dev.ptq.method;
 import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDArrays;
 import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.index.NDIndex;
 import ai.djl.ndarray.types.DataType;
 import dev.ptq.tensor.Torch;
@@ -18,16 +19,26 @@ final class WeightedError {
     private static final int PANEL = 1024;
 
     private final NDArray error;
-    private final NDArray weighted;
+    private final NDArray square;
+    /** {@code P}, once it is asked for. */
+    private Optional<NDArray> product = Optional.empty();
     /** Has orthonormal columns: the error is {@code E} times its transpose. Absent: the error is {@code E}. */
     private final Optional<NDArray> rows;
 
     private WeightedError(NDArray error, NDArray square, Optional<NDArray> rows) {
         this.error = error;
-        this.weighted = square.getShape().dimension() == 1
-                ? error.mul(square.toType(error.getDataType(), false).reshape(square.size(), 1))
-                : product(square, error);
+        this.square = square;
         this.rows = rows;
+    }
+
+    private NDArray weighted() {
+        if (product.isEmpty()) {
+            product = Optional.of(
+                    square.getShape().dimension() == 1
+                            ? error.mul(square.toType(error.getDataType(), false).reshape(square.size(), 1))
+                            : product(square, error));
+        }
+        return product.get();
     }
 
     private static NDArray product(NDArray square, NDArray error) {
@@ -71,12 +82,45 @@ final class WeightedError {
 
     /** {@code ||S E||²}. */
     double energy() {
-        return error.mul(weighted).sum().toType(DataType.FLOAT64, false).getDouble();
+        return error.mul(weighted()).sum().toType(DataType.FLOAT64, false).getDouble();
+    }
+
+    /**
+     * {@code ||S E||²} in float32, without {@code P}: half of the products with a symmetric {@code SᵀS} are enough.
+     *
+     * @param error {@code [inFeatures, outFeatures]}, float32
+     * @param square the diagonal of {@code SᵀS}, or all of it
+     */
+    static double energy(NDArray error, NDArray square) {
+        if (square.getShape().dimension() == 1) {
+            return of(error, square).energy();
+        }
+        double energy = 0;
+        long size = square.size(0);
+        for (long row = 0; row < size; row += PANEL) {
+            for (long column = row; column < size; column += PANEL) {
+                try (NDManager scratch = error.getManager().newSubManager();
+                        NDArray left = panel(scratch, error, row);
+                        NDArray right = panel(scratch, error, column)) {
+                    NDArray between = panel(scratch, square, row)
+                            .get(new NDIndex(":, {}:{}", column, Math.min(size, column + PANEL)));
+                    double part = Torch.linear(left, right).mul(between).sum().getFloat();
+                    energy += row == column ? part : 2 * part;
+                }
+            }
+        }
+        return energy;
+    }
+
+    private static NDArray panel(NDManager scratch, NDArray matrix, long from) {
+        NDArray panel = matrix.get(new NDIndex("{}:{}", from, Math.min(matrix.size(0), from + PANEL)));
+        panel.attach(scratch);
+        return panel;
     }
 
     /** {@code ||S E||²} of each column of the error, float64. */
     NDArray costs() {
-        return error.mul(weighted).toType(DataType.FLOAT64, false).sum(new int[] {0});
+        return error.mul(weighted()).toType(DataType.FLOAT64, false).sum(new int[] {0});
     }
 
     /**
@@ -92,7 +136,7 @@ final class WeightedError {
         double least = values.getDouble(values.size() - 1) * values.size() * Math.ulp(1f);
         NDArray kept = values.gt(Math.max(0, least)).toType(DataType.FLOAT64, false);
         NDArray inverse = kept.div(values.mul(kept).add(kept.neg().add(1)));
-        NDArray right = weighted.transpose(1, 0).matMul(other);
+        NDArray right = weighted().transpose(1, 0).matMul(other);
         NDArray vectors = eigen.get(1);
         return vectors.mul(inverse.reshape(1, inverse.size()))
                 .matMul(vectors.transpose(1, 0).matMul(right))
@@ -100,18 +144,18 @@ final class WeightedError {
     }
 
     NDArray gram() {
-        return error.transpose(1, 0).matMul(weighted);
+        return error.transpose(1, 0).matMul(weighted());
     }
 
     /** Multiplies the Gram matrix by columns. */
     NDArray gramTimes(NDArray columns) {
-        return error.transpose(1, 0).matMul(weighted.matMul(columns));
+        return error.transpose(1, 0).matMul(weighted().matMul(columns));
     }
 
     /** Eigenvalues, ascending, and eigenvectors, as columns, within the span of orthonormal columns; in double. */
     NDList eigenWithin(NDArray basis) {
         NDArray left = error.matMul(basis).toType(DataType.FLOAT64, false);
-        NDArray right = weighted.matMul(basis).toType(DataType.FLOAT64, false);
+        NDArray right = weighted().matMul(basis).toType(DataType.FLOAT64, false);
         NDList eigen = Torch.eigh(left.transpose(1, 0).matMul(right));
         NDArray vectors = basis.matMul(eigen.get(1).toType(basis.getDataType(), false));
         return new NDList(eigen.get(0), vectors);

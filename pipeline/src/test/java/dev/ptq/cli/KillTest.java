@@ -34,6 +34,7 @@ class KillTest {
             [[approximation]]
             method = "l2qer"
             rank = 8
+            singular_values = true
             [quantization.weight]
             format = "mxint"
             bits = 3

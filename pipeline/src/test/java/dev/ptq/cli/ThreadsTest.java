@@ -37,6 +37,7 @@ class ThreadsTest {
             [[approximation]]
             method = "qera_exact"
             rank = 8
+            singular_values = true
             [quantization.weight]
             format = "int"
             bits = 3

@@ -46,7 +46,7 @@ class LowRankSearchTest {
                 Optional.empty(),
                 Optional.empty(),
                 ".*",
-                new LowRankSolver(kind, 8, 16),
+                new LowRankSolver(kind, 8, 16, false),
                 false);
     }
 

@@ -28,8 +28,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import tools.jackson.databind.JsonNode;
 
 class LowRankSolverTest {
-    private static final LowRankSolver EXACT = new LowRankSolver(LowRankSolver.Kind.EXACT, 0, 0);
-    private static final LowRankSolver RANDOMIZED = new LowRankSolver(LowRankSolver.Kind.RANDOMIZED, 6, 16);
+    private static final LowRankSolver EXACT = new LowRankSolver(LowRankSolver.Kind.EXACT, 0, 0, true);
+    private static final LowRankSolver RANDOMIZED = new LowRankSolver(LowRankSolver.Kind.RANDOMIZED, 6, 16, false);
 
     private final NDManager manager = TensorEngine.newManager();
 
@@ -229,7 +229,7 @@ class LowRankSolverTest {
     @ParameterizedTest
     @EnumSource(LowRankSolver.Kind.class)
     void noErrorNeedsNoCorrection(LowRankSolver.Kind kind) {
-        LowRankSolver solver = new LowRankSolver(kind, 2, 4);
+        LowRankSolver solver = new LowRankSolver(kind, 2, 4, false);
         for (int[] shape : new int[][] {{8, 6}, {6, 8}, {530, 520}}) {
             NDArray error = NativeFloats.of(manager, new float[shape[0] * shape[1]], shape[0], shape[1]);
             LowRankSolver.Solution solution = solver.solve(error, ones(shape[0]), 3, 0);
@@ -247,7 +247,7 @@ class LowRankSolverTest {
     @ParameterizedTest
     @EnumSource(LowRankSolver.Kind.class)
     void oneRowOrOneColumnIsRestored(LowRankSolver.Kind kind) {
-        LowRankSolver solver = new LowRankSolver(kind, 2, 4);
+        LowRankSolver solver = new LowRankSolver(kind, 2, 4, false);
         for (int[] shape : new int[][] {{1, 7}, {7, 1}, {1, 1}}) {
             NDArray error = noise(16, shape[0], shape[1]);
             LowRankSolver.Solution solution = solver.solve(error, lognormal(17, shape[0]), 1, 0);
@@ -260,7 +260,7 @@ class LowRankSolverTest {
     @ParameterizedTest
     @EnumSource(LowRankSolver.Kind.class)
     void aMatrixOfLowRankIsRestoredByMore(LowRankSolver.Kind kind) {
-        LowRankSolver solver = new LowRankSolver(kind, 2, 4);
+        LowRankSolver solver = new LowRankSolver(kind, 2, 4, false);
         NDArray error = noise(18, 600, 1).matMul(noise(19, 1, 550));
         LowRankSolver.Solution solution = solver.solve(error, ones(600), 8, 0);
 

@@ -25,8 +25,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /** The solver in metrics that are given by their square, against a matrix root and a full decomposition in double. */
 class SquaredMetricTest {
-    private static final LowRankSolver EXACT = new LowRankSolver(Kind.EXACT, 0, 0);
-    private static final LowRankSolver RANDOMIZED = new LowRankSolver(Kind.RANDOMIZED, 8, 16);
+    private static final LowRankSolver EXACT = new LowRankSolver(Kind.EXACT, 0, 0, true);
+    private static final LowRankSolver RANDOMIZED = new LowRankSolver(Kind.RANDOMIZED, 8, 16, false);
 
     private final NDManager manager = TensorEngine.newManager();
 
@@ -126,7 +126,7 @@ class SquaredMetricTest {
         double best = energy(singular, 32, singular.length);
         assertThat(singular[0]).isGreaterThan(1000 * singular[31]);
 
-        Solution solution = new LowRankSolver(kind, 8, 16).solveSquared(error, square, 32, 1);
+        Solution solution = new LowRankSolver(kind, 8, 16, false).solveSquared(error, square, 32, 1);
 
         assertThat(reference.loss(error, solution)).isCloseTo(best, within((kind == Kind.EXACT ? 1e-5 : 2e-2) * best));
     }
@@ -300,7 +300,7 @@ class SquaredMetricTest {
     @ParameterizedTest
     @EnumSource(Kind.class)
     void withoutAnErrorOrAMetricThereIsNoCorrection(Kind kind) {
-        LowRankSolver solver = new LowRankSolver(kind, 2, 4);
+        LowRankSolver solver = new LowRankSolver(kind, 2, 4, false);
         for (int[] shape : new int[][] {{8, 6}, {6, 8}, {530, 520}}) {
             NDArray none = NativeFloats.of(manager, new float[shape[0] * shape[1]], shape[0], shape[1]);
             NDArray zero = NativeFloats.of(manager, new float[shape[0]], shape[0]);
