@@ -67,8 +67,9 @@ final class Head {
         Maxima maxima = new Maxima(places.rows());
         scan(manager, List.of(finished), places, (row, token, logits) -> {
             NDArray values = logits.get(0);
-            logSums.add(row, values);
-            maxima.add(row, token, values);
+            NDList sums = Torch.logSumExp(values);
+            logSums.add(row, sums.get(0));
+            maxima.add(row, token, values, sums.get(1));
             int width = (int) values.getShape().get(1);
             FloatBuffer window = NativeFloats.window(values);
             for (int i = 0; i < values.getShape().get(0); i++) {
@@ -111,10 +112,12 @@ final class Head {
                     .toType(DataType.FLOAT64, false)
                     .toDoubleArray();
             double[] before = first.copy(row, means.length);
-            double[] added = first.add(row, logits.get(0));
-            second.add(row, logits.get(1));
-            firstMaxima.add(row, token, logits.get(0));
-            secondMaxima.add(row, token, logits.get(1));
+            NDList sums = Torch.logSumExp(logits.get(0));
+            NDList others = Torch.logSumExp(logits.get(1));
+            double[] added = first.add(row, sums.get(0));
+            second.add(row, others.get(0));
+            firstMaxima.add(row, token, logits.get(0), sums.get(1));
+            secondMaxima.add(row, token, logits.get(1), others.get(1));
             for (int i = 0; i < means.length; i++) {
                 double all = first.of(row + i);
                 excess[row + i] = excess[row + i] * Math.exp(before[i] - all) + means[i] * Math.exp(added[i] - all);
@@ -235,9 +238,9 @@ final class Head {
             Arrays.fill(sums, Double.NEGATIVE_INFINITY);
         }
 
-        /** Returns the sums of what is added. */
-        double[] add(int row, NDArray logits) {
-            double[] added = Torch.logSumExp(logits).toDoubleArray();
+        /** Adds sums of some tokens, and returns them. */
+        double[] add(int row, NDArray some) {
+            double[] added = some.toDoubleArray();
             for (int i = 0; i < added.length; i++) {
                 sums[row + i] = logAdd(sums[row + i], added[i]);
             }
@@ -272,15 +275,23 @@ final class Head {
             Arrays.fill(values, Float.NEGATIVE_INFINITY);
         }
 
-        void add(int row, int token, NDArray logits) {
-            long[] indices = logits.argMax(-1).toLongArray();
+        /**
+         * Takes logits.
+         *
+         * @param largest of each row; only where it exceeds those before is its place looked for
+         */
+        void add(int row, int token, NDArray logits, NDArray largest) {
+            float[] found = largest.toFloatArray();
             FloatBuffer window = NativeFloats.window(logits);
             int width = (int) logits.getShape().get(1);
-            for (int i = 0; i < indices.length; i++) {
-                float value = window.get(i * width + (int) indices[i]);
-                if (value > values[row + i]) {
-                    values[row + i] = value;
-                    tokens[row + i] = token + (int) indices[i];
+            for (int i = 0; i < found.length; i++) {
+                if (found[i] > values[row + i]) {
+                    values[row + i] = found[i];
+                    int place = i * width;
+                    while (window.get(place) != found[i]) {
+                        place++;
+                    }
+                    tokens[row + i] = token + place - i * width;
                 }
             }
         }

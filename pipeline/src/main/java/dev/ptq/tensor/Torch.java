@@ -108,9 +108,12 @@ public final class Torch {
         return call(small ? "small_linear" : "differentiable_linear", x, weight).get(0);
     }
 
-    /** Returns {@code log Σ exp(x)} over the last axis, computed and returned in float64. */
-    public static NDArray logSumExp(NDArray x) {
-        return call("logsumexp", x).get(0);
+    /**
+     * Returns {@code log Σ exp(x)} over the last axis, float64, and the largest value, float32. Terms are those of float32
+     * and summed in float64, which is off by some 1e-8.
+     */
+    public static NDList logSumExp(NDArray x) {
+        return call("logsumexp", x);
     }
 
     /** Returns {@code x / sqrt(mean(x²) + epsilon) · weight} over the last axis; {@code epsilon} is a scalar tensor. */

@@ -19,8 +19,11 @@ class Operators(Module):
   def small_linear(self: __torch__.Operators, x: Tensor, weight: Tensor) -> Tensor:
     return torch.linear(x, weight)
 
-  def logsumexp(self: __torch__.Operators, x: Tensor) -> Tensor:
-    return torch.logsumexp(torch.to(x, 7), [-1])
+  def logsumexp(self: __torch__.Operators, x: Tensor) -> List[Tensor]:
+    largest = torch.amax(x, [-1], True)
+    shift = torch.masked_fill(largest, torch.isinf(largest), 0)
+    total = torch.sum(torch.exp_(torch.sub(x, shift)), [-1], True, dtype=7)
+    return [torch.squeeze(torch.add(torch.log(total), shift), -1), torch.squeeze(largest, -1)]
 
   def rms_norm(self: __torch__.Operators, x: Tensor, weight: Tensor, epsilon: Tensor) -> Tensor:
     inverse = torch.rsqrt(torch.add(torch.mean(torch.mul(x, x), [-1], True), epsilon))
