@@ -25,6 +25,9 @@ public final class Digests {
 
     private static final Map<Map<String, Object>, String> KNOWN = new ConcurrentHashMap<>();
 
+    /** Of each thread, since to look one up takes longer than a short text; a digest leaves it as new. */
+    private static final ThreadLocal<MessageDigest> OF_TEXT = ThreadLocal.withInitial(Digests::sha256);
+
     private Digests() {}
 
     /**
@@ -89,7 +92,7 @@ public final class Digests {
 
     /** SHA-256 of a text in UTF-8. */
     static byte[] ofText(String text) {
-        return sha256().digest(text.getBytes(StandardCharsets.UTF_8));
+        return OF_TEXT.get().digest(text.getBytes(StandardCharsets.UTF_8));
     }
 
     /** SHA-256 of texts in order, in hexadecimal. */

@@ -361,8 +361,8 @@ class SlurmClusterTest {
     /** Slurm looks at limits every half minute, and signals up to a minute early. */
     @Test
     void aTaskGoesOnAfterItsTimeLimit() throws Exception {
-        settings("time = \"1\"\nsignal_seconds = 20\nrequeues = 30\n");
-        longConfig(60);
+        settings("time = \"2\"\nsignal_seconds = 20\nrequeues = 30\n");
+        longConfig(30);
         assertThat(onCluster().waitFor()).as(this::log).isZero();
         assertThat(logged("points-0.log", "DUE TO JOB REQUEUE")).as(this::log).isTrue();
         assertEqualToALocalSweep();
