@@ -2,7 +2,7 @@ package dev.ptq.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import dev.ptq.Shared;
+import dev.ptq.tensor.Shared;
 import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
@@ -79,9 +79,9 @@ class LauncherTest {
                 .map(entry -> Path.of(entry).getFileName().toString())
                 .toList();
         var named = Files.readAllLines(Shared.root().resolve("pipeline/src/release/NOTICE")).stream()
-                .filter(line -> line.contains(".jar |"))
+                .filter(line -> line.startsWith("| "))
                 .map(line -> line.split(" ", -1)[1])
-                .filter(name -> !name.endsWith("-PLATFORM.jar"))
+                .filter(name -> name.endsWith(".jar") && !name.endsWith("-PLATFORM.jar"))
                 .toList();
         assertThat(named).hasSizeGreaterThan(30).isSubsetOf(files);
     }
