@@ -128,7 +128,7 @@ final class ExportCommand implements Callable<Integer> {
 
     @Option(
             names = "--strict",
-            description = "whatever the run rounds and the folder does not show is an error, not a note")
+            description = "rounding that the folder cannot describe is an error, not a note")
     boolean strict;
 
     @Mixin
