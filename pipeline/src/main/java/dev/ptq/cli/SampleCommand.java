@@ -31,7 +31,11 @@ final class SampleCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;
 
-    @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "the text to continue; may be empty")
+    @Option(
+            names = "--prompt",
+            required = true,
+            paramLabel = "TEXT",
+            description = "the text to continue; may be empty")
     String prompt;
 
     @Mixin

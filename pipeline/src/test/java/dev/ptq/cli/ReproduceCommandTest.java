@@ -62,8 +62,7 @@ class ReproduceCommandTest {
         rows(100);
         Outcome outcome = reproduce("list");
         assertThat(outcome.code()).isZero();
-        assertThat(outcome.out())
-                .isEqualTo("""
+        assertThat(outcome.out()).isEqualTo("""
                         name        published  within     here  metric            source
                         three-bits      97.25     0.5     97.5  perplexity/tales  A paper: L2QER, 3 bits
                         two-bits          100     1.5  not run  perplexity/tales  A paper: L2QER, 2 bits

@@ -40,13 +40,11 @@ class ReproductionTest {
     /** A model with one block. */
     private record Stub(boolean opt, int hidden, int intermediate, int heads) {
         String config() {
-            return opt
-                    ? """
+            return opt ? """
                             {"model_type": "opt", "hidden_size": %d, "ffn_dim": %d, "num_hidden_layers": 1,
                              "num_attention_heads": %d, "vocab_size": 50272, "max_position_embeddings": 2048,
                              "activation_function": "relu", "do_layer_norm_before": true, "tie_word_embeddings": true}
-                            """.formatted(hidden, intermediate, heads)
-                    : """
+                            """.formatted(hidden, intermediate, heads) : """
                             {"model_type": "llama", "hidden_size": %d, "intermediate_size": %d, "num_hidden_layers": 1,
                              "num_attention_heads": %d, "num_key_value_heads": %3$d, "vocab_size": 32000,
                              "max_position_embeddings": 4096, "rms_norm_eps": 1e-5, "hidden_act": "silu"}
@@ -69,7 +67,8 @@ class ReproductionTest {
                 tensors.put("model.decoder.layers.0.fc1.bias", List.of(intermediate));
                 tensors.put("model.decoder.layers.0.fc2.weight", List.of(hidden, intermediate));
                 tensors.put("model.decoder.layers.0.fc2.bias", line);
-                for (String norm : List.of("layers.0.self_attn_layer_norm", "layers.0.final_layer_norm", "final_layer_norm")) {
+                for (String norm :
+                        List.of("layers.0.self_attn_layer_norm", "layers.0.final_layer_norm", "final_layer_norm")) {
                     tensors.put("model.decoder." + norm + ".weight", line);
                     tensors.put("model.decoder." + norm + ".bias", line);
                 }
@@ -199,9 +198,8 @@ class ReproductionTest {
                     .contains("protocol = \"" + row.protocol().split(":", -1)[0] + "\"");
         }
         Set<String> methods = new TreeSet<>(Methods.descriptions().keySet());
-        methods.removeIf(method -> Pattern.compile("method ?= ?\"" + method + "\"")
-                .matcher(all)
-                .find());
+        methods.removeIf(method ->
+                Pattern.compile("method ?= ?\"" + method + "\"").matcher(all).find());
         assertThat(methods)
                 .as("methods without a published perplexity whose settings are known")
                 .containsExactly("autoround", "eora", "qera_approx", "srr", "svdquant");

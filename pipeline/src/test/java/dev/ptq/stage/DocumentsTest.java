@@ -45,7 +45,8 @@ class DocumentsTest {
             if (target[0].contains("://")) {
                 continue;
             }
-            Path file = target[0].isEmpty() ? page : page.resolveSibling(target[0]).normalize();
+            Path file =
+                    target[0].isEmpty() ? page : page.resolveSibling(target[0]).normalize();
             if (!Files.exists(file)
                     || (target.length > 1
                             && file.toString().endsWith(".md")
