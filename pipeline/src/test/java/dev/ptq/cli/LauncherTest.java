@@ -50,8 +50,15 @@ class LauncherTest {
     void allowsNativeCodeWhereJavaAsks() throws IOException, InterruptedException {
         java("25.0.1");
         assertThat(run(Map.of("PTQ_JAVA_OPTIONS", "-Xmx8g -Dx=y"), "list"))
-                .startsWith("-Xmx2g\n-XX:+UseParallelGC\n--enable-native-access=ALL-UNNAMED\n"
-                        + "--sun-misc-unsafe-memory-access=allow\n-Xmx8g\n-Dx=y\n-cp\n");
+                .startsWith("""
+                        -Xmx2g
+                        -XX:+UseParallelGC
+                        --enable-native-access=ALL-UNNAMED
+                        --sun-misc-unsafe-memory-access=allow
+                        -Xmx8g
+                        -Dx=y
+                        -cp
+                        """);
     }
 
     @Test
