@@ -117,7 +117,7 @@ final class CacheCommand {
                     + " their files, and what is being made or used stays.")
     int prune(
             @Mixin ResultsOption results,
-            @Option(names = "--dry-run", description = "only tell what would be deleted") boolean dryRun,
+            @Option(names = "--dry-run", description = "only print what would be deleted") boolean dryRun,
             @Option(
                             names = "--older-than",
                             paramLabel = "AGE",

@@ -131,14 +131,14 @@ final class CollectCommand implements Callable<Integer> {
     @Option(
             names = "--sort",
             paramLabel = "COLUMN",
-            description = "rows in the order of a column; COLUMN:desc turns it round")
+            description = "sort rows by a column; COLUMN:desc for descending order")
     @Nullable
     String sort;
 
     @Option(
             names = "--rename",
             paramLabel = "NAME=WORD",
-            description = "another word for a column or a text in a cell; may be repeated")
+            description = "rename a column or a text in a cell; may be repeated")
     Map<String, String> words = new LinkedHashMap<>();
 
     @Option(names = "--caption", paramLabel = "TEXT", description = "the caption of a table in latex")

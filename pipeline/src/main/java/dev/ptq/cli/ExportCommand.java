@@ -126,9 +126,7 @@ final class ExportCommand implements Callable<Integer> {
                     + " DIR/adapter for the peft library (default: ${DEFAULT-VALUE})")
     Adapter adapter;
 
-    @Option(
-            names = "--strict",
-            description = "whatever the run rounds and the folder does not show is an error, not a note")
+    @Option(names = "--strict", description = "rounding that the folder cannot describe is an error, not a note")
     boolean strict;
 
     @Mixin

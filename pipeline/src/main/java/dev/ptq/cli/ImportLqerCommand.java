@@ -24,8 +24,8 @@ import picocli.CommandLine.Unmatched;
         name = "import-lqer",
         mixinStandardHelpOptions = true,
         customSynopsis = "ptq import-lqer [-hV] [--model=PATH] [--out=EXPERIMENT] FILE [--SECTION:KEY=VALUE]...",
-        description = "Prints an experiment file of LQER (ICML 2024) as one of ours. What ptq has no counterpart for is"
-                + " in comments, and what should be looked at is a warning besides.",
+        description = "Prints an experiment file of LQER (ICML 2024) as one of ours. Settings that ptq does not support"
+                + " are kept as comments; conflicts are reported as warnings.",
         footer = "%nValues of FILE are replaced as LQER's scripts do it, such as"
                 + " --approximate:approximator:default:rank=16 or --evaluate:disable_lqer=:ast:True.")
 final class ImportLqerCommand implements Callable<Integer> {

@@ -41,6 +41,7 @@ import picocli.CommandLine.Command;
             ListCommand.class,
             CacheCommand.class,
             VerifyCommand.class,
+            ReproduceCommand.class,
             CompareCommand.class,
             ExportCommand.class,
             CommandLine.HelpCommand.class

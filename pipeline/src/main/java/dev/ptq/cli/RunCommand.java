@@ -60,7 +60,7 @@ final class RunCommand implements Callable<Integer> {
     @Option(
             names = "--force",
             paramLabel = "STAGE",
-            description = "make this stage again, and those that depend on it, though they were made before")
+            description = "run this stage and those that depend on it again, even if cached")
     @Nullable
     String force;
 

@@ -26,12 +26,16 @@ import picocli.CommandLine.Spec;
         name = "sample",
         mixinStandardHelpOptions = true,
         description = "Prints TEXT and what a model writes after it, in full precision. Stops at the end-of-text token"
-                + " of the model's tokenizer_config.json; beyond its positions the model sees the last of the text.")
+                + " of the model's tokenizer_config.json; when the context is full, the oldest tokens are dropped.")
 final class SampleCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;
 
-    @Option(names = "--prompt", required = true, paramLabel = "TEXT", description = "what to go on from; may be empty")
+    @Option(
+            names = "--prompt",
+            required = true,
+            paramLabel = "TEXT",
+            description = "the text to continue; may be empty")
     String prompt;
 
     @Mixin
@@ -41,7 +45,7 @@ final class SampleCommand implements Callable<Integer> {
             names = "--tokens",
             paramLabel = "COUNT",
             defaultValue = "100",
-            description = "how many to write at most (default: ${DEFAULT-VALUE})")
+            description = "the most tokens to generate (default: ${DEFAULT-VALUE})")
     int tokens;
 
     @Option(
@@ -63,7 +67,7 @@ final class SampleCommand implements Callable<Integer> {
             names = "--seed",
             paramLabel = "NUMBER",
             defaultValue = "0",
-            description = "another seed, another text (default: ${DEFAULT-VALUE})")
+            description = "seed of the random choices (default: ${DEFAULT-VALUE})")
     long seed;
 
     @Override

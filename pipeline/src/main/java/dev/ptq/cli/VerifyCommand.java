@@ -24,8 +24,8 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "verify",
         mixinStandardHelpOptions = true,
-        description = "Makes a finished run again, from nothing but its " + RunFiles.RESOLVED
-                + ", and compares all metrics; exit" + " code 1 if one does not agree.")
+        description = "Re-runs a finished run from scratch, from its " + RunFiles.RESOLVED
+                + ", and compares every metric; exit code 1 if one differs.")
 final class VerifyCommand implements Callable<Integer> {
     private static final int LONGEST = 100;
 

@@ -22,11 +22,11 @@ public final class ExperimentPlan {
     public static List<String> unused(Experiment experiment) {
         List<String> unused = new ArrayList<>();
         if (experiment.calibration().isPresent() && !experiment.usesCalibration()) {
-            unused.add("no step needs it: [calibration] is not used");
+            unused.add("[calibration] ignored: no method needs it");
         }
         if (experiment.adaptation().isPresent()
                 && experiment.evaluation().perplexities().isEmpty()) {
-            unused.add("there is no text to adapt to: " + TestTimeAdaptation.KEY + " is not used");
+            unused.add(TestTimeAdaptation.KEY + " ignored: there is no text to adapt to");
         }
         return unused;
     }

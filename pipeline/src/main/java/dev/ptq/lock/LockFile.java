@@ -38,7 +38,7 @@ public record LockFile(Path folder, String name) {
         Path file = file();
         Semaphore threads = threads(file);
         if (!threads.tryAcquire()) {
-            log.info("{}: another thread is at it, waiting", name);
+            log.info("{}: waiting for another thread that is working on it", name);
             threads.acquireUninterruptibly();
         }
         try {
@@ -93,7 +93,7 @@ public record LockFile(Path folder, String name) {
                 return true;
             }
             if (wait) {
-                log.info("{}: another process is at it, waiting", name);
+                log.info("{}: waiting for another process that is working on it", name);
                 channel.lock();
             }
             return wait;

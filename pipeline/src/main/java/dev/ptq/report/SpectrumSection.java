@@ -173,7 +173,7 @@ final class SpectrumSection {
                 ? Optional.empty()
                 : Optional.of(new LineChart(
                         kind + ", block " + block + ": singular values",
-                        Axis.logarithmic("place in the order"),
+                        Axis.logarithmic("index of the singular value"),
                         axis,
                         series,
                         LineChart.Size.SMALL));

@@ -23,8 +23,7 @@ final class SummarySection {
                 .boxed()
                 .toList();
         Html html = new Html();
-        html.element(
-                "p", "A click on a header sorts by it. Settings that all runs share are left out.", "class", "note");
+        html.element("p", "Click a header to sort. Settings that all runs share are left out.", "class", "note");
         html.open("div", "class", "scroll").open("table", "class", "sortable", "id", "summary");
         html.open("thead").open("tr");
         for (int i : shown.subList(0, Math.min(MOST_COLUMNS, shown.size()))) {

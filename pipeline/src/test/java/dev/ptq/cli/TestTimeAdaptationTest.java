@@ -279,7 +279,7 @@ class TestTimeAdaptationTest {
         tiny.config(adapted("epochs = 1", ""));
 
         assertThat(tiny.execute("validate", "DIR/config.toml").out())
-                .contains("# there is no text to adapt to: test_time_adaptation is not used")
+                .contains("# test_time_adaptation ignored: there is no text to adapt to")
                 .doesNotContain("evaluate/adapted");
     }
 

@@ -38,8 +38,8 @@ public interface TextEncoding {
         boolean special = settings.addBos().orElse(settings.profile() == Profile.HARNESS);
         Logger log = LoggerFactory.getLogger(TextEncoding.class);
         log.info(
-                "special tokens around texts: {}; before texts without context: {}",
-                !special ? "none" : forced ? "the start token" : "those of the tokenizer",
+                "BOS token: {}; a text without context follows token {}",
+                !special ? "none" : forced ? "added before every text" : "added by the tokenizer",
                 prefix.getAsInt());
         return new TextEncoding() {
             @Override
