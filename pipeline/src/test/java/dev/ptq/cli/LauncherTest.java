@@ -49,8 +49,7 @@ class LauncherTest {
     @Test
     void allowsNativeCodeWhereJavaAsks() throws IOException, InterruptedException {
         java("25.0.1");
-        assertThat(run(Map.of("PTQ_JAVA_OPTIONS", "-Xmx8g -Dx=y"), "list"))
-                .startsWith("""
+        assertThat(run(Map.of("PTQ_JAVA_OPTIONS", "-Xmx8g -Dx=y"), "list")).startsWith("""
                         -Xmx2g
                         -XX:+UseParallelGC
                         --enable-native-access=ALL-UNNAMED
