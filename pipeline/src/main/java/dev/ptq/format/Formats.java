@@ -182,8 +182,8 @@ public final class Formats {
                                     FormatKeys.GRID,
                                     FormatKeys.MAPPING,
                                     FormatKeys.SCALE_DTYPE),
-                            (table, rules) ->
-                                    scaled(table, rules, ranged(table, rules, RuleKey.OF_INTEGERS, integer(table, rules)))),
+                            (table, rules) -> scaled(
+                                    table, rules, ranged(table, rules, RuleKey.OF_INTEGERS, integer(table, rules)))),
                     "affine integers, scale taken from the data")
             .and(
                     BlockFloatFormat.NAME,

@@ -65,10 +65,10 @@ final class LeadingSubspace {
      * @return the eigenvalues, ascending, float64, and the eigenvectors {@code [size, wanted]}; empty if they were not found
      *     to the tolerance
      */
-    static Optional<NDList> find(
-            NDManager manager, int size, int wanted, long seed, UnaryOperator<NDArray> operator) {
+    static Optional<NDList> find(NDManager manager, int size, int wanted, long seed, UnaryOperator<NDArray> operator) {
         LeadingSubspace search = new LeadingSubspace(wanted, DataType.FLOAT32, operator);
-        return search.find(manager, start(manager, size, columns(wanted), seed)).map(block -> search.leading(manager, block));
+        return search.find(manager, start(manager, size, columns(wanted), seed))
+                .map(block -> search.leading(manager, block));
     }
 
     /**
@@ -133,9 +133,8 @@ final class LeadingSubspace {
     }
 
     private static NDArray symmetric(NDArray block, NDArray image) {
-        NDArray product = block.toType(DataType.FLOAT64, false)
-                .transpose(1, 0)
-                .matMul(image.toType(DataType.FLOAT64, false));
+        NDArray product =
+                block.toType(DataType.FLOAT64, false).transpose(1, 0).matMul(image.toType(DataType.FLOAT64, false));
         return product.add(product.transpose(1, 0)).mul(0.5);
     }
 
@@ -152,8 +151,11 @@ final class LeadingSubspace {
         NDArray eigenvalues =
                 vectors.getManager().create(Arrays.copyOf(values, wanted)).toType(type, false);
         NDArray residuals = image.get(leading).sub(vectors.get(leading).mul(eigenvalues.reshape(1, wanted)));
-        double[] squares =
-                residuals.toType(DataType.FLOAT64, false).square().sum(new int[] {0}).toDoubleArray();
+        double[] squares = residuals
+                .toType(DataType.FLOAT64, false)
+                .square()
+                .sum(new int[] {0})
+                .toDoubleArray();
         double noise = ROUNDING * (type == DataType.FLOAT64 ? Math.ulp(1.0) : Math.ulp(1f));
         double excess = 0;
         for (int i = 0; i < wanted; i++) {

@@ -185,9 +185,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample, boolean s
             } else if (kind == Kind.EXACT) {
                 weighted = inDouble(error, square);
                 eigen = Torch.eigh(weighted.gram());
-                all = spectrum
-                        ? Optional.of(roots(eigen.get(0)).toType(DataType.FLOAT32, false))
-                        : Optional.empty();
+                all = spectrum ? Optional.of(roots(eigen.get(0)).toType(DataType.FLOAT32, false)) : Optional.empty();
             } else {
                 weighted = WeightedError.of(error, square);
                 int count = (int) Math.min(Math.min(error.size(0), error.size(1)), rank + oversample);
@@ -235,8 +233,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample, boolean s
                 && size >= Math.max(LARGE, TIMES_COLUMNS * LeadingSubspace.columns(rank));
     }
 
-    private static Optional<NDList> fewInDouble(
-            NDManager scratch, NDArray error, NDArray square, int rank, long seed) {
+    private static Optional<NDList> fewInDouble(NDManager scratch, NDArray error, NDArray square, int rank, long seed) {
         return LeadingSubspace.find(
                 scratch,
                 Math.toIntExact(error.size(1)),
@@ -316,8 +313,7 @@ public record LowRankSolver(Kind kind, int iterations, int oversample, boolean s
         NDArray basis;
         NDArray turned = transpose(matrix);
         Optional<NDList> few = findsFew(columns, rank)
-                ? LeadingSubspace.find(
-                        matrix.getManager(), columns, rank, seed, gramOf(matrix, Optional.empty()))
+                ? LeadingSubspace.find(matrix.getManager(), columns, rank, seed, gramOf(matrix, Optional.empty()))
                 : Optional.empty();
         if (few.isPresent()) {
             basis = few.get().get(1);

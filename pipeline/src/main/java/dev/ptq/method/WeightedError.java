@@ -35,7 +35,8 @@ final class WeightedError {
         if (product.isEmpty()) {
             product = Optional.of(
                     square.getShape().dimension() == 1
-                            ? error.mul(square.toType(error.getDataType(), false).reshape(square.size(), 1))
+                            ? error.mul(
+                                    square.toType(error.getDataType(), false).reshape(square.size(), 1))
                             : product(square, error));
         }
         return product.get();

@@ -413,7 +413,10 @@ class ExportCommandTest {
     /** Methods that choose among roundings do so with the scales that will be stored. */
     @ParameterizedTest
     @CsvSource({
-        "compressed-tensors, gptq, narrow", "gptq, gptq, gptq", "gptq-v2, gptq, narrow", "awq, awq, compressed_tensors"
+        "compressed-tensors, gptq, narrow",
+        "gptq, gptq, gptq",
+        "gptq-v2, gptq, narrow",
+        "awq, awq, compressed_tensors"
     })
     void aRunWithScalesOfFloat16IsExportedAsItIs(String layout, String method, String grid) throws IOException {
         double made = run(

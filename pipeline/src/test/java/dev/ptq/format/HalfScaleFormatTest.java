@@ -107,8 +107,7 @@ class HalfScaleFormatTest {
     void anInfiniteValueSpoilsItsGroup() {
         float[] weight = weight(1);
         weight[3] = Float.POSITIVE_INFINITY;
-        float[] rounded =
-                rounded(new HalfScaleFormat(new IntegerFormat(4, Granularity.GROUP, GROUP, false)), weight);
+        float[] rounded = rounded(new HalfScaleFormat(new IntegerFormat(4, Granularity.GROUP, GROUP, false)), weight);
         assertThat(rounded[0]).isNaN();
         assertThat(rounded[GROUP]).isFinite();
     }
@@ -127,11 +126,14 @@ class HalfScaleFormatTest {
     }
 
     @ParameterizedTest
-    @EnumSource(value = Formats.Use.class, names = {"INPUT", "ACTIVATION", "BIAS"})
+    @EnumSource(
+            value = Formats.Use.class,
+            names = {"INPUT", "ACTIVATION", "BIAS"})
     void whatIsNotStoredHasNoSuchScales(Formats.Use use) {
         String table = "{ format = 'int', bits = 8, scale_dtype = 'float16' }";
         assertThatThrownBy(() -> Formats.parse(table, "test", use))
                 .isInstanceOf(ConfigException.class)
-                .hasMessageContaining("scale_dtype: only weights and low-rank factors have stored scales; leave it out");
+                .hasMessageContaining(
+                        "scale_dtype: only weights and low-rank factors have stored scales; leave it out");
     }
 }

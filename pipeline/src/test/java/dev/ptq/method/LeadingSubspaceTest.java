@@ -66,7 +66,9 @@ class LeadingSubspaceTest {
                     falling[i] = (float) Math.pow(0.9, i);
                 }
                 NDArray turned = Torch.qr(noise(2, rows, rows)).get(0);
-                yield turned.mul(NativeFloats.of(manager, falling, 1, rows)).matMul(noise).mul(1e-3f);
+                yield turned.mul(NativeFloats.of(manager, falling, 1, rows))
+                        .matMul(noise)
+                        .mul(1e-3f);
             }
             case FEW -> noise(3, rows, 5).matMul(noise(4, 5, columns));
         };
@@ -89,9 +91,8 @@ class LeadingSubspaceTest {
     private static double captured(NDArray error, NDArray scale, LowRankSolver.Solution solution) {
         NDArray column = scale.reshape(scale.size(), 1).toType(DataType.FLOAT64, true);
         NDArray whole = error.toType(DataType.FLOAT64, true);
-        NDArray rest = whole.sub(solution.a()
-                .toType(DataType.FLOAT64, true)
-                .matMul(solution.b().toType(DataType.FLOAT64, true)));
+        NDArray rest = whole.sub(
+                solution.a().toType(DataType.FLOAT64, true).matMul(solution.b().toType(DataType.FLOAT64, true)));
         double before = whole.mul(column).square().sum().getDouble();
         return 1 - rest.mul(column).square().sum().getDouble() / before;
     }
@@ -153,9 +154,8 @@ class LeadingSubspaceTest {
         double[] values = found.get(0).toDoubleArray();
         NDArray residual = precise.matMul(vectors).sub(vectors.mul(found.get(0).reshape(1, RANK)));
         double[] norms = residual.square().sum(new int[] {0}).sqrt().toDoubleArray();
-        double[] right = Torch.eigenvalues(precise)
-                .get(new NDIndex("{}:", SIZE - RANK))
-                .toDoubleArray();
+        double[] right =
+                Torch.eigenvalues(precise).get(new NDIndex("{}:", SIZE - RANK)).toDoubleArray();
         for (int i = 0; i < RANK; i++) {
             assertThat(norms[i]).isLessThan(1e-4 * Math.sqrt(values[i] * values[RANK - 1]));
             assertThat(values[i]).isCloseTo(right[i], within(1e-6 * right[i]));
@@ -197,7 +197,6 @@ class LeadingSubspaceTest {
     void nothingIsFoundInWhatIsNotFinite() {
         NDArray gram = noise(1, 256, 256);
         gram.set(new NDIndex("3, 4"), Float.NaN);
-        assertThat(LeadingSubspace.find(manager, 256, 8, 3, times(gram)))
-                .isEmpty();
+        assertThat(LeadingSubspace.find(manager, 256, 8, 3, times(gram))).isEmpty();
     }
 }
