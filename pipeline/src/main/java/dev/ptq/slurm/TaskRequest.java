@@ -66,7 +66,7 @@ record TaskRequest(int cpus, Optional<String> memory, List<String> options) {
         for (Key<Optional<String>> key : WORDS) {
             Optional<String> value = read(table, key).or(() -> every.flatMap(outer -> outer.read(key)));
             value.ifPresent(given -> options.add("--" + key.name() + "=" + given));
-            memory = key == MEMORY ? value : memory;
+            memory = key.name().equals(MEMORY.name()) ? value : memory;
         }
         int cpus = table.read(CPUS)
                 .or(() -> every.flatMap(outer -> outer.read(CPUS)))
