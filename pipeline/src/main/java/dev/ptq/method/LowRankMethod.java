@@ -121,11 +121,13 @@ enum LowRankMethod {
                             + " side by side. `bits_per_weight` counts it once; what it costs is in `layers.csv`");
 
     private static final Key<Boolean> SINGULAR_VALUES = Key.flag("singular_values")
-            .preset(false)
+            .presetIs("`true`, with `solver = \"randomized\"` `false`")
             .says(
                     "whether all singular values of every weight's error are kept, of the error itself and in the method's"
-                            + " metric, for the report's spectra. They take several times as long as the factors of a large"
-                            + " weight. Of weights above 512 on both sides, values below a thousandth of the largest are noise. With `of = \"weight\"` they are those of the weight itself");
+                            + " metric. Of weights above 512 on both sides, values below a thousandth of the largest are noise. With `of = \"weight\"` they are those of the weight itself");
+
+    private static final Key<Boolean> NO_SINGULAR_VALUES =
+            Key.flag(SINGULAR_VALUES.name()).preset(false).says(SINGULAR_VALUES.meaning());
 
     private final String label;
     private final Optional<Metric> metric;
@@ -172,6 +174,10 @@ enum LowRankMethod {
         return this == SVDQUANT ? METRIC.preset(Metric.IDENTITY) : METRIC;
     }
 
+    private boolean keepsSingularValues() {
+        return this != SVDQUANT && this != SRR;
+    }
+
     /** The keys of a step. */
     Keys keys() {
         boolean hasInputs = metric.isEmpty() || metric.get().needsStatistic();
@@ -183,7 +189,7 @@ enum LowRankMethod {
                 .and(hasInputs ? Keys.of(Inputs.KEY) : Keys.of())
                 .and(ALTERNATE, REFIT, SHARED_FACTOR)
                 .and(LowRankSolver.KEYS)
-                .and(SINGULAR_VALUES);
+                .and(keepsSingularValues() ? SINGULAR_VALUES : NO_SINGULAR_VALUES);
     }
 
     Method read(ConfigTable table) {
@@ -206,7 +212,10 @@ enum LowRankMethod {
         int alternations = table.read(ALTERNATE);
         boolean refit = table.read(REFIT);
         boolean shared = table.read(SHARED_FACTOR);
-        boolean singularValues = table.read(SINGULAR_VALUES);
+        // to a solver that looks for the leading ones alone, all of them would be most of the work
+        boolean singularValues = keepsSingularValues()
+                ? table.read(SINGULAR_VALUES, !LowRankSolver.isRandomized(table))
+                : table.read(NO_SINGULAR_VALUES);
         LowRankSolver solver = LowRankSolver.read(table, singularValues);
         LowRankDecomposition read = new LowRankDecomposition(
                 label,

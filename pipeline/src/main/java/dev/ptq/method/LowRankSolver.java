@@ -74,6 +74,11 @@ public record LowRankSolver(Kind kind, int iterations, int oversample, boolean s
     /** The solver's keys in a method's table. */
     static final Keys KEYS = Keys.of(SOLVER, ITERATIONS, OVERSAMPLE);
 
+    /** Returns whether a method's table asks for the randomized solver. */
+    static boolean isRandomized(ConfigTable table) {
+        return table.read(SOLVER) == Kind.RANDOMIZED;
+    }
+
     /** Reads the solver's keys of a method's table. */
     static LowRankSolver read(ConfigTable table, boolean spectrum) {
         Kind kind = table.read(SOLVER);

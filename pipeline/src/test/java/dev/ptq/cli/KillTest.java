@@ -34,7 +34,6 @@ class KillTest {
             [[approximation]]
             method = "l2qer"
             rank = 8
-            singular_values = true
             [quantization.weight]
             format = "mxint"
             bits = 3

@@ -193,8 +193,8 @@ class RunCommandTest {
     @ParameterizedTest
     @CsvSource({
         "singular_values=false, false",
-        "solver=randomized singular_values=false, false",
-        "solver=randomized, true",
+        "solver=randomized, false",
+        "solver=randomized singular_values=true, true",
         "method=lqer, true"
     })
     void singularValuesAreKeptWhereTheyAreAskedFor(String settings, boolean kept) throws IOException {

@@ -37,7 +37,6 @@ class ThreadsTest {
             [[approximation]]
             method = "qera_exact"
             rank = 8
-            singular_values = true
             [quantization.weight]
             format = "int"
             bits = 3

@@ -33,7 +33,6 @@ final class TinyExperiment {
             [[approximation]]
             method = "l2qer"
             rank = 4
-            singular_values = true
             [quantization.weight]
             format = "mxint"
             bits = 3
