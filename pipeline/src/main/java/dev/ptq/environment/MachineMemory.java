@@ -12,7 +12,7 @@ public final class MachineMemory {
     /** The variable that says it, in the words of Slurm's {@code --mem}. */
     public static final String VARIABLE = "PTQ_MEMORY";
 
-    private static final Pattern SIZE = Pattern.compile("([1-9][0-9]{0,8})([KMGT]?)");
+    private static final Pattern SIZE = Pattern.compile("0*([1-9][0-9]{0,8})([KMGT]?)");
     private static final String UNITS = "KMGT";
 
     private MachineMemory() {}

@@ -3,7 +3,6 @@ package dev.ptq.format;
 import dev.ptq.weights.RawTensor;
 import java.nio.FloatBuffer;
 import java.util.Map;
-import java.util.function.DoubleUnaryOperator;
 
 /** The meaning of one tensor's codes: its format, with the values its blocks share. */
 sealed interface Encoding
@@ -37,11 +36,11 @@ sealed interface Encoding
     void take(Encoding other, int from, int to);
 
     /**
-     * Replaces the scale of each block by one that can be stored.
+     * Replaces the scale of each block by one of float16, see {@link HalfScaleFormat}.
      *
      * @throws UnsupportedOperationException if it is not of integers
      */
-    default void storeScales(DoubleUnaryOperator stored) {
+    default void storeScales() {
         throw new UnsupportedOperationException("no scales of integers");
     }
 

@@ -37,8 +37,14 @@ public record HalfScaleFormat(NumberFormat format) implements GridFormat {
         return (GridFormat) format;
     }
 
-    /** Returns the number of float16 for a scale; 0, NaN and infinity stay what they are. */
-    static float stored(float scale) {
+    /** Replaces scales by numbers of float16; 0, NaN and infinity stay what they are. */
+    static void store(float[] scales) {
+        for (int i = 0; i < scales.length; i++) {
+            scales[i] = stored(scales[i]);
+        }
+    }
+
+    private static float stored(float scale) {
         if (scale == 0 || !Float.isFinite(scale)) {
             return scale;
         }
@@ -81,7 +87,7 @@ public record HalfScaleFormat(NumberFormat format) implements GridFormat {
         FloatBuffer copy = FloatBuffer.allocate(values.capacity());
         copy.put(0, values, 0, values.capacity());
         Encoding encoding = coded().fit(copy, shape, operand);
-        encoding.storeScales(scale -> stored((float) scale));
+        encoding.storeScales();
         encoding.round(values);
         return encoding;
     }

@@ -8,7 +8,6 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.function.DoubleUnaryOperator;
 
 /** Integers: a scale for each block, and a zero point unless symmetric. */
 final class IntegerEncoding implements Encoding {
@@ -130,10 +129,8 @@ final class IntegerEncoding implements Encoding {
     }
 
     @Override
-    public void storeScales(DoubleUnaryOperator stored) {
-        for (int i = 0; i < scales.length; i++) {
-            scales[i] = (float) stored.applyAsDouble(scales[i]);
-        }
+    public void storeScales() {
+        HalfScaleFormat.store(scales);
     }
 
     @Override

@@ -8,7 +8,6 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.function.DoubleUnaryOperator;
 
 /** Integers by the rules of a tool: a scale for each block, and perhaps a zero point. */
 final class StepEncoding implements Encoding {
@@ -196,10 +195,8 @@ final class StepEncoding implements Encoding {
     }
 
     @Override
-    public void storeScales(DoubleUnaryOperator stored) {
-        for (int i = 0; i < scales.length; i++) {
-            scales[i] = (float) stored.applyAsDouble(scales[i]);
-        }
+    public void storeScales() {
+        HalfScaleFormat.store(scales);
     }
 
     @Override

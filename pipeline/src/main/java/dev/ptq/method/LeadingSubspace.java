@@ -168,10 +168,7 @@ final class LeadingSubspace {
         double excess = 0;
         for (int i = 0; i < wanted; i++) {
             double allowed = Math.max(TOLERANCE * Math.sqrt(values[i] * values[0]), noise * values[0]);
-            double found = Math.sqrt(squares[i]) / allowed;
-            if (!(found <= excess)) {
-                excess = squares[i] == 0 ? excess : found;
-            }
+            excess = Math.max(excess, squares[i] == 0 ? 0 : Math.sqrt(squares[i]) / allowed);
         }
         return excess;
     }

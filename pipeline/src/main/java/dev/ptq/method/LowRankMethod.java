@@ -124,7 +124,8 @@ enum LowRankMethod {
             .presetIs("`true`, with `solver = \"randomized\"` `false`")
             .says(
                     "whether all singular values of every weight's error are kept, of the error itself and in the method's"
-                            + " metric. Of weights above 512 on both sides, values below a thousandth of the largest are noise. With `of = \"weight\"` they are those of the weight itself");
+                            + " metric. Without them only the leading ones of a large weight are looked for, in a"
+                            + " fraction of the time. Of weights above 512 on both sides, values below a thousandth of the largest are noise. With `of = \"weight\"` they are those of the weight itself");
 
     private static final Key<Boolean> NO_SINGULAR_VALUES =
             Key.flag(SINGULAR_VALUES.name()).preset(false).says(SINGULAR_VALUES.meaning());

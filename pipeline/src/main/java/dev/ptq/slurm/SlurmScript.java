@@ -65,7 +65,10 @@ public record SlurmScript(
         options.forEach(option -> lines.add("#SBATCH " + option));
         lines.addAll(settings.setup());
         lines.add("export PTQ_THREADS=" + request.cpus());
-        request.memory().ifPresent(memory -> lines.add("export PTQ_MEMORY=" + memory));
+        // 0 is Slurm's word for all that the node has
+        request.memory()
+                .filter(memory -> !memory.matches("0+[KMGT]?"))
+                .ifPresent(memory -> lines.add("export PTQ_MEMORY=" + memory));
         // the long form: the last task of an array has the id of the whole array
         lines.add("trap '[ \"${SLURM_RESTART_COUNT:-0}\" -lt " + settings.requeues()
                 + " ] && scontrol requeue \"${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID\"' USR1");

@@ -10,7 +10,8 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 class MachineMemoryTest {
     @ParameterizedTest
-    @CsvSource({"1, 1048576", "3K, 3072", "20M, 20971520", "32g, 34359738368", "2T, 2199023255552"})
+    @CsvSource({"1, 1048576", "3K, 3072", "20M, 20971520", "32g, 34359738368", "2T, 2199023255552", "016G, 17179869184"
+    })
     void readsTheWordsOfSlurm(String given, long bytes) {
         assertThat(MachineMemory.bytes(given)).contains(bytes);
     }

@@ -9,6 +9,8 @@ import java.util.OptionalInt;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.DisabledOnOs;
 import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 @DisabledOnOs(OS.WINDOWS)
 class SlurmScriptTest {
@@ -23,6 +25,17 @@ class SlurmScriptTest {
                 List.of("/r/launch/1/ptq", "launched", "/r/launch/1/tasks.json", "points"),
                 logs,
                 Path.of("/data/my dir"));
+    }
+
+    /** Slurm's 0 is all memory of a node, which the program finds by itself. */
+    @ParameterizedTest
+    @CsvSource({"0, false", "0G, false", "010G, true", "2048, true"})
+    void theMemoryOfATaskIsWhatItsProgramCountsOn(String mem, boolean told) {
+        String text = script(0, Path.of("/r")).text(SlurmSettings.parse("[slurm]\nmem = \"" + mem + "\"\n", "l.toml"));
+
+        assertThat(text).contains("#SBATCH --mem=" + mem + "\n");
+        assertThat(text.contains("export PTQ_MEMORY=" + mem + "\n")).isEqualTo(told);
+        assertThat(text.contains("PTQ_MEMORY")).isEqualTo(told);
     }
 
     @Test
