@@ -89,11 +89,14 @@ record LineBlocks(int lines, int length, int size) {
     /** Returns the largest magnitude of each block; NaN if a value is not finite. */
     float[] absMax(FloatBuffer values) {
         float[] largest = new float[count()];
-        visit(values, (block, tile, at, count) -> {
-            float found = Float.intBitsToFloat(RowKernels.largestMagnitudeBits(tile, at, at + count));
-            largest[block] = Float.isFinite(found) ? found : Float.NaN;
-        });
+        visit(values, (block, tile, at, count) -> largest[block] = absMax(tile, at, count));
         return largest;
+    }
+
+    /** Returns the largest magnitude of a block's values; NaN if one is not finite. */
+    static float absMax(float[] values, int at, int count) {
+        float found = Float.intBitsToFloat(RowKernels.largestMagnitudeBits(values, at, at + count));
+        return Float.isFinite(found) ? found : Float.NaN;
     }
 
     /** Returns the number of blocks of {@code size} values in a list of {@code count}. */

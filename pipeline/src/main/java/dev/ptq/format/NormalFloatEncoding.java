@@ -29,12 +29,30 @@ final class NormalFloatEncoding implements Encoding {
      *     is not finite
      */
     NormalFloatEncoding(NormalFloatFormat format, LineBlocks blocks, AbsMaxima stored, float[] divisors) {
+        this(format, blocks, stored, stored.values(), divisors);
+    }
+
+    private NormalFloatEncoding(
+            NormalFloatFormat format, LineBlocks blocks, AbsMaxima stored, float[] absMax, float[] divisors) {
         this.format = format;
         this.blocks = blocks;
         this.stored = stored;
+        this.absMax = absMax;
         this.divisors = divisors;
-        absMax = stored.values();
         table = NormalFloatTable.of(format);
+    }
+
+    /** Makes an encoding without double quantization, and rounds the values by it in the same pass over them. */
+    static NormalFloatEncoding rounding(NormalFloatFormat format, LineBlocks blocks, FloatBuffer values) {
+        float[] absMax = new float[blocks.count()];
+        NormalFloatEncoding encoding =
+                new NormalFloatEncoding(format, blocks, new AbsMaxima.Plain(absMax), absMax.clone(), absMax);
+        blocks.rewrite(values, (block, tile, at, count) -> {
+            absMax[block] = LineBlocks.absMax(tile, at, count);
+            encoding.absMax[block] = absMax[block];
+            encoding.round(block, tile, at, count);
+        });
+        return encoding;
     }
 
     @Override
@@ -55,13 +73,15 @@ final class NormalFloatEncoding implements Encoding {
 
     @Override
     public void round(FloatBuffer values) {
-        blocks.rewrite(values, (block, tile, at, count) -> {
-            if (format.rule() == Rule.BITSANDBYTES) {
-                roundBetweenMidpoints(block, tile, at, count, count < format.blockSize());
-            } else {
-                roundToNearest(block, tile, at, count);
-            }
-        });
+        blocks.rewrite(values, this::round);
+    }
+
+    private void round(int block, float[] values, int at, int count) {
+        if (format.rule() == Rule.BITSANDBYTES) {
+            roundBetweenMidpoints(block, values, at, count, count < format.blockSize());
+        } else {
+            roundToNearest(block, values, at, count);
+        }
     }
 
     private void roundBetweenMidpoints(int block, float[] values, int at, int count, boolean isShort) {

@@ -77,20 +77,20 @@ public record NormalFloatFormat(int bits, int blockSize, int doubleBlockSize, Ru
 
     @Override
     public void round(FloatBuffer values, Shape shape, Operand operand) {
-        encoding(values, shape, operand).round(values);
+        fit(values, shape, operand);
     }
 
     @Override
     public NormalFloatEncoding fit(FloatBuffer values, Shape shape, Operand operand) {
-        NormalFloatEncoding encoding = encoding(values, shape, operand);
+        LineBlocks blocks = LineBlocks.of(shape, operand, blockSize);
+        if (!isDouble()) {
+            return NormalFloatEncoding.rounding(this, blocks, values);
+        }
+        float[] absMax = blocks.absMax(values);
+        NormalFloatEncoding encoding =
+                new NormalFloatEncoding(this, blocks, absMaxima(absMax, AbsMaxima.mean(absMax)), absMax);
         encoding.round(values);
         return encoding;
-    }
-
-    private NormalFloatEncoding encoding(FloatBuffer values, Shape shape, Operand operand) {
-        LineBlocks blocks = LineBlocks.of(shape, operand, blockSize);
-        float[] absMax = blocks.absMax(values);
-        return new NormalFloatEncoding(this, blocks, absMaxima(absMax, AbsMaxima.mean(absMax)), absMax);
     }
 
     /**
