@@ -145,9 +145,9 @@ class CommandsTest {
     @CsvSource(
             delimiter = ':',
             value = {
-                "run: CONFIG, TAG, --set, --results, --force",
+                "run: CONFIG, TAG, --set, --unset, --results, --force, --overwrite",
                 "validate: CONFIG, --set, --results, --online",
-                "sweep: SWEEP, CONFIG, TAG, --set, --results, --dry-run, --jobs, --fail-fast, --keep-going",
+                "sweep: [SWEEP] CONFIG TAG, --axis, --set, --unset, --overwrite, --results, --dry-run, --jobs, --fail-fast, --keep-going",
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
                 "sample: --prompt, --model, --online, --tokens, --temperature, --top-p, --seed",
                 "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",

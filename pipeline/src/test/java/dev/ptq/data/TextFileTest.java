@@ -111,7 +111,8 @@ class TextFileTest {
                 "x:1:1: dataset: expected " + expected + ", got \"europal\"; did you mean \"europarl\"?");
         assertProblem(
                 "dataset = \"a\\u0000.txt\"",
-                "x:1:1: dataset: no such file: \"a\0.txt\" (paths start at the current directory)");
+                "x:1:1: dataset: no such file: \"a\0.txt\" (a path in a file starts at its folder, others at the"
+                        + " current directory)");
         assertProblem("dataset = \"a\\u0000\"", "x:1:1: dataset: expected " + expected + ", got \"a\\u0000\"");
         assertProblem("dataset = 3", "x:1:1: dataset: expected a string, got 3");
         assertProblem("dataset = '" + text + "'\nsplit = 'test'", "x:2:1: split: a file has no splits; remove it");
