@@ -133,10 +133,12 @@ public record ConfigFiles(List<Content> files) {
 
     private static Node.Table merged(Node.Table base, Node.Table above) {
         Map<String, Node> all = new LinkedHashMap<>(base.value());
-        above.value().forEach((key, value) -> {
-            boolean both = all.get(key) instanceof Node.Table && value instanceof Node.Table;
-            all.put(key, both ? merged((Node.Table) all.get(key), (Node.Table) value) : value);
-        });
+        above.value()
+                .forEach((key, value) -> all.put(
+                        key,
+                        all.get(key) instanceof Node.Table lower && value instanceof Node.Table upper
+                                ? merged(lower, upper)
+                                : value));
         return new Node.Table(all, above.position());
     }
 }

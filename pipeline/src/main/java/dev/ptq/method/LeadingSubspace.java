@@ -101,13 +101,21 @@ final class LeadingSubspace {
     }
 
     /** Columns, and what is known of their eigenvalues, the largest first. */
-    private record Block(NDArray columns, double[] values) {}
+    private static final class Block {
+        private final NDArray columns;
+        private final double[] values;
+
+        Block(NDArray columns, double[] values) {
+            this.columns = columns;
+            this.values = values;
+        }
+    }
 
     private Optional<Block> find(NDManager manager, Block from) {
         NDArray block;
         try (NDManager scratch = manager.newSubManager()) {
-            from.columns().attach(scratch);
-            block = orthonormal(from.columns().toType(type, false));
+            from.columns.attach(scratch);
+            block = orthonormal(from.columns.toType(type, false));
             block.attach(manager);
         }
         for (int round = 0; round < MOST_ROUNDS; round++) {
@@ -170,10 +178,10 @@ final class LeadingSubspace {
 
     private NDList leading(NDManager manager, Block block) {
         double[] ascending = new double[wanted];
-        Arrays.setAll(ascending, i -> block.values()[wanted - 1 - i]);
+        Arrays.setAll(ascending, i -> block.values[wanted - 1 - i]);
         return new NDList(
                 manager.create(ascending),
-                block.columns().get(new NDIndex(":, :{}", wanted)).flip(1));
+                block.columns.get(new NDIndex(":, :{}", wanted)).flip(1));
     }
 
     /**

@@ -100,15 +100,15 @@ class BadInputTest {
                         .replaceFirst("(?s)(.*)DIR/text.txt\"", "$1wordnt\"\nsplit = \"test\""),
                 "DIR/config.toml:6:1: calibration.split: a file has no splits; remove it",
                 "DIR/config.toml:22:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
-                    + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a"
-                    + " folder of such files, or owner/name on the hub, got \"wordnt\"; did you mean \"wordnet\"?");
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a"
+                        + " folder of such files, or owner/name on the hub, got \"wordnt\"; did you mean \"wordnet\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceFirst(
                         "(?s)(.*name = )\"tales\"\ndataset = \"DIR/text.txt\"", "$1\"tales\"\ndataset = \"\""),
                 "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
-                    + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a"
-                    + " folder of such files, or owner/name on the hub, got \"\"");
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a"
+                        + " folder of such files, or owner/name on the hub, got \"\"");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceFirst("DIR/text.txt\"", "dickens\"\nlayout = \"lines\"\nsplit = \"all\""),
@@ -237,7 +237,7 @@ class BadInputTest {
                 2,
                 TinyExperiment.CONFIG.replace("l2qer", "qera_exact"),
                 "DIR/config.toml:3:1: model.path: DIR/llama/model.safetensors: tensor"
-                    + " model.layers.0.mlp.gate_proj.weight: config.json implies shape [28672, 64], found [112, 64]",
+                        + " model.layers.0.mlp.gate_proj.weight: config.json implies shape [28672, 64], found [112, 64]",
                 "DIR/config.toml:9:1: approximation.0.pattern: expected weights of at most 23170 input features,"
                         + " model.layers.0.mlp.down_proj.weight has 28672; leave it to a step qera_approx,"
                         + " or one with metric = \"second_moment\"");
@@ -297,8 +297,8 @@ class BadInputTest {
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "DIR/absent"),
                 "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path of a"
-                    + " Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"DIR/absent\" (a"
-                    + " path in a file starts at its folder, others at the current directory)");
+                        + " Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"DIR/absent\" (a"
+                        + " path in a file starts at its folder, others at the current directory)");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "refrence"),
@@ -310,8 +310,8 @@ class BadInputTest {
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", ""),
                 "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path of a"
-                    + " Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"\" (a path in a"
-                    + " file starts at its folder, others at the current directory)");
+                        + " Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"\" (a path in a"
+                        + " file starts at its folder, others at the current directory)");
         Files.createDirectory(folder.resolve("empty"));
         assertRefused(
                 2,

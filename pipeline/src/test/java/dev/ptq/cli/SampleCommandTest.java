@@ -105,9 +105,9 @@ class SampleCommandTest {
                         2,
                         "",
                         "--model: expected the name of a shipped model (reference), the path of a Hugging Face model"
-                            + " folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (a path in a file"
-                            + " starts at its folder, others at the current directory); did you mean"
-                            + " \"reference\"?\n"));
+                                + " folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (a path in a file"
+                                + " starts at its folder, others at the current directory); did you mean"
+                                + " \"reference\"?\n"));
         Files.delete(folder.resolve("llama/tokenizer.json"));
         assertThat(sample("--prompt", "a"))
                 .isEqualTo(new Outcome(
