@@ -39,7 +39,9 @@ final class RunFamilies {
     private static boolean decides(String axis, List<ResultRow> rows, Function<ResultRow, Object> setting) {
         Map<String, Set<Object>> values = new LinkedHashMap<>();
         for (ResultRow row : rows) {
-            if (row.axes().containsKey(axis)) {
+            if (row.axes().containsKey(axis)
+                    && row.config().isWhole()
+                    && !row.config().isEmpty()) {
                 values.computeIfAbsent(row.axes().get(axis), any -> new HashSet<>())
                         .add(setting.apply(row));
             }

@@ -84,14 +84,14 @@ class OnlineTest {
         assertThat(outcome.code()).isEqualTo(2);
         String hub = " is not in DIR/hf/hub; to fetch it there from " + server.endpoint();
         assertThat(outcome.err())
-                .contains(
-                        "DIR/config.toml:3:1: model.path: there is no folder \"owner/tiny\" (paths start at the current"
-                                + " directory), and the model of the hub" + hub
-                                + "/owner/tiny, run `ptq fetch owner/tiny`, or the"
-                                + " same command with --online\n")
-                .contains("calibration.dataset: there is no folder \"owner/tales\" (paths start at the current"
-                        + " directory), and the data set of the hub" + hub + "/datasets/owner/tales, run `ptq fetch"
-                        + " owner/tales --dataset --config short --split test`, or the same command with --online\n");
+                .contains("DIR/config.toml:3:1: model.path: there is no folder \"owner/tiny\" (a path in a file starts"
+                        + " at its folder, others at the current directory), and the model of the hub" + hub
+                        + "/owner/tiny, run `ptq fetch owner/tiny`, or the"
+                        + " same command with --online\n")
+                .contains("calibration.dataset: there is no folder \"owner/tales\" (a path in a file starts at its"
+                        + " folder, others at the current directory), and the data set of the hub" + hub
+                        + "/datasets/owner/tales, run `ptq fetch owner/tales --dataset --config short --split"
+                        + " test`, or the same command with --online\n");
         assertThat(tiny.execute("sample", "--prompt", "a", "--model", "owner/tiny")
                         .err())
                 .startsWith("--model: there is no folder");

@@ -55,13 +55,13 @@ class OverridesTest {
                         table("a", integer("c", 0, 9)),
                         tables("approximation", text("method"), integer("rank", 0, 99))))
                 .containsExactly(5, "l2qer", 32);
-        assertThat(problems("[a]\nbits = 2", List.of("~a.bit", "~x.y", "~approximation", "~a b")))
+        assertThat(problems("[a]\nbits = 2", List.of("~a.bit", "~x.y", "~approximation", "~a..b")))
                 .containsExactlyInAnyOrder(
                         "--unset a.bit: a.bit: there is no such key to unset; did you mean \"bits\"?",
                         "--unset x.y: x.y: there is no such key to unset",
                         "--unset approximation: approximation: there is no such key to unset",
-                        "--unset a b: expected a dotted key, unusual parts in quotes",
-                        "x:1:1: a: unknown key");
+                        "--unset a..b: expected a dotted key, unusual parts in quotes",
+                        "w4.toml:1:1: a: unknown key");
     }
 
     @Test

@@ -100,7 +100,8 @@ class TextFileTest {
         Path text = write("a.txt", "");
         assertProblem(
                 "dataset = 'no.txt'",
-                "x:1:1: dataset: no such file: \"no.txt\" (paths start at the current" + " directory)");
+                "x:1:1: dataset: no such file: \"no.txt\" (a path in a file starts at its folder, others at the"
+                        + " current directory)");
         String expected = "a corpus, one of [dickens, europarl, wordnet], a file that ends in one of [.parquet, .jsonl,"
                 + " .json, .jsonl.gz, .json.gz, .txt], a folder of such files, or owner/name on the hub";
         assertProblem("dataset = 'a.csv'", "x:1:1: dataset: expected " + expected + ", got \"a.csv\"");
