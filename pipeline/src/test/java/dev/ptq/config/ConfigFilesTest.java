@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,7 +27,7 @@ class ConfigFilesTest {
     }
 
     private static Object plain(ConfigFiles files) {
-        return Node.plain(files.document().value());
+        return Objects.requireNonNull(Node.plain(files.document().value()));
     }
 
     @Test
@@ -60,8 +61,9 @@ class ConfigFilesTest {
 
         Node.Table document = ConfigFiles.read(top).document();
 
-        assertThat(document.value().get("a").position()).hasToString(folder.resolve("bases/plain.toml") + ":1:1");
-        assertThat(document.value().get("b").position()).hasToString(top + ":3:1");
+        assertThat(Objects.requireNonNull(document.value().get("a")).position())
+                .hasToString(folder.resolve("bases/plain.toml") + ":1:1");
+        assertThat(Objects.requireNonNull(document.value().get("b")).position()).hasToString(top + ":3:1");
     }
 
     @Test

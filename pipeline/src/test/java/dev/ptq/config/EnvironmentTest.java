@@ -3,6 +3,7 @@ package dev.ptq.config;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Test;
 
 class EnvironmentTest {
@@ -11,7 +12,7 @@ class EnvironmentTest {
     private Object replaced(String toml) {
         Node.Table document = Node.parse(toml, "c.toml");
         new Environment(Map.of("DATA", "/data", "COST", "$5\\")::get, problems).replaceIn(document);
-        return Node.plain(document.value());
+        return Objects.requireNonNull(Node.plain(document.value()));
     }
 
     @Test

@@ -85,11 +85,13 @@ class ResultGroupsTest {
             """);
 
         assertThat(CsvText.of(ResultTable.of(rows()).select(List.of("run", "method", "bits", "p", "state"))))
-                .isEqualTo("run,method,bits,p,state\n"
-                        + "s/lqer_w3,mine,w3,1,done\n"
-                        + "s/lqer_w4,mine,w4,,failed\n"
-                        + "s/plain_w3,plain,w3,4,done\n"
-                        + "s/plain_w4,plain,w4,6,done\n");
+                .isEqualTo("""
+                        run,method,bits,p,state
+                        s/lqer_w3,mine,w3,1,done
+                        s/lqer_w4,mine,w4,,failed
+                        s/plain_w3,plain,w3,4,done
+                        s/plain_w4,plain,w4,6,done
+                        """);
         assertThat(CsvText.of(
                         ResultGroups.of(rows(), List.of("method")).table().select(List.of("method", "n", "p/mean"))))
                 .isEqualTo("method,n,p/mean\nmine,1,1.0\nplain,2,5.0\n");

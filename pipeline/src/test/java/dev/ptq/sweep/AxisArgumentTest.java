@@ -72,8 +72,8 @@ class AxisArgumentTest {
         assertThat(problems("bits=3,4", "rnak=1", "rank=1,2", "approximation.lqer.rank=3", "rank", "seed=two words"))
                 .containsExactly(
                         "--axis bits=3,4: bits fits several keys: approximation.lqer.factor.bits,"
-                            + " quantization.weight.bits, quantization.activation.bits; write as much of one as only"
-                            + " it has",
+                                + " quantization.weight.bits, quantization.activation.bits; write as much of one as only"
+                                + " it has",
                         "--axis rnak=1: no key of c.toml ends in rnak; did you mean \"rank\"?",
                         "--axis approximation.lqer.rank=3: approximation.lqer.rank is on another axis already",
                         "--axis rank: expected KEY=VALUE,VALUE",
