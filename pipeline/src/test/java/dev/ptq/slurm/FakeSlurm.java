@@ -1,12 +1,14 @@
 package dev.ptq.slurm;
 
 import java.io.IOException;
+import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 
 /**
  * Slurm's commands as shell scripts over a folder. Tasks are processes of this machine that start as soon as what they
@@ -37,6 +39,7 @@ public record FakeSlurm(Path folder) {
 
     private static final String RUN = """
             id=$1; last=$2; log=$3; shift 3
+            echo $$ > "$root/jobs/$id/pid"
             while [ -f "$root/hold" ]; do sleep 0.05; done
             for job in "$@"; do
               while cat "$root/jobs/$job"/*.state | grep -q '^PENDING\\|^RUNNING\\|^$'; do sleep 0.05; done
@@ -139,6 +142,26 @@ public record FakeSlurm(Path folder) {
     /** Makes tasks with an index end in a state, whatever they do. */
     public void endAs(int index, String state) throws IOException {
         Files.writeString(folder.resolve("words/" + index), state);
+    }
+
+    /** Waits for tasks that still write into the folder, and ends those that do not end by themselves. */
+    public void end() throws IOException {
+        set("hold", false);
+        try (DirectoryStream<Path> jobs = Files.newDirectoryStream(folder.resolve("jobs"))) {
+            for (Path job : jobs) {
+                Path pid = job.resolve("pid");
+                if (Files.exists(pid)) {
+                    ProcessHandle.of(Long.parseLong(Files.readString(pid).strip()))
+                            .ifPresent(FakeSlurm::end);
+                }
+            }
+        }
+    }
+
+    private static void end(ProcessHandle job) {
+        job.onExit().completeOnTimeout(job, 10, TimeUnit.SECONDS).join();
+        job.descendants().forEach(ProcessHandle::destroyForcibly);
+        job.destroyForcibly();
     }
 
     /** The arguments of each call of scancel. */

@@ -18,6 +18,7 @@ import java.util.OptionalInt;
 import java.util.TreeMap;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -75,6 +76,11 @@ class SlurmLauncherTest {
         Files.createDirectories(folder.resolve("acts"));
         Files.writeString(folder.resolve("program"), PROGRAM.replace("DIR", folder.toString()));
         Files.writeString(folder.resolve("manifest"), MANIFEST);
+    }
+
+    @AfterEach
+    void end() throws IOException {
+        fake.end();
     }
 
     private void act(String task, String script) throws IOException {
