@@ -16,6 +16,8 @@ public final class RunFiles {
     public static final String CONFIG = "config.toml";
     /** {@link LedgerColumn}: what went otherwise than the config may lead one to expect, in the run and its stages. */
     public static final String LEDGER = "ledger.csv";
+    /** The folder of the files that {@link #CONFIG} extends, as they were given: {@code 1-NAME}, the next {@code 2-NAME}. */
+    public static final String EXTENDED = "extended";
     /** The log. */
     public static final String LOG = "log.txt";
 

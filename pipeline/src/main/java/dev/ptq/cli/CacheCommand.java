@@ -93,6 +93,7 @@ final class CacheCommand {
     @Command(
             name = "explain",
             mixinStandardHelpOptions = true,
+            preprocessor = ExperimentOptions.BareOverrides.class,
             description =
                     "Tells of each stage of CONFIG whether it is cached; if not, what differs from the nearest one"
                             + " that is.")
@@ -101,7 +102,7 @@ final class CacheCommand {
             @Mixin ExperimentOptions options)
             throws IOException {
         PrintWriter out = spec.commandLine().getOut();
-        try (Workspace workspace = new Workspace(options.read(config), Progress.Reporter.none())) {
+        try (Workspace workspace = new Workspace(options.read(options.files(config)), Progress.Reporter.none())) {
             for (Explanation explanation : Explanation.of(options.results.folder, ExperimentPlan.of(workspace))) {
                 out.println(explanation.line(ExperimentPlan::meaning));
             }

@@ -1,14 +1,15 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.experiment.ExperimentRun;
 import dev.ptq.progress.Progress;
 import dev.ptq.stage.Experiment;
 import dev.ptq.sweep.Launch;
 import dev.ptq.sweep.TaskList;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -51,16 +52,16 @@ final class LaunchedCommand implements Callable<Integer> {
         if (index == 0) {
             Launch.requireLocks(list, file);
         }
-        Path config = Path.of(list.config());
+        ConfigFiles config = list.files();
         Path results = Path.of(list.results());
         ExperimentRun.requirePlace(results, task.tag());
-        Experiment experiment = Experiment.read(config, task.set());
+        Experiment experiment = Experiment.read(config, task.set(), List.of());
         try (ExperimentRun prepared =
                 ExperimentRun.prepare(experiment, results, task.tag(), Progress.Reporter.forTerminal())) {
             if (!prepared.fingerprint().equals(task.fingerprint())) {
-                throw new ConfigException(
-                        task.tag()
-                                + ": is another experiment than was submitted: the model, a text or the program changed meanwhile");
+                throw new ConfigException(task.tag()
+                        + ": is another experiment than was submitted: the model, a text or the program"
+                        + " changed meanwhile");
             }
             if (task.stage().isPresent()) {
                 make(prepared, task.stage().get(), task.parts());
@@ -69,9 +70,10 @@ final class LaunchedCommand implements Callable<Integer> {
         }
         RunCommand.run(
                 experiment,
-                Files.readAllBytes(config),
+                config,
                 results,
                 task.tag(),
+                false,
                 Optional.empty(),
                 spec.commandLine().getOut());
         return ExitCode.OK;

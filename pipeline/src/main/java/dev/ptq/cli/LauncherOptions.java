@@ -1,6 +1,8 @@
 package dev.ptq.cli;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigFiles;
+import dev.ptq.config.Environment;
 import dev.ptq.environment.CacheFolder;
 import dev.ptq.slurm.Slurm;
 import dev.ptq.slurm.SlurmSettings;
@@ -19,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
@@ -80,9 +83,19 @@ final class LauncherOptions {
         }
     }
 
-    Launch launch(Path results, String tag, boolean sweep, String config) {
+    /**
+     * Returns what is handed to the launcher.
+     *
+     * @param changes {@code key=value} for the config
+     */
+    Launch launch(Path results, String tag, boolean sweep, ConfigFiles config, List<String> changes) {
+        Map<String, String> environment = new LinkedHashMap<>(ThisProgram.environment());
+        Stream.concat(config.files().stream().map(ConfigFiles.Content::text), changes.stream())
+                .flatMap(text -> Environment.names(text).stream())
+                .forEach(name ->
+                        Optional.ofNullable(System.getenv(name)).ifPresent(value -> environment.put(name, value)));
         Path here = Path.of("").toAbsolutePath();
-        return new Launch(results, tag, sweep, config, here, ThisProgram.program(), ThisProgram.environment(), split);
+        return new Launch(results, tag, sweep, config, here, ThisProgram.program(), environment, split);
     }
 
     /**

@@ -2,6 +2,7 @@ package dev.ptq.cli;
 
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.config.Spelling;
 import dev.ptq.experiment.ExperimentRun;
 import dev.ptq.experiment.Reproduction;
@@ -103,13 +104,15 @@ final class ReproduceCommand implements Callable<Integer> {
         reproduction.traps().forEach(trap -> log.info("known trap: {}", trap));
         // those of the user come later and win
         options.overrides.addAll(0, reproduction.overrides());
-        Experiment experiment = options.read(reproduction.config());
+        ConfigFiles files = options.files(reproduction.config());
+        Experiment experiment = options.read(files);
         PrintWriter out = spec.commandLine().getOut();
         RunCommand.run(
                 experiment,
-                Files.readAllBytes(reproduction.config()),
+                files,
                 options.results.folder,
                 tag,
+                true, // a run with other settings of the user's is kept beside it
                 Optional.empty(),
                 out);
         Path metrics = options.results.folder.resolve(tag).resolve(RunFiles.METRICS);

@@ -2,6 +2,7 @@ package dev.ptq.cli;
 
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.experiment.ExperimentRun;
 import dev.ptq.experiment.Measurements;
 import dev.ptq.progress.Progress;
@@ -17,7 +18,6 @@ import dev.ptq.sweep.PointRunner;
 import dev.ptq.sweep.SlurmLauncher;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -41,6 +41,7 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "run",
         mixinStandardHelpOptions = true,
+        preprocessor = ExperimentOptions.BareOverrides.class,
         description = "Calibrates, approximates, quantizes and evaluates as CONFIG says, into DIR/TAG.")
 final class RunCommand implements Callable<Integer> {
     private static final Logger log = LoggerFactory.getLogger(RunCommand.class);
@@ -64,6 +65,11 @@ final class RunCommand implements Callable<Integer> {
     @Nullable
     String force;
 
+    @Option(
+            names = "--overwrite",
+            description = "if the tag is that of a run of another config, move that run to TAG.1, or the next number")
+    boolean overwrite;
+
     @Mixin
     LauncherOptions launcher;
 
@@ -75,25 +81,26 @@ final class RunCommand implements Callable<Integer> {
         launcher.require();
         tracking.require();
         ExperimentRun.requirePlace(options.results.folder, tag);
-        Experiment experiment = options.read(config);
-        byte[] text = Files.readAllBytes(config); // it may be edited while it runs
+        ConfigFiles files = options.files(config); // read once: they may be edited while it runs
+        Experiment experiment = options.read(files);
         if (launcher.where != LauncherOptions.Where.local) {
-            return launch(experiment, text);
+            return launch(experiment, files);
         }
         run(
                 experiment,
-                text,
+                files,
                 options.results.folder,
                 tag,
+                overwrite,
                 Optional.ofNullable(force),
                 spec.commandLine().getOut());
         return ExitCode.OK;
     }
 
     /** Has other processes do it. */
-    private int launch(Experiment experiment, byte[] text) throws IOException {
-        if (force != null) {
-            throw new ConfigException("--force: needs --launcher local");
+    private int launch(Experiment experiment, ConfigFiles configs) throws IOException {
+        if (force != null || overwrite) {
+            throw new ConfigException((force != null ? "--force" : "--overwrite") + ": needs --launcher local");
         }
         PlannedRun planned;
         Map<String, List<Path>> files;
@@ -105,7 +112,7 @@ final class RunCommand implements Callable<Integer> {
             files = prepared.files();
             complete = prepared.complete().isPresent();
         }
-        Launch launch = launcher.launch(options.results.folder, tag, false, new String(text, StandardCharsets.UTF_8));
+        Launch launch = launcher.launch(options.results.folder, tag, false, configs, options.overrides);
         PrintWriter out = spec.commandLine().getOut();
         if (!complete && launcher.where == LauncherOptions.Where.files) {
             launch.files(List.of(planned), false).forEach(out::println);
@@ -145,16 +152,33 @@ final class RunCommand implements Callable<Integer> {
 
     /** Runs an experiment in this process and prints its results. */
     static void run(
-            Experiment experiment, byte[] text, Path results, String tag, Optional<String> again, PrintWriter out)
+            Experiment experiment,
+            ConfigFiles files,
+            Path results,
+            String tag,
+            boolean overwrite,
+            Optional<String> again,
+            PrintWriter out)
             throws IOException {
-        try (ExperimentRun prepared = ExperimentRun.prepare(experiment, results, tag, Progress.Reporter.forTerminal());
+        try (ExperimentRun prepared =
+                        ExperimentRun.prepare(experiment, results, tag, overwrite, Progress.Reporter.forTerminal());
                 LogFile logFile = LogFile.open()) {
             prepared.check(again);
             Run run = prepared.run(again, Version.version(), Version.commit(), (directory, manifest) -> {
-                Files.write(directory.resolve(RunFiles.CONFIG), text);
+                keep(files, directory);
                 logFile.copyTo(directory.resolve(RunFiles.LOG));
             });
             print(experiment, run.directory(), out);
+        }
+    }
+
+    /** Writes a config as it was given, with those that it extends. */
+    static void keep(ConfigFiles files, Path directory) throws IOException {
+        Files.writeString(directory.resolve(RunFiles.CONFIG), files.text());
+        for (int i = 1; i < files.files().size(); i++) {
+            ConfigFiles.Content file = files.files().get(i);
+            Path folder = Files.createDirectories(directory.resolve(RunFiles.EXTENDED));
+            Files.writeString(folder.resolve(i + "-" + file.path().getFileName()), file.text());
         }
     }
 

@@ -1,6 +1,7 @@
 package dev.ptq.cli;
 
 import dev.ptq.artifact.RunFiles;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.experiment.SensitivityRun;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Run;
@@ -9,7 +10,6 @@ import dev.ptq.stage.WeightScores;
 import dev.ptq.stage.WeightScores.Score;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
@@ -27,6 +27,7 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "sensitivity",
         mixinStandardHelpOptions = true,
+        preprocessor = ExperimentOptions.BareOverrides.class,
         description = "Scores how sensitive the model is to the errors that CONFIG leaves in each weight, on its"
                 + " calibration samples, into DIR/TAG.")
 final class SensitivityCommand implements Callable<Integer> {
@@ -54,8 +55,8 @@ final class SensitivityCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Experiment experiment = options.read(config);
-        byte[] text = Files.readAllBytes(config); // it may be edited while it runs
+        ConfigFiles files = options.files(config); // read once: they may be edited while it runs
+        Experiment experiment = options.read(files);
         try (SensitivityRun prepared = SensitivityRun.prepare(
                         experiment,
                         config.toString(),
@@ -65,7 +66,7 @@ final class SensitivityCommand implements Callable<Integer> {
                         Progress.Reporter.forTerminal());
                 LogFile logFile = LogFile.open()) {
             Run run = prepared.run(Version.version(), Version.commit(), (directory, manifest) -> {
-                Files.write(directory.resolve(RunFiles.CONFIG), text);
+                RunCommand.keep(files, directory);
                 logFile.copyTo(directory.resolve(RunFiles.LOG));
             });
             print(run.directory(), spec.commandLine().getOut());

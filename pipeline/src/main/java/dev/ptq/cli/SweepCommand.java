@@ -2,6 +2,7 @@ package dev.ptq.cli;
 
 import dev.ptq.artifact.PointState;
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.sweep.CheckedPoint;
 import dev.ptq.sweep.Launch;
 import dev.ptq.sweep.LocalLauncher;
@@ -16,10 +17,11 @@ import dev.ptq.sweep.SweepTable;
 import dev.ptq.tensor.Parallel;
 import java.io.IOException;
 import java.io.PrintWriter;
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import org.jspecify.annotations.Nullable;
@@ -36,20 +38,33 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "sweep",
         mixinStandardHelpOptions = true,
+        preprocessor = ExperimentOptions.BareOverrides.class,
         description = "Runs the points that SWEEP makes of CONFIG, each into DIR/TAG/POINT, and prints a table of them."
                 + " The same command again finishes what is missing and retries what failed.")
 final class SweepCommand implements Callable<Integer> {
     @Spec
     CommandSpec spec;
 
-    @Parameters(index = "0", paramLabel = "SWEEP", description = "the sweep file, TOML: axes, points")
-    Path file;
+    @Parameters(
+            arity = "2..3",
+            paramLabel = "[SWEEP] CONFIG TAG",
+            hideParamSyntax = true,
+            description = "the sweep file, TOML: axes, points, which --axis can do without; the experiment file that"
+                    + " points change, TOML; the name of the directory that points are below")
+    List<String> places = new ArrayList<>();
 
-    @Parameters(index = "1", paramLabel = "CONFIG", description = "the experiment file that points change, TOML")
-    Path config;
+    @Option(
+            names = "--axis",
+            paramLabel = "KEY=VALUE,VALUE",
+            description = "values of a key, each of them with all those of other axes; may be repeated. The last parts"
+                    + " of a key do if only one key ends so")
+    List<String> axes = new ArrayList<>();
 
-    @Parameters(index = "2", paramLabel = "TAG", description = "name of the directory that points are below")
-    String tag;
+    @Option(
+            names = "--overwrite",
+            description = "if there are points of another config under the tag, move all of it to TAG.1, or the next"
+                    + " number")
+    boolean overwrite;
 
     @Mixin
     ExperimentOptions options;
@@ -92,13 +107,15 @@ final class SweepCommand implements Callable<Integer> {
         }
         launcher.require();
         tracking.require();
-        InputFile.require(file);
-        InputFile.require(config);
-        Sweep sweep = Sweep.read(file, config, options.overrides, options.results.folder, tag);
+        Sweep sweep = sweep();
+        ConfigFiles files = options.files(sweep.config());
         for (Point point : sweep.points()) { // here, so that no two points fetch the same files
-            options.fetch(config, point.assignments());
+            options.fetch(files, point.assignments());
         }
-        List<CheckedPoint> points = sweep.check();
+        List<CheckedPoint> points = sweep.check(overwrite);
+        if (!dryRun && points.stream().anyMatch(CheckedPoint::replaces)) {
+            sweep.setAside();
+        }
         List<CheckedPoint> missing =
                 points.stream().filter(point -> point.complete().isEmpty()).toList();
         boolean launched = launcher.where != LauncherOptions.Where.local && !missing.isEmpty();
@@ -106,6 +123,18 @@ final class SweepCommand implements Callable<Integer> {
             return list(sweep, points, missing);
         }
         return dryRun ? list(points) : run(sweep, points, missing);
+    }
+
+    private Sweep sweep() throws IOException {
+        if (places.size() < 3 && axes.isEmpty()) {
+            throw new ConfigException("expected SWEEP CONFIG TAG, or CONFIG TAG with --axis KEY=VALUE,VALUE, got "
+                    + String.join(" ", places));
+        }
+        Optional<Path> file = places.size() < 3 ? Optional.empty() : Optional.of(Path.of(places.get(0)));
+        file.ifPresent(InputFile::require);
+        Path config = Path.of(places.get(places.size() - 2));
+        InputFile.require(config);
+        return Sweep.read(file, axes, config, options.overrides, options.results.folder, places.get(places.size() - 1));
     }
 
     private int list(List<CheckedPoint> points) {
@@ -117,7 +146,7 @@ final class SweepCommand implements Callable<Integer> {
 
     /** Prints the plan and how it would be handed to other processes. */
     private int list(Sweep sweep, List<CheckedPoint> points, List<CheckedPoint> missing) throws IOException {
-        Launch launch = launch();
+        Launch launch = launch(sweep);
         List<PlannedRun> runs = missing.stream().map(sweep::planned).toList();
         List<String> lines = launcher.where == LauncherOptions.Where.slurm
                 ? slurm(launch, missing).dryRun(runs)
@@ -128,8 +157,10 @@ final class SweepCommand implements Callable<Integer> {
         return code;
     }
 
-    private Launch launch() throws IOException {
-        return launcher.launch(options.results.folder, tag, true, Files.readString(config));
+    private Launch launch(Sweep sweep) throws IOException {
+        List<String> changes = new ArrayList<>(options.overrides);
+        sweep.points().forEach(point -> point.assignments().forEach(change -> changes.add(change.toString())));
+        return launcher.launch(sweep.results(), sweep.tag(), true, options.files(sweep.config()), changes);
     }
 
     private SlurmLauncher slurm(Launch launch, List<CheckedPoint> points) throws IOException {
@@ -143,7 +174,7 @@ final class SweepCommand implements Callable<Integer> {
         List<PointRecord> records;
         boolean failFast = afterFailure != null && afterFailure.failFast;
         if (launcher.where == LauncherOptions.Where.slurm && !missing.isEmpty()) {
-            SlurmLauncher slurm = slurm(launch(), missing);
+            SlurmLauncher slurm = slurm(launch(sweep), missing);
             launcher.unpackNatives();
             records = new SweepRun(sweep, points, slurm.ofPoints(sweep, launcher.detach)).run(failFast);
             if (launcher.detach) {

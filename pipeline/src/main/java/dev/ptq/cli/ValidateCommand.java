@@ -25,6 +25,7 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "validate",
         mixinStandardHelpOptions = true,
+        preprocessor = ExperimentOptions.BareOverrides.class,
         description = "Checks CONFIG without running it; prints it with all defaults, its stages, and what they need.")
 final class ValidateCommand implements Callable<Integer> {
     @Spec
@@ -38,7 +39,7 @@ final class ValidateCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        Experiment experiment = options.read(config);
+        Experiment experiment = options.read(options.files(config));
         PrintWriter out = spec.commandLine().getOut();
         try (Workspace workspace = new Workspace(experiment, Progress.Reporter.none())) {
             Plan plan = ExperimentPlan.of(workspace);
@@ -47,6 +48,7 @@ final class ValidateCommand implements Callable<Integer> {
             out.print(TomlWriter.write(experiment.resolved()));
             out.println();
             experiment.modelNotes().forEach(note -> out.println("# warning: " + note));
+            experiment.located().warnings().forEach(warning -> out.println("# warning: " + warning));
             experiment.checkpointNote().ifPresent(note -> out.println("# " + note));
             ExperimentPlan.unused(experiment).forEach(line -> out.println("# " + line));
             plan.fingerprints().forEach((stage, fingerprint) -> {

@@ -82,14 +82,29 @@ public final class ConfigTable {
      */
     public static ConfigTable read(Path file, List<String> overrides, List<Assignment> assignments, Section section)
             throws IOException {
-        return of(Node.read(file), overrides, assignments, section);
+        return read(ConfigFiles.single(file), overrides, assignments, section);
+    }
+
+    /**
+     * Applies the overrides to what files say together, then the assignments.
+     *
+     * @param overrides {@code key.path=value}, see {@link #parse}
+     * @param assignments do the same, but come from a file: problems with them are reported there
+     * @param section the keys that may be read
+     * @throws ConfigException if a file is not TOML
+     */
+    public static ConfigTable read(
+            ConfigFiles files, List<String> overrides, List<Assignment> assignments, Section section) {
+        return of(files.document(), overrides, assignments, section);
     }
 
     /**
      * Parses the text and applies the overrides, in order.
      *
      * <p>An override's value is written as in TOML; a single word needs no quotes. Its key may lead through a list,
-     * where the next part is an index from 0 or the entry's {@code method}, {@code name} or {@code dataset}.
+     * where the next part is an index from 0 or the entry's {@code method}, {@code name} or {@code dataset}. An
+     * override {@code ~key.path} removes what is there. At last, <code>${env:NAME}</code> in a text becomes the value of
+     * that environment variable.
      *
      * @param source the name of the text in messages
      * @param section the keys that may be read
@@ -105,6 +120,7 @@ public final class ConfigTable {
         Overrides changes = new Overrides(document, problems);
         overrides.forEach(override -> changes.apply(override, Position.ofOverride(override)));
         assignments.forEach(assignment -> changes.apply(assignment.toString(), assignment.position()));
+        new Environment(System::getenv, problems).replaceIn(document);
         return new ConfigTable(List.of(), document, section, problems);
     }
 
@@ -354,6 +370,27 @@ public final class ConfigTable {
         }
         undecided |= kind instanceof Kind.OneOf && meant.isEmpty();
         return meant.orElse(defaultValue == null ? kind.placeholder() : defaultValue);
+    }
+
+    /** Reads a path or a name, and finds where the path leads; {@link #resolved} has it in full. */
+    String location(String key, Kind.Location kind, @Nullable String defaultValue) {
+        String written = scalar(key, kind, defaultValue);
+        if (wrong.contains(key)
+                || !node.value().containsKey(key)
+                || kind.isName().test(written)) {
+            return written;
+        }
+        Place place = Place.of(written, position(key));
+        place.warning().ifPresent(warning -> problems.warn(position(key), TomlWriter.key(at(key)), warning));
+        place.problem().ifPresent(problem -> problems.add(position(key), TomlWriter.key(at(key)), problem));
+        problems.located(new Located.Entry(position(key), written, place.path()));
+        values.put(key, Place.absolute(place.path()));
+        return place.path();
+    }
+
+    /** Returns where the paths that were read so far, in the whole file, were found. */
+    public Located located() {
+        return problems.located();
     }
 
     <T> List<T> list(String key, Kind.Scalar<T> kind, String expected, @Nullable List<T> defaultValue) {

@@ -2,6 +2,7 @@ package dev.ptq.config;
 
 import java.util.List;
 import java.util.Optional;
+import java.util.function.Predicate;
 
 /**
  * A key of a config table, declared once: its name, valid values, default and meaning. It is read with {@link
@@ -25,6 +26,20 @@ public record Key<T>(String name, Kind<T> kind, Preset<T> preset, String meaning
     /** A string. */
     public static Key<String> text(String name) {
         return required(name, new Kind.Text());
+    }
+
+    /** A path: it starts at the folder of the file that it is written in, or at the current directory. */
+    public static Key<String> path(String name) {
+        return pathOr(name, any -> false);
+    }
+
+    /**
+     * A path, or a name.
+     *
+     * @param isName whether a text is a name, whatever files there are
+     */
+    public static Key<String> pathOr(String name, Predicate<String> isName) {
+        return required(name, new Kind.Location(isName));
     }
 
     /** A whole number; {@link #from} and {@link #to} bound it. */

@@ -3,6 +3,7 @@ package dev.ptq.config;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -85,6 +86,33 @@ sealed interface Kind<T> {
 
     /** A string. */
     record Text() implements Scalar<String> {
+        @Override
+        public @Nullable String accept(Object value) {
+            return value instanceof String text ? text : null;
+        }
+
+        @Override
+        public String expected(@Nullable Object got) {
+            return "a string";
+        }
+
+        @Override
+        public String placeholder() {
+            return "";
+        }
+    }
+
+    /**
+     * A string that is a path, or else a name.
+     *
+     * @param isName whether it is a name, whatever files there are
+     */
+    record Location(Predicate<String> isName) implements Scalar<String> {
+        @Override
+        public String read(ConfigTable table, String key, Preset<String> preset) {
+            return table.location(key, this, value(key, preset));
+        }
+
         @Override
         public @Nullable String accept(Object value) {
             return value instanceof String text ? text : null;

@@ -13,8 +13,11 @@ import java.util.stream.Stream;
 import org.tomlj.Toml;
 import org.tomlj.TomlParseResult;
 
-/** Applies the {@code key.path=value} pairs of the command line to a document. */
+/** Applies the {@code key.path=value} pairs of the command line, and the keys that it unsets, to a document. */
 final class Overrides {
+    /** Begins an override that removes a key. */
+    static final String UNSET = "~";
+
     /** A quoted part of the key may hold an equals sign. */
     private static final Pattern ASSIGNMENT =
             Pattern.compile("(?s)(?<key>(?:[^='\"]++|'[^']*'|\"(?:[^\"\\\\]|\\\\.)*\")*)=(?<value>.*)");
@@ -35,6 +38,10 @@ final class Overrides {
 
     /** Applies one override; problems with it are reported at {@code position}. */
     void apply(String override, Position position) {
+        if (override.startsWith(UNSET)) {
+            unset(override.substring(UNSET.length()), position);
+            return;
+        }
         Matcher assignment = ASSIGNMENT.matcher(override);
         if (!assignment.matches()) {
             problems.add(position, "expected key=value");
@@ -54,8 +61,22 @@ final class Overrides {
 
     /** Returns the parts of the key before the equals sign; none if there is no key. */
     static List<String> pathOf(String override) {
+        if (override.startsWith(UNSET)) {
+            return path(override.substring(UNSET.length()));
+        }
         Matcher assignment = ASSIGNMENT.matcher(override);
         return assignment.matches() ? path(assignment.group("key")) : List.of();
+    }
+
+    /** Returns what stands behind the equals sign; nothing if there is none. */
+    static String valueText(String override) {
+        Matcher assignment = ASSIGNMENT.matcher(override);
+        return assignment.matches() ? assignment.group("value") : "";
+    }
+
+    /** Returns the value of a text as an override has it, if it is one: TOML, or a bare word. */
+    static Optional<Object> valueOf(String text) {
+        return value(text.strip(), Position.ofArgument(text)).map(value -> Node.plain(value.value()));
     }
 
     /** Returns the parts of a dotted key; none if it is not a key. */
@@ -74,6 +95,39 @@ final class Overrides {
                     Node.table(parsed, position, anywhere -> position).value().get("value"));
         }
         return BARE_WORD.matcher(text).matches() ? Optional.of(new Node.Scalar(text, position)) : Optional.empty();
+    }
+
+    private void unset(String key, Position position) {
+        List<String> path = path(key);
+        if (path.isEmpty()) {
+            problems.add(position, "expected a dotted key, unusual parts in quotes");
+            return;
+        }
+        Node parent = document;
+        for (int depth = 0; depth < path.size(); depth++) {
+            String segment = path.get(depth);
+            boolean last = depth == path.size() - 1;
+            if (parent instanceof Node.Table table && table.value().containsKey(segment)) {
+                parent = last ? table.value().remove(segment) : table.value().get(segment);
+            } else if (parent instanceof Node.Items items) {
+                OptionalInt index = index(items, path.subList(0, depth), segment, position);
+                if (index.isEmpty()) {
+                    return;
+                }
+                parent = last
+                        ? items.value().remove(index.getAsInt())
+                        : items.value().get(index.getAsInt());
+            } else {
+                List<String> there = parent instanceof Node.Table table
+                        ? List.copyOf(table.value().keySet())
+                        : List.of();
+                problems.add(
+                        position,
+                        TomlWriter.key(path),
+                        "there is no such key to unset" + Spelling.hint(Spelling.closest(segment, there)));
+                return;
+            }
+        }
     }
 
     private void set(Node parent, List<String> path, int depth, Node value) {

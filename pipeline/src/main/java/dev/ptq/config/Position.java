@@ -9,7 +9,13 @@ package dev.ptq.config;
  */
 public record Position(String source, int line, int column) {
     static Position ofOverride(String override) {
-        return new Position("--set " + override, 0, 0);
+        boolean unset = override.startsWith(Overrides.UNSET);
+        return new Position(unset ? "--unset " + override.substring(1) : "--set " + override, 0, 0);
+    }
+
+    /** Returns the position of an argument of the command line. */
+    public static Position ofArgument(String argument) {
+        return new Position(argument, 0, 0);
     }
 
     boolean inFile() {

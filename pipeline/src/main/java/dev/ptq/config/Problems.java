@@ -29,6 +29,26 @@ public final class Problems {
     /** A set: a key that is read twice is wrong once. */
     private final Set<Problem> found = new LinkedHashSet<>();
 
+    /** What is no problem, but may not be what was meant. */
+    private final Set<Problem> warnings = new LinkedHashSet<>();
+
+    private final Set<Located.Entry> places = new LinkedHashSet<>();
+
+    /** Adds a warning about a key. */
+    void warn(Position position, String path, String message) {
+        warnings.add(new Problem(position, path, message));
+    }
+
+    /** Notes where a path was found. */
+    void located(Located.Entry place) {
+        places.add(place);
+    }
+
+    /** Returns where paths were found. */
+    Located located() {
+        return new Located(warnings.stream().map(Problem::text).toList(), List.copyOf(places));
+    }
+
     /** Adds a problem. */
     public void add(Position position, String message) {
         add(position, "", message);

@@ -18,11 +18,11 @@ public final class Section {
     private final String title;
     private final Keys keys;
     private final Map<String, Keys> variants;
-    private final Optional<Key<?>> each;
+    private final List<Key<?>> each;
     private final Optional<Section> extended;
 
     private Section(
-            String title, Keys keys, Map<String, Keys> variants, Optional<Key<?>> each, Optional<Section> extended) {
+            String title, Keys keys, Map<String, Keys> variants, List<Key<?>> each, Optional<Section> extended) {
         this.title = title;
         this.keys = keys;
         this.variants = variants;
@@ -51,7 +51,7 @@ public final class Section {
      * @throws IllegalArgumentException if a key has no text
      */
     public static Section of(String title, Keys keys) {
-        return new Section(title, keys, Map.of(), Optional.empty(), Optional.empty());
+        return new Section(title, keys, Map.of(), List.of(), Optional.empty());
     }
 
     /**
@@ -64,16 +64,16 @@ public final class Section {
         choices.names()
                 .forEach(name ->
                         variants.put(name, others.apply(choices.value(name).orElseThrow())));
-        return new Section(title, Keys.of(chooser), variants, Optional.empty(), Optional.empty());
+        return new Section(title, Keys.of(chooser), variants, List.of(), Optional.empty());
     }
 
     /**
      * A section whose keys may have any name.
      *
-     * @param each a key whose name represents them in the reference
+     * @param each keys whose names represent them in the reference, one for each kind of value
      */
-    public static Section ofNames(String title, Key<?> each) {
-        return new Section(title, Keys.of(), Map.of(), Optional.of(each), Optional.empty());
+    public static Section ofNames(String title, Key<?>... each) {
+        return new Section(title, Keys.of(), Map.of(), List.of(each), Optional.empty());
     }
 
     /**
@@ -82,7 +82,7 @@ public final class Section {
      * @param more keys that every table has
      */
     public static Section extending(String title, Section extended, Key<?>... more) {
-        return new Section(title, Keys.of(more), Map.of(), Optional.empty(), Optional.of(extended));
+        return new Section(title, Keys.of(more), Map.of(), List.of(), Optional.of(extended));
     }
 
     /** Returns its name in the reference. */
@@ -90,9 +90,9 @@ public final class Section {
         return title;
     }
 
-    /** Returns the keys that every table has; for free names, the key that represents them. */
+    /** Returns the keys that every table has; for free names, those that represent them. */
     public Keys keys() {
-        return each.map(key -> Keys.of(key)).orElse(keys);
+        return each.isEmpty() ? keys : new Keys(each);
     }
 
     /** Returns the keys that come with each choice, by its name; empty if no key chooses. */
@@ -109,7 +109,7 @@ public final class Section {
 
     /** Returns what the reference adds to a key with such a table: a pointer to the table's keys. */
     String inReference() {
-        return each.isPresent() ? "" : ", `" + title + "`";
+        return each.isEmpty() ? ", `" + title + "`" : "";
     }
 
     /** Returns this section and all sections of its tables, each once, but not those of free names. */
@@ -134,11 +134,11 @@ public final class Section {
     boolean declares(Key<?> key) {
         return allKeys().anyMatch(key::equals)
                 || extended.filter(other -> other.declares(key)).isPresent()
-                || each.filter(any -> any.named(key.name()).equals(key)).isPresent();
+                || each.stream().anyMatch(any -> any.named(key.name()).equals(key));
     }
 
     boolean declares(String name) {
-        return each.isPresent()
+        return !each.isEmpty()
                 || extended.filter(other -> other.declares(name)).isPresent()
                 || allKeys().anyMatch(key -> key.name().equals(name));
     }

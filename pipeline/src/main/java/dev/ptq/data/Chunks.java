@@ -3,6 +3,9 @@ package dev.ptq.data;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
+import java.util.SplittableRandom;
+import java.util.TreeSet;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -47,6 +50,47 @@ public final class Chunks {
                 return cut(tokens, length).stream().limit(count).toArray(int[][]::new);
             }
         }
+    }
+
+    /**
+     * Joins all rows by two newlines, tokenizes them as one text, and cuts chunks out of it that do not overlap, at places
+     * that the seed draws: every choice of places is as likely as any other. They come in random order.
+     *
+     * @return as many as were asked for, or as have room
+     */
+    public static int[][] drawnFromStream(List<String> rows, Tokenizer tokenizer, int length, int count, long seed) {
+        int[] tokens = tokenizer.encode(String.join("\n\n", rows));
+        int room = Math.min(count, tokens.length / length);
+        int[] starts = starts(tokens.length, length, room, new SplittableRandom(seed));
+        return Arrays.stream(starts)
+                .mapToObj(start -> Arrays.copyOfRange(tokens, start, start + length))
+                .toArray(int[][]::new);
+    }
+
+    /**
+     * Draws places for chunks that do not overlap. With all of a chunk but its first token taken out, places are distinct
+     * numbers; these are drawn by Floyd's algorithm.
+     */
+    static int[] starts(int tokens, int length, int count, SplittableRandom random) {
+        int places = tokens - count * (length - 1);
+        Set<Integer> drawn = new TreeSet<>();
+        for (int last = places - count; last < places; last++) {
+            int place = random.nextInt(last + 1);
+            drawn.add(drawn.contains(place) ? last : place);
+        }
+        int[] starts = new int[count];
+        int before = 0;
+        for (int place : drawn) {
+            starts[before] = place + before * (length - 1);
+            before++;
+        }
+        for (int i = count - 1; i > 0; i--) {
+            int other = random.nextInt(i + 1);
+            int kept = starts[i];
+            starts[i] = starts[other];
+            starts[other] = kept;
+        }
+        return starts;
     }
 
     /**

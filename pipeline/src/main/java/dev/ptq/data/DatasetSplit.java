@@ -55,7 +55,8 @@ public record DatasetSplit(String dataset, Optional<String> config, String split
         Found found = find(repo.get(), cache);
         if (found.files().isEmpty()) {
             throw new ConfigException("there is no folder \"" + dataset
-                    + "\" (paths start at the current directory), and the data set of the hub "
+                    + "\" (a path in a file starts at its folder, others at the current directory), and the data set"
+                    + " of the hub "
                     + cache.howToFetch(
                             repo.get(), config.map(name -> " --config " + name).orElse("") + " --split " + split));
         }

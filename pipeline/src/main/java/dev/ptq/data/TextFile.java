@@ -34,7 +34,10 @@ public record TextFile(String path, Layout layout, String field) implements Text
 
     static TextFile read(ConfigTable table, String path, Split defaultSplit) {
         if (!isFile(path)) {
-            table.problem(TextKeys.DATASET, "no such file: \"" + path + "\" (paths start at the current directory)");
+            table.problem(
+                    TextKeys.DATASET,
+                    "no such file: \"" + path
+                            + "\" (a path in a file starts at its folder, others at the current directory)");
         }
         table.refuse(TextKeys.split(defaultSplit), "a file has no splits; remove it");
         table.refuse(TextKeys.CONFIG, "a file is one data set; remove it");

@@ -8,7 +8,8 @@ import java.util.Optional;
 
 /** The keys that name a text. */
 final class TextKeys {
-    static final Key<String> DATASET = Key.text("dataset")
+    static final Key<String> DATASET = Key.pathOr(
+                    "dataset", name -> Corpus.named(name).isPresent())
             .says("the name of a [corpus](#corpora), a file, a folder of files or a data set on the hub, see"
                     + " [files](#files-and-folders)");
 
@@ -23,8 +24,8 @@ final class TextKeys {
                             .and(
                                     "wikitext",
                                     Layout.WIKITEXT,
-                                    "the tokenised edition of wikitext: `<unk>` becomes `unk`, a blank line is an empty row,"
-                                            + " any other line keeps its line end"))
+                                    "the tokenised edition of wikitext: `<unk>` becomes `unk`, a blank line is an"
+                                            + " empty row, any other line keeps its line end"))
             .preset(Layout.DOCUMENT)
             .says("how a `.txt` file is split into rows, which two newlines then join");
 
@@ -34,8 +35,8 @@ final class TextKeys {
 
     private static final String SPLIT = "split";
     private static final String SPLIT_MEANING =
-            "part of the data set: of a corpus one of these three, of a folder or on the hub any that it has; a file has no"
-                    + " splits";
+            "part of the data set: of a corpus one of these three, of a folder or on the hub any that it has; a file"
+                    + " has no splits";
 
     private TextKeys() {}
 

@@ -1,6 +1,7 @@
 package dev.ptq.experiment;
 
 import dev.ptq.config.Assignment;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.data.DatasetSplit;
 import dev.ptq.data.DatasetText;
@@ -12,15 +13,14 @@ import dev.ptq.stage.Experiment;
 import dev.ptq.stage.ExperimentKeys;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
 /** Fetches the files an experiment names that the hub's cache lacks; reading an experiment opens no connection. */
 public record Downloads(Hub hub) {
     /** Fetches for an experiment; problems with the file are left to {@link Experiment#read}. */
-    public void fetch(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
-        ConfigTable root = ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION);
+    public void fetch(ConfigFiles files, List<String> overrides, List<Assignment> assignments) throws IOException {
+        ConfigTable root = ConfigTable.read(files, overrides, assignments, ExperimentKeys.SECTION);
         if (root.has(ExperimentKeys.MODEL)) {
             ConfigTable model = root.read(ExperimentKeys.MODEL);
             ModelFolder.fetchIfAbsent(model.read(ExperimentKeys.PATH), model.read(ExperimentKeys.FILE), hub);

@@ -3,6 +3,7 @@ package dev.ptq.experiment;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.FlatConfig;
 import dev.ptq.config.TomlWriter;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Finish;
@@ -12,6 +13,7 @@ import dev.ptq.run.PlannedStage;
 import dev.ptq.run.Provenance;
 import dev.ptq.run.Run;
 import dev.ptq.run.Runs;
+import dev.ptq.run.SmallFile;
 import dev.ptq.stage.EvaluationSettings;
 import dev.ptq.stage.Experiment;
 import dev.ptq.stage.Ledger;
@@ -19,6 +21,7 @@ import dev.ptq.stage.Workspace;
 import dev.ptq.tensor.Parallel;
 import dev.ptq.weights.ModelFolder;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -32,22 +35,27 @@ import org.slf4j.LoggerFactory;
 public final class ExperimentRun implements AutoCloseable {
     private static final Logger log = LoggerFactory.getLogger(ExperimentRun.class);
 
+    private static final int MOST_CHANGES = 20;
+
     private final Experiment experiment;
     private final String tag;
     private final Runs runs;
     private final Workspace workspace;
     private final Plan plan;
+    private final boolean replaces;
 
     /** The inputs of {@link #check}. */
     private record Inputs(
             ModelFolder model, Optional<CalibrationSettings> calibration, EvaluationSettings evaluation) {}
 
-    private ExperimentRun(Experiment experiment, String tag, Runs runs, Workspace workspace) throws IOException {
+    private ExperimentRun(
+            Experiment experiment, String tag, Runs runs, Workspace workspace, Plan plan, boolean replaces) {
         this.experiment = experiment;
         this.tag = tag;
         this.runs = runs;
         this.workspace = workspace;
-        this.plan = ExperimentPlan.of(workspace);
+        this.plan = plan;
+        this.replaces = replaces;
     }
 
     /**
@@ -58,13 +66,72 @@ public final class ExperimentRun implements AutoCloseable {
      */
     public static ExperimentRun prepare(Experiment experiment, Path results, String tag, Progress.Reporter reporter)
             throws IOException {
+        return prepare(experiment, results, tag, false, reporter);
+    }
+
+    /**
+     * Plans the run; nothing is written.
+     *
+     * @param results the folder for {@code tag}; it need not exist yet
+     * @param overwrite whether another run with that tag is in the way no more: it will be moved, see {@link #run}
+     * @throws ConfigException if the run cannot have that tag
+     */
+    public static ExperimentRun prepare(
+            Experiment experiment, Path results, String tag, boolean overwrite, Progress.Reporter reporter)
+            throws IOException {
         requirePlace(results, tag);
         Workspace workspace = new Workspace(experiment, reporter);
-        ExperimentRun run = new ExperimentRun(experiment, tag, new Runs(results), workspace);
-        run.runs.conflict(tag, run.plan).ifPresent(conflict -> {
-            throw new ConfigException(conflict);
-        });
-        return run;
+        Plan plan = ExperimentPlan.of(workspace);
+        Runs runs = new Runs(results);
+        Optional<Runs.Conflict> conflict = runs.conflict(tag, plan);
+        if (conflict.isPresent() && !(overwrite && conflict.get().isRun())) {
+            throw new ConfigException(
+                    conflict.get().isRun()
+                            ? otherRun(experiment, results.resolve(tag), conflict.get())
+                                    + "; use another tag, or --overwrite, which moves the old run to "
+                                    + runs.asideOf(tag)
+                            : conflict.get().message());
+        }
+        return new ExperimentRun(experiment, tag, runs, workspace, plan, conflict.isPresent());
+    }
+
+    /** Says what a run of the same name is. */
+    private static String otherRun(Experiment experiment, Path directory, Runs.Conflict conflict) {
+        Optional<FlatConfig> was = resolved(directory);
+        if (was.isEmpty()) {
+            return conflict.what();
+        }
+        FlatConfig now = FlatConfig.parse(TomlWriter.write(experiment.resolved()), RunFiles.RESOLVED);
+        List<String> changes = FlatConfig.differences(List.of(was.get(), now)).stream()
+                .map(key -> key + " is " + shown(now, key) + ", was " + shown(was.get(), key))
+                .toList();
+        if (changes.isEmpty()) {
+            return conflict.what() + ", though the config is the same: the model, a text or the program changed";
+        }
+        int more = changes.size() - MOST_CHANGES;
+        return directory + ": made by another config: "
+                + String.join("; ", changes.subList(0, Math.min(MOST_CHANGES, changes.size())))
+                + (more > 0 ? "; and " + more + " more keys" : "");
+    }
+
+    private static Optional<FlatConfig> resolved(Path directory) {
+        try {
+            Path file = directory.resolve(RunFiles.RESOLVED);
+            String toml = new String(SmallFile.read(file), StandardCharsets.UTF_8);
+            return Optional.of(FlatConfig.parse(toml, file.toString()));
+        } catch (IOException | ConfigException unreadable) {
+            return Optional.empty(); // the conflict itself is reported
+        }
+    }
+
+    private static String shown(FlatConfig config, String key) {
+        Object value = config.values().get(key);
+        return value == null ? "not set" : TomlWriter.inline(value);
+    }
+
+    /** Returns whether another run has the tag, and will be moved. */
+    public boolean replaces() {
+        return replaces;
     }
 
     /**
@@ -171,16 +238,25 @@ public final class ExperimentRun implements AutoCloseable {
     }
 
     /**
-     * Runs the stages that are not finished.
+     * Runs the stages that are not finished, after another run with the tag was moved to the tag with a number, if that
+     * was allowed.
      *
      * @param force a stage to rerun, with those that depend on it
      * @param finish adds files beside the config and the metrics
      */
     public Run run(Optional<String> force, String version, String commit, Finish finish) throws IOException {
+        if (replaces && runs.conflict(tag, plan).isPresent()) {
+            runs.setAside(tag);
+        }
         experiment
                 .modelNotes()
                 .forEach(note -> log.warn("{}: {}", experiment.model().name(), note));
+        experiment.located().warnings().forEach(log::warn);
         ExperimentPlan.unused(experiment).forEach(log::info);
+        experiment
+                .calibration()
+                .filter(any -> experiment.usesCalibration())
+                .ifPresent(used -> log.info("calibration: {}", used.description()));
         Provenance provenance = new Provenance(version, commit, Parallel.THREADS, workspace.sources());
         Run run = runs.run(tag, plan, force, provenance, (directory, manifest) -> {
             Files.writeString(directory.resolve(RunFiles.RESOLVED), TomlWriter.write(experiment.resolved()));

@@ -71,7 +71,7 @@ public final class SensitivityRun implements AutoCloseable {
             Plan plan = new Plan(Stages.ofSensitivity(workspace, List.of(candidate), truth));
             Runs runs = new Runs(results);
             runs.conflict(tag, plan).ifPresent(conflict -> {
-                throw new ConfigException(conflict);
+                throw new ConfigException(conflict.message());
             });
             if (!runs.cached(plan).keySet().containsAll(plan.fingerprints().keySet())) {
                 workspace.check();

@@ -1,6 +1,7 @@
 package dev.ptq.experiment;
 
 import dev.ptq.artifact.RunFiles;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.progress.Progress;
 import dev.ptq.run.Machine;
 import dev.ptq.run.Manifest;
@@ -73,7 +74,7 @@ public final class Verification implements AutoCloseable {
         Path config = run.resolve(RunFiles.RESOLVED);
         SmallFile.read(config);
         if (downloads.isPresent()) {
-            downloads.get().fetch(config, List.of(), List.of());
+            downloads.get().fetch(ConfigFiles.read(config), List.of(), List.of());
         }
         Experiment experiment = Experiment.read(config, List.of());
         Workspace workspace = new Workspace(experiment, reporter);

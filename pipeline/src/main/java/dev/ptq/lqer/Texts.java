@@ -35,6 +35,7 @@ final class Texts {
         profile.whole("num_samples", 1)
                 .ifPresent(samples -> section.set(
                         "num_samples", wholeBatches(profile, samples, profile.whole("batch_size", 1), section)));
+        section.set("sample", "start");
         lengths(profile, BATCH_SIZE, section);
     }
 

@@ -117,6 +117,7 @@ final class Translation {
         } else {
             section.warn(root, "profile", "left out; supply a text that statistics are taken from");
             section.set("dataset", "train.txt");
+            section.set("sample", "start");
         }
     }
 

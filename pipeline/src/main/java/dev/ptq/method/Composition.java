@@ -82,6 +82,11 @@ public record Composition(List<Method> steps) {
         return trainings().findAny().isPresent();
     }
 
+    /** Returns whether the seed decides anything in a step. */
+    public boolean draws() {
+        return steps.stream().anyMatch(Method::draws);
+    }
+
     /** The training settings of the steps that learn. */
     public Stream<Training> trainings() {
         return steps.stream().flatMap(step -> step.needs().training().stream());
@@ -234,7 +239,8 @@ public record Composition(List<Method> steps) {
                                 "method",
                                 step.name() + " rescales weights that "
                                         + clipping.get().name()
-                                        + " has clipped already; set clip = false there, or put that step behind this one");
+                                        + " has clipped already; set clip = false there, or put that step behind this"
+                                        + " one");
             }
             if (step.clips()) {
                 clipping = Optional.of(step);
@@ -254,8 +260,8 @@ public record Composition(List<Method> steps) {
                                 "mappings",
                                 steps.get(i).name() + " transforms weights of which "
                                         + split.get().name()
-                                        + " has taken a part out already; leave the mappings out (mappings = []), or put"
-                                        + " a step last that corrects the error instead (of = \"error\")");
+                                        + " has taken a part out already; leave the mappings out (mappings = []), or"
+                                        + " put a step last that corrects the error instead (of = \"error\")");
             }
         }
     }

@@ -35,8 +35,8 @@ record FlexRound(
             .from(0.0)
             .to(10.0)
             .preset(5e-4)
-            .says(
-                    "learning rate at the start; it falls to zero along a cosine. The best one differs tenfold between models");
+            .says("learning rate at the start; it falls to zero along a cosine. The best one differs tenfold between"
+                    + " models");
 
     private static final Key<Optional<Integer>> RANK =
             Key.integer("rank").from(1).to(1 << 16).optional("by `rank_ratio`").says("rank of the divisors");
@@ -103,6 +103,11 @@ record FlexRound(
                             "expected at most " + Math.min(linear.inFeatures(), linear.outFeatures())
                                     + ", the smaller side of " + linear.weightName() + ", got " + rank.getAsInt()));
         }
+    }
+
+    @Override
+    public boolean draws() {
+        return lowRank || LearnedMethod.super.draws();
     }
 
     @Override

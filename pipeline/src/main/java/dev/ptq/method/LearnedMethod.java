@@ -72,6 +72,11 @@ interface LearnedMethod extends Method {
     }
 
     @Override
+    default boolean draws() {
+        return training().order() != Training.Order.GIVEN;
+    }
+
+    @Override
     default boolean onlyTransforms() {
         return !learnsRounding();
     }

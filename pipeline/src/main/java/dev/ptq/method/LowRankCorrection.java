@@ -99,6 +99,11 @@ public record LowRankCorrection(
     }
 
     @Override
+    public boolean draws() {
+        return solver.kind() == LowRankSolver.Kind.RANDOMIZED;
+    }
+
+    @Override
     public Phase phase() {
         return switch (of) {
             case ERROR -> Phase.CORRECT;

@@ -57,6 +57,11 @@ record LowRankDecomposition(
     }
 
     @Override
+    public boolean draws() {
+        return correction.draws();
+    }
+
+    @Override
     public Phase phase() {
         return correction.of() == Of.ERROR && alternations > 0 ? Phase.ROUND : correction.phase();
     }

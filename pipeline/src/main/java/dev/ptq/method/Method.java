@@ -64,6 +64,11 @@ public interface Method {
         return Optional.empty();
     }
 
+    /** Returns whether the seed decides anything in it. */
+    default boolean draws() {
+        return false;
+    }
+
     /** Returns what it leaves out in a model because its parts have no place for it, a sentence each. */
     default List<String> notes(ModelConfig shape) {
         return List.of();

@@ -56,8 +56,8 @@ public record Rotate(
                     Choices.of("hadamard", Rotation.Matrix.HADAMARD, "a Hadamard matrix with random signs")
                             .and("orthogonal", Rotation.Matrix.ORTHOGONAL, "a random orthogonal matrix"))
             .preset(Rotation.Matrix.HADAMARD)
-            .says(
-                    "what is folded into weights for R1 and R2, by `seed`; R3 and R4 are Hadamard matrices without signs");
+            .says("what is folded into weights for R1 and R2, by `seed`; R3 and R4 are Hadamard matrices without"
+                    + " signs");
 
     private static final Key<Integer> BLOCK = Key.integer("block_size")
             .from(0)
@@ -127,6 +127,11 @@ public record Rotate(
     @Override
     public String name() {
         return learning.isPresent() ? "spinquant" : "quarot";
+    }
+
+    @Override
+    public boolean draws() {
+        return true;
     }
 
     @Override

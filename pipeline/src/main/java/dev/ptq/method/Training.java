@@ -117,8 +117,8 @@ public record Training(
             .from(0)
             .to(1 << 20)
             .preset(20)
-            .says(
-                    "passes over the samples. Where `batch_size` does not divide their number, an epoch leaves out the rest");
+            .says("passes over the samples. Where `batch_size` does not divide their number, an epoch leaves out the"
+                    + " rest");
 
     static final Key<Integer> BATCH_SIZE =
             Key.integer("batch_size").from(1).to(1 << 16).preset(1).says("samples in a step of training");
@@ -158,7 +158,7 @@ public record Training(
             .preset(OnNonFinite.STOP)
             .says("what happens when a loss is NaN or infinite");
 
-    private static final Key<Optional<String>> PARAMETERS = Key.text("parameters")
+    private static final Key<Optional<String>> PARAMETERS = Key.path("parameters")
             .optional("")
             .says("parameters of an earlier run to start from, `results/TAG/approximate/parameters`. With `epochs = 0`"
                     + " (`iterations = 0`) its numbers come out again");
@@ -239,13 +239,13 @@ public record Training(
         if (given.isEmpty()) {
             return Optional.empty();
         }
-        Path folder = Path.of(given.get());
+        Path folder = Path.of(given.get()).toAbsolutePath().normalize();
         try (DirectoryStream<Path> found = Files.newDirectoryStream(folder, "block-*.safetensors")) {
             List<Path> files = new ArrayList<>();
             found.forEach(files::add);
             Collections.sort(files);
             if (!files.isEmpty()) {
-                return Optional.of(new Start(given.get(), Digests.of(files)));
+                return Optional.of(new Start(folder.toString(), Digests.of(files)));
             }
             table.problem(PARAMETERS, EXPECTED + "'" + folder + "', where there are none");
         } catch (NoSuchFileException | NotDirectoryException e) {

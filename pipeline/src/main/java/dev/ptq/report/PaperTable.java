@@ -28,7 +28,7 @@ public final class PaperTable {
      * The displayed form of a value.
      *
      * @param text empty if unknown
-     * @param beside of the mean before it the deviation, or the two ends of its interval; empty if there are none
+     * @param beside of the mean before it the deviation, then the two ends of its interval, as far as there are any
      */
     private record Cell(String text, List<String> beside, boolean bold) {}
 
@@ -185,6 +185,9 @@ public final class PaperTable {
                 + switch (cell.beside().size()) {
                     case 1 -> " ± " + cell.beside().get(0);
                     case 2 -> " \\[" + String.join(", ", cell.beside()) + "\\]";
+                    case 3 ->
+                        " ± " + cell.beside().get(0) + " \\["
+                                + String.join(", ", cell.beside().subList(1, 3)) + "\\]";
                     default -> "";
                 };
         return cell.bold() ? "**" + text + "**" : text;
@@ -295,6 +298,7 @@ public final class PaperTable {
                 + switch (beside.size()) {
                     case 1 -> " \\pm " + beside.get(0);
                     case 2 -> "\\ [" + String.join(", ", beside) + "]";
+                    case 3 -> " \\pm " + beside.get(0) + "\\ [" + String.join(", ", beside.subList(1, 3)) + "]";
                     default -> "";
                 };
         return cell.bold() ? "$\\mathbf{" + text + "}$" : "$" + text + "$";

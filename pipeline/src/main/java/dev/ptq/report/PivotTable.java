@@ -22,7 +22,7 @@ import java.util.stream.Stream;
 /**
  * Runs laid out as papers do: a row for each value of some settings, and for each value of others a column with each
  * metric. Runs that fall into one cell are repetitions, which may differ in their seed alone: mean and standard
- * deviation.
+ * deviation, and apart from it the mean ends of the intervals over the texts.
  */
 public final class PivotTable {
     /**
@@ -168,7 +168,7 @@ public final class PivotTable {
         boolean hasEnds = layout.intervals()
                 && rows.stream().anyMatch(row -> row.measures().containsKey(metric + suffix(Kind.LOW)));
         List<Kind> kinds = isRepeated
-                ? List.of(Kind.MEAN, Kind.SPREAD)
+                ? hasEnds ? List.of(Kind.MEAN, Kind.SPREAD, Kind.LOW, Kind.HIGH) : List.of(Kind.MEAN, Kind.SPREAD)
                 : hasEnds ? List.of(Kind.MEASURE, Kind.LOW, Kind.HIGH) : List.of(Kind.MEASURE);
         return place(values, metric, levels, kinds);
     }
@@ -232,7 +232,7 @@ public final class PivotTable {
                     switch (column.kind()) {
                         case MEAN -> ResultGroups.mean(metric, runs);
                         case SPREAD -> ResultGroups.deviation(metric, runs);
-                        case LOW, HIGH -> first(runs, metric + suffix(column.kind()));
+                        case LOW, HIGH -> ResultGroups.mean(metric + suffix(column.kind()), runs);
                         default -> first(runs, metric);
                     });
         }

@@ -14,11 +14,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.stream.DoubleStream;
 import java.util.stream.Stream;
 
 /** Groups of runs that agree in some keys: for means over runs that differ only in their seed. */
 public final class ResultGroups {
     static final String COUNT = "n";
+    private static final String SEED = "seed";
 
     private final List<String> keys;
 
@@ -34,14 +36,15 @@ public final class ResultGroups {
     /**
      * Groups runs; those with an error or without a config belong to no group.
      *
-     * @param keys of the configs
+     * @param keys of the configs, or names of axes
      * @throws ConfigException if no config has one of them
      */
     public static ResultGroups of(List<ResultRow> rows, List<String> keys) {
-        requireKnown(
-                keys,
-                ResultTable.settings(
-                        rows.stream().filter(row -> row.error().isEmpty()).toList()));
+        List<ResultRow> complete =
+                rows.stream().filter(row -> row.error().isEmpty()).toList();
+        List<String> known = new ArrayList<>(ResultTable.axes(complete));
+        known.addAll(ResultTable.settings(complete));
+        requireKnown(keys, known);
         ResultGroups result = new ResultGroups(List.copyOf(keys));
         Map<List<Object>, List<ResultRow>> unordered = new LinkedHashMap<>();
         for (ResultRow row : rows) {
@@ -57,6 +60,7 @@ public final class ResultGroups {
         unordered.keySet().stream()
                 .sorted(ResultGroups::compare)
                 .forEach(values -> result.groups.put(values, Objects.requireNonNull(unordered.get(values))));
+        result.noteCopies();
         result.noteWhatIsAveragedOver();
         return result;
     }
@@ -73,7 +77,9 @@ public final class ResultGroups {
 
     private List<Object> values(ResultRow row) {
         return keys.stream()
-                .map(key -> row.config().values().getOrDefault(key, ""))
+                .map(key -> row.axes().containsKey(key)
+                        ? row.axes().get(key)
+                        : row.config().values().getOrDefault(key, ""))
                 .toList();
     }
 
@@ -89,6 +95,30 @@ public final class ResultGroups {
                 .filter(result -> result != 0)
                 .findFirst()
                 .orElse(0);
+    }
+
+    /** Notes the groups whose runs measured the same to the last digit: what differs between them had no effect. */
+    private void noteCopies() {
+        groups.forEach((values, group) -> {
+            if (areCopies(group)) {
+                Set<String> differences = differences(group);
+                String what = differences.isEmpty() ? "they have equal configs" : differences(differences);
+                notes.add(String.join(" ", values.stream().map(Object::toString).toList()) + ": all " + group.size()
+                        + " runs measured the same: " + what);
+            }
+        });
+    }
+
+    private static String differences(Set<String> keys) {
+        boolean seeds = keys.stream().allMatch(key -> key.equals(SEED) || key.endsWith("." + SEED));
+        return seeds ? "the seed had no effect" : "no effect had " + String.join(", ", keys);
+    }
+
+    /** Returns whether several runs have the same metrics; their spread is none of a measurement. */
+    static boolean areCopies(List<ResultRow> runs) {
+        return runs.size() > 1
+                && !runs.get(0).metrics().isEmpty()
+                && runs.stream().map(ResultRow::metrics).distinct().count() == 1;
     }
 
     private void noteWhatIsAveragedOver() {
@@ -113,7 +143,7 @@ public final class ResultGroups {
     /**
      * A row for each group: its keys, the number of its runs, and for each measure the mean and the standard deviation,
      * with n-1, over the runs that have it. If some lack it, {@code NAME/n} counts those that have it. Words and the
-     * ends of intervals have no mean.
+     * ends of intervals have no mean. Runs that measured the same to the last digit have no deviation.
      */
     public ResultTable table() {
         List<Column> columns = new ArrayList<>();
@@ -128,20 +158,26 @@ public final class ResultGroups {
         List<List<Map<String, Object>>> measures = groups.values().stream()
                 .map(group -> group.stream().map(ResultRow::measures).toList())
                 .toList();
+        List<Boolean> copies =
+                groups.values().stream().map(ResultGroups::areCopies).toList();
         for (String name : ResultTable.merged(
                 measures.stream().flatMap(List::stream).map(Map::keySet).toList())) {
             boolean numbers = measures.stream()
                     .flatMap(List::stream)
                     .allMatch(each -> each.getOrDefault(name, 0) instanceof Number);
             if (numbers && !Measures.isBound(name)) {
-                add(name, measures, columns, rows);
+                add(name, measures, copies, columns, rows);
             }
         }
         return new ResultTable(columns, rows);
     }
 
     private static void add(
-            String name, List<List<Map<String, Object>>> measures, List<Column> columns, List<List<Object>> rows) {
+            String name,
+            List<List<Map<String, Object>>> measures,
+            List<Boolean> copies,
+            List<Column> columns,
+            List<List<Object>> rows) {
         List<double[]> values =
                 measures.stream().map(group -> values(name, group)).toList();
         boolean missing = false;
@@ -156,7 +192,8 @@ public final class ResultGroups {
         for (int i = 0; i < rows.size(); i++) {
             double[] group = values.get(i);
             rows.get(i).add(group.length < 1 ? "" : mean(group));
-            rows.get(i).add(group.length < 2 ? "" : deviation(group));
+            boolean isCost = name.equals(ResultRow.SECONDS) || name.equals(ResultRow.PEAK_MEMORY_BYTES);
+            rows.get(i).add(group.length < 2 || (copies.get(i) && !isCost) ? "" : deviation(group));
             if (missing) {
                 rows.get(i).add(group.length);
             }
@@ -169,10 +206,10 @@ public final class ResultGroups {
         return values.length < 1 ? "" : mean(values);
     }
 
-    /** Returns its standard deviation, with n-1; empty text for fewer than two. */
+    /** Returns its standard deviation, with n-1; empty text for fewer than two, or if all have the same value. */
     static Object deviation(String name, List<ResultRow> runs) {
         double[] values = values(name, runs.stream().map(ResultRow::measures).toList());
-        return values.length < 2 ? "" : deviation(values);
+        return DoubleStream.of(values).distinct().count() < 2 ? "" : deviation(values);
     }
 
     private static double[] values(String name, List<Map<String, Object>> group) {

@@ -17,6 +17,7 @@ import java.util.OptionalLong;
  *
  * @param run its path below the folder that was searched, with slashes
  * @param folder where it was found; for a point that left none, that of the sweep
+ * @param axes the alternative that a point of a sweep has of each axis of alternatives, by the axis' name
  * @param config as resolved; for a point that left none, the changes of the sweep; else {@link FlatConfig#none}
  * @param metrics names to numbers, words and booleans; a number has the digits of its file
  * @param seconds of all its stages, reused ones included
@@ -26,6 +27,7 @@ import java.util.OptionalLong;
 public record ResultRow(
         String run,
         Path folder,
+        Map<String, String> axes,
         FlatConfig config,
         Map<String, Object> metrics,
         OptionalDouble seconds,
@@ -46,6 +48,7 @@ public record ResultRow(
     static final String PEAK_MEMORY_BYTES = "peak_memory_bytes";
 
     public ResultRow {
+        axes = Collections.unmodifiableMap(new LinkedHashMap<>(axes));
         metrics = Collections.unmodifiableMap(new LinkedHashMap<>(metrics));
         error = error.replaceAll("\\p{Cntrl}+", " ").strip();
     }
@@ -53,13 +56,26 @@ public record ResultRow(
     /** A run without config, time or memory. */
     static ResultRow of(String run, Path folder, Map<String, Object> metrics, String state, String error) {
         return new ResultRow(
-                run, folder, FlatConfig.none(), metrics, OptionalDouble.empty(), OptionalLong.empty(), state, error);
+                run,
+                folder,
+                Map.of(),
+                FlatConfig.none(),
+                metrics,
+                OptionalDouble.empty(),
+                OptionalLong.empty(),
+                state,
+                error);
     }
 
     /** A point of a sweep without results. */
     static ResultRow ofFailure(String run, Path folder, FlatConfig settings, String state, String error) {
         return new ResultRow(
-                run, folder, settings, Map.of(), OptionalDouble.empty(), OptionalLong.empty(), state, error);
+                run, folder, Map.of(), settings, Map.of(), OptionalDouble.empty(), OptionalLong.empty(), state, error);
+    }
+
+    /** The same run as a point of a sweep with these alternatives. */
+    ResultRow with(Map<String, String> alternatives) {
+        return new ResultRow(run, folder, alternatives, config, metrics, seconds, peakMemoryBytes, state, error);
     }
 
     /** A metric if it is a finite number. */

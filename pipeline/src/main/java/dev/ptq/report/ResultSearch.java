@@ -107,7 +107,7 @@ final class ResultSearch {
             }
         });
         addLqer(root, lqer);
-        addFailures(root, sweeps);
+        addPoints(root, sweeps);
     }
 
     /** Caches are hidden; a run being made or replaced is marked by its name. */
@@ -147,8 +147,8 @@ final class ResultSearch {
         });
     }
 
-    /** Skips points that failed once and were run later: they have their own rows. */
-    private void addFailures(Root root, List<Path> files) {
+    /** Adds what only a sweep knows: points that failed, unless they were run later, and the alternatives of its axes. */
+    private void addPoints(Root root, List<Path> files) {
         Set<String> known = rows.stream().map(ResultRow::run).collect(Collectors.toSet());
         for (Path file : files) {
             Path folder = file.resolveSibling("");
@@ -160,13 +160,16 @@ final class ResultSearch {
                     .max(Comparator.comparing(config -> config.values().size()))
                     .orElse(FlatConfig.none());
             try {
-                for (FailedPoints.Failure failure : FailedPoints.failures(file)) {
+                for (SweepPoints.Failure failure : SweepPoints.failures(file)) {
                     String run = join(root.name(folder), failure.point());
                     if (known.add(run)) {
                         FlatConfig settings = FlatConfig.ofChanges(failure.changes(), like);
                         rows.add(ResultRow.ofFailure(run, folder, settings, failure.state(), failure.error()));
                     }
                 }
+                Map<String, Map<String, String>> axes = new LinkedHashMap<>();
+                SweepPoints.axes(file).forEach((point, own) -> axes.put(join(root.name(folder), point), own));
+                rows.replaceAll(row -> axes.containsKey(row.run()) ? row.with(axes.get(row.run())) : row);
             } catch (IOException e) {
                 warnings.add(join(root.name(folder), String.valueOf(e.getMessage())));
             }

@@ -67,7 +67,7 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         rows = rows.stream().map(List::copyOf).toList();
     }
 
-    /** A row for each run: the settings that tell the runs apart, the measures, the outcome. */
+    /** A row for each run: its alternatives of the axes of a sweep, the settings that tell the runs apart, the measures, the outcome. */
     public static ResultTable of(List<ResultRow> rows) {
         Set<String> differences = FlatConfig.differences(configs(rows));
         return of(rows, settings(rows).stream().filter(differences::contains).toList());
@@ -82,9 +82,11 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
         List<Map<String, Object>> measures =
                 rows.stream().map(ResultRow::measures).toList();
         List<String> names = merged(measures.stream().map(Map::keySet).toList());
-        requireSize(rows.size(), settings.size() + names.size());
+        List<String> axes = axes(rows);
+        requireSize(rows.size(), axes.size() + settings.size() + names.size());
         List<Column> columns = new ArrayList<>();
         columns.add(new Column(RUN, Kind.ID));
+        axes.forEach(name -> columns.add(new Column(name, Kind.SETTING)));
         settings.forEach(name -> columns.add(new Column(name, Kind.SETTING)));
         names.forEach(name -> columns.add(new Column(name, Kind.MEASURE)));
         columns.add(new Column(STATE, Kind.REMARK));
@@ -94,6 +96,9 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
             ResultRow row = rows.get(i);
             List<Object> line = new ArrayList<>();
             line.add(row.run());
+            for (String name : axes) {
+                line.add(row.axes().getOrDefault(name, ""));
+            }
             for (String name : settings) {
                 line.add(row.config().values().getOrDefault(name, ""));
             }
@@ -121,6 +126,11 @@ public record ResultTable(List<Column> columns, List<List<Object>> rows) {
                 .map(ResultRow::config)
                 .filter(config -> !config.isEmpty())
                 .toList();
+    }
+
+    /** The names of the axes of alternatives whose points are among the runs. */
+    static List<String> axes(List<ResultRow> rows) {
+        return merged(rows.stream().map(row -> row.axes().keySet()).distinct().toList());
     }
 
     /** Every key of the configs; complete configs decide the order. */

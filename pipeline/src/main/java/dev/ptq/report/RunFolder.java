@@ -60,6 +60,7 @@ final class RunFolder {
         return new ResultRow(
                 run,
                 folder,
+                Map.of(),
                 config,
                 metrics,
                 manifest.map(RunFolder::seconds).orElse(OptionalDouble.empty()),

@@ -14,7 +14,8 @@ import java.util.TreeMap;
 /**
  * What users may call the settings and metrics of some runs: by the whole name, or for settings by its last parts, if
  * these do not mean two things in one run; {@code rank} is then the rank of whatever step has one, and {@code bits}, in a
- * sweep over those of weights, these. {@link #METHOD} is
+ * sweep over those of weights, these. An axis of
+ * alternatives of a sweep goes by its name, and means the alternative's. {@link #METHOD} is the axis of that name, or else
  * the names of all steps.
  */
 final class RunKeys {
@@ -24,12 +25,14 @@ final class RunKeys {
     private static final String STEPS = "approximation";
     private static final String NO_STEPS = "none";
 
+    private final List<String> axes;
     private final List<String> settings;
     private final Set<String> differences;
     private final Set<String> metrics = new LinkedHashSet<>();
     private final Map<String, List<String>> meanings = new TreeMap<>();
 
     RunKeys(List<ResultRow> rows) {
+        axes = ResultTable.axes(rows);
         settings = ResultTable.settings(rows);
         differences = FlatConfig.differences(ResultTable.configs(rows));
         rows.forEach(row -> metrics.addAll(row.measures().keySet()));
@@ -57,9 +60,11 @@ final class RunKeys {
 
     private void require(Collection<String> names, List<String> known, String kind) {
         List<String> meant = new ArrayList<>(known);
+        meant.addAll(axes);
         settings.forEach(key -> meant.add(key.substring(key.lastIndexOf('.') + 1)));
         List<String> problems = names.stream()
                 .filter(name -> !name.equals(METHOD)
+                        && !axes.contains(name)
                         && !known.contains(name)
                         && meanings(name).isEmpty())
                 .map(name ->
@@ -84,11 +89,14 @@ final class RunKeys {
     }
 
     /**
-     * Returns the value of a setting, or else of a metric; empty text if the run has none.
+     * Returns the alternative of an axis, the value of a setting, or else of a metric; empty text if the run has none.
      *
      * @throws ConfigException if the name stands for two settings of the run with different values
      */
     Object value(ResultRow row, String name) {
+        if (row.axes().containsKey(name)) {
+            return row.axes().get(name);
+        }
         Map<String, Object> config = row.config().values();
         List<String> meant = meanings(name).stream().filter(config::containsKey).toList();
         Set<Object> values = new LinkedHashSet<>(meant.stream().map(config::get).toList());

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.LinkedHashMap;
@@ -104,15 +105,28 @@ public final class Runs {
     }
 
     /**
+     * The reason why a plan cannot run under a tag.
+     *
+     * @param what is in the way
+     * @param isRun whether that is a run of another plan, which {@link #setAside} can move away
+     */
+    public record Conflict(String what, boolean isRun) {
+        /** A sentence on it, with what to do. */
+        public String message() {
+            return what + "; use another tag or remove it";
+        }
+    }
+
+    /**
      * The reason why a plan cannot run under a tag, if something else has that name; to be asked before {@link #run}.
      */
-    public Optional<String> conflict(String tag, Plan plan) {
+    public Optional<Conflict> conflict(String tag, Plan plan) {
         requireTag(tag);
         Path directory = results.resolve(tag);
         for (int slash = tag.indexOf('/'); slash >= 0; slash = tag.indexOf('/', slash + 1)) {
             Path outer = results.resolve(tag.substring(0, slash));
             if (Files.exists(outer.resolve(Manifest.FILE))) {
-                return Optional.of(directory + ": " + outer + " is a run; use a tag that is not inside");
+                return Optional.of(new Conflict(directory + ": " + outer + " is a run", false));
             }
         }
         if (!Files.exists(directory, LinkOption.NOFOLLOW_LINKS)) {
@@ -122,12 +136,47 @@ public final class Runs {
             Manifest manifest = Manifest.read(directory);
             return manifest.fingerprint().equals(plan.fingerprint())
                     ? Optional.empty()
-                    : Optional.of(directory + ": made by another plan, these stages differ: "
-                            + String.join(", ", differences(manifest, plan)) + "; use another tag or remove it");
+                    : Optional.of(new Conflict(
+                            directory + ": made by another plan, these stages differ: "
+                                    + String.join(", ", differences(manifest, plan)),
+                            true));
         } catch (IOException e) {
-            return Optional.of(
-                    directory + ": exists and is not a run with a readable manifest; use another tag or remove it");
+            return Optional.of(new Conflict(directory + ": exists and is not a run with a readable manifest", false));
         }
+    }
+
+    /**
+     * The folder that what is under a tag would be moved to: the tag with the first number that is free.
+     */
+    public Path asideOf(String tag) {
+        requireTag(tag);
+        int number = 1;
+        while (Files.exists(results.resolve(tag + "." + number), LinkOption.NOFOLLOW_LINKS)) {
+            number++;
+        }
+        return results.resolve(tag + "." + number);
+    }
+
+    /**
+     * Moves what is under a tag, a run or the runs of a sweep, to {@link #asideOf}, with everything in it.
+     *
+     * @return where it is now
+     */
+    public Path setAside(String tag) throws IOException {
+        requireTag(tag);
+        Files.createDirectories(cacheFolder);
+        return runLock(tag).hold(() -> {
+            Path directory = results.resolve(tag);
+            Path aside = asideOf(tag);
+            Files.move(directory, aside, StandardCopyOption.ATOMIC_MOVE);
+            log.info("{}: moved to {}", directory, aside);
+            return aside;
+        });
+    }
+
+    /** The lock of who makes a run; no tag has a plus, so no two tags share one. */
+    private LockFile runLock(String tag) {
+        return new LockFile(cacheFolder, "run+" + tag.replace('/', '+'));
     }
 
     private static Set<String> differences(Manifest manifest, Plan plan) {
@@ -154,13 +203,12 @@ public final class Runs {
         requireTag(tag);
         Set<String> again = force.map(plan::from).orElse(Set.of());
         Files.createDirectories(cacheFolder);
-        // no tag has a plus, so no two tags share a lock
-        LockFile lock = new LockFile(cacheFolder, "run+" + tag.replace('/', '+'));
+        LockFile lock = runLock(tag);
         return lock.hold(() -> {
             Path directory = results.resolve(tag);
             lookAgain(tag); // another machine may have been at it just now
             conflict(tag, plan).ifPresent(conflict -> {
-                throw new IllegalStateException(conflict);
+                throw new IllegalStateException(conflict.message());
             });
             if (again.isEmpty() && Files.exists(directory)) {
                 log.info("{}: already complete", directory);

@@ -7,6 +7,7 @@ import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.calibrate.ActivationStatistics;
 import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.data.Text;
 import dev.ptq.method.BlockContext;
 import dev.ptq.method.BlockPatch;
@@ -46,12 +47,17 @@ final class ApproximateStage implements PartedStage {
             Workspace.ModelContent model,
             QuantizationSettings formats,
             List<Method> steps,
-            long seed,
+            @OmittedIfEmpty Optional<Long> seed,
             Optional<Samples> samples) {}
 
     /** The calibration samples, where methods or the distance that they move a block by need them. */
     private record Samples(
-            Workspace.TokenizerContent tokenizer, Text.Content text, int numSamples, int seqLen, int batchSize) {}
+            Workspace.TokenizerContent tokenizer,
+            Text.Content text,
+            int numSamples,
+            int seqLen,
+            int batchSize,
+            @OmittedIfEmpty Optional<Long> drawnBy) {}
 
     ApproximateStage(Workspace workspace) throws IOException {
         this.workspace = workspace;
@@ -64,7 +70,7 @@ final class ApproximateStage implements PartedStage {
                         ? experiment.quantization()
                         : experiment.quantization().weightsOnly(),
                 experiment.steps().steps(),
-                experiment.seed(),
+                experiment.steps().draws() ? Optional.of(experiment.seed()) : Optional.empty(),
                 experiment.needsSamples() || experiment.steps().transforms()
                         ? Optional.of(
                                 samples(workspace, experiment.calibration().orElseThrow()))
@@ -77,7 +83,8 @@ final class ApproximateStage implements PartedStage {
                 workspace.content(calibration.text()),
                 calibration.numSamples(),
                 calibration.seqLen(),
-                calibration.batchSize());
+                calibration.batchSize(),
+                calibration.drawnBy());
     }
 
     @Override
@@ -141,7 +148,12 @@ final class ApproximateStage implements PartedStage {
                     }
                     BlockResults own = new BlockResults();
                     if (!own.restore(files, kept)) {
-                        BlockContext context = new BlockContext(setting, block, statistics, ofMethods, settings.seed());
+                        BlockContext context = new BlockContext(
+                                setting,
+                                block,
+                                statistics,
+                                ofMethods,
+                                workspace.experiment().seed());
                         TrainingLog.follow(context, progress, (long) index * perBlock);
                         own = work(context, files, samples);
                     }
@@ -209,7 +221,12 @@ final class ApproximateStage implements PartedStage {
                 try (Block block = model.load(index)) {
                     if (!new BlockResults().restore(files, kept)) {
                         work(
-                                new BlockContext(setting, block, statistics, Optional.empty(), settings.seed()),
+                                new BlockContext(
+                                        setting,
+                                        block,
+                                        statistics,
+                                        Optional.empty(),
+                                        workspace.experiment().seed()),
                                 files,
                                 Optional.empty());
                     }
@@ -225,7 +242,9 @@ final class ApproximateStage implements PartedStage {
         Map<String, Object> distances = new LinkedHashMap<>();
         List<List<Object>> folds = new ArrayList<>();
         if (workspace.experiment().rotation().isPresent()) {
-            double distance = workspace.model().logitDistance(model, settings.seed());
+            double distance = workspace
+                    .model()
+                    .logitDistance(model, workspace.experiment().seed());
             String rotating = settings.steps().get(0).name();
             folds.add(List.of(rotating, "", distance));
             ledger.add(

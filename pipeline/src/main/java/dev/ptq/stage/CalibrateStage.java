@@ -11,6 +11,7 @@ import dev.ptq.calibrate.ExpertSettings;
 import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.StatisticsFile;
 import dev.ptq.calibrate.WantedStatistics;
+import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.data.Text;
 import dev.ptq.model.BlockRunner;
 import dev.ptq.model.HiddenStates;
@@ -47,6 +48,7 @@ final class CalibrateStage implements Stage {
             int numSamples,
             int seqLen,
             int batchSize,
+            @OmittedIfEmpty Optional<Long> drawnBy,
             Optional<ExpertSettings> experts,
             WantedStatistics statistics) {}
 
@@ -66,6 +68,7 @@ final class CalibrateStage implements Stage {
                 calibration.numSamples(),
                 calibration.seqLen(),
                 calibration.batchSize(),
+                calibration.drawnBy(),
                 calibration.experts(),
                 statistics);
     }

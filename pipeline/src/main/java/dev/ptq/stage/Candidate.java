@@ -1,11 +1,13 @@
 package dev.ptq.stage;
 
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.method.Method;
 import dev.ptq.method.Phase;
 import dev.ptq.model.QuantizationSettings;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Formats and steps whose errors are compared with those of others, linear by linear.
@@ -14,13 +16,17 @@ import java.util.List;
  */
 public record Candidate(Experiment experiment) {
     /** The part in a fingerprint. */
-    record Content(QuantizationSettings weights, List<Method> steps, long seed, boolean strict) {}
+    record Content(
+            QuantizationSettings weights,
+            List<Method> steps,
+            @OmittedIfEmpty Optional<Long> seed,
+            boolean strict) {}
 
     Content content() {
         return new Content(
                 experiment.quantization().weightsOnly(),
                 experiment.steps().steps(),
-                experiment.seed(),
+                experiment.steps().draws() ? Optional.of(experiment.seed()) : Optional.empty(),
                 experiment.strict());
     }
 
@@ -45,8 +51,8 @@ public record Candidate(Experiment experiment) {
                     || step.samplesAtOnce().isPresent()) {
                 problems.add(source + ": " + step.name()
                         + " lets samples run through rounded blocks, which the comparison of linears does not; set its"
-                        + " inputs = \"full_precision\" if it has that key, or leave it out here and add it to the config"
-                        + " that results");
+                        + " inputs = \"full_precision\" if it has that key, or leave it out here and add it to the"
+                        + " config that results");
             }
         }
         if (!problems.isEmpty()) {

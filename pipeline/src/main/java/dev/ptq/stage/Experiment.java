@@ -8,7 +8,9 @@ import dev.ptq.calibrate.ExpertTokens;
 import dev.ptq.calibrate.Statistic;
 import dev.ptq.calibrate.WantedStatistics;
 import dev.ptq.config.Assignment;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.config.ConfigTable;
+import dev.ptq.config.Located;
 import dev.ptq.data.Tokenizer;
 import dev.ptq.evaluate.PerplexitySettings;
 import dev.ptq.family.ModelConfig;
@@ -45,6 +47,7 @@ import java.util.Set;
  * @param allocation where the formats and ranks of linears come from, if {@code ptq allocate} chose them
  * @param resolved every key with the value in force, defaults included
  * @param modelNotes what is odd about the model, a sentence each
+ * @param located where the paths of the file were found
  */
 public record Experiment(
         long seed,
@@ -60,7 +63,8 @@ public record Experiment(
         EvaluationSettings evaluation,
         Optional<AllocationNotes> allocation,
         Map<String, Object> resolved,
-        List<String> modelNotes) {
+        List<String> modelNotes,
+        Located located) {
 
     /** Whether the blocks of a model stay in memory between passes. */
     public enum Memory {
@@ -73,24 +77,25 @@ public record Experiment(
     }
 
     /**
-     * Reads an experiment file.
+     * Reads an experiment file, and those that it extends.
      *
-     * @param overrides {@code key.path=value}
+     * @param overrides {@code key.path=value}, or {@code ~key.path} to unset one
      * @throws dev.ptq.config.ConfigException with all problems, if there are any
      */
     public static Experiment read(Path file, List<String> overrides) throws IOException {
-        return read(file, overrides, List.of());
+        return read(ConfigFiles.read(file), overrides, List.of());
     }
 
     /**
-     * Reads an experiment file for one point of a sweep.
+     * Reads an experiment for one point of a sweep.
      *
-     * @param overrides {@code key.path=value}
+     * @param overrides {@code key.path=value}, or {@code ~key.path} to unset one
      * @param assignments of the point; they come after the overrides
      * @throws dev.ptq.config.ConfigException with all problems, if there are any
      */
-    public static Experiment read(Path file, List<String> overrides, List<Assignment> assignments) throws IOException {
-        return new ExperimentFile(ConfigTable.read(file, overrides, assignments, ExperimentKeys.SECTION)).read();
+    public static Experiment read(ConfigFiles files, List<String> overrides, List<Assignment> assignments)
+            throws IOException {
+        return new ExperimentFile(ConfigTable.read(files, overrides, assignments, ExperimentKeys.SECTION)).read();
     }
 
     /**

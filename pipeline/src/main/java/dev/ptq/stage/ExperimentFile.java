@@ -55,6 +55,7 @@ final class ExperimentFile {
 
     ExperimentFile(ConfigTable root) throws IOException {
         this.root = root;
+        root.refuse(ExperimentKeys.EXTENDS, "stands in a file; a command line has no files to extend");
         seed = root.read(ExperimentKeys.SEED);
         strict = root.read(ExperimentKeys.STRICT);
         modelTable = root.read(ExperimentKeys.MODEL);
@@ -66,8 +67,8 @@ final class ExperimentFile {
         shape = folder.flatMap(found -> shape(modelTable, found));
         // of a model that cannot be read, nobody knows whether it has experts
         boolean mayHaveExperts = shape.map(ModelConfig::hasExperts).orElse(true);
-        calibration =
-                root.read(ExperimentKeys.CALIBRATION).map(table -> CalibrationSettings.read(table, mayHaveExperts));
+        calibration = root.read(ExperimentKeys.CALIBRATION)
+                .map(table -> CalibrationSettings.read(table, seed, mayHaveExperts));
         stepTables = root.read(ExperimentKeys.APPROXIMATION);
         steps = new Composition(stepTables.stream().map(Methods::read).toList());
         adaptation = steps.adaptation(stepTables);
@@ -115,7 +116,8 @@ final class ExperimentFile {
                 evaluation,
                 allocation,
                 root.resolved(),
-                notes);
+                notes,
+                root.located());
     }
 
     private void checkSteps() {

@@ -7,6 +7,7 @@ import dev.ptq.artifact.RotationColumn;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.calibrate.CalibrationSettings;
+import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.data.Text;
 import dev.ptq.method.Rotate;
 import dev.ptq.model.ModelFormats;
@@ -30,6 +31,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -55,6 +57,7 @@ final class RotateStage implements Stage {
             Text.Content text,
             int numSamples,
             int seqLen,
+            @OmittedIfEmpty Optional<Long> drawnBy,
             Rotation rotation,
             Rotate.Learning learning,
             QuantizationSettings formats) {}
@@ -69,6 +72,7 @@ final class RotateStage implements Stage {
                 workspace.content(calibration.text()),
                 calibration.numSamples(),
                 calibration.seqLen(),
+                calibration.drawnBy(),
                 experiment.rotation().orElseThrow(),
                 experiment.steps().rotationLearning().orElseThrow(),
                 experiment.quantization());

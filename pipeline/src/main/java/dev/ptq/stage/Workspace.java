@@ -4,6 +4,7 @@ import dev.ptq.artifact.RunFiles;
 import dev.ptq.calibrate.CalibrationSettings;
 import dev.ptq.config.ConfigException;
 import dev.ptq.config.Given;
+import dev.ptq.config.OmittedIfEmpty;
 import dev.ptq.data.Chunks;
 import dev.ptq.data.Digests;
 import dev.ptq.data.Text;
@@ -57,7 +58,12 @@ public final class Workspace implements AutoCloseable {
     private @Nullable Tokenizer openTokenizer;
 
     /** The calibration samples' part in a fingerprint. */
-    record SampleContent(TokenizerContent tokenizer, Text.Content text, int numSamples, int seqLen) {}
+    record SampleContent(
+            TokenizerContent tokenizer,
+            Text.Content text,
+            int numSamples,
+            int seqLen,
+            @OmittedIfEmpty Optional<Long> drawnBy) {}
 
     /** The model's part in a fingerprint. */
     public record ModelContent(String sha256) {}
@@ -202,7 +208,11 @@ public final class Workspace implements AutoCloseable {
     /** What calibration samples are made of. */
     SampleContent content(CalibrationSettings calibration) throws IOException {
         return new SampleContent(
-                tokenizerContent(), content(calibration.text()), calibration.numSamples(), calibration.seqLen());
+                tokenizerContent(),
+                content(calibration.text()),
+                calibration.numSamples(),
+                calibration.seqLen(),
+                calibration.drawnBy());
     }
 
     /** The digest of the model that the steps work on. */
@@ -285,8 +295,18 @@ public final class Workspace implements AutoCloseable {
     int[][] calibrationSamples(CalibrationSettings calibration) throws IOException {
         int[][] chunks = ofText(
                 calibration.text(),
-                () -> Chunks.firstOfStream(
-                        calibration.text().rows(), tokenizer(), calibration.seqLen(), calibration.numSamples()));
+                () -> calibration.drawnBy().isPresent()
+                        ? Chunks.drawnFromStream(
+                                calibration.text().rows(),
+                                tokenizer(),
+                                calibration.seqLen(),
+                                calibration.numSamples(),
+                                calibration.drawnBy().get())
+                        : Chunks.firstOfStream(
+                                calibration.text().rows(),
+                                tokenizer(),
+                                calibration.seqLen(),
+                                calibration.numSamples()));
         if (chunks.length < calibration.numSamples()) {
             throw new ConfigException(calibration.text().label() + ": has " + chunks.length + " chunks of "
                     + calibration.seqLen() + " tokens, calibration asks for " + calibration.numSamples()

@@ -2,6 +2,7 @@ package dev.ptq.sweep;
 
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.config.ConfigException;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.run.Runs;
 import dev.ptq.slurm.SlurmScript;
 import java.io.IOException;
@@ -19,7 +20,7 @@ import java.util.stream.Collectors;
  * @param results the folder for tags
  * @param tag of the sweep, or of the only run
  * @param sweep whether there are points below the tag
- * @param config the contents of the experiment file
+ * @param config the experiment
  * @param directory the working folder
  * @param program this one
  * @param environment that decides where it finds its files
@@ -29,7 +30,7 @@ public record Launch(
         Path results,
         String tag,
         boolean sweep,
-        String config,
+        ConfigFiles config,
         Path directory,
         Program program,
         Map<String, String> environment,

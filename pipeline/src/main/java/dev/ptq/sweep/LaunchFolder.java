@@ -1,5 +1,6 @@
 package dev.ptq.sweep;
 
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.run.Json;
 import dev.ptq.slurm.SlurmScript;
 import java.io.IOException;
@@ -21,7 +22,7 @@ import java.util.stream.Stream;
  * @param path {@code launch/N}
  */
 record LaunchFolder(Path path) {
-    private static final String CONFIG = "config.toml";
+    private static final String CONFIG = "config";
     private static final String START = "ptq";
     private static final String JOBS = "jobs.json";
 
@@ -92,13 +93,18 @@ record LaunchFolder(Path path) {
     void write(
             Path directory,
             Path results,
-            String config,
+            ConfigFiles config,
             List<TaskList.Kind> kinds,
             Program program,
             Map<String, String> environment)
             throws IOException {
-        Path copy = Files.writeString(path.resolve(CONFIG), config);
-        Json.replace(tasks(), TaskList.of(directory, results, copy, kinds));
+        List<TaskList.Config> configs = new ArrayList<>();
+        for (ConfigFiles.Content file : config.files()) {
+            String name = CONFIG + (configs.isEmpty() ? "" : "-" + configs.size()) + ".toml";
+            Path copy = Files.writeString(path.resolve(name), file.text());
+            configs.add(new TaskList.Config(file.path().toString(), copy.toString()));
+        }
+        Json.replace(tasks(), TaskList.of(directory, results, configs, kinds));
         List<String> lines = new ArrayList<>(List.of(
                 "#!/bin/sh",
                 "# the program as it was when these tasks were made, in the folder where that was",

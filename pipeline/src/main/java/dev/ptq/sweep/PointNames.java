@@ -56,19 +56,31 @@ final class PointNames {
      * @param shown in the name
      * @param all of the point
      */
-    record Parts(List<Assignment> shown, List<Assignment> all) {}
+    record Parts(List<Part> shown, List<Assignment> all) {}
+
+    /**
+     * A part of a name.
+     *
+     * @param path of the key; empty for a value that stands alone
+     */
+    record Part(List<String> path, Object value) {
+        static Part of(Assignment assignment) {
+            return new Part(assignment.path(), assignment.value());
+        }
+    }
 
     /** A name for each point; only equal points have equal names, upper and lower case alike. */
     static List<String> of(List<Parts> points) {
         Map<List<String>, String> keys = shortKeys(points.stream()
                 .flatMap(point -> point.shown().stream())
-                .map(Assignment::path)
+                .map(Part::path)
+                .filter(path -> !path.isEmpty())
                 .collect(Collectors.toCollection(LinkedHashSet::new)));
         List<String> names = new ArrayList<>();
         Map<String, Set<String>> sharing = new HashMap<>();
         for (Parts point : points) {
             String name = point.shown().stream()
-                    .map(each -> keys.get(each.path()) + "-" + readable(each.value()))
+                    .map(each -> (each.path().isEmpty() ? "" : keys.get(each.path()) + "-") + readable(each.value()))
                     .collect(Collectors.joining("_"));
             names.add(name);
             sharing.computeIfAbsent(name.toLowerCase(Locale.ROOT), lower -> new HashSet<>())

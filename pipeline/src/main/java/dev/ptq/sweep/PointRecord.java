@@ -11,6 +11,7 @@ import java.util.OptionalDouble;
  * The outcome of a point.
  *
  * @param job its name in the queue of a scheduler, when it was last handed to one
+ * @param axes its alternative of each axis of alternatives
  * @param set the point's changes to the base config
  * @param fingerprint in the manifest of its run
  * @param error why it failed
@@ -23,8 +24,10 @@ public record PointRecord(
         OptionalDouble seconds,
         String fingerprint,
         Optional<String> job,
+        Map<String, String> axes,
         Map<String, Object> set) {
     public PointRecord {
+        axes = Collections.unmodifiableMap(new LinkedHashMap<>(axes));
         set = Collections.unmodifiableMap(new LinkedHashMap<>(set));
     }
 
@@ -41,6 +44,7 @@ public record PointRecord(
                         .findFirst(),
                 point.fingerprint(),
                 Optional.empty(),
+                point.point().axes(),
                 set);
     }
 
@@ -53,11 +57,12 @@ public record PointRecord(
                 OptionalDouble.of(outcome.seconds()),
                 fingerprint,
                 job,
+                axes,
                 set);
     }
 
     /** The same point, handed to a scheduler. */
     PointRecord in(String queued) {
-        return new PointRecord(name, state, error, seconds, fingerprint, Optional.of(queued), set);
+        return new PointRecord(name, state, error, seconds, fingerprint, Optional.of(queued), axes, set);
     }
 }

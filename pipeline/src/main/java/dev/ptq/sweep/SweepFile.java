@@ -1,11 +1,13 @@
 package dev.ptq.sweep;
 
 import dev.ptq.config.Assignment;
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.config.ConfigTable;
 import dev.ptq.config.Key;
 import dev.ptq.config.Section;
 import dev.ptq.config.Spelling;
 import dev.ptq.config.TomlWriter;
+import dev.ptq.stage.ExperimentKeys;
 import java.io.IOException;
 import java.math.BigInteger;
 import java.nio.file.Path;
@@ -32,32 +34,39 @@ final class SweepFile {
     private static final Key<List<Object>> LIST =
             Key.values("KEY").says("the values that it gives to the dotted key of a config, one after the other");
 
-    private static final Key<Optional<ConfigTable>> AXES = Key.table("axes", Section.ofNames("axes", LIST))
+    private static final Section VALUES = Section.ofNames("values", VALUE);
+
+    private static final Key<ConfigTable> ALTERNATIVE =
+            Key.table("NAME", VALUES).says("keys with a value each, as for a point");
+
+    private static final Key<ConfigTable> ALTERNATIVES =
+            Key.table("NAME", Section.ofNames("alternatives", ALTERNATIVE)).says("an axis of named alternatives");
+
+    private static final Key<Optional<ConfigTable>> AXES = Key.table(
+                    "axes", Section.ofNames("axes", LIST, ALTERNATIVES))
             .optional("none")
-            .says("each key has a list of values. Every value of every axis is combined with all of the others");
+            .says("each key has a list of values, or is the name of an axis of alternatives: a table with a table of"
+                    + " keys for each of them, by its name. Every value of every axis is combined with all of the"
+                    + " others");
 
     private static final Key<List<ConfigTable>> ZIP = Key.tables("zip", Section.ofNames("zip", LIST))
             .says("lists of equal length that are walked together: one axis of several keys");
-
-    private static final Section VALUES = Section.ofNames("values", VALUE);
 
     private static final Key<List<ConfigTable>> EXCLUDE = Key.tables("exclude", VALUES)
             .says("keys of axes with a value each. A point of the axes that has all of them is left out");
 
     private static final Key<List<ConfigTable>> INCLUDE = Key.tables("include", VALUES)
-            .says(
-                    "keys with a value each, as in a GitHub Actions matrix. Points of the axes (less the excluded) that have"
-                            + " the values it gives for keys of axes get its other keys, all points if it has no key of an axis; of"
-                            + " two includes the later one wins. If no point has these values, it is a point of its own, and must"
-                            + " then have a value for every axis that has more than one");
+            .says("keys with a value each, as in a GitHub Actions matrix. Points of the axes (less the excluded)"
+                    + " that have the values it gives for keys of axes get its other keys, all points if it has no"
+                    + " key of an axis; of two includes the later one wins. If no point has these values, it is a"
+                    + " point of its own, and must then have a value for every axis that has more than one");
 
     private static final Key<ConfigTable> POINT = Key.table("NAME", VALUES).says("what this point changes");
 
     private static final Key<Optional<ConfigTable>> POINTS = Key.table("points", Section.ofNames("points", POINT))
             .optional("none")
-            .says(
-                    "`[points.NAME]` is a point of that name, which has nothing to do with the axes; an empty table is the"
-                            + " base config as it is");
+            .says("`[points.NAME]` is a point of that name, which has nothing to do with the axes; an empty table is"
+                    + " the base config as it is");
 
     /** The keys of a sweep file. */
     static final Section SECTION = Section.of("sweep", AXES, ZIP, EXCLUDE, INCLUDE, POINTS);
@@ -85,9 +94,15 @@ final class SweepFile {
         }
 
         PointNames.Parts parts() {
-            List<Assignment> shown = new ArrayList<>();
+            List<PointNames.Part> shown = new ArrayList<>();
             for (String key : naming) {
-                Optional.ofNullable(values.get(key)).map(Value::assignment).ifPresent(shown::add);
+                Value value = values.get(key);
+                if (value != null) {
+                    shown.add(
+                            value.isChoice()
+                                    ? new PointNames.Part(List.of(), value.value())
+                                    : PointNames.Part.of(value.assignment()));
+                }
             }
             return new PointNames.Parts(
                     shown, values.values().stream().map(Value::assignment).toList());
@@ -104,7 +119,23 @@ final class SweepFile {
      * @throws dev.ptq.config.ConfigException with all problems, if there are any
      */
     static List<Point> read(Path file) throws IOException {
-        ConfigTable root = ConfigTable.read(file, List.of(), SECTION);
+        return read(Optional.of(file), List.of());
+    }
+
+    /**
+     * The same with more axes, or with these alone.
+     *
+     * @param axes a list of values each
+     */
+    static List<Point> read(Optional<Path> file, List<Assignment> axes) throws IOException {
+        ConfigFiles files = file.isPresent()
+                ? ConfigFiles.single(file.get())
+                : new ConfigFiles(List.of(new ConfigFiles.Content(Path.of("--axis"), "")));
+        List<Assignment> inAxes = new ArrayList<>();
+        for (Assignment axis : axes) {
+            inAxes.add(new Assignment(List.of("axes", axis.key()), axis.value(), axis.position()));
+        }
+        ConfigTable root = ConfigTable.read(files, List.of(), inAxes, SECTION);
         List<Point> points = new SweepFile(root).points();
         root.finish();
         return points;
@@ -139,6 +170,13 @@ final class SweepFile {
             table.problem("expected at least one key with a list of values");
         }
         for (String written : table.keys()) {
+            boolean isName =
+                    Assignment.path(written).filter(path -> path.size() == 1).isPresent()
+                            && !ExperimentKeys.sections().contains(written);
+            if (isName && table.written(LIST.named(written)).orElse("") instanceof Map<?, ?>) {
+                readAlternatives(table, written);
+                continue;
+            }
             List<Object> list = table.read(LIST.named(written));
             List<Map<String, Value>> rows = new ArrayList<>();
             for (Value value : values(table, written, list)) {
@@ -146,6 +184,22 @@ final class SweepFile {
             }
             add(table, rows);
         }
+    }
+
+    private void readAlternatives(ConfigTable table, String axis) {
+        ConfigTable alternatives = table.read(ALTERNATIVES.named(axis));
+        if (alternatives.keys().isEmpty()) {
+            table.problem(axis, "expected a table of keys for each alternative, by its name");
+        }
+        List<Map<String, Value>> rows = new ArrayList<>();
+        for (String name : alternatives.keys()) {
+            Map<String, Value> row = new LinkedHashMap<>();
+            Assignment choice = new Assignment(List.of(axis), name, alternatives.position(name));
+            row.put(choice.key(), new Value(choice, alternatives, name, true));
+            row.putAll(values(alternatives.read(ALTERNATIVE.named(name))));
+            rows.add(row);
+        }
+        add(table, rows);
     }
 
     private void readZip(ConfigTable table) {
@@ -186,8 +240,10 @@ final class SweepFile {
             broken = true;
             return;
         }
-        SweepAxis axis = new SweepAxis(List.copyOf(rows.get(0).keySet()), rows);
-        for (Value value : rows.get(0).values()) {
+        SweepAxis axis = SweepAxis.of(rows);
+        Map<String, Value> firsts = new LinkedHashMap<>();
+        rows.forEach(row -> row.forEach(firsts::putIfAbsent));
+        for (Value value : firsts.values()) {
             if (axisOf.putIfAbsent(value.key(), axis) != null) {
                 value.problem("is on another axis already");
                 broken = true;
@@ -257,12 +313,13 @@ final class SweepFile {
             }
             return false;
         }
-        List<Object> values = new ArrayList<>();
+        Set<Object> values = new LinkedHashSet<>();
         for (Map<String, Value> row : axis.rows()) {
             Optional.ofNullable(row.get(value.key())).map(Value::value).ifPresent(values::add);
         }
         if (!values.contains(value.value())) {
-            value.problem("expected one of " + TomlWriter.inline(values) + ", got " + TomlWriter.inline(value.value()));
+            value.problem("expected one of " + TomlWriter.inline(List.copyOf(values)) + ", got "
+                    + TomlWriter.inline(value.value()));
             return false;
         }
         return true;
@@ -299,12 +356,26 @@ final class SweepFile {
         Set<String> naming = new LinkedHashSet<>();
         List<String> missing = new ArrayList<>();
         for (SweepAxis axis : axes) {
-            for (String key : axis.keys()) {
-                if (axis.varies() && !given.containsKey(key)) {
-                    missing.add(key);
+            if (axis.hasAlternatives()) {
+                String name = axis.keys().get(0);
+                Value choice = given.get(name);
+                Optional<Map<String, Value>> row = choice == null
+                        ? Optional.of(axis.rows().get(0)).filter(only -> !axis.varies())
+                        : axis.alternative(choice.value());
+                if (row.isPresent()) {
+                    values.putAll(row.get());
+                } else if (choice == null) {
+                    missing.add(name);
+                } else if (!isOnAxis(choice)) {
+                    return Optional.empty();
                 }
+                given.remove(name);
+            } else {
+                axis.keys().stream()
+                        .filter(key -> axis.varies() && !given.containsKey(key))
+                        .forEach(missing::add);
+                values.putAll(axis.rows().get(0));
             }
-            values.putAll(axis.rows().get(0));
             naming.addAll(axis.varies() ? axis.tellingKeys() : List.of());
         }
         if (!missing.isEmpty()) {
@@ -336,9 +407,15 @@ final class SweepFile {
 
     /** Sets a key before any key inside it, wherever the two are written. */
     private static Point point(String name, Map<String, Value> values) {
+        Map<String, String> chosen = new LinkedHashMap<>();
+        values.values().stream()
+                .filter(Value::isChoice)
+                .forEach(value -> chosen.put(value.key(), (String) value.value()));
         return new Point(
                 name,
+                chosen,
                 values.values().stream()
+                        .filter(value -> !value.isChoice())
                         .map(Value::assignment)
                         .sorted(Comparator.comparing(
                                 assignment -> assignment.path().size()))

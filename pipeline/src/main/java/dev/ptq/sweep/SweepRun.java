@@ -1,10 +1,12 @@
 package dev.ptq.sweep;
 
 import dev.ptq.artifact.RunFiles;
+import dev.ptq.config.Assignment;
 import dev.ptq.run.AtomicFile;
 import dev.ptq.run.Json;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
@@ -72,7 +74,7 @@ public final class SweepRun {
      */
     public List<PointRecord> run(boolean failFast) throws IOException {
         Files.createDirectories(sweep.directory());
-        AtomicFile.replace(sweep.directory().resolve(RunFiles.SWEEP_FILE), Files.readString(sweep.file()));
+        AtomicFile.replace(sweep.directory().resolve(RunFiles.SWEEP_FILE), sweep.text());
         write(Optional.empty());
         log.info("{}: {} points, {} to run", sweep.directory(), points.size(), open.length);
         List<CheckedPoint> unfinished = IntStream.of(open).mapToObj(points::get).toList();
@@ -91,8 +93,9 @@ public final class SweepRun {
         Json.replace(
                 sweep.directory().resolve(RunFiles.SWEEP),
                 new SweepRecord(
-                        sweep.file().toString(),
+                        sweep.file().map(Path::toString),
                         sweep.config().toString(),
+                        sweep.axes().stream().map(Assignment::toString).toList(),
                         sweep.overrides(),
                         started,
                         ended,

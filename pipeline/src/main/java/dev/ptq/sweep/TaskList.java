@@ -1,8 +1,11 @@
 package dev.ptq.sweep;
 
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.run.Json;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 
@@ -13,14 +16,22 @@ import java.util.Optional;
  * @param format of this file; grows when a program that reads it would misunderstand it
  * @param directory the working folder, which relative paths in the config start from
  * @param results the folder for tags
- * @param config the experiment file, a copy
+ * @param configs the experiment file, then the one that it extends, and so on
  * @param kinds of tasks, in order
  */
-public record TaskList(int format, String directory, String results, String config, List<Kind> kinds) {
+public record TaskList(int format, String directory, String results, List<Config> configs, List<Kind> kinds) {
     /** The file's name. */
     public static final String FILE = "tasks.json";
 
-    private static final int FORMAT = 1;
+    private static final int FORMAT = 2;
+
+    /**
+     * A file.
+     *
+     * @param path that paths in it are relative to
+     * @param copy where it is kept as it was
+     */
+    public record Config(String path, String copy) {}
 
     /**
      * Tasks that may run at once.
@@ -46,11 +57,12 @@ public record TaskList(int format, String directory, String results, String conf
     public record Parts(int from, int to) {}
 
     public TaskList {
+        configs = List.copyOf(configs);
         kinds = List.copyOf(kinds);
     }
 
-    static TaskList of(Path directory, Path results, Path config, List<Kind> kinds) {
-        return new TaskList(FORMAT, directory.toString(), results.toString(), config.toString(), kinds);
+    static TaskList of(Path directory, Path results, List<Config> configs, List<Kind> kinds) {
+        return new TaskList(FORMAT, directory.toString(), results.toString(), configs, kinds);
     }
 
     /** Reads a file, which anyone may have written. */
@@ -61,6 +73,15 @@ public record TaskList(int format, String directory, String results, String conf
                     + "; it belongs to another version of the program");
         }
         return list;
+    }
+
+    /** Returns the experiment as it was when the list was made. */
+    public ConfigFiles files() throws IOException {
+        List<ConfigFiles.Content> files = new ArrayList<>();
+        for (Config config : configs) {
+            files.add(new ConfigFiles.Content(Path.of(config.path), Files.readString(Path.of(config.copy))));
+        }
+        return new ConfigFiles(files);
     }
 
     /** Returns the tasks of a kind. */

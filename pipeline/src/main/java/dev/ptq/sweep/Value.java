@@ -9,8 +9,13 @@ import dev.ptq.config.ConfigTable;
  * @param assignment to a config
  * @param table that it stands in
  * @param written its key there
+ * @param isChoice whether it is the name of an alternative of the axis that is its key: it is set in no config
  */
-record Value(Assignment assignment, ConfigTable table, String written) {
+record Value(Assignment assignment, ConfigTable table, String written, boolean isChoice) {
+    Value(Assignment assignment, ConfigTable table, String written) {
+        this(assignment, table, written, false);
+    }
+
     /** The config key, in one spelling however it is written. */
     String key() {
         return assignment.key();

@@ -53,8 +53,10 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
      */
     public ModelFolder withTokenizer(String place) {
         if (!isFolder(place) && !isFile(place)) {
-            throw new ConfigException("expected a folder with " + TOKENIZER + ", such a file, or a GGUF file, got \""
-                    + place + "\", where there is nothing (paths start at the current directory)");
+            throw new ConfigException(
+                    "expected a folder with " + TOKENIZER + ", such a file, or a GGUF file, got \"" + place
+                            + "\", where there is nothing (a path in a file starts at its folder, others at the"
+                            + " current directory)");
         }
         return new ModelFolder(name, path, Path.of(place), commit);
     }
@@ -123,7 +125,8 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
         }
         if (name.endsWith(Gguf.ENDING)) {
             if (!isFile(name)) {
-                throw new ConfigException("there is no file \"" + name + "\" (paths start at the current directory)");
+                throw new ConfigException("there is no file \"" + name
+                        + "\" (a path in a file starts at its folder, others at the current directory)");
             }
             return new ModelFolder(name, Path.of(name));
         }
@@ -133,14 +136,15 @@ public record ModelFolder(String name, Path path, Path tokenizer, Optional<Strin
                     + String.join(", ", shipped().keySet())
                     + "), the path of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \""
                     + name
-                    + "\" (paths start at the current directory)"
+                    + "\" (a path in a file starts at its folder, others at the current directory)"
                     + Spelling.hint(Spelling.closest(name, shipped().keySet())));
         }
         HubCache cache = HubCache.ofProcess();
         String options = file.isEmpty() ? "" : " --file " + file;
         return fetched(name, file, repo.get(), cache)
                 .orElseThrow(() -> new ConfigException("there is no folder \"" + name
-                        + "\" (paths start at the current directory), and the model of the hub "
+                        + "\" (a path in a file starts at its folder, others at the current directory), and the model"
+                        + " of the hub "
                         + cache.howToFetch(repo.get(), options)));
     }
 

@@ -165,25 +165,26 @@ final class LearnedComparison {
 
         static String frame(Path shared, Path model) {
             return """
-                    seed = %%1$s
+                seed = %%1$s
 
-                    [model]
-                    path = "%s"
+                [model]
+                path = "%s"
 
-                    [calibration]
-                    dataset = "%s"
-                    num_samples = 32
-                    seq_len = 256
-                    batch_size = 4
+                [calibration]
+                dataset = "%s"
+                num_samples = 32
+                sample = "start"
+                seq_len = 256
+                batch_size = 4
 
-                    %%2$s
-                    [[evaluation.perplexity]]
-                    name = "tinystories"
-                    dataset = "%s"
-                    seq_len = 256
-                    protocol = "gptq"
-                    max_samples = 128
-                    """.formatted(
+                %%2$s
+                [[evaluation.perplexity]]
+                name = "tinystories"
+                dataset = "%s"
+                seq_len = 256
+                protocol = "gptq"
+                max_samples = 128
+                """.formatted(
                     model, shared.resolve("data/tinystories/calib.txt"), shared.resolve("data/tinystories/test.txt"));
         }
 

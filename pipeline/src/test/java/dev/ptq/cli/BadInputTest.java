@@ -65,27 +65,26 @@ class BadInputTest {
                 """,
                 "DIR/config.toml:1:1: seed: expected a whole number of at least 0, got -1",
                 "DIR/config.toml:4:1: model.memroy: unknown key; did you mean \"memory\"?",
-                "DIR/config.toml:6:1: quantization.weight.format: expected one of [fixed, fp8_e4m3, fp8_e5m2, hqq, int,"
-                        + " llm_int8, minifloat, mxfp4, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2, mxint, mxint8, nf2, nf3,"
-                        + " nf4, none, nvfp4, ternary],"
-                        + " got \"mxitn\"; did you mean \"mxint\"?",
+                "DIR/config.toml:6:1: quantization.weight.format: expected one of [fixed, fp8_e4m3, fp8_e5m2, hqq,"
+                        + " int, llm_int8, minifloat, mxfp4, mxfp6_e2m3, mxfp6_e3m2, mxfp8_e4m3, mxfp8_e5m2, mxint,"
+                        + " mxint8, nf2, nf3, nf4, none, nvfp4, ternary], got \"mxitn\"; did you mean \"mxint\"?",
                 "DIR/config.toml:7:1: quantization.weight.bits: expected a whole number from 2 to 23, got 1",
                 "DIR/config.toml:10:1: quantization.activation.bits: expected a whole number from 2 to 16, got \"8\"",
                 "DIR/config.toml:11:1: quantization.activation.granularity: expected one of [group, tensor, token], got"
                         + " \"channel\"",
-                "DIR/config.toml:13:1: quantization.override.0.pattern: 'no\\.such\\.layer' matches no weight; there are"
-                        + " such as model.layers.0.self_attn.q_proj.weight",
-                "DIR/config.toml:15:1: quantization.override.1: expected a weight, activation, bias or output format, got"
-                        + " none of them",
-                "DIR/config.toml:16:1: quantization.override.1.pattern: expected a regular expression, got '(': Unclosed"
-                        + " group",
+                "DIR/config.toml:13:1: quantization.override.0.pattern: 'no\\.such\\.layer' matches no weight; there"
+                        + " are such as model.layers.0.self_attn.q_proj.weight",
+                "DIR/config.toml:15:1: quantization.override.1: expected a weight, activation, bias or output format,"
+                        + " got none of them",
+                "DIR/config.toml:16:1: quantization.override.1.pattern: expected a regular expression, got '(':"
+                        + " Unclosed group",
                 "DIR/config.toml:18:14: evaluation.baselines.0: expected one of [full_precision, round_to_nearest], got"
                         + " \"fp16\"",
                 "DIR/config.toml:20:1: evaluation.perplexity.0.name: expected letters, digits, - and _, got \"a/b\"",
-                "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: no such file: \"DIR/absent.txt\" (paths start at"
-                        + " the current directory)",
-                "DIR/config.toml:22:1: evaluation.perplexity.0.protocol: expected one of [gptq, lqer, omniquant, rolling], got \"qptq\"; did"
-                        + " you mean \"gptq\"?",
+                "DIR/config.toml:21:1: evaluation.perplexity.0.dataset: no such file: \"DIR/absent.txt\" (a path in a"
+                        + " file starts at its folder, others at the current directory)",
+                "DIR/config.toml:22:1: evaluation.perplexity.0.protocol: expected one of [gptq, lqer, omniquant,"
+                        + " rolling], got \"qptq\"; did you mean \"gptq\"?",
                 "DIR/config.toml:23:1: evaluation.perplexity.0.seq_len: expected at most the model's 64 positions, got"
                         + " 128",
                 "DIR/config.toml:24:1: evaluation.perplexity.0.extra: unknown key; expected one of [dataset, layout,"
@@ -101,8 +100,8 @@ class BadInputTest {
                         .replaceFirst("(?s)(.*)DIR/text.txt\"", "$1wordnt\"\nsplit = \"test\""),
                 "DIR/config.toml:6:1: calibration.split: a file has no splits; remove it",
                 "DIR/config.toml:22:1: evaluation.perplexity.0.dataset: expected a corpus, one of [dickens, europarl,"
-                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a folder of such files,"
-                        + " or owner/name on the hub, got \"wordnt\"; did you mean \"wordnet\"?");
+                        + " wordnet], a file that ends in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt], a"
+                        + " folder of such files, or owner/name on the hub, got \"wordnt\"; did you mean \"wordnet\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replaceFirst(
@@ -146,8 +145,8 @@ class BadInputTest {
                 TinyExperiment.CONFIG
                         .replace("[evaluation]", "[evaluation]\nbaselines = [\"full_precison\"]")
                         .replace("\"l2qer\"\nrank = 4", "\"smoothquant\"\nmappings = [\"mlp_in\", \"atn_in\"]"),
-                "DIR/config.toml:11:23: approximation.0.mappings.1: expected one of [attn_in, mlp_in, mlp_mid, v_o], got"
-                        + " \"atn_in\"; did you mean \"attn_in\"?",
+                "DIR/config.toml:11:23: approximation.0.mappings.1: expected one of [attn_in, mlp_in, mlp_mid, v_o],"
+                        + " got \"atn_in\"; did you mean \"attn_in\"?",
                 "DIR/config.toml:19:14: evaluation.baselines.0: expected one of [full_precision, round_to_nearest], got"
                         + " \"full_precison\"; did you mean \"full_precision\"?");
     }
@@ -297,19 +296,22 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "DIR/absent"),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
-                        + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"DIR/absent\" (paths start at the current directory)");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path of a"
+                        + " Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"DIR/absent\" (a"
+                        + " path in a file starts at its folder, others at the current directory)");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", "refrence"),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
-                        + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you"
-                        + " mean \"reference\"?");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path of a"
+                        + " Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (a"
+                        + " path in a file starts at its folder, others at the current directory); did you mean"
+                        + " \"reference\"?");
         assertRefused(
                 2,
                 TinyExperiment.CONFIG.replace("DIR/llama", ""),
-                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path"
-                        + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"\" (paths start at the current directory)");
+                "DIR/config.toml:3:1: model.path: expected the name of a shipped model (reference), the path of a"
+                        + " Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"\" (a path in a"
+                        + " file starts at its folder, others at the current directory)");
         Files.createDirectory(folder.resolve("empty"));
         assertRefused(
                 2,
@@ -344,7 +346,8 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG,
-                "DIR/config.toml:3:1: model.path: DIR/llama: expected model.safetensors or model.safetensors.index.json, found neither");
+                "DIR/config.toml:3:1: model.path: DIR/llama: expected model.safetensors or"
+                        + " model.safetensors.index.json, found neither");
     }
 
     @Test
@@ -356,9 +359,9 @@ class BadInputTest {
 
         assertThat(outcome.code()).isEqualTo(2);
         assertThat(outcome.err())
-                .matches(
-                        "DIR/config.toml:3:1: model.path: DIR/llama/model\\.safetensors: tensor lm_head\\.weight claims bytes \\d+ to \\d+ of \\d+"
-                                + " there are; the file is truncated or its header is wrong\n");
+                .matches("DIR/config.toml:3:1: model.path: DIR/llama/model\\.safetensors: tensor lm_head\\.weight"
+                        + " claims bytes \\d+ to \\d+ of \\d+ there are; the file is truncated or its header is"
+                        + " wrong\n");
         assertNothingLeft();
         Files.write(file, new byte[] {1, 2, 3});
         assertThat(tiny.run(TinyExperiment.CONFIG, "x").err())
@@ -377,15 +380,15 @@ class BadInputTest {
         assertRefused(
                 2,
                 TinyExperiment.CONFIG,
-                "DIR/config.toml:3:1: model.path: DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: F32 [65, 112] does not"
-                        + " fill 28672 bytes");
+                "DIR/config.toml:3:1: model.path: DIR/llama/model.safetensors: tensor"
+                        + " model.layers.0.mlp.down_proj.weight: F32 [65, 112] does not fill 28672 bytes");
         String turned = text.replaceFirst("\"shape\":\\[64,112\\]", "\"shape\":[112,64]");
         Files.write(file, turned.getBytes(StandardCharsets.ISO_8859_1));
         assertRefused(
                 2,
                 TinyExperiment.CONFIG,
-                "DIR/config.toml:3:1: model.path: DIR/llama/model.safetensors: tensor model.layers.0.mlp.down_proj.weight: config.json implies shape"
-                        + " [64, 112], found [112, 64]");
+                "DIR/config.toml:3:1: model.path: DIR/llama/model.safetensors: tensor"
+                        + " model.layers.0.mlp.down_proj.weight: config.json implies shape [64, 112], found [112, 64]");
     }
 
     @Test
@@ -401,8 +404,8 @@ class BadInputTest {
         assertRefused(
                 1,
                 TinyExperiment.CONFIG,
-                "ptq: DIR/llama/model.safetensors: tensor model.layers.0.self_attn.k_proj.weight has a value that is NaN or infinite; the checkpoint"
-                        + " is damaged");
+                "ptq: DIR/llama/model.safetensors: tensor model.layers.0.self_attn.k_proj.weight has a value that is"
+                        + " NaN or infinite; the checkpoint is damaged");
     }
 
     @Test

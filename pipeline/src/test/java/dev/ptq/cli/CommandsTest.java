@@ -82,11 +82,11 @@ class CommandsTest {
     void validateFindsWhatRunWould() throws IOException {
         tiny.config(TinyExperiment.CONFIG.replace("bits = 3", "bits = 33"));
         assertThat(tiny.execute("validate", "DIR/config.toml"))
-                .isEqualTo(
-                        new Outcome(
-                                2,
-                                "",
-                                "DIR/config.toml:14:1: quantization.weight.bits: expected a whole number from 2 to 23, got 33\n"));
+                .isEqualTo(new Outcome(
+                        2,
+                        "",
+                        "DIR/config.toml:14:1: quantization.weight.bits: expected a whole number from 2 to 23,"
+                                + " got 33\n"));
     }
 
     @Test
@@ -112,7 +112,8 @@ class CommandsTest {
         assertThat(tiny.execute("list", "keys").out().lines())
                 .contains(
                         "calibration",
-                        "  seq_len                tokens in a chunk (a whole number from 2 to 1048576; default: `2048`)",
+                        "  seq_len                tokens in a chunk (a whole number from 2 to 1048576; default:"
+                                + " `2048`)",
                         "  rank                   rank of the divisors (a whole number from 1 to 65536; default: by"
                                 + " `rank_ratio`; of lrq)");
         assertThat(tiny.execute("list", "tasks").out().lines().map(line -> line.split(" +", -1)[0]))
@@ -145,9 +146,10 @@ class CommandsTest {
     @CsvSource(
             delimiter = ':',
             value = {
-                "run: CONFIG, TAG, --set, --results, --force",
+                "run: CONFIG, TAG, --set, --unset, --results, --force, --overwrite",
                 "validate: CONFIG, --set, --results, --online",
-                "sweep: SWEEP, CONFIG, TAG, --set, --results, --dry-run, --jobs, --fail-fast, --keep-going",
+                "sweep: [SWEEP] CONFIG TAG, --axis, --set, --unset, --overwrite, --results, --dry-run, --jobs,"
+                        + " --fail-fast, --keep-going",
                 "quantize-tensor: IN.safetensors, OUT.safetensors, --format, --skip-first-dim",
                 "sample: --prompt, --model, --online, --tokens, --temperature, --top-p, --seed",
                 "import-lqer: FILE, --model, --out, --SECTION:KEY=VALUE",

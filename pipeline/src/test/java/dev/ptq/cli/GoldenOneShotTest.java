@@ -40,22 +40,23 @@ import tools.jackson.databind.json.JsonMapper;
 /** Rounding in one pass, with and without GPTQ, against what today's tools make of the same model and texts. */
 class GoldenOneShotTest {
     private static final String CONFIG = """
-            [model]
-            path = "%s"
-            [calibration]
-            dataset = "%s"
-            num_samples = 32
-            seq_len = 256
-            [evaluation]
-            baselines = []
-            [[evaluation.perplexity]]
-            name = "t"
-            dataset = "%s"
-            seq_len = 256
-            max_samples = 128
-            [quantization]
-            weight = %s
-            """;
+        [model]
+        path = "%s"
+        [calibration]
+        dataset = "%s"
+        num_samples = 32
+        sample = "start"
+        seq_len = 256
+        [evaluation]
+        baselines = []
+        [[evaluation.perplexity]]
+        name = "t"
+        dataset = "%s"
+        seq_len = 256
+        max_samples = 128
+        [quantization]
+        weight = %s
+        """;
 
     /**
      * A row where a value on the edge of two codes falls to one side or the other, as the processor adds, and moves those

@@ -156,7 +156,8 @@ class KvCacheTest {
         String[] all = {
             "--set", "quantization.kv.key.bits=16",
             "--set", "quantization.kv.value.bits=16",
-            "--set", "calibration.num_samples=6"
+            "--set", "calibration.num_samples=6",
+            "--set", "calibration.sample=start"
         };
         assertThat(loss(run(withStaticCache(""), "sixteen", all), LOSS)).isCloseTo(exact, within(1e-4));
         String[] less = {"--set", "calibration.num_samples=1", "--set", "calibration.seq_len=2"};

@@ -84,14 +84,14 @@ class OnlineTest {
         assertThat(outcome.code()).isEqualTo(2);
         String hub = " is not in DIR/hf/hub; to fetch it there from " + server.endpoint();
         assertThat(outcome.err())
-                .contains(
-                        "DIR/config.toml:3:1: model.path: there is no folder \"owner/tiny\" (paths start at the current"
-                                + " directory), and the model of the hub" + hub
-                                + "/owner/tiny, run `ptq fetch owner/tiny`, or the"
-                                + " same command with --online\n")
-                .contains("calibration.dataset: there is no folder \"owner/tales\" (paths start at the current"
-                        + " directory), and the data set of the hub" + hub + "/datasets/owner/tales, run `ptq fetch"
-                        + " owner/tales --dataset --config short --split test`, or the same command with --online\n");
+                .contains("DIR/config.toml:3:1: model.path: there is no folder \"owner/tiny\" (a path in a file starts"
+                        + " at its folder, others at the current directory), and the model of the hub" + hub
+                        + "/owner/tiny, run `ptq fetch owner/tiny`, or the"
+                        + " same command with --online\n")
+                .contains("calibration.dataset: there is no folder \"owner/tales\" (a path in a file starts at its"
+                        + " folder, others at the current directory), and the data set of the hub" + hub
+                        + "/datasets/owner/tales, run `ptq fetch owner/tales --dataset --config short --split"
+                        + " test`, or the same command with --online\n");
         assertThat(tiny.execute("sample", "--prompt", "a", "--model", "owner/tiny")
                         .err())
                 .startsWith("--model: there is no folder");
@@ -170,9 +170,10 @@ class OnlineTest {
                                                 .lines()
                                                 .count()
                                         + 1)
-                                + ":1: evaluation.tasks.data: left out, and there is no folder \"aps/super_glue\" (paths"
-                                + " start at the current directory), and the data set of the hub is not in DIR/hf/hub;"
-                                + " to fetch it there from " + server.endpoint()
+                                + ":1: evaluation.tasks.data: left out, and there is no folder \"aps/super_glue\" (a"
+                                + " path in a file starts at its folder, others at the current directory), and the"
+                                + " data set of the hub is not in DIR/hf/hub; to fetch it there"
+                                + " from " + server.endpoint()
                                 + "/datasets/aps/super_glue, run `ptq fetch aps/super_glue --dataset --config copa"
                                 + " --split validation`, or the same command with --online\n"));
         assertThat(server.requests).isEmpty();
@@ -207,13 +208,13 @@ class OnlineTest {
                 .isZero();
         assertThat(server.asked("GET /datasets/owner/tales/resolve/")).isEqualTo(3);
         assertThat(tiny.execute("fetch", "owner/tales", "--dataset", "--config", "long", "--split", "train"))
-                .isEqualTo(
-                        new Outcome(
-                                2,
-                                "",
-                                "data set owner/tales: expected files called after the split \"train\" in [long/,"
-                                        + " long/data/, data/long/], ending in one of [.parquet, .jsonl, .json, .jsonl.gz, .json.gz, .txt];"
-                                        + " found [short/test-00000-of-00002.jsonl, short/test-00001-of-00002.jsonl, short/train.jsonl]\n"));
+                .isEqualTo(new Outcome(
+                        2,
+                        "",
+                        "data set owner/tales: expected files called after the split \"train\" in [long/,"
+                                + " long/data/, data/long/], ending in one of [.parquet, .jsonl, .json, .jsonl.gz,"
+                                + " .json.gz, .txt]; found [short/test-00000-of-00002.jsonl,"
+                                + " short/test-00001-of-00002.jsonl, short/train.jsonl]\n"));
     }
 
     @Test

@@ -245,13 +245,13 @@ class RunCommandTest {
     void matricesAreGatheredOfWhatAStepCorrects() throws IOException {
         String exact = TinyExperiment.CONFIG.replace("l2qer", "qera_exact");
         String some = exact.replace("rank = 4", """
-                rank = 4
-                pattern = '.*0.*(k|down)_proj.*'
-                [[approximation]]
-                method = "qera_approx"
-                rank = 4
-                pattern = '.*up_proj.*'
-                """);
+            rank = 4
+            pattern = '.*0.*(k|down)_proj.*'
+            [[approximation]]
+            method = "qera_approx"
+            rank = 4
+            pattern = '.*up_proj.*'
+            """);
         assertThat(tiny.run(exact, "all").code()).isZero();
         assertThat(tiny.run(some, "some").code()).isZero();
 
@@ -341,8 +341,8 @@ class RunCommandTest {
                 .isEqualTo(new Outcome(
                         2,
                         "",
-                        "DIR/results/first: made by another plan, these stages differ: approximate, quantize, cost,"
-                                + " evaluate/quantized/tales; use another tag or remove it\n"));
+                        "DIR/results/first: made by another config: approximation.l2qer.rank is 2, was 4; use another"
+                                + " tag, or --overwrite, which moves the old run to DIR/results/first.1\n"));
         assertThat(times(tiny.result("first"))).isEqualTo(before);
     }
 
@@ -464,13 +464,13 @@ class RunCommandTest {
         String plain = without(without(TinyExperiment.CONFIG, "[[approximation]]"), "[calibration]");
         tiny.run(plain, "plain");
         Outcome outcome = tiny.run(plain + """
-                        [[quantization.override]]
-                        pattern = 'model\\.layers\\.1\\.mlp\\.(up|down)_proj\\.weight'
-                        weight = { format = "int", bits = 8 }
-                        [[quantization.override]]
-                        pattern = '.*down_proj.*'
-                        weight = { format = "mxint", bits = 6 }
-                        """, "overridden");
+            [[quantization.override]]
+            pattern = 'model\\.layers\\.1\\.mlp\\.(up|down)_proj\\.weight'
+            weight = { format = "int", bits = 8 }
+            [[quantization.override]]
+            pattern = '.*down_proj.*'
+            weight = { format = "mxint", bits = 6 }
+            """, "overridden");
 
         assertThat(outcome.code()).isZero();
         Map<String, String> before = tiny.rows("plain/quantize/layers.csv");
@@ -554,5 +554,61 @@ class RunCommandTest {
             }
         }
         return times;
+    }
+
+    @Test
+    void keepsTheFilesThatAConfigExtends() throws IOException {
+        Files.createDirectories(folder.resolve("bases"));
+        String base = TinyExperiment.CONFIG.replace("\"DIR/", "\"../");
+        Files.writeString(folder.resolve("bases/tiny.toml"), base);
+        String own = "extends = \"bases/tiny.toml\"\napproximation = []\nevaluation.perplexity = []\n";
+
+        Outcome outcome = tiny.run(own, "extended", "quantization.weight.bits=5", "--unset", "calibration");
+
+        assertThat(outcome.err()).isEmpty();
+        assertThat(outcome.code()).isZero();
+        assertThat(tiny.result("extended/config.toml")).hasContent(own);
+        assertThat(tiny.result("extended/extended/1-tiny.toml")).hasContent(base);
+        assertThat(tiny.result("extended/resolved.toml"))
+                .content()
+                .contains("bits = 5", "path = \"" + folder.resolve("llama").toRealPath())
+                .doesNotContain("calibration", "extends");
+        assertThat(tiny.execute("run", "DIR/results/extended/resolved.toml", "again", "--results", "DIR/results")
+                        .code())
+                .isZero();
+        assertThat(tiny.stages("again", "fingerprint")).isEqualTo(tiny.stages("extended", "fingerprint"));
+    }
+
+    @Test
+    void anotherConfigUnderTheTagIsRefusedWithItsKeysOrSetsTheOldRunAside() throws IOException {
+        String plain = "[model]\npath = \"DIR/llama\"\n[quantization.weight]\nformat = \"int\"\nbits = 4\n";
+        tiny.run(plain, "mine");
+
+        Outcome refused = tiny.run(plain.replace("bits = 4", "bits = 3\nsymmetric = false"), "mine");
+
+        assertThat(refused.code()).isEqualTo(2);
+        assertThat(refused.err())
+                .isEqualTo("DIR/results/mine: made by another config: quantization.weight.bits is 3, was 4;"
+                        + " quantization.weight.symmetric is false, was true; use another tag, or --overwrite, which"
+                        + " moves the old run to DIR/results/mine.1\n");
+        Map<String, String> old = tiny.stages("mine", "fingerprint");
+        assertThat(tiny.run(plain.replace("bits = 4", "bits = 3"), "mine", "--overwrite")
+                        .code())
+                .isZero();
+        assertThat(tiny.stages("mine.1", "fingerprint")).isEqualTo(old);
+        assertThat(tiny.stages("mine", "fingerprint")).isNotEqualTo(old);
+        assertThat(tiny.run(plain.replace("bits = 4", "bits = 3"), "mine", "--overwrite")
+                        .code())
+                .as("the same config needs no room")
+                .isZero();
+        assertThat(tiny.result("mine.2")).doesNotExist();
+    }
+
+    @Test
+    void anEnvironmentVariableThatIsNotSetIsAProblem() throws IOException {
+        Outcome outcome = tiny.run(TinyExperiment.CONFIG, "x", "model.path=\"${env:PTQ_TEST_ABSENT}/m\"");
+        assertThat(outcome.code()).isEqualTo(2);
+        assertThat(outcome.err())
+                .contains("the environment variable \"PTQ_TEST_ABSENT\" is not set; set it, or write the value");
     }
 }

@@ -104,8 +104,9 @@ class SampleCommandTest {
                 .isEqualTo(new Outcome(
                         2,
                         "",
-                        "--model: expected the name of a shipped model (reference), the path"
-                                + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (paths start at the current directory); did you mean"
+                        "--model: expected the name of a shipped model (reference), the path of a Hugging Face model"
+                                + " folder or of a GGUF file, or owner/name on the hub, got \"refrence\" (a path in a file"
+                                + " starts at its folder, others at the current directory); did you mean"
                                 + " \"reference\"?\n"));
         Files.delete(folder.resolve("llama/tokenizer.json"));
         assertThat(sample("--prompt", "a"))

@@ -22,13 +22,13 @@ import org.junit.jupiter.api.Test;
 
 class OverridesTest {
     private static final String STEPS = """
-            [[approximation]]
-            method = "smoothquant"
-            [[approximation]]
-            method = "l2qer"
-            rank = 32
-            factor = { bits = 8 }
-            """;
+        [[approximation]]
+        method = "smoothquant"
+        [[approximation]]
+        method = "l2qer"
+        rank = 32
+        factor = { bits = 8 }
+        """;
 
     @Test
     void replaceAndAddValuesInOrder() {
@@ -39,6 +39,29 @@ class OverridesTest {
                         table("a", integer("b", 0, 9), table("c", flag("d"))),
                         table("x", table("y", integers("z")))))
                 .containsExactly(1, 4, true, List.of(1, 2));
+    }
+
+    @Test
+    void unsetKeysInTheOrderOfAll() {
+        assertThat(read(
+                        STEPS + "[a]\nb = 2\nc = 3",
+                        List.of(
+                                "~a.b",
+                                "~approximation.smoothquant",
+                                "a.d=4",
+                                "~a.d",
+                                "~approximation.0.factor",
+                                "a.c=5"),
+                        table("a", integer("c", 0, 9)),
+                        tables("approximation", text("method"), integer("rank", 0, 99))))
+                .containsExactly(5, "l2qer", 32);
+        assertThat(problems("[a]\nbits = 2", List.of("~a.bit", "~x.y", "~approximation", "~a..b")))
+                .containsExactlyInAnyOrder(
+                        "--unset a.bit: a.bit: there is no such key to unset; did you mean \"bits\"?",
+                        "--unset x.y: x.y: there is no such key to unset",
+                        "--unset approximation: approximation: there is no such key to unset",
+                        "--unset a..b: expected a dotted key, unusual parts in quotes",
+                        "w4.toml:1:1: a: unknown key");
     }
 
     @Test

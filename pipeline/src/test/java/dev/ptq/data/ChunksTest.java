@@ -8,7 +8,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -145,5 +148,53 @@ class ChunksTest {
         assertThat(chunks).isDeepEqualTo(new int[][] {
             {1, 3 + 'b', 3 + 'c', 3 + 'd'}, {3 + 'e', 3 + 'f', 3 + 'g', 3 + 'h'}
         });
+    }
+
+    @Test
+    void drawnChunksAreAnywhereAndDoNotOverlap() {
+        for (int seed = 0; seed < 200; seed++) {
+            SplittableRandom random = new SplittableRandom(seed);
+            int length = random.nextInt(1, 9);
+            int count = random.nextInt(0, 9);
+            int tokens = length * count + random.nextInt(0, 20);
+
+            int[] starts = Chunks.starts(tokens, length, count, random);
+
+            int[] sorted = Arrays.stream(starts).sorted().toArray();
+            assertThat(sorted).hasSize(count);
+            for (int i = 0; i < count; i++) {
+                assertThat(sorted[i])
+                        .as("seed %d", seed)
+                        .isBetween(i == 0 ? 0 : sorted[i - 1] + length, tokens - length);
+            }
+        }
+    }
+
+    @Test
+    void everyChoiceOfPlacesIsAsLikely() {
+        // two chunks of 2 among 6 tokens: 0 2, 0 3, 0 4, 1 3, 1 4, 2 4, each in two orders
+        Map<List<Integer>, Integer> counts = new HashMap<>();
+        SplittableRandom random = new SplittableRandom(1);
+        int draws = 12_000;
+        for (int i = 0; i < draws; i++) {
+            int[] starts = Chunks.starts(6, 2, 2, random);
+            counts.merge(List.of(starts[0], starts[1]), 1, Integer::sum);
+        }
+        assertThat(counts).hasSize(12);
+        // five deviations of a binomial with p = 1/12
+        double five = 5 * Math.sqrt(draws * (1 / 12.0) * (11 / 12.0));
+        assertThat(counts.values())
+                .allSatisfy(count -> assertThat((double) count).isBetween(draws / 12.0 - five, draws / 12.0 + five));
+    }
+
+    @Test
+    void theSeedDrawsThem() {
+        List<String> rows = List.of("a".repeat(200), "b".repeat(200));
+        int[][] first = Chunks.drawnFromStream(rows, tokenizer, 20, 5, 1);
+
+        assertThat(first).hasDimensions(5, 20);
+        assertThat(Chunks.drawnFromStream(rows, tokenizer, 20, 5, 1)).isDeepEqualTo(first);
+        assertThat(Chunks.drawnFromStream(rows, tokenizer, 20, 5, 2)).isNotEqualTo(first);
+        assertThat(Chunks.drawnFromStream(List.of("ab"), tokenizer, 2, 5, 1)).hasDimensions(1, 2);
     }
 }

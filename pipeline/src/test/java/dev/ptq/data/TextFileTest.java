@@ -100,7 +100,8 @@ class TextFileTest {
         Path text = write("a.txt", "");
         assertProblem(
                 "dataset = 'no.txt'",
-                "x:1:1: dataset: no such file: \"no.txt\" (paths start at the current" + " directory)");
+                "x:1:1: dataset: no such file: \"no.txt\" (a path in a file starts at its folder, others at the"
+                        + " current directory)");
         String expected = "a corpus, one of [dickens, europarl, wordnet], a file that ends in one of [.parquet, .jsonl,"
                 + " .json, .jsonl.gz, .json.gz, .txt], a folder of such files, or owner/name on the hub";
         assertProblem("dataset = 'a.csv'", "x:1:1: dataset: expected " + expected + ", got \"a.csv\"");
@@ -111,7 +112,8 @@ class TextFileTest {
                 "x:1:1: dataset: expected " + expected + ", got \"europal\"; did you mean \"europarl\"?");
         assertProblem(
                 "dataset = \"a\\u0000.txt\"",
-                "x:1:1: dataset: no such file: \"a\0.txt\" (paths start at the current directory)");
+                "x:1:1: dataset: no such file: \"a\0.txt\" (a path in a file starts at its folder, others at the"
+                        + " current directory)");
         assertProblem("dataset = \"a\\u0000\"", "x:1:1: dataset: expected " + expected + ", got \"a\\u0000\"");
         assertProblem("dataset = 3", "x:1:1: dataset: expected a string, got 3");
         assertProblem("dataset = '" + text + "'\nsplit = 'test'", "x:2:1: split: a file has no splits; remove it");

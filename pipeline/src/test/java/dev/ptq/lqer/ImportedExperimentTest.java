@@ -349,15 +349,15 @@ class ImportedExperimentTest {
     @Test
     void makesDoWithLittle() throws IOException {
         ImportedExperiment imported = read("""
-                model_name = "m"
-                [approximate]
-                name = "act"
-                [approximate.approximator.default]
-                rank = 4
-                W_quantizer = { name = "block_fp", width = 4, block_size = [1, 16], skip_first_dim = false }
-                A_quantizer = { name = "passthrough" }
-                B_quantizer = { name = "passthrough" }
-                """);
+            model_name = "m"
+            [approximate]
+            name = "act"
+            [approximate.approximator.default]
+            rank = 4
+            W_quantizer = { name = "block_fp", width = 4, block_size = [1, 16], skip_first_dim = false }
+            A_quantizer = { name = "passthrough" }
+            B_quantizer = { name = "passthrough" }
+            """);
 
         assertThat(imported.toml().lines().filter(line -> !line.startsWith("#")))
                 .containsExactly(
@@ -367,6 +367,7 @@ class ImportedExperimentTest {
                         "",
                         "[calibration]",
                         "dataset = \"train.txt\"",
+                        "sample = \"start\"",
                         "",
                         "",
                         "[[approximation]]",
@@ -388,45 +389,45 @@ class ImportedExperimentTest {
     @Test
     void takesPatternsOfLinearsToo() throws IOException {
         ImportedExperiment imported = read("""
-                model_name = "m"
-                [q_config.linear]
-                'model\\.layers\\.0\\.mlp\\.up_proj' = "eight"
-                'model\\.layers\\.[1-9]\\..*' = "default"
-                [q_config.linear.default]
-                name = "flexible"
-                x_quantizer = { name = "passthrough" }
-                w_quantizer = { name = "integer", width = 4, frac_width = 3 }
-                [q_config.linear.eight]
-                w_quantizer = { name = "integer", width = 8, frac_width = 7 }
-                [evaluate]
-                disable_lqer = true
-                """);
+            model_name = "m"
+            [q_config.linear]
+            'model\\.layers\\.0\\.mlp\\.up_proj' = "eight"
+            'model\\.layers\\.[1-9]\\..*' = "default"
+            [q_config.linear.default]
+            name = "flexible"
+            x_quantizer = { name = "passthrough" }
+            w_quantizer = { name = "integer", width = 4, frac_width = 3 }
+            [q_config.linear.eight]
+            w_quantizer = { name = "integer", width = 8, frac_width = 7 }
+            [evaluate]
+            disable_lqer = true
+            """);
 
         assertThat(imported.toml()).contains("""
-                        # q_config.linear.'model\\.layers\\.0\\.mlp\\.up_proj' = "eight": LQER itself reads no patterns here
-                        # q_config.linear.'model\\.layers\\.[1-9]\\..*' = "default": the formats of all linears
-                        weight = { format = "fixed", bits = 4, fraction_bits = 3, signed = true }
-                        activation = { format = "none" }
-                        """, """
-                        [[quantization.override]]
-                        pattern = '(model\\.layers\\.0\\.mlp\\.up_proj)\\.weight'
-                        weight = { format = "fixed", bits = 8, fraction_bits = 7, signed = true }
-                        """);
+            # q_config.linear.'model\\.layers\\.0\\.mlp\\.up_proj' = "eight": LQER itself reads no patterns here
+            # q_config.linear.'model\\.layers\\.[1-9]\\..*' = "default": the formats of all linears
+            weight = { format = "fixed", bits = 4, fraction_bits = 3, signed = true }
+            activation = { format = "none" }
+            """, """
+            [[quantization.override]]
+            pattern = '(model\\.layers\\.0\\.mlp\\.up_proj)\\.weight'
+            weight = { format = "fixed", bits = 8, fraction_bits = 7, signed = true }
+            """);
     }
 
     /** Comments are lines: nothing that a file holds may end one. */
     @Test
     void commentsStayComments() throws IOException {
         String toml = read("""
-                        model_name = "m"
-                        "line\\nend = 1" = "one\\ntwo = 2\\u0085three"
-                        tags = ":ast:['a\\\\nb = 3']"
-                        [q_config.linear]
-                        w_quantizer = { name = "passthrough", "a\\nb" = "c\\nd" }
-                        x_quantizer = { name = "passthrough" }
-                        [evaluate]
-                        disable_lqer = true
-                        """).toml();
+            model_name = "m"
+            "line\\nend = 1" = "one\\ntwo = 2\\u0085three"
+            tags = ":ast:['a\\\\nb = 3']"
+            [q_config.linear]
+            w_quantizer = { name = "passthrough", "a\\nb" = "c\\nd" }
+            x_quantizer = { name = "passthrough" }
+            [evaluate]
+            disable_lqer = true
+            """).toml();
 
         assertThat(toml.lines().filter(line -> !line.isEmpty() && !line.startsWith("#")))
                 .containsExactly(

@@ -49,6 +49,60 @@ class ResultGroupsTest {
     }
 
     @Test
+    void runsThatMeasuredTheSameHaveNoSpread() throws IOException {
+        run("a", 0, "8", "{\"p\": 2, \"q\": 1}");
+        run("b", 1, "8", "{\"p\": 2, \"q\": 1}");
+        run("c", 0, "16", "{\"p\": 2, \"q\": 1}");
+        run("d", 1, "16", "{\"p\": 2, \"q\": 3}");
+        ResultGroups groups = ResultGroups.of(rows(), List.of("approximation.lqer.rank"));
+
+        assertThat(groups.notes())
+                .containsExactly("averaged over seed", "8: all 2 runs measured the same: the seed had no effect");
+        assertThat(CsvText.of(groups.table().select(List.of("*rank", "p/*", "q/*"))))
+                .isEqualTo("approximation.lqer.rank,p/mean,p/std,q/mean,q/std\n"
+                        + "8,2.0,,1.0,\n"
+                        + "16,2.0,0.0,2.0," + Math.sqrt(2) + "\n");
+        ResultGroups all = ResultGroups.of(
+                rows().stream().filter(row -> !row.run().equals("d")).toList(), List.of("name"));
+        assertThat(all.notes())
+                .containsExactlyInAnyOrder(
+                        "averaged over seed, approximation.lqer.rank",
+                        "all: all 3 runs measured the same: no effect had seed, approximation.lqer.rank");
+    }
+
+    @Test
+    void alternativesOfASweepMakeGroupsAndColumns() throws IOException {
+        run("s/plain_w3", 0, "", "{\"p\": 4}");
+        run("s/plain_w4", 0, "", "{\"p\": 6}");
+        run("s/lqer_w3", 0, "8", "{\"p\": 1}");
+        RunFolders.write(folder.resolve("s/sweep.json"), """
+            {"points": [
+              {"name": "plain_w3", "state": "done", "axes": {"method": "plain", "bits": "w3"}},
+              {"name": "plain_w4", "state": "done", "axes": {"method": "plain", "bits": "w4"}},
+              {"name": "lqer_w3", "state": "done", "axes": {"method": "mine", "bits": "w3"}},
+              {"name": "lqer_w4", "state": "failed", "error": "no", "axes": {"method": "mine", "bits": "w4", "odd": 3}},
+              {"name": "other", "state": "pending", "axes": 3}]}
+            """);
+
+        assertThat(CsvText.of(ResultTable.of(rows()).select(List.of("run", "method", "bits", "p", "state"))))
+                .isEqualTo("""
+                        run,method,bits,p,state
+                        s/lqer_w3,mine,w3,1,done
+                        s/lqer_w4,mine,w4,,failed
+                        s/plain_w3,plain,w3,4,done
+                        s/plain_w4,plain,w4,6,done
+                        """);
+        assertThat(CsvText.of(
+                        ResultGroups.of(rows(), List.of("method")).table().select(List.of("method", "n", "p/mean"))))
+                .isEqualTo("method,n,p/mean\nmine,1,1.0\nplain,2,5.0\n");
+        PivotTable pivot = PivotTable.of(
+                rows(), new PivotTable.Layout(List.of("method"), List.of("bits"), List.of("p"), false, false));
+        assertThat(CsvText.of(pivot.table())).isEqualTo("method,w3,w4\nmine,1,\nplain,4,6\n");
+        RunFamilies families = RunFamilies.of(rows());
+        assertThat(rows().stream().map(families::kind)).containsExactly("mine", "mine", "plain", "plain");
+    }
+
+    @Test
     void severalKeysMakeAGroup() throws IOException {
         run("a", 0, "8", "{\"p\": 1}");
         run("b", 10, "8", "{\"p\": 2}");

@@ -203,11 +203,27 @@ class RunsTest {
 
         assertThat(runs.conflict("a", plan)).isEmpty();
         assertThat(runs.conflict("b", other)).isEmpty();
-        assertThat(runs.conflict("a", other))
-                .contains(results.resolve("a") + ": made by another plan, these stages differ: quantize, extra,"
+        Runs.Conflict conflict = runs.conflict("a", other).orElseThrow();
+        assertThat(conflict.isRun()).isTrue();
+        assertThat(conflict.message())
+                .isEqualTo(results.resolve("a") + ": made by another plan, these stages differ: quantize, extra,"
                         + " evaluate/quantized; use another tag or remove it");
         assertThatIllegalStateException().isThrownBy(() -> run("a", other)).withMessageContaining("another plan");
         assertThat(counts()).containsExactly(1, 1, 1, 1);
+    }
+
+    @Test
+    void setsARunAsideUnderTheNextNumber() throws IOException {
+        run("a", plan);
+        Files.createDirectory(results.resolve("a.1"));
+
+        assertThat(runs.asideOf("a")).isEqualTo(results.resolve("a.2"));
+        assertThat(runs.setAside("a")).isEqualTo(results.resolve("a.2"));
+
+        assertThat(results.resolve("a")).doesNotExist();
+        assertThat(runs.complete("a.2", plan.fingerprint())).isPresent();
+        run("a", plan);
+        assertThat(counts()).as("stages are still cached").containsExactly(1, 1, 1, 1);
     }
 
     @Test
@@ -217,9 +233,9 @@ class RunsTest {
         Files.createDirectory(results.resolve("broken"));
         Files.writeString(results.resolve("broken/manifest.json"), "{}");
 
-        assertThat(runs.conflict("mine", plan)).get().asString().contains("is not a run");
-        assertThat(runs.conflict("broken", plan)).get().asString().contains("is not a run");
-        assertThat(runs.conflict("a/calibrate/x", plan)).get().asString().contains("is a run");
+        assertThat(runs.conflict("mine", plan).orElseThrow().message()).contains("is not a run");
+        assertThat(runs.conflict("broken", plan).orElseThrow().message()).contains("is not a run");
+        assertThat(runs.conflict("a/calibrate/x", plan).orElseThrow().message()).contains("is a run");
     }
 
     @Test

@@ -253,7 +253,7 @@ class GoldenExperimentTest {
             if (weighted) {
                 toml.append("[calibration]\ndataset = '")
                         .append(shared("data/tinystories/calib.txt"))
-                        .append("'\nnum_samples = 32\nseq_len = 256\nbatch_size = 4\n");
+                        .append("'\nnum_samples = 32\nsample = 'start'\nseq_len = 256\nbatch_size = 4\n");
             }
             toml.append("[[approximation]]\nmethod = '")
                     .append(weighted ? "l2qer" : "lqer")

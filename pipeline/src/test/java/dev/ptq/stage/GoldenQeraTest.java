@@ -95,7 +95,7 @@ class GoldenQeraTest {
         if (method.isPresent() && !method.get().equals("lqer")) {
             toml.append("[calibration]\ndataset = '")
                     .append(shared("data/tinystories/calib.txt"))
-                    .append("'\nnum_samples = 32\nseq_len = 256\nbatch_size = 4\n");
+                    .append("'\nnum_samples = 32\nsample = 'start'\nseq_len = 256\nbatch_size = 4\n");
         }
         method.ifPresent(name -> toml.append("[[approximation]]\nmethod = '")
                 .append(name)

@@ -3,6 +3,7 @@ package dev.ptq.sweep;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.ptq.config.ConfigFiles;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -28,7 +29,16 @@ class LaunchTest {
     private Launch launch(Path jar) {
         Program program = new Program(List.of("echo", "-x"), List.of(jar, folder.resolve("absent.jar")), "Main");
         return new Launch(
-                folder.resolve("results"), "a/b", true, "seed = 1", folder, program, Map.of("PTQ_COMMIT", "it's"), 1);
+                folder.resolve("results"),
+                "a/b",
+                true,
+                new ConfigFiles(List.of(
+                        new ConfigFiles.Content(Path.of("c.toml"), "seed = 1"),
+                        new ConfigFiles.Content(Path.of("base.toml"), "seed = 2"))),
+                folder,
+                program,
+                Map.of("PTQ_COMMIT", "it's"),
+                1);
     }
 
     private static List<PlannedRun> runs() {
@@ -53,7 +63,13 @@ class LaunchTest {
                         "start: " + first + "/ptq launched " + first + "/tasks.json KIND INDEX");
         assertThat(first.resolve("config.toml")).hasContent("seed = 1");
         TaskList list = TaskList.read(first.resolve("tasks.json"));
-        assertThat(list.config()).isEqualTo(first.resolve("config.toml").toString());
+        assertThat(list.configs())
+                .containsExactly(
+                        new TaskList.Config(
+                                "c.toml", first.resolve("config.toml").toString()),
+                        new TaskList.Config(
+                                "base.toml", first.resolve("config-1.toml").toString()));
+        assertThat(list.files().text()).isEqualTo("seed = 1");
         assertThat(list.kind("points").orElseThrow().tasks().get(0).set()).containsExactly("x=\"é\"");
 
         Files.writeString(jar, "two");
@@ -79,9 +95,9 @@ class LaunchTest {
     void aListOfAnotherVersionIsRefused() throws Exception {
         Path file = Files.writeString(
                 folder.resolve("tasks.json"),
-                "{\"format\": 2, \"directory\": \"\", \"results\": \"\", \"config\": \"\", \"kinds\": []}");
+                "{\"format\": 1, \"directory\": \"\", \"results\": \"\", \"configs\": [], \"kinds\": []}");
         assertThatThrownBy(() -> TaskList.read(file))
-                .hasMessage(file + ": expected format 1, got 2; it belongs to another version of the program");
+                .hasMessage(file + ": expected format 2, got 1; it belongs to another version of the program");
     }
 
     @Test

@@ -22,8 +22,10 @@ class PointNamesTest {
     }
 
     private static List<String> names(List<List<Assignment>> points) {
-        return PointNames.of(
-                points.stream().map(point -> new PointNames.Parts(point, point)).toList());
+        return PointNames.of(points.stream()
+                .map(point -> new PointNames.Parts(
+                        point.stream().map(PointNames.Part::of).toList(), point))
+                .toList());
     }
 
     @Test

@@ -30,7 +30,8 @@ class PointProcessesTest {
         Sweep sweep = Sweep.read(file, Path.of("base.toml"), List.of("d=4"), folder.resolve("results"), "t");
         try (PointProcesses processes = new PointProcesses(
                 sweep, List.of("sh", "-c", script.replace("DIR", folder.toString()), "sh"), Map.of("WORD", "given"))) {
-            return processes.run(new CheckedPoint(sweep.points().get(0), "f", Optional.empty(), List.of(), Map.of()));
+            return processes.run(
+                    new CheckedPoint(sweep.points().get(0), "f", Optional.empty(), false, List.of(), Map.of()));
         }
     }
 
@@ -88,7 +89,8 @@ class PointProcessesTest {
         String script = "echo $$ > " + pid + "; exec sleep 50";
         FutureTask<Outcome> outcome;
         try (PointProcesses processes = new PointProcesses(sweep, List.of("sh", "-c", script, "sh"), Map.of())) {
-            CheckedPoint point = new CheckedPoint(sweep.points().get(0), "f", Optional.empty(), List.of(), Map.of());
+            CheckedPoint point =
+                    new CheckedPoint(sweep.points().get(0), "f", Optional.empty(), false, List.of(), Map.of());
             outcome = new FutureTask<>(() -> processes.run(point));
             new Thread(outcome).start();
             while (!Files.exists(pid) || Files.size(pid) == 0) {
@@ -107,7 +109,7 @@ class PointProcessesTest {
     void aPointThatIsEndedTogetherWithTheProgramIsNoFailure() throws Exception {
         Path file = Files.writeString(folder.resolve("s.toml"), "points.p = {}");
         Sweep sweep = Sweep.read(file, Path.of("base.toml"), List.of(), folder.resolve("results"), "t");
-        CheckedPoint point = new CheckedPoint(sweep.points().get(0), "f", Optional.empty(), List.of(), Map.of());
+        CheckedPoint point = new CheckedPoint(sweep.points().get(0), "f", Optional.empty(), false, List.of(), Map.of());
         Path gone = folder.resolve("gone");
         for (String signal : endingSignals()) {
             Files.deleteIfExists(gone);
@@ -146,7 +148,8 @@ class PointProcessesTest {
         try (PointProcesses processes =
                 new PointProcesses(sweep, List.of(folder.resolve("absent").toString()), Map.of())) {
             assertThat(processes
-                            .run(new CheckedPoint(sweep.points().get(0), "f", Optional.empty(), List.of(), Map.of()))
+                            .run(new CheckedPoint(
+                                    sweep.points().get(0), "f", Optional.empty(), false, List.of(), Map.of()))
                             .error()
                             .orElseThrow())
                     .contains("absent");

@@ -3,6 +3,7 @@ package dev.ptq.sweep;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.ptq.config.ConfigFiles;
 import dev.ptq.run.PlannedStage;
 import dev.ptq.slurm.FakeSlurm;
 import dev.ptq.slurm.SlurmSettings;
@@ -31,21 +32,21 @@ import org.junit.jupiter.api.io.TempDir;
 class SlurmLauncherTest {
     /** The program: does what {@code acts/KIND-INDEX} says, or makes a run of its own manifest. */
     private static final String PROGRAM = """
-            shift 4
-            kind=$2; index=$3
-            echo "$kind $index" >> 'DIR/ran'
-            if [ -f "DIR/acts/$kind-$index" ]; then . "DIR/acts/$kind-$index"; fi
-            case $kind in points*) ;; *) exit 0 ;; esac
-            mkdir -p "DIR/results/t/p$index"
-            sed "s/INDEX/$index/; s/CPU/${cpu:-one}/" 'DIR/manifest' > "DIR/results/t/p$index/new"
-            mv "DIR/results/t/p$index/new" "DIR/results/t/p$index/manifest.json"
-            """;
+        shift 4
+        kind=$2; index=$3
+        echo "$kind $index" >> 'DIR/ran'
+        if [ -f "DIR/acts/$kind-$index" ]; then . "DIR/acts/$kind-$index"; fi
+        case $kind in points*) ;; *) exit 0 ;; esac
+        mkdir -p "DIR/results/t/p$index"
+        sed "s/INDEX/$index/; s/CPU/${cpu:-one}/" 'DIR/manifest' > "DIR/results/t/p$index/new"
+        mv "DIR/results/t/p$index/new" "DIR/results/t/p$index/manifest.json"
+        """;
 
     private static final String MANIFEST = """
-            {"fingerprint": "f-INDEX", "program": {"version": "1", "commit": "", "threads": 1, "sources": {}},
-             "machine": {"jvm": "", "os": "", "cpu": "CPU", "cores": 1, "memory_bytes": 1},
-             "started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:00:02Z", "stages": {}}
-            """;
+        {"fingerprint": "f-INDEX", "program": {"version": "1", "commit": "", "threads": 1, "sources": {}},
+         "machine": {"jvm": "", "os": "", "cpu": "CPU", "cores": 1, "memory_bytes": 1},
+         "started": "2026-01-01T00:00:00Z", "ended": "2026-01-01T00:00:02Z", "stages": {}}
+        """;
 
     @TempDir
     Path folder;
@@ -95,7 +96,15 @@ class SlurmLauncherTest {
 
     private SlurmLauncher launcher() {
         Program program = new Program(List.of("sh", folder.resolve("program").toString()), List.of(), "Main");
-        Launch launch = new Launch(folder.resolve("results"), "t", true, "seed = 1", folder, program, Map.of(), 1);
+        Launch launch = new Launch(
+                folder.resolve("results"),
+                "t",
+                true,
+                new ConfigFiles(List.of(new ConfigFiles.Content(Path.of("c.toml"), "seed = 1"))),
+                folder,
+                program,
+                Map.of(),
+                1);
         SlurmSettings settings =
                 SlurmSettings.parse("[slurm]\nnode_local = []\npoll_seconds = 1\nsettle_seconds = 1\n", "l.toml");
         return new SlurmLauncher(launch, settings, fake.slurm(), OptionalInt.of(4));

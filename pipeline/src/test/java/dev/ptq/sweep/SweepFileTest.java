@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -37,10 +38,10 @@ class SweepFileTest {
     @Test
     void combinesAllAxesTheLastOneFirst() throws IOException {
         assertThat(points("""
-                [axes]
-                "approximation.l2qer.rank" = [8, 16]
-                "quantization.weight.bits" = [4, 3]
-                """))
+            [axes]
+            "approximation.l2qer.rank" = [8, 16]
+            "quantization.weight.bits" = [4, 3]
+            """))
                 .containsExactly(
                         "rank-8_bits-4: approximation.l2qer.rank=8 quantization.weight.bits=4",
                         "rank-8_bits-3: approximation.l2qer.rank=8 quantization.weight.bits=3",
@@ -51,10 +52,10 @@ class SweepFileTest {
     @Test
     void anAxisOfOneValueIsTheSameInAllPointsAndNotInTheirNames() throws IOException {
         assertThat(points("""
-                [axes]
-                seed = [7]
-                "approximation.l2qer.rank" = [8, 16]
-                """))
+            [axes]
+            seed = [7]
+            "approximation.l2qer.rank" = [8, 16]
+            """))
                 .containsExactly(
                         "rank-8: seed=7 approximation.l2qer.rank=8", "rank-16: seed=7 approximation.l2qer.rank=16");
         assertThat(points("axes.seed = [7]\naxes.'model.memory' = ['auto']"))
@@ -62,14 +63,80 @@ class SweepFileTest {
     }
 
     @Test
+    void alternativesGiveTheirNames() throws IOException {
+        String axes = """
+            [axes]
+            seed = [1, 2]
+            [axes.method]
+            plain = { approximation = [] }
+            l2qer = { approximation = [{ method = "l2qer" }], "quantization.weight.bits" = 3 }
+            """;
+        assertThat(points(axes))
+                .containsExactly(
+                        "seed-1_plain: seed=1 approximation=[]",
+                        "seed-1_l2qer: seed=1 approximation=[{ method = \"l2qer\" }] quantization.weight.bits=3",
+                        "seed-2_plain: seed=2 approximation=[]",
+                        "seed-2_l2qer: seed=2 approximation=[{ method = \"l2qer\" }] quantization.weight.bits=3");
+        assertThat(SweepFile.read(folder.resolve("s.toml")).stream().map(Point::axes))
+                .containsExactly(
+                        Map.of("method", "plain"),
+                        Map.of("method", "l2qer"),
+                        Map.of("method", "plain"),
+                        Map.of("method", "l2qer"));
+        assertThat(points("axes.size.small = { seed = 1 }")).containsExactly("small: seed=1");
+    }
+
+    @Test
+    void alternativesAreExcludedAndIncludedByTheirNames() throws IOException {
+        String axes = """
+            [axes]
+            seed = [1, 2]
+            [axes.method]
+            plain = { approximation = [] }
+            l2qer = { approximation = [{ method = "l2qer" }] }
+            """;
+        assertThat(points(axes + """
+            [[exclude]]
+            method = "plain"
+            seed = 2
+            [[include]]
+            method = "l2qer"
+            "model.memory" = "auto"
+            [[include]]
+            seed = 3
+            method = "plain"
+            """))
+                .containsExactly(
+                        "seed-1_plain: seed=1 approximation=[]",
+                        "seed-1_l2qer: seed=1 approximation=[{ method = \"l2qer\" }] model.memory=\"auto\"",
+                        "seed-2_l2qer: seed=2 approximation=[{ method = \"l2qer\" }] model.memory=\"auto\"",
+                        "seed-3_plain: seed=3 approximation=[]");
+        assertThat(problems(axes
+                        + "[[exclude]]\nmethod = 'awq'\n[[include]]\nseed = 3\n[[include]]\nmethod = 'awq'\nseed = 3"))
+                .containsExactly(
+                        "s.toml:7:1: exclude.0.method: expected one of [\"plain\", \"l2qer\"], got \"awq\"",
+                        "s.toml:8:1: include.0: matches no point; to be one of its own it needs a value for method",
+                        "s.toml:11:1: include.1.method: expected one of [\"plain\", \"l2qer\"], got \"awq\"");
+    }
+
+    @Test
+    void alternativesThatCannotBeAreNamed() throws IOException {
+        assertThat(problems("[axes.method]")).first().asString().startsWith("s.toml:1:");
+        assertThat(problems("[axes]\n\"a.b\" = [1, 2]\n[axes.x]\np = { \"a.b\" = 3 }\nq = 4"))
+                .containsExactlyInAnyOrder(
+                        "s.toml:4:7: axes.x.p.\"a.b\": is on another axis already",
+                        "s.toml:5:1: axes.x.q: expected a table, got 4");
+    }
+
+    @Test
     void zippedListsAreOneAxis() throws IOException {
         assertThat(points("""
-                [axes]
-                seed = [1, 2]
-                [[zip]]
-                "quantization.activation.bits" = [6, 8]
-                "quantization.attention.left.bits" = [6, 8]
-                """))
+            [axes]
+            seed = [1, 2]
+            [[zip]]
+            "quantization.activation.bits" = [6, 8]
+            "quantization.attention.left.bits" = [6, 8]
+            """))
                 .containsExactly(
                         "seed-1_bits-6: seed=1 quantization.activation.bits=6 quantization.attention.left.bits=6",
                         "seed-1_bits-8: seed=1 quantization.activation.bits=8 quantization.attention.left.bits=8",
@@ -80,11 +147,11 @@ class SweepFileTest {
     @Test
     void aZipIsNamedAfterTheFirstKeysThatTellItsValuesApart() throws IOException {
         assertThat(points("""
-                [[zip]]
-                "quantization.weight.format" = ["mxint", "int", "int"]
-                "quantization.weight.bits" = [3, 3, 4]
-                "seed" = [1, 2, 3]
-                """))
+            [[zip]]
+            "quantization.weight.format" = ["mxint", "int", "int"]
+            "quantization.weight.bits" = [3, 3, 4]
+            "seed" = [1, 2, 3]
+            """))
                 .extracting(point -> point.substring(0, point.indexOf(':')))
                 .containsExactly("format-mxint_bits-3", "format-int_bits-3", "format-int_bits-4");
     }
@@ -92,12 +159,12 @@ class SweepFileTest {
     @Test
     void severalZipsAreCombined() throws IOException {
         assertThat(points("""
-                [[zip]]
-                a = [1, 2]
-                b = [1, 2]
-                [[zip]]
-                c = [5, 6]
-                """))
+            [[zip]]
+            a = [1, 2]
+            b = [1, 2]
+            [[zip]]
+            c = [5, 6]
+            """))
                 .containsExactly(
                         "a-1_c-5: a=1 b=1 c=5", "a-1_c-6: a=1 b=1 c=6", "a-2_c-5: a=2 b=2 c=5", "a-2_c-6: a=2 b=2 c=6");
     }
@@ -105,33 +172,33 @@ class SweepFileTest {
     @Test
     void pointsWhoseValuesMatchAreExcluded() throws IOException {
         assertThat(points("""
-                [axes]
-                a = [1, 2, 3]
-                b = ["x", "y"]
-                [[exclude]]
-                a = 2
-                [[exclude]]
-                a = 3
-                b = "x"
-                """)).containsExactly("a-1_b-x: a=1 b=\"x\"", "a-1_b-y: a=1 b=\"y\"", "a-3_b-y: a=3 b=\"y\"");
+            [axes]
+            a = [1, 2, 3]
+            b = ["x", "y"]
+            [[exclude]]
+            a = 2
+            [[exclude]]
+            a = 3
+            b = "x"
+            """)).containsExactly("a-1_b-x: a=1 b=\"x\"", "a-1_b-y: a=1 b=\"y\"", "a-3_b-y: a=3 b=\"y\"");
     }
 
     @Test
     void anIncludeAddsKeysToThePointsThatItMatches() throws IOException {
         assertThat(points("""
-                [axes]
-                a = [1, 2]
-                b = [1, 2]
-                [[include]]
-                a = 1
-                c = 5
-                [[include]]
-                d = 0
-                [[include]]
-                a = 1
-                b = 2
-                c = 6
-                """))
+            [axes]
+            a = [1, 2]
+            b = [1, 2]
+            [[include]]
+            a = 1
+            c = 5
+            [[include]]
+            d = 0
+            [[include]]
+            a = 1
+            b = 2
+            c = 6
+            """))
                 .containsExactly(
                         "a-1_b-1: a=1 b=1 c=5 d=0",
                         "a-1_b-2: a=1 b=2 c=6 d=0",
@@ -142,25 +209,25 @@ class SweepFileTest {
     @Test
     void anIncludeThatMatchesNoPointIsOne() throws IOException {
         assertThat(points("""
-                [axes]
-                a = [1, 2]
-                b = [1, 2]
-                constant = [0]
-                [[exclude]]
-                a = 2
-                b = 2
-                [[include]]
-                a = 3
-                b = 1
-                [[include]]
-                a = 2
-                b = 2
-                c = 7
-                [[include]]
-                b = 2
-                a = 1
-                constant = 1
-                """))
+            [axes]
+            a = [1, 2]
+            b = [1, 2]
+            constant = [0]
+            [[exclude]]
+            a = 2
+            b = 2
+            [[include]]
+            a = 3
+            b = 1
+            [[include]]
+            a = 2
+            b = 2
+            c = 7
+            [[include]]
+            b = 2
+            a = 1
+            constant = 1
+            """))
                 .containsExactly(
                         "a-1_b-1: a=1 b=1 constant=0",
                         "a-1_b-2: a=1 b=2 constant=0",
@@ -173,23 +240,23 @@ class SweepFileTest {
     @Test
     void includesAloneArePoints() throws IOException {
         assertThat(points("""
-                [[include]]
-                "x.rank" = 1
-                [[include]]
-                "x.rank" = 1
-                seed = 2
-                """)).containsExactly("rank-1: x.rank=1", "rank-1_seed-2: seed=2 x.rank=1");
+            [[include]]
+            "x.rank" = 1
+            [[include]]
+            "x.rank" = 1
+            seed = 2
+            """)).containsExactly("rank-1: x.rank=1", "rank-1_seed-2: seed=2 x.rank=1");
     }
 
     @Test
     void pointsMayHaveNames() throws IOException {
         assertThat(points("""
-                axes.seed = [1, 2]
-                [points.plain]
-                approximation = []
-                "quantization.weight" = { format = "int", bits = 4 }
-                [points.as-it-is]
-                """))
+            axes.seed = [1, 2]
+            [points.plain]
+            approximation = []
+            "quantization.weight" = { format = "int", bits = 4 }
+            [points.as-it-is]
+            """))
                 .containsExactly(
                         "seed-1: seed=1",
                         "seed-2: seed=2",
@@ -200,9 +267,9 @@ class SweepFileTest {
     @Test
     void whatHoldsAnotherKeyIsSetBeforeIt() throws IOException {
         assertThat(points("""
-                axes."quantization.weight.bits" = [3]
-                zip = [{ "quantization.weight" = [{ format = "int" }], "quantization.weight.symmetric" = [true] }]
-                """))
+            axes."quantization.weight.bits" = [3]
+            zip = [{ "quantization.weight" = [{ format = "int" }], "quantization.weight.symmetric" = [true] }]
+            """))
                 .singleElement()
                 .asString()
                 .endsWith(": quantization.weight={ format = \"int\" } quantization.weight.bits=3"
@@ -212,15 +279,15 @@ class SweepFileTest {
     @Test
     void aKeyIsTheSameHoweverItIsWritten() throws IOException {
         assertThat(points("""
-                axes."a . 'b'" = [1, 2]
-                exclude = [{ "a.b" = 1 }]
-                """)).containsExactly("b-2: a.b=2");
+            axes."a . 'b'" = [1, 2]
+            exclude = [{ "a.b" = 1 }]
+            """)).containsExactly("b-2: a.b=2");
         assertThat(problems("""
-                axes."a . 'b'" = [1, 2]
-                axes."a.b" = [1, 2]
-                include = [{ "x.y" = 1, "x . y" = 2 }]
-                zip = [{ "z" = [1, 2], " z" = [1, 2] }]
-                """))
+            axes."a . 'b'" = [1, 2]
+            axes."a.b" = [1, 2]
+            include = [{ "x.y" = 1, "x . y" = 2 }]
+            zip = [{ "z" = [1, 2], " z" = [1, 2] }]
+            """))
                 .containsExactly(
                         "s.toml:2:1: axes.\"a.b\": is on another axis already",
                         "s.toml:3:25: include.0.\"x . y\": is there already, written in another way",
@@ -230,26 +297,26 @@ class SweepFileTest {
     @Test
     void reportsAllProblemsWithTheirPlaces() throws IOException {
         assertThat(problems("""
-                jobs = 2
-                [axes]
-                "approximation.l2qer.rank" = []
-                seed = 3
-                quantization.weight.bits = [3, 4]
-                "a..b" = [1]
-                "model.memory" = ["auto", "resident", "auto"]
-                "evaluation.seq_len" = [1979-05-27]
-                [[zip]]
-                "quantization.activation.bits" = [6, 8]
-                "quantization.bias.bits" = [6, 8, 9]
-                [[zip]]
-                [[include]]
-                [[exclude]]
-                [points."a b"]
-                [points.x]
-                quantization.weight.bits = 3
-                [points]
-                y = 3
-                """))
+            jobs = 2
+            [axes]
+            "approximation.l2qer.rank" = []
+            seed = 3
+            quantization.weight.bits = [3, 4]
+            "a..b" = [1]
+            "model.memory" = ["auto", "resident", "auto"]
+            "evaluation.seq_len" = [1979-05-27]
+            [[zip]]
+            "quantization.activation.bits" = [6, 8]
+            "quantization.bias.bits" = [6, 8, 9]
+            [[zip]]
+            [[include]]
+            [[exclude]]
+            [points."a b"]
+            [points.x]
+            quantization.weight.bits = 3
+            [points]
+            y = 3
+            """))
                 .containsExactly(
                         "s.toml:1:1: jobs: unknown key; expected one of [axes, zip, exclude, include, points]",
                         "s.toml:3:1: axes.\"approximation.l2qer.rank\": expected a list of values, got []",
@@ -258,35 +325,35 @@ class SweepFileTest {
                                 + " quotes here",
                         "s.toml:6:1: axes.\"a..b\": expected the dotted key of a config, unusual parts of it in quotes",
                         "s.toml:7:1: axes.\"model.memory\": has the same values twice",
-                        "s.toml:8:25: axes.\"evaluation.seq_len\".0: expected a string, number, true or false, a list or a"
-                                + " table, got 1979-05-27",
+                        "s.toml:8:25: axes.\"evaluation.seq_len\".0: expected a string, number, true or false, a list"
+                                + " or a table, got 1979-05-27",
                         "s.toml:11:1: zip.0.\"quantization.bias.bits\": expected 2 values, as many as"
                                 + " quantization.activation.bits has, got 3",
                         "s.toml:12:1: zip.1: expected at least one key with a list of values",
                         "s.toml:13:1: include.0: expected at least one key",
                         "s.toml:14:1: exclude.0: expected at least one key",
-                        "s.toml:15:1: points.\"a b\": expected at most 100 letters, digits, '.', '_' and '-', starting with a"
-                                + " letter or digit and not ending in .partial",
-                        "s.toml:17:1: points.x.quantization: expected a value, got a table; a dotted key stands in quotes"
-                                + " here",
+                        "s.toml:15:1: points.\"a b\": expected at most 100 letters, digits, '.', '_' and '-', starting"
+                                + " with a letter or digit and not ending in .partial",
+                        "s.toml:17:1: points.x.quantization: expected a value, got a table; a dotted key stands in"
+                                + " quotes here",
                         "s.toml:19:1: points.y: expected a table, got 3");
     }
 
     @Test
     void anExcludeMustMatch() throws IOException {
         assertThat(problems("""
-                axes."quantization.weight.bits" = [3, 4]
-                [[zip]]
-                a = [1, 2]
-                b = [1, 2]
-                [[exclude]]
-                "quantization.weight.bit" = 3
-                [[exclude]]
-                "quantization.weight.bits" = 5
-                [[exclude]]
-                a = 1
-                b = 2
-                """))
+            axes."quantization.weight.bits" = [3, 4]
+            [[zip]]
+            a = [1, 2]
+            b = [1, 2]
+            [[exclude]]
+            "quantization.weight.bit" = 3
+            [[exclude]]
+            "quantization.weight.bits" = 5
+            [[exclude]]
+            a = 1
+            b = 2
+            """))
                 .containsExactly(
                         "s.toml:6:1: exclude.0.\"quantization.weight.bit\": no axis has this key; did you mean"
                                 + " \"quantization.weight.bits\"?",
@@ -297,16 +364,16 @@ class SweepFileTest {
     @Test
     void anIncludeMustAddSomething() throws IOException {
         assertThat(problems("""
-                [axes]
-                a = [1, 2]
-                b = [1, 2]
-                [[include]]
-                a = 1
-                b = 2
-                [[include]]
-                a = 3
-                c = 1
-                """))
+            [axes]
+            a = [1, 2]
+            b = [1, 2]
+            [[include]]
+            a = 1
+            b = 2
+            [[include]]
+            a = 3
+            c = 1
+            """))
                 .containsExactly(
                         "s.toml:4:1: include.0: adds nothing: a point with these values is there already",
                         "s.toml:7:1: include.1: matches no point; to be one of its own it needs a value for b");
@@ -315,17 +382,17 @@ class SweepFileTest {
     @Test
     void everyNameIsThereOnce() throws IOException {
         assertThat(problems("""
-                axes.a = [1, 2]
-                [[include]]
-                a = 3
-                [[include]]
-                a = 3
-                [points.a-1]
-                [points.A-3]
-                [points.x]
-                [points.X]
-                [points."sweep.json"]
-                """))
+            axes.a = [1, 2]
+            [[include]]
+            a = 3
+            [[include]]
+            a = 3
+            [points.a-1]
+            [points.A-3]
+            [points.x]
+            [points.X]
+            [points."sweep.json"]
+            """))
                 .containsExactly(
                         "s.toml:4:1: include.1: is the point a-3, which is there already",
                         "s.toml:6:1: points.a-1: there is a point of that name already",

@@ -43,7 +43,8 @@ class SweepRunTest {
         Path file = Files.writeString(folder.resolve("s.toml"), "axes.seed = [1, 2, 3]\npoints.plain = { x = 0.5 }\n");
         sweep = Sweep.read(file, Path.of("base.toml"), List.of("y=3"), folder.resolve("results"), "a/b");
         points = sweep.points().stream()
-                .map(point -> new CheckedPoint(point, "f-" + point.name(), Optional.empty(), List.of(), Map.of()))
+                .map(point ->
+                        new CheckedPoint(point, "f-" + point.name(), Optional.empty(), false, List.of(), Map.of()))
                 .toList();
     }
 
@@ -70,18 +71,26 @@ class SweepRunTest {
         assertThat(ran).containsExactly("seed-1", "seed-2", "seed-3", "plain");
         assertThat(records).extracting(PointRecord::state).containsOnly(PointState.DONE);
         JsonNode json = record();
-        assertThat(json.propertyNames()).containsExactly("sweep", "config", "set", "started", "ended", "points");
+        assertThat(json.propertyNames())
+                .containsExactly("sweep", "config", "axes", "set", "started", "ended", "points");
         assertThat(json.get("sweep").asString()).endsWith("s.toml");
         assertThat(json.get("config").asString()).isEqualTo("base.toml");
         assertThat(json.get("set").get(0).asString()).isEqualTo("y=3");
         assertThat(json.get("points").get(3))
                 .isEqualTo(JsonMapper.shared()
                         .valueToTree(Map.of(
-                                "name", "plain",
-                                "state", "done",
-                                "seconds", 1.5,
-                                "fingerprint", "f-plain",
-                                "set", Map.of("x", 0.5))));
+                                "name",
+                                "plain",
+                                "state",
+                                "done",
+                                "seconds",
+                                1.5,
+                                "fingerprint",
+                                "f-plain",
+                                "axes",
+                                Map.of(),
+                                "set",
+                                Map.of("x", 0.5))));
         assertThat(folder.resolve("results/a/b")).isDirectoryContaining("glob:**/sweep.{json,toml}");
         assertThat(folder.resolve("results/a/b").toFile().list()).hasSize(2);
         assertThat(folder.resolve("results/a/b/sweep.toml")).hasSameTextualContentAs(folder.resolve("s.toml"));

@@ -172,7 +172,7 @@ class ModelFolderTest {
                 .isInstanceOf(ConfigException.class)
                 .hasMessage("expected the name of a shipped model (reference), the path"
                         + " of a Hugging Face model folder or of a GGUF file, or owner/name on the hub, got \"" + name
-                        + "\" (paths start at the current directory)");
+                        + "\" (a path in a file starts at its folder, others at the current directory)");
     }
 
     @ParameterizedTest

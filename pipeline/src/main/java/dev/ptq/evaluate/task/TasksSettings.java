@@ -44,13 +44,34 @@ public record TasksSettings(
     /** The seed of the harness of version 0.3. */
     private static final int LQER_SEED = 42;
 
+    /** Well-known tasks of the harness, or the beginnings of their names, that are scored by what a model writes. */
+    private static final List<String> GENERATED = List.of(
+            "bbh",
+            "coqa",
+            "drop",
+            "gsm8k",
+            "hendrycks_math",
+            "humaneval",
+            "ifeval",
+            "longbench",
+            "mbpp",
+            "mgsm",
+            "minerva_math",
+            "mmlu_pro",
+            "nq_open",
+            "ruler",
+            "squadv2",
+            "triviaqa",
+            "truthfulqa_gen",
+            "webqs");
+
     /** Resamples that take less than a second for the largest task. */
     private static final int RESAMPLES = 1000;
 
     private static final Key<List<String>> NAMES = Key.strings("names").says("tasks and groups of tasks, see below");
 
     private static final Key<Optional<String>> DATA =
-            Key.text("data").optional("the hub's cache").says("folder of the tasks' documents, see below");
+            Key.path("data").optional("the hub's cache").says("folder of the tasks' documents, see below");
 
     private static final Key<Integer> NUM_FEWSHOT = Key.integer("num_fewshot")
             .from(0)
@@ -70,17 +91,15 @@ public record TasksSettings(
             .from(1)
             .to(1 << 16)
             .preset(16)
-            .says(
-                    "requests that are scored together. Where requests that begin alike share their beginning, this counts"
-                            + " tokens: as many as that number of the longest requests would have");
+            .says("requests that are scored together. Where requests that begin alike share their beginning, this"
+                    + " counts tokens: as many as that number of the longest requests would have");
 
     private static final Key<Integer> BOOTSTRAP = Key.integer("bootstrap")
             .from(0)
             .to(1_000_000)
             .preset(RESAMPLES)
-            .says(
-                    "resamples behind the standard error of a perplexity (the harness takes 100000); 0 leaves out all standard"
-                            + " errors");
+            .says("resamples behind the standard error of a perplexity (the harness takes 100000); 0 leaves out all"
+                    + " standard errors");
 
     private static final Key<Integer> SEED = Key.integer("seed")
             .from(0)
@@ -128,7 +147,10 @@ public record TasksSettings(
                 checkFetched(table, names, profile, numFewshot);
             }
         } else if (!Files.isDirectory(Path.of(data))) {
-            table.problem(DATA, "no such folder: \"" + data + "\" (paths start at the current directory)");
+            table.problem(
+                    DATA,
+                    "no such folder: \"" + data
+                            + "\" (a path in a file starts at its folder, others at the current directory)");
         }
         List<Quirk> quirks = table.read(QUIRKS);
         return new TasksSettings(
@@ -199,6 +221,13 @@ public record TasksSettings(
         Set<String> seen = new LinkedHashSet<>();
         for (String name : names) {
             Optional<TaskNode> node = Tasks.named(name, profile);
+            if (node.isEmpty() && isGenerated(name)) {
+                table.problem(
+                        NAMES,
+                        "\"" + name + "\" is scored by what a model writes, and tasks here by the likelihood of given"
+                                + " answers; leave it out, `ptq list tasks` shows those that there are");
+                continue;
+            }
             if (node.isEmpty()) {
                 boolean elsewhere = Tasks.named(name, Profile.HARNESS).isPresent();
                 String hint = Spelling.hint(Spelling.closest(name, Tasks.names(profile)));
@@ -220,6 +249,10 @@ public record TasksSettings(
                 }
             }
         }
+    }
+
+    private static boolean isGenerated(String name) {
+        return GENERATED.stream().anyMatch(known -> name.equals(known) || name.startsWith(known + "_"));
     }
 
     /** Returns the settings for one of the names, with the data in another folder. */

@@ -68,7 +68,11 @@ class TasksSettingsTest {
             value = {
                 "names = ['arc_esay'] | names: there is no task \"arc_esay\"; did you mean \"arc_easy\"?",
                 "names = ['mmlu_virolgy'] | names: there is no task \"mmlu_virolgy\"; did you mean \"mmlu_virology\"?",
-                "names = ['gsm8k'] | names: there is no task \"gsm8k\"; `ptq list tasks` shows them",
+                "names = ['gsm9k'] | names: there is no task \"gsm9k\"; `ptq list tasks` shows them",
+                "names = ['gsm8k'] | names: \"gsm8k\" is scored by what a model writes, and tasks here by the"
+                        + " likelihood of given answers; leave it out, `ptq list tasks` shows those that there are",
+                "names = ['ruler_vt'] | names: \"ruler_vt\" is scored by what a model writes, and tasks here by the"
+                        + " likelihood of given answers; leave it out, `ptq list tasks` shows those that there are",
                 "names = ['mmlu', 'mmlu_stem'] | names: \"mmlu_stem\" names mmlu_abstract_algebra, which an earlier one"
                         + " does too",
                 "names = ['piqa', 'piqa'] | names: \"piqa\" names piqa, which an earlier one does too",
@@ -107,7 +111,8 @@ class TasksSettingsTest {
                         .containsExactly(
                                 "x:1:1: names: there is no task \"x\"; `ptq list tasks` shows them",
                                 "x:1:1: names: there is no task \"y\"; `ptq list tasks` shows them",
-                                "x:2:1: data: no such folder: \"no/such\" (paths start at the current directory)",
+                                "x:2:1: data: no such folder: \"no/such\" (a path in a file starts at its folder,"
+                                        + " others at the current directory)",
                                 "x:3:1: limit: expected a number of documents, or a share of them below 1, got"
                                         + " all",
                                 "x:4:1: fewshots: unknown key; expected one of [profile, names, num_fewshot,"

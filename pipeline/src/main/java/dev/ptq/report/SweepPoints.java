@@ -13,8 +13,11 @@ import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import tools.jackson.databind.JsonNode;
 
-/** Reads {@code sweep.json} for the points of a sweep that failed; finished runs are read from their own folders. */
-final class FailedPoints {
+/**
+ * Reads {@code sweep.json} for the points of a sweep that failed, and for the alternatives of all of them; finished runs
+ * are read from their own folders.
+ */
+final class SweepPoints {
     private static final String FAILED = PointState.FAILED.toString();
 
     /**
@@ -24,7 +27,7 @@ final class FailedPoints {
      */
     record Failure(String point, String state, String error, List<String> changes) {}
 
-    private FailedPoints() {}
+    private SweepPoints() {}
 
     static List<Failure> failures(Path file) throws IOException {
         List<Failure> failures = new ArrayList<>();
@@ -47,6 +50,28 @@ final class FailedPoints {
             }
         }
         return failures;
+    }
+
+    /** Reads the alternatives of all points, by the name of the point; those without any are left out. */
+    static Map<String, Map<String, String>> axes(Path file) throws IOException {
+        Map<String, Map<String, String>> axes = new LinkedHashMap<>();
+        JsonNode points = JsonObject.object(file).get("points");
+        for (JsonNode point : points == null ? List.<JsonNode>of() : points) {
+            Map<String, JsonNode> fields = JsonObject.members(point);
+            JsonNode own = fields.get("axes");
+            Map<String, String> alternatives = new LinkedHashMap<>();
+            if (own != null && own.isObject()) {
+                JsonObject.members(own).forEach((axis, name) -> {
+                    if (name.isString()) {
+                        alternatives.put(axis, name.stringValue());
+                    }
+                });
+            }
+            if (!alternatives.isEmpty()) {
+                axes.put(text(fields, "name"), alternatives);
+            }
+        }
+        return axes;
     }
 
     private static List<String> changes(@Nullable JsonNode ofSweep, @Nullable JsonNode ofPoint) {
