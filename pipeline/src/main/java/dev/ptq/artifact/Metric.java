@@ -15,6 +15,8 @@ public enum Metric {
     PERPLEXITY(Direction.LOWER, Unit.CHOICES, Basis.TOKENS),
     /** The mean negative log-likelihood of a token. */
     LOSS(Direction.LOWER, Unit.NATS, Basis.TOKENS),
+    /** How far the loss moves if the weight of the first norm is changed by a millionth: see {@code perturbations}. */
+    NUMERICAL_SPREAD(Direction.NEITHER, Unit.NATS, Basis.TOKENS),
     /** The perplexity of a word. */
     WORD_PERPLEXITY(Direction.LOWER, Unit.CHOICES, Basis.WORDS_AND_BYTES),
     /** The perplexity of a byte. */

@@ -67,6 +67,8 @@ public final class RunFiles {
     public static final String CHUNKS = "chunks.csv";
     /** In the folder of a text: {@link DivergenceColumn}. */
     public static final String DIVERGENCES = "divergences.csv";
+    /** In the folder of a text: its losses with one norm changed by next to nothing. */
+    public static final String PERTURBATIONS = "perturbations.csv";
     /** In the folder of a variant: the folder of the tasks, a name that no text can have. */
     public static final String TASKS = "tasks";
     /** Scores in the layout of the harness: of one task, and in {@link #EVALUATE} of all tasks. */

@@ -16,6 +16,7 @@ public sealed interface TableColumn
                 CostColumn,
                 DivergenceColumn,
                 ExpertColumn,
+                PerturbationColumn,
                 SensitivityColumn,
                 TruthColumn,
                 RankCorrelationColumn {

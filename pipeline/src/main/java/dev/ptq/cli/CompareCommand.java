@@ -74,7 +74,7 @@ final class CompareCommand implements Callable<Integer> {
 
     private static List<String[]> losses(Comparison comparison) {
         List<String[]> rows = new ArrayList<>();
-        rows.add(new String[] {"loss", "A", "B", "B - A", "95 % interval", "p", "perplexity", "chunks"});
+        rows.add(new String[] {"loss", "A", "B", "B - A", "95 % interval", "p", "perplexity", "chunks", ""});
         for (Comparison.Loss loss : comparison.losses()) {
             rows.add(new String[] {
                 loss.text(),
@@ -84,7 +84,8 @@ final class CompareCommand implements Callable<Integer> {
                 interval(loss.interval()),
                 decimal("%.4f", loss.probability()),
                 decimal("%+.2f %%", 100 * Math.expm1(loss.second() - loss.first())),
-                String.valueOf(loss.chunks())
+                String.valueOf(loss.chunks()),
+                loss.isBelowSpread() ? "below the numerical spread " + decimal("%.4f", loss.spread()) : ""
             });
         }
         return rows;

@@ -56,6 +56,7 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
      * @param second likewise
      * @param interval of the second minus the first; none for a single chunk
      * @param probability of a difference at least as large if there is none
+     * @param spread the larger {@link Metric#NUMERICAL_SPREAD} of both, 0 if not measured
      */
     public record Loss(
             String text,
@@ -63,7 +64,13 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
             double first,
             double second,
             Optional<PairedBootstrap.Interval> interval,
-            double probability) {}
+            double probability,
+            double spread) {
+        /** Returns whether the difference is no larger than one that next to nothing makes. */
+        public boolean isBelowSpread() {
+            return Math.abs(second - first) < spread;
+        }
+    }
 
     /**
      * The accuracies on a task or group.
@@ -242,7 +249,12 @@ public record Comparison(List<Loss> losses, List<Accuracy> accuracies, List<Stri
                 scores.metric(Metric.LOSS),
                 others.metric(Metric.LOSS),
                 bootstrap.difference(1, 0),
-                bootstrap.probability(1, 0)));
+                bootstrap.probability(1, 0),
+                Math.max(spread(scores), spread(others))));
+    }
+
+    private static double spread(Scores scores) {
+        return scores.metrics().getOrDefault(Metric.NUMERICAL_SPREAD, 0.0);
     }
 
     private static double[] means(List<Perplexity.ChunkLoss> chunks) {

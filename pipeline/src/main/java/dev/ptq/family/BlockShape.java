@@ -20,6 +20,11 @@ public record BlockShape(
         return Stream.concat(attentionNorms.all(), mlpNorms.all()).anyMatch(Norm::hasBias);
     }
 
+    /** Returns whether a norm before or after a branch has a weight. */
+    public boolean hasNormWeight() {
+        return Stream.concat(attentionNorms.all(), mlpNorms.all()).anyMatch(Norm::hasWeight);
+    }
+
     /** Returns whether attention and MLP read the output of one norm. */
     public boolean sharesNorm() {
         return parallel && attentionNorms.before().equals(mlpNorms.before());

@@ -131,6 +131,21 @@ public final class Block implements AutoCloseable {
         });
     }
 
+    /**
+     * Multiplies the weight of the first norm that has one.
+     *
+     * @throws IllegalArgumentException if none has
+     */
+    public void scaleNorm(double factor) {
+        String name = norms.keySet().stream()
+                .filter(path -> path.endsWith(WEIGHT))
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("block " + index + " has no norm with a weight"));
+        NDArray scaled = norm(name).mul(factor);
+        scaled.attach(manager);
+        norms.put(name, scaled);
+    }
+
     private static String parent(String path) {
         return path.substring(0, path.lastIndexOf('.'));
     }

@@ -269,7 +269,20 @@ public final class MetricsTable {
                     Locale.ROOT, "[" + format + ", " + format + "]", low.doubleValue(), high.doubleValue());
             remark = low.doubleValue() <= 0 && high.doubleValue() >= 0 ? "no difference shown" : "";
         }
+        if (name instanceof MetricName.LossOver over && isBelowSpread(over)) {
+            remark = "below the numerical spread";
+        }
         return new String[] {"  " + label, number(name, format), interval, percent, remark};
+    }
+
+    /** Returns whether a difference is no larger than one that next to nothing makes. */
+    private boolean isBelowSpread(MetricName.LossOver over) {
+        double spread = Stream.of(over.variant(), over.baseline())
+                .map(variant -> metrics.get(new MetricName.OfText(variant, over.text(), Metric.NUMERICAL_SPREAD)))
+                .mapToDouble(value -> value instanceof Number number ? number.doubleValue() : 0)
+                .max()
+                .orElseThrow();
+        return metrics.get(over) instanceof Number difference && Math.abs(difference.doubleValue()) < spread;
     }
 
     private boolean has(Variant variant, String text, Metric metric) {

@@ -2,6 +2,7 @@ package dev.ptq.stage;
 
 import dev.ptq.artifact.DivergenceColumn;
 import dev.ptq.artifact.Metric;
+import dev.ptq.artifact.PerturbationColumn;
 import dev.ptq.artifact.RunFiles;
 import dev.ptq.artifact.TableColumn;
 import dev.ptq.artifact.TextCondition;
@@ -18,6 +19,7 @@ import dev.ptq.model.LanguageModel;
 import dev.ptq.model.QuantizationSettings;
 import dev.ptq.run.Stage;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumMap;
@@ -32,6 +34,9 @@ import org.slf4j.LoggerFactory;
 /** Measures the perplexity of one variant of the model on one text: {@code scores.json}, {@code chunks.csv}. */
 final class EvaluateStage implements Stage {
     private static final Logger log = LoggerFactory.getLogger(EvaluateStage.class);
+
+    /** Some twenty steps of float32: next to nothing for the model, enough for other roundings. */
+    private static final double PERTURBATION = 1e-6;
 
     private final Workspace workspace;
     private final Variant variant;
@@ -50,7 +55,8 @@ final class EvaluateStage implements Stage {
             OmniquantStream stream,
             OptionalInt maxSamples,
             int batchSize,
-            boolean divergence) {}
+            boolean divergence,
+            int perturbations) {}
 
     EvaluateStage(Workspace workspace, Variant variant, PerplexitySettings perplexity) throws IOException {
         this.workspace = workspace;
@@ -68,7 +74,10 @@ final class EvaluateStage implements Stage {
                 perplexity.stream(),
                 perplexity.maxSamples(),
                 perplexity.batchSize(),
-                perplexity.divergence() && variant != Variant.FULL_PRECISION);
+                perplexity.divergence() && variant != Variant.FULL_PRECISION,
+                variant == Variant.QUANTIZED || variant == Variant.ROUND_TO_NEAREST
+                        ? workspace.experiment().evaluation().perturbations()
+                        : 0);
     }
 
     @Override
@@ -93,11 +102,43 @@ final class EvaluateStage implements Stage {
 
     @Override
     public void run(Map<String, Path> inputs, Path output, Path unfinished) throws IOException {
-        write(variantSettings.run(workspace, inputs, runner -> evaluate(runner, inputs, unfinished)), output);
+        Perplexity.Result result =
+                variantSettings.run(workspace, inputs, runner -> evaluate(runner, inputs, unfinished));
+        write(result, perturbed(result.loss(), inputs, unfinished), output);
+    }
+
+    /** A loss with the weight of the first norm multiplied by a scale. */
+    private record Perturbed(double scale, double loss) {}
+
+    /** Returns the loss of the model as it is and of its perturbations; empty if none are asked for. */
+    private List<Perturbed> perturbed(double loss, Map<String, Path> inputs, Path unfinished) throws IOException {
+        List<Perturbed> losses = new ArrayList<>();
+        for (int i = 0; i < settings.perturbations(); i++) {
+            double scale = 1 + (i % 2 == 0 ? 1 : -1) * (1 + i / 2) * PERTURBATION;
+            BlockRunner.BlockChange change = block -> {
+                if (block.index() == 0) {
+                    block.scaleNorm(scale);
+                }
+            };
+            Path part = Files.createDirectories(unfinished.resolve("perturbation-" + (i + 1)));
+            losses.add(new Perturbed(
+                    scale,
+                    variantSettings
+                            .run(workspace, inputs, change, runner -> evaluate(runner, Optional.empty(), inputs, part))
+                            .loss()));
+        }
+        if (!losses.isEmpty()) {
+            losses.add(0, new Perturbed(1, loss));
+        }
+        return losses;
     }
 
     /** Writes the artifacts. */
     void write(Perplexity.Result result, Path output) throws IOException {
+        write(result, List.of(), output);
+    }
+
+    private void write(Perplexity.Result result, List<Perturbed> perturbed, Path output) throws IOException {
         Map<Metric, Double> metrics = Perplexity.metrics(perplexity, result);
         settings.quantization()
                 .attention(0)
@@ -105,6 +146,20 @@ final class EvaluateStage implements Stage {
                 .ifPresent(kv -> metrics.put(
                         Metric.KV_BITS_PER_VALUE,
                         kv.bitsPerValue(workspace.experiment().shape(), settings.seqLen())));
+        if (!perturbed.isEmpty()) {
+            metrics.put(
+                    Metric.NUMERICAL_SPREAD,
+                    perturbed.stream()
+                            .mapToDouble(one -> Math.abs(one.loss() - result.loss()))
+                            .max()
+                            .orElseThrow());
+            Tables.write(
+                    output.resolve(RunFiles.PERTURBATIONS),
+                    TableColumn.header(PerturbationColumn.values()),
+                    perturbed.stream()
+                            .map(one -> List.<Object>of(one.scale(), one.loss()))
+                            .toList());
+        }
         new Scores(metrics, conditions(result)).write(output);
         ChunkTable.write(output, result.chunks());
         if (settings.divergence()) {
@@ -154,13 +209,20 @@ final class EvaluateStage implements Stage {
     Perplexity.Result evaluate(BlockRunner runner, Map<String, Path> inputs, Path unfinished) throws IOException {
         LanguageModel model = variantSettings.exact(workspace, inputs);
         try (BlockRunner exact = workspace.runner(model, BlockRunner.BlockChange.none())) {
-            return Perplexity.evaluate(
-                    new Perplexity.Models(model, runner, settings.divergence() ? Optional.of(exact) : Optional.empty()),
-                    perplexity,
-                    workspace.chunks(perplexity),
-                    workspace.tokenizer().padId(),
-                    workspace.unfinished(unfinished),
-                    workspace.reporter());
+            return evaluate(
+                    runner, settings.divergence() ? Optional.of(exact) : Optional.empty(), inputs, unfinished);
         }
+    }
+
+    private Perplexity.Result evaluate(
+            BlockRunner runner, Optional<BlockRunner> reference, Map<String, Path> inputs, Path unfinished)
+            throws IOException {
+        return Perplexity.evaluate(
+                new Perplexity.Models(variantSettings.exact(workspace, inputs), runner, reference),
+                perplexity,
+                workspace.chunks(perplexity),
+                workspace.tokenizer().padId(),
+                workspace.unfinished(unfinished),
+                workspace.reporter());
     }
 }

@@ -18,9 +18,13 @@ import java.util.Set;
  * The evaluations of an experiment, {@code [evaluation]}.
  *
  * @param baselines other variants of the model to be measured too
+ * @param perturbations further evaluations of each text with one norm changed by next to nothing
  */
 public record EvaluationSettings(
-        List<Variant> baselines, List<PerplexitySettings> perplexities, Optional<TasksSettings> tasks) {
+        List<Variant> baselines,
+        int perturbations,
+        List<PerplexitySettings> perplexities,
+        Optional<TasksSettings> tasks) {
     private static final Key<List<Variant>> BASELINES = Key.choices(
                     "baselines",
                     Choices.of(Variant.FULL_PRECISION.label(), Variant.FULL_PRECISION, "the model as it is")
@@ -31,6 +35,13 @@ public record EvaluationSettings(
             .preset(List.of(Variant.FULL_PRECISION, Variant.ROUND_TO_NEAREST))
             .says("variants that are measured too and shown beside the result, with the share of the loss recovered");
 
+    static final Key<Integer> PERTURBATIONS = Key.integer("perturbations")
+            .from(0)
+            .to(100)
+            .preset(0)
+            .says("further evaluations of each text with the first norm's weight scaled by 1 + 1e-6, 1 - 1e-6, 1 + 2e-6 and"
+                    + " so on; how far the loss moves is its numerical spread, below which differences mean nothing");
+
     /** {@code [evaluation.tasks]}. */
     public static final Key<Optional<ConfigTable>> TASKS =
             Key.table("tasks", TasksSettings.SECTION).optional("none").says("questions that are scored");
@@ -40,11 +51,11 @@ public record EvaluationSettings(
             Key.tables("perplexity", PerplexitySettings.SECTION).says("texts whose perplexity is measured");
 
     /** The keys of {@code [evaluation]}. */
-    static final Section SECTION = Section.of("evaluation", BASELINES, PERPLEXITY, TASKS);
+    static final Section SECTION = Section.of("evaluation", BASELINES, PERTURBATIONS, PERPLEXITY, TASKS);
 
     /** No evaluations. */
     static EvaluationSettings none() {
-        return new EvaluationSettings(List.of(), List.of(), Optional.empty());
+        return new EvaluationSettings(List.of(), 0, List.of(), Optional.empty());
     }
 
     /** The tasks and groups, in order. */
@@ -70,6 +81,6 @@ public record EvaluationSettings(
             }
             perplexities.add(settings);
         }
-        return new EvaluationSettings(baselines, perplexities, tasks);
+        return new EvaluationSettings(baselines, table.read(PERTURBATIONS), perplexities, tasks);
     }
 }

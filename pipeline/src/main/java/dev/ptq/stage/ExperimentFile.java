@@ -185,6 +185,13 @@ final class ExperimentFile {
             checkLength(
                     perplexityTables.get(i), evaluation.perplexities().get(i).seqLen(), model);
         }
+        if (evaluation.perturbations() > 0 && !model.block(0).hasNormWeight()) {
+            root.read(ExperimentKeys.EVALUATION)
+                    .orElseThrow()
+                    .problem(
+                            EvaluationSettings.PERTURBATIONS.name(),
+                            "expected a model with a weight behind a norm, which they scale; leave this out");
+        }
     }
 
     /** Weights that others rounded are measured as they are, unless the file asks for more. */

@@ -68,17 +68,39 @@ record VariantSettings(
      * @param artifacts of {@link #inputs}
      */
     <T> T run(Workspace workspace, Map<String, Path> artifacts, Work<T> work) throws IOException {
-        Optional<PatchedWeights.Reader> patches = Optional.ofNullable(artifacts.get(RunFiles.APPROXIMATE))
+        return run(workspace, artifacts, patches(workspace, artifacts), work);
+    }
+
+    private static Optional<PatchedWeights.Reader> patches(Workspace workspace, Map<String, Path> artifacts) {
+        return Optional.ofNullable(artifacts.get(RunFiles.APPROXIMATE))
                 .map(folder ->
                         QuantizedModel.patches(folder, workspace.experiment().preparedShape()));
-        return run(workspace, artifacts, patches, work);
     }
 
     /** The same with patches from elsewhere. */
     <T> T run(Workspace workspace, Map<String, Path> artifacts, Optional<PatchedWeights.Reader> patches, Work<T> work)
             throws IOException {
+        return run(workspace, artifacts, patches, BlockRunner.BlockChange.none(), work);
+    }
+
+    /** The same with a change to every block as it runs. */
+    <T> T run(Workspace workspace, Map<String, Path> artifacts, BlockRunner.BlockChange change, Work<T> work)
+            throws IOException {
+        return run(workspace, artifacts, patches(workspace, artifacts), change, work);
+    }
+
+    private <T> T run(
+            Workspace workspace,
+            Map<String, Path> artifacts,
+            Optional<PatchedWeights.Reader> patches,
+            BlockRunner.BlockChange change,
+            Work<T> work)
+            throws IOException {
         try (QuantizedModel quantized = open(workspace, artifacts, patches);
-                BlockRunner runner = workspace.runner(quantized.model(), quantized::applyTo)) {
+                BlockRunner runner = workspace.runner(quantized.model(), block -> {
+                    quantized.applyTo(block);
+                    change.apply(block);
+                })) {
             return work.with(runner);
         }
     }

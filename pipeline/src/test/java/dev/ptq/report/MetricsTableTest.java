@@ -70,6 +70,20 @@ class MetricsTableTest {
     }
 
     @Test
+    void saysWhichDifferenceIsBelowTheNumericalSpread() {
+        Map<String, Object> metrics = new LinkedHashMap<>();
+        metrics.put("perplexity/a", 5.5);
+        metrics.put("perplexity/a/numerical_spread", 0.002);
+        metrics.put("round_to_nearest/perplexity/a/numerical_spread", 0.004);
+        difference(metrics, "perplexity/a/loss_over/round_to_nearest", 0.003, 0.001, 0.005);
+        difference(metrics, "perplexity/a/loss_over/full_precision", 0.003, 0.001, 0.005);
+
+        assertThat(render(metrics).lines())
+                .anyMatch(line -> line.contains("this run over round") && line.endsWith("below the numerical spread"))
+                .anyMatch(line -> line.contains("this run over full") && line.endsWith("+0.30 %"));
+    }
+
+    @Test
     void showsTasksThatWereAskedForByName() {
         Map<String, Object> metrics = new LinkedHashMap<>();
         metrics.put("full_precision/mmlu/acc", 0.5);

@@ -327,7 +327,7 @@ class CompositionTest {
                 "smoothquant';mappings = ['q_k']|mappings.0: expected one of [attn_in, mlp_in, mlp_mid, v_o], got \"q_k\"",
                 "lrq';rank = 300|rank: expected at most 256, the smaller side of",
                 "omniquant';parameters = 'nowhere'|parameters: expected a folder of learned parameters,"
-                        + " approximate/parameters of a run, got 'nowhere', which is no folder",
+                        + " approximate/parameters of a run, got '",
                 "srr';rank = 300|rank: expected at most 256, the smaller side of model.layers.0.self_attn.q_proj.weight",
                 "srr';of = 'error'|of: unknown key",
                 "eora';metric = 'identity'|metric: unknown key",
