@@ -27,6 +27,23 @@ public sealed interface MetricName {
         return Optional.empty();
     }
 
+    /** The text or task that it is about, if there is one. */
+    default Optional<Subject> subject() {
+        return Optional.empty();
+    }
+
+    /** The same about a text or task of another name; itself if it is about none. */
+    default MetricName about(String name) {
+        return this;
+    }
+
+    /**
+     * What is measured.
+     *
+     * @param isText whether it is a text, not a task
+     */
+    record Subject(String name, boolean isText) {}
+
     /** The better of two values. */
     default Direction direction() {
         return measure().map(Metric::direction).orElse(Direction.NEITHER);
@@ -54,6 +71,16 @@ public sealed interface MetricName {
         public Optional<Metric> measure() {
             return Optional.of(metric);
         }
+
+        @Override
+        public Optional<Subject> subject() {
+            return Optional.of(new Subject(text, true));
+        }
+
+        @Override
+        public MetricName about(String name) {
+            return new OfText(variant, name, metric);
+        }
     }
 
     /** A condition under which a text was scored: {@code perplexity/TEXT/protocol}. */
@@ -66,6 +93,16 @@ public sealed interface MetricName {
         @Override
         public String key() {
             return ParsedName.text(variant, text) + "/" + condition.label();
+        }
+
+        @Override
+        public Optional<Subject> subject() {
+            return Optional.of(new Subject(text, true));
+        }
+
+        @Override
+        public MetricName about(String name) {
+            return new Condition(variant, name, condition);
         }
     }
 
@@ -85,6 +122,16 @@ public sealed interface MetricName {
         public Optional<Metric> measure() {
             return Optional.of(Metric.LOSS_OVER);
         }
+
+        @Override
+        public Optional<Subject> subject() {
+            return Optional.of(new Subject(text, true));
+        }
+
+        @Override
+        public MetricName about(String name) {
+            return new LossOver(variant, name, baseline);
+        }
     }
 
     /** The share of the loss recovered: {@code loss_recovered/TEXT}. */
@@ -97,6 +144,16 @@ public sealed interface MetricName {
         @Override
         public Optional<Metric> measure() {
             return Optional.of(Metric.LOSS_RECOVERED);
+        }
+
+        @Override
+        public Optional<Subject> subject() {
+            return Optional.of(new Subject(text, true));
+        }
+
+        @Override
+        public MetricName about(String name) {
+            return new LossRecovered(name);
         }
     }
 
@@ -129,6 +186,16 @@ public sealed interface MetricName {
         @Override
         public Variant variant() {
             return of.variant();
+        }
+
+        @Override
+        public Optional<Subject> subject() {
+            return of.subject();
+        }
+
+        @Override
+        public MetricName about(String name) {
+            return new Bound(of.about(name), side);
         }
     }
 
@@ -170,6 +237,16 @@ public sealed interface MetricName {
         public Optional<Metric> measure() {
             return Metric.labelled(label);
         }
+
+        @Override
+        public Optional<Subject> subject() {
+            return Optional.of(new Subject(task, false));
+        }
+
+        @Override
+        public MetricName about(String name) {
+            return new OfTask(variant, name, label);
+        }
     }
 
     /** The documents that exactly one of two variants has right: {@code arc_easy/flips/full_precision}. */
@@ -182,6 +259,16 @@ public sealed interface MetricName {
         @Override
         public Optional<Metric> measure() {
             return Optional.of(Metric.FLIPS);
+        }
+
+        @Override
+        public Optional<Subject> subject() {
+            return Optional.of(new Subject(task, false));
+        }
+
+        @Override
+        public MetricName about(String name) {
+            return new Flips(variant, name, reference);
         }
     }
 

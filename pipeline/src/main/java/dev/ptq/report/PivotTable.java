@@ -17,6 +17,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -83,9 +84,38 @@ public final class PivotTable {
      * @throws ConfigException if a name is unknown, or runs in one cell differ in more than their seeds
      */
     public static PivotTable of(List<ResultRow> rows, Layout layout) {
-        PivotTable pivot = new PivotTable(layout, new RunKeys(rows));
-        pivot.fill(pivot.complete(rows));
+        List<ResultRow> named = restored(rows, layout.metrics());
+        PivotTable pivot = new PivotTable(layout, new RunKeys(named));
+        pivot.fill(pivot.complete(named));
         return pivot;
+    }
+
+    /**
+     * Gives back their own names to metrics that are asked for by these: columns can tell apart what was measured in
+     * several ways, and are checked.
+     */
+    private static List<ResultRow> restored(List<ResultRow> rows, List<String> metrics) {
+        Set<MetricName.Subject> subjects = metrics.stream()
+                .filter(metric -> rows.stream().anyMatch(row -> row.aliases().containsValue(metric)))
+                .flatMap(metric -> MetricName.parse(metric).subject().stream())
+                .collect(Collectors.toSet());
+        return subjects.isEmpty()
+                ? rows
+                : rows.stream().map(row -> row.restored(subjects)).toList();
+    }
+
+    /** Runs of one column must have measured in one way. */
+    private static void requireOneWay(Place place, List<ResultRow> column) {
+        Set<String> ways = new TreeSet<>();
+        for (ResultRow row : column) {
+            ways.addAll(Stream.ofNullable(row.aliases().get(place.metric())).toList());
+        }
+        if (ways.size() > 1) {
+            throw new ConfigException((place.values().isEmpty() ? "" : "column " + shown(place.values()) + ": ")
+                    + place.metric() + " was measured in several ways, which do not stand together: "
+                    + String.join(", ", ways) + "; ask for one of them with --value, choose with --where, or name in"
+                    + " --cols what tells them apart");
+        }
     }
 
     private List<ResultRow> complete(List<ResultRow> rows) {
@@ -116,6 +146,7 @@ public final class PivotTable {
         for (List<Object> values : grouped(rows, layout.columns()).keySet()) {
             layout.metrics().forEach(metric -> places.add(place(values, metric, rows, isRepeated)));
         }
+        places.forEach(place -> requireOneWay(place, at(place, rows)));
         Map<List<Object>, List<ResultRow>> down = grouped(rows, layout.rows());
         if (layout.baselines()) {
             BASELINES.forEach(variant -> addBaseline(variant, rows));

@@ -182,8 +182,10 @@ final class ResultSearch {
                 .toList();
         List<String> all = new ArrayList<>(warnings);
         sorted.stream().filter(row -> !row.error().isEmpty()).forEach(row -> all.add(row.run() + ": " + row.error()));
+        Comparability.Separated separated = Comparability.separated(sorted);
+        all.addAll(separated.notes());
         return new Results(
-                sorted,
+                separated.rows(),
                 all.stream().map(text -> text.replaceAll("\\p{Cntrl}+", " ")).toList());
     }
 }

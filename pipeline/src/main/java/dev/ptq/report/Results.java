@@ -7,8 +7,8 @@ import java.util.List;
 /**
  * The runs in folders of results.
  *
- * @param rows in natural order of their names
- * @param warnings about unreadable files, one line each
+ * @param rows in natural order of their names; results of the same name are comparable
+ * @param warnings about unreadable files, and results that are not comparable, one line each
  */
 public record Results(List<ResultRow> rows, List<String> warnings) {
     public Results {

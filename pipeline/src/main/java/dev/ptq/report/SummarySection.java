@@ -9,7 +9,7 @@ import java.util.stream.IntStream;
 
 /** A row for each run, sortable by the reader. */
 final class SummarySection {
-    private static final int MOST_COLUMNS = 60;
+    private static final int MOST_COLUMNS = 250;
     private static final int LONGEST_CELL = 200;
     private static final int LONGEST_ERROR = 2000;
 
@@ -17,8 +17,10 @@ final class SummarySection {
 
     static ReportSection of(List<ResultRow> rows) {
         ResultTable table = ResultTable.of(rows);
+        TaskParts parts = TaskParts.of(rows);
         List<Integer> shown = IntStream.range(0, table.columns().size())
-                .filter(i -> isShown(table.columns().get(i)))
+                .filter(i -> isShown(table.columns().get(i))
+                        && !parts.isOfPart(table.columns().get(i).name()))
                 .filter(i -> table.cells(i).stream().anyMatch(cell -> !cell.equals("")))
                 .boxed()
                 .toList();
@@ -50,6 +52,13 @@ final class SummarySection {
             html.close();
         }
         html.close().close().close();
+        if (!parts.all().isEmpty()) {
+            html.element(
+                    "p",
+                    "The parts of " + String.join(", ", parts.all().keySet()) + " are below the charts of tasks.",
+                    "class",
+                    "note");
+        }
         if (shown.stream().anyMatch(i -> isAdapted(table.columns().get(i)))) {
             html.element(
                     "p",

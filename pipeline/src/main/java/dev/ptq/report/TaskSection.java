@@ -12,10 +12,11 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.Set;
 
 /** Task scores of the runs, {@code TASK/METRIC}: one chart per metric, one bar per run. */
 final class TaskSection {
-    private static final int MOST_CHARTS = 24;
+    private static final int MOST_CHARTS = 100;
     private static final int MOST_BARS = 40;
 
     private TaskSection() {}
@@ -23,7 +24,8 @@ final class TaskSection {
     static ReportSection of(List<ResultRow> rows, ChartStyles styles) {
         String id = "tasks";
         String title = "Tasks";
-        List<MetricName.OfTask> metrics = ResultTable.merged(rows.stream()
+        TaskParts parts = TaskParts.of(rows);
+        List<MetricName.OfTask> all = ResultTable.merged(rows.stream()
                         .map(row -> row.metrics().keySet().stream()
                                 .filter(name -> score(name).isPresent())
                                 .toList())
@@ -33,7 +35,9 @@ final class TaskSection {
                 .filter(metric ->
                         rows.stream().anyMatch(row -> row.finite(metric).isPresent()))
                 .toList();
-        if (metrics.isEmpty()) {
+        List<MetricName.OfTask> metrics =
+                all.stream().filter(metric -> !parts.isOfPart(metric.key())).toList();
+        if (all.isEmpty()) {
             return ReportSection.empty(id, title, "No chart: no run was scored in a task.");
         }
         Html html = new Html();
@@ -67,7 +71,36 @@ final class TaskSection {
         if (most > MOST_BARS) {
             html.element("p", "Charts show the first " + MOST_BARS + " runs.", "class", "note");
         }
+        parts.all().forEach((group, own) -> addParts(html, group, own, all, rows));
         return new ReportSection(id, title, html);
+    }
+
+    /** Adds the metrics of a group's parts as a folded table: a row for each metric, a column for each run. */
+    private static void addParts(
+            Html html, String group, Set<String> parts, List<MetricName.OfTask> all, List<ResultRow> rows) {
+        List<MetricName.OfTask> metrics =
+                all.stream().filter(metric -> parts.contains(metric.task())).toList();
+        List<ResultRow> runs = rows.stream()
+                .filter(row ->
+                        metrics.stream().anyMatch(metric -> row.finite(metric).isPresent()))
+                .toList();
+        html.open("details").element("summary", parts.size() + " parts of " + Html.cut(group, 100));
+        html.open("div", "class", "scroll").open("table", "class", "sortable").open("thead").open("tr");
+        html.open("th", "scope", "col").element("button", "metric", "type", "button").close();
+        runs.forEach(row -> html.open("th", "scope", "col")
+                .element("button", Html.cut(row.run(), 100), "type", "button")
+                .close());
+        html.close().close().open("tbody");
+        for (MetricName.OfTask metric : metrics) {
+            html.open("tr").element("th", Html.cut(metric.key(), 100), "scope", "row");
+            for (ResultRow row : runs) {
+                OptionalDouble value = row.finite(metric);
+                String shown = value.isPresent() ? String.format(Locale.ROOT, "%.4f", value.getAsDouble()) : "";
+                html.element("td", shown, "class", "number");
+            }
+            html.close();
+        }
+        html.close().close().close().close();
     }
 
     /** A metric that is a score: it has a direction, and belongs to the run itself, not to its baselines. */

@@ -442,6 +442,29 @@ class ReportPageTest {
     }
 
     @Test
+    void partsOfAGroupAreFoldedAndHideNoOtherTask() throws IOException {
+        StringBuilder mmlu = new StringBuilder(", \"mmlu/acc\": 0.4");
+        for (int i = 0; i < 57; i++) {
+            mmlu.append(", \"mmlu_subject").append(i).append("/acc\": 0.").append(10 + i);
+        }
+        RunFolders.write(folder.resolve("one"), config("lqer", 8, 2), metrics(5, 3, mmlu.toString()));
+        RunFolders.write(folder.resolve("two"), config("lqer", 8, 3), metrics(5, 3, ", \"hellaswag/acc\": 0.3"));
+        ParsedPage page = page();
+
+        assertThat(page.charts("tasks")).hasSize(2);
+        Element tasks = page.section("tasks");
+        assertThat(elements(tasks, "figcaption"))
+                .extracting(Element::getTextContent)
+                .containsExactlyInAnyOrder("mmlu/acc", "hellaswag/acc");
+        assertThat(elements(tasks, "summary").get(0).getTextContent()).isEqualTo("57 parts of mmlu");
+        assertThat(rows(elements(tasks, "table").get(0))).hasSize(57);
+        assertThat(elements(tasks, "table").get(0).getTextContent()).contains("mmlu_subject56/acc", "0.6600");
+        assertThat(page.section("runs").getTextContent())
+                .contains("hellaswag", "parts of mmlu are below")
+                .doesNotContain("subject0");
+    }
+
+    @Test
     void whatIsTooMuchIsCut() throws IOException {
         StringBuilder metrics = new StringBuilder("{\"bits_per_weight\": 3");
         for (int i = 0; i < 200; i++) {
@@ -467,8 +490,8 @@ class ReportPageTest {
         assertThat(page.section("runs").getTextContent()).contains("more columns are left out");
         assertThat(page.charts("bits")).hasSize(12);
         assertThat(page.section("bits").getTextContent()).contains("189 more texts have no chart here.");
-        assertThat(page.charts("tasks")).hasSize(24);
-        assertThat(page.section("tasks").getTextContent()).contains("176 more metrics", "the first 40 runs");
+        assertThat(page.charts("tasks")).hasSize(100);
+        assertThat(page.section("tasks").getTextContent()).contains("100 more metrics", "the first 40 runs");
     }
 
     @Test

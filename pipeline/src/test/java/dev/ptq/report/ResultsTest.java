@@ -230,35 +230,40 @@ class ResultsTest {
                 "{\"loss\": 900.5, \"perplexity\": Infinity, \"num_samples\": 4}");
         Results results = read();
 
-        assertThat(results.warnings()).isEmpty();
+        assertThat(results.warnings())
+                .containsExactly(
+                        "wikitext2 was measured in several ways, which do not stand together: 128 chunks (1 run); 4"
+                                + " chunks (1 run)",
+                        "arc_easy was measured in several ways, which do not stand together: 0 shots (1 run); 5 shots"
+                                + " (1 run)");
         assertThat(runs(results)).containsExactly("bare", "opt-lqer", "opt-lqer/harness_results_0");
         assertThat(results.rows().get(0).metrics())
-                .containsEntry("perplexity/wikitext2", Double.POSITIVE_INFINITY)
-                .containsEntry("perplexity/wikitext2/chunks", 4);
+                .containsEntry("perplexity/wikitext2 (4 chunks)", Double.POSITIVE_INFINITY)
+                .containsEntry("perplexity/wikitext2 (4 chunks)/chunks", 4);
         assertThat(results.rows().get(1).metrics().entrySet())
                 .extracting(entry -> entry.getKey() + "=" + entry.getValue())
                 .containsExactlyInAnyOrder(
-                        "perplexity/wikitext2=10.0",
-                        "perplexity/wikitext2/protocol=lqer",
-                        "perplexity/wikitext2/batch_size=4",
-                        "perplexity/wikitext2/loss=2.302585092994046",
-                        "perplexity/wikitext2/chunks=128",
-                        "perplexity/wikitext2/seq_len=2048",
-                        "arc_easy/acc=0.61",
-                        "arc_easy/acc_stderr=0.02",
-                        "arc_easy/num_fewshot=0",
-                        "arc_easy/version=0",
+                        "perplexity/wikitext2 (128 chunks)=10.0",
+                        "perplexity/wikitext2 (128 chunks)/protocol=lqer",
+                        "perplexity/wikitext2 (128 chunks)/batch_size=4",
+                        "perplexity/wikitext2 (128 chunks)/loss=2.302585092994046",
+                        "perplexity/wikitext2 (128 chunks)/chunks=128",
+                        "perplexity/wikitext2 (128 chunks)/seq_len=2048",
+                        "arc_easy (0 shots)/acc=0.61",
+                        "arc_easy (0 shots)/acc_stderr=0.02",
+                        "arc_easy (0 shots)/num_fewshot=0",
+                        "arc_easy (0 shots)/version=0",
                         "lambada_openai/ppl=9.1",
                         "lambada_openai/acc=0.5",
                         "lambada_openai/num_fewshot=0");
         assertThat(results.rows().get(2).metrics().entrySet())
                 .extracting(entry -> entry.getKey() + "=" + entry.getValue())
                 .containsExactly(
-                        "arc_easy/acc=0.612",
-                        "arc_easy/exact_match,strict-match=0.1",
-                        "arc_easy/num_fewshot=5",
-                        "arc_easy/limit=500",
-                        "arc_easy/version=1.0");
+                        "arc_easy (5 shots)/acc=0.612",
+                        "arc_easy (5 shots)/exact_match,strict-match=0.1",
+                        "arc_easy (5 shots)/num_fewshot=5",
+                        "arc_easy (5 shots)/limit=500",
+                        "arc_easy (5 shots)/version=1.0");
     }
 
     @Test
