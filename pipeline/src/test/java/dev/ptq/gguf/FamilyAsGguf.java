@@ -28,6 +28,15 @@ public final class FamilyAsGguf {
 
     /** The file before it is written, without a tokenizer. */
     public static GgufBuilder of(Path folder) throws IOException {
+        return of(folder, false);
+    }
+
+    /** The same with a tensor for each expert, as files of 2023 have them. */
+    public static GgufBuilder withExpertsApart(Path folder) throws IOException {
+        return of(folder, true);
+    }
+
+    private static GgufBuilder of(Path folder, boolean expertsApart) throws IOException {
         JsonNode config = JsonMapper.shared().readTree(Files.readString(folder.resolve("config.json")));
         String family = config.path("model_type").asString();
         String name = Objects.requireNonNull(ARCHITECTURES.get(family), family);
@@ -101,6 +110,13 @@ public final class FamilyAsGguf {
             }
             experts.forEach((key, all) -> {
                 String[] parts = key.split(" ", -1);
+                long rows = Long.parseLong(parts[1]);
+                long columns = Long.parseLong(parts[2]);
+                if (expertsApart) {
+                    all.forEach((i, values) -> file.tensor(
+                            parts[0].replace(".experts.", "").replace("_exps", "." + i), values, rows, columns));
+                    return;
+                }
                 int size = Objects.requireNonNull(all.get(0)).length;
                 float[] joined = new float[all.size() * size];
                 all.forEach((i, values) -> System.arraycopy(values, 0, joined, i * size, size));
@@ -108,8 +124,8 @@ public final class FamilyAsGguf {
                         parts[0].replace(".experts.", ""),
                         joined,
                         all.size(),
-                        Long.parseLong(parts[1]),
-                        Long.parseLong(parts[2]));
+                        rows,
+                        columns);
             });
         }
         return file;

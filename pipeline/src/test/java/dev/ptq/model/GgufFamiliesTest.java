@@ -52,6 +52,14 @@ class GgufFamiliesTest {
         assertSame(file, first, 0);
     }
 
+    @Test
+    void expertsMayHaveTensorsOfTheirOwn() throws IOException {
+        Optional<Path> golden = Shared.find("golden/families/mixtral");
+        assumeTrue(golden.isPresent());
+        assertSame(
+                golden.get(), FamilyAsGguf.withExpertsApart(golden.get()).write(folder.resolve("model.gguf")), 0);
+    }
+
     /** The one that the tests carry. */
     @Test
     void isTheModelOfTheFolderOfTheResources() throws IOException {
