@@ -151,6 +151,14 @@ public final class ConfigTable {
         return List.copyOf(node.value().keySet());
     }
 
+    /** Returns those of {@link #keys} whose values are tables. */
+    public List<String> tables() {
+        return node.value().entrySet().stream()
+                .filter(entry -> entry.getValue() instanceof Node.Table)
+                .map(Map.Entry::getKey)
+                .toList();
+    }
+
     /**
      * Returns the value of a key as written, of any kind: a string, {@code Long}, {@code Double}, {@code Boolean}, or a
      * list or map of them. It still has to be read.

@@ -77,6 +77,15 @@ public final class Section {
     }
 
     /**
+     * The same section with further keys, which may have any name that the reader of the table knows.
+     *
+     * @param each key whose name represents them in the reference
+     */
+    public Section withNames(Key<?> each) {
+        return new Section(title, keys, variants, List.of(each), extended);
+    }
+
+    /**
      * A section with all keys of another and some more; only these are its own in the reference.
      *
      * @param more keys that every table has
@@ -90,9 +99,19 @@ public final class Section {
         return title;
     }
 
-    /** Returns the keys that every table has; for free names, those that represent them. */
+    /** Returns the keys that every table has, then those that represent free names. */
     public Keys keys() {
-        return each.isEmpty() ? keys : new Keys(each);
+        return new Keys(Stream.concat(keys.all().stream(), each.stream()).toList());
+    }
+
+    /** Returns whether a key of a table has a name of its own here. */
+    public boolean isNamed(String key) {
+        return keys.all().stream().anyMatch(own -> own.name().equals(key));
+    }
+
+    /** Returns whether all keys have free names. */
+    private boolean isFree() {
+        return !each.isEmpty() && keys.all().isEmpty();
     }
 
     /** Returns the keys that come with each choice, by its name; empty if no key chooses. */
@@ -109,14 +128,14 @@ public final class Section {
 
     /** Returns what the reference adds to a key with such a table: a pointer to the table's keys. */
     String inReference() {
-        return each.isEmpty() ? ", `" + title + "`" : "";
+        return isFree() ? "" : ", `" + title + "`";
     }
 
     /** Returns this section and all sections of its tables, each once, but not those of free names. */
     public List<Section> withInner() {
         List<Section> found = new ArrayList<>();
         collect(found);
-        return found.stream().filter(section -> section.each.isEmpty()).toList();
+        return found.stream().filter(section -> !section.isFree()).toList();
     }
 
     private void collect(List<Section> found) {

@@ -88,7 +88,18 @@ final class Comparability {
     }
 
     private static Condition ofTask(String name, TaskCondition condition) {
-        return new Condition(name, (row, task) -> shown(row, new MetricName.OfTask(task, condition)), false);
+        return new Condition(name, (row, task) -> ofTaskOrGroup(row, task, condition), false);
+    }
+
+    /** The parts of a group have its conditions, but for their documents, and begin with its name. */
+    private static Optional<String> ofTaskOrGroup(ResultRow row, String task, TaskCondition condition) {
+        String name = task;
+        Optional<String> found = shown(row, new MetricName.OfTask(name, condition));
+        while (found.isEmpty() && condition != TaskCondition.DOCUMENTS && name.indexOf('_') > 0) {
+            name = name.substring(0, name.lastIndexOf('_'));
+            found = shown(row, new MetricName.OfTask(name, condition));
+        }
+        return found;
     }
 
     /** Returns a condition as words; whole numbers alike, however a file writes them. */

@@ -156,6 +156,7 @@ final class TaskPasses {
                 1234,
                 Optional.empty(),
                 false,
+                List.of(),
                 List.of());
         Path folder = Files.createTempDirectory("ptq-bench-");
         try {

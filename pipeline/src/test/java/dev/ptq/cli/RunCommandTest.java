@@ -24,6 +24,7 @@ import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import tools.jackson.databind.JsonNode;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -602,6 +603,28 @@ class RunCommandTest {
                 .as("the same config needs no room")
                 .isZero();
         assertThat(tiny.result("mine.2")).doesNotExist();
+    }
+
+    @Test
+    void aTaskMayHaveItsOwnSettings() throws IOException {
+        TinyExperiment.writeTasks(tiny.folder);
+        String toml = TinyExperiment.CONFIG + TinyExperiment.TASKS + "[evaluation.tasks.copa]\nlimit = 2\n";
+        Outcome outcome = tiny.run(toml, "own");
+
+        assertThat(outcome.code()).as(outcome.err()).isZero();
+        Map<String, Double> metrics = tiny.metrics("own");
+        assertThat(metrics).containsEntry("copa/documents", 2.0).containsEntry("copa/limit", 2.0);
+        assertThat(metrics).doesNotContainKey("arc_easy/limit");
+        JsonNode samples = tiny.json("own/evaluate/results.json").at("/n-samples/copa");
+        assertThat(samples.path("effective").asInt()).isEqualTo(2);
+        assertThat(samples.path("original").asInt())
+                .isEqualTo(Files.readAllLines(tiny.folder.resolve("tasks/copa/validation.jsonl"))
+                        .size())
+                .isGreaterThan(2);
+        assertThat(tiny.run(Files.readString(tiny.result("own/resolved.toml")), "again")
+                        .code())
+                .isZero();
+        assertThat(tiny.stages("again", "fingerprint")).isEqualTo(tiny.stages("own", "fingerprint"));
     }
 
     @Test

@@ -138,6 +138,14 @@ class ComparabilityTest {
     }
 
     @Test
+    void partsHaveTheConditionsOfTheirGroup() throws IOException {
+        run("first", 4, "'mmlu/acc': 0.5, 'mmlu/num_fewshot': 0, 'mmlu_high_school_physics/acc': 0.4");
+        run("second", 4, "'mmlu/acc': 0.5, 'mmlu/num_fewshot': 5, 'mmlu_high_school_physics/acc': 0.4");
+
+        assertThat(names("second")).contains("mmlu_high_school_physics (5 shots)/acc");
+    }
+
+    @Test
     void filesOfTasksTellRunsApartThatHaveTheSameTasks() throws IOException {
         for (String name : List.of("first", "second", "more")) {
             run(name, 4, "'copa/acc': 0.5");

@@ -37,7 +37,7 @@ final class Documents {
      * @param problems gets a line for each document that is wrong, which is then left out
      * @throws ConfigException if there are no documents, or too few for examples
      */
-    static List<Document> of(Task task, TasksSettings settings, TaskData data, List<String> problems)
+    static Selected of(Task task, TasksSettings settings, TaskData data, List<String> problems)
             throws IOException {
         List<Row> rows = data.rows(task, task.evaluatedSplit());
         int count = settings.limited(rows.size());
@@ -64,8 +64,15 @@ final class Documents {
         for (int id = 0; id < count; id++) {
             documents.document(id, rows.get(order[id])).ifPresent(made::add);
         }
-        return made;
+        return new Selected(made, rows.size());
     }
+
+    /**
+     * The documents to evaluate.
+     *
+     * @param available how many the data has
+     */
+    record Selected(List<Document> documents, int available) {}
 
     private void requirePool() {
         int needed = settings.numFewshot() + (settings.numFewshot() > 0 && excludesItself() ? 1 : 0);

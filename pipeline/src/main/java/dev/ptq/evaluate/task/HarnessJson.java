@@ -34,7 +34,7 @@ final class HarnessJson {
                 versions.put(name, task.version());
                 shots.put(name, settings.numFewshot());
                 samples.putObject(name)
-                        .put("original", task.splits().get(task.evaluatedSplit()))
+                        .put("original", one.available())
                         .put("effective", one.documents());
                 hashes.put(name, one.hash());
                 configs.set(name, config(task, settings));

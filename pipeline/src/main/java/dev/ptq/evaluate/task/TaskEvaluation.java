@@ -36,10 +36,11 @@ public final class TaskEvaluation {
     /**
      * The request counts of a task's documents.
      *
+     * @param available documents that the data has
      * @param truncated requests that lost their beginning
      * @param encodedAlone requests whose continuation was encoded without its context
      */
-    record EncodedTask(Task task, int documents, int truncated, int encodedAlone) {}
+    record EncodedTask(Task task, int documents, int available, int truncated, int encodedAlone) {}
 
     private TaskEvaluation(TasksSettings settings, Encoder encoder) {
         this.settings = settings;
@@ -105,7 +106,8 @@ public final class TaskEvaluation {
     }
 
     /** Encodes the documents once, to check them and to cut passes; the ids are made again when needed. */
-    private void add(Task task, List<Document> added, long mostTokens, List<String> problems) {
+    private void add(Task task, Documents.Selected selected, long mostTokens, List<String> problems) {
+        List<Document> added = selected.documents();
         int truncated = 0;
         int alone = 0;
         String firstAlone = "";
@@ -136,7 +138,7 @@ public final class TaskEvaluation {
                     alone,
                     firstAlone);
         }
-        tasks.add(new EncodedTask(task, added.size(), truncated, alone));
+        tasks.add(new EncodedTask(task, added.size(), selected.available(), truncated, alone));
     }
 
     /**

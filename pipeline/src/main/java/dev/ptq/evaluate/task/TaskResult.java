@@ -11,6 +11,7 @@ import java.util.OptionalDouble;
  * The metrics of a task or a group.
  *
  * @param members of a group
+ * @param available documents that the data has
  * @param truncated requests that lost their beginning
  * @param encodedAlone requests whose continuation was encoded without its context
  * @param hash over the prompts, see {@link Sample#hashes}; empty for a group
@@ -19,6 +20,7 @@ record TaskResult(
         TaskNode node,
         List<TaskResult> members,
         int documents,
+        int available,
         int truncated,
         int encodedAlone,
         String hash,
@@ -51,7 +53,7 @@ record TaskResult(
             values.put(metric, value);
         }
         return new TaskResult(
-                encoded.task(), List.of(), answered.size(), encoded.truncated(), encoded.encodedAlone(), hash, values);
+                encoded.task(), List.of(), answered.size(), encoded.available(), encoded.truncated(), encoded.encodedAlone(), hash, values);
     }
 
     /** Computes the metrics of a group: means over the documents of all members. */
@@ -70,6 +72,7 @@ record TaskResult(
                 group,
                 members,
                 members.stream().mapToInt(TaskResult::documents).sum(),
+                members.stream().mapToInt(TaskResult::available).sum(),
                 members.stream().mapToInt(TaskResult::truncated).sum(),
                 members.stream().mapToInt(TaskResult::encodedAlone).sum(),
                 "",

@@ -9,10 +9,12 @@ import dev.ptq.data.DatasetSplit;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.OptionalInt;
 import java.util.Set;
 
 /**
@@ -28,6 +30,7 @@ import java.util.Set;
  * @param addBos whether texts start with the start token; if absent, the profile or the tokenizer decides
  * @param lqerJson whether results are also written in the layout of LQER's tools
  * @param quirks of the harness that are kept
+ * @param own of some of the names
  */
 public record TasksSettings(
         List<String> names,
@@ -40,7 +43,16 @@ public record TasksSettings(
         int seed,
         Optional<Boolean> addBos,
         boolean lqerJson,
-        List<Quirk> quirks) {
+        List<Quirk> quirks,
+        List<Own> own) {
+    /**
+     * What a task or group has of its own.
+     *
+     * @param numFewshot absent for that of all
+     * @param limit likewise
+     */
+    public record Own(String name, OptionalInt numFewshot, OptionalDouble limit) {}
+
     /** The seed of the harness of version 0.3. */
     private static final int LQER_SEED = 42;
 
@@ -118,33 +130,51 @@ public record TasksSettings(
             .preset(List.of())
             .says("habits of the harness that this program takes on only if asked to");
 
+    private static final Key<Optional<Integer>> OWN_FEWSHOT = Key.integer("num_fewshot")
+            .from(0)
+            .to(1000)
+            .optional("that of all tasks")
+            .says("examples before every question of this task or group");
+
+    private static final Key<Optional<Object>> OWN_LIMIT = Key.value(
+                    "limit", "a whole number of at least 1, or a share between 0 and 1")
+            .optional("that of all tasks")
+            .says("documents of this task, or of each task of this group, that are scored");
+
+    private static final Key<Optional<ConfigTable>> OWN = Key.table(
+                    "NAME", Section.of("evaluation.tasks.NAME", OWN_FEWSHOT, OWN_LIMIT))
+            .optional("none")
+            .says("what one of `names` has of its own");
+
     /** The keys of {@code [evaluation.tasks]}. */
     public static final Section SECTION = Section.of(
-            "evaluation.tasks",
-            NAMES,
-            DATA,
-            NUM_FEWSHOT,
-            LIMIT,
-            PROFILE,
-            BATCH_SIZE,
-            BOOTSTRAP,
-            SEED,
-            ADD_BOS,
-            LQER_JSON,
-            QUIRKS);
+                    "evaluation.tasks",
+                    NAMES,
+                    DATA,
+                    NUM_FEWSHOT,
+                    LIMIT,
+                    PROFILE,
+                    BATCH_SIZE,
+                    BOOTSTRAP,
+                    SEED,
+                    ADD_BOS,
+                    LQER_JSON,
+                    QUIRKS)
+            .withNames(OWN);
 
     /** Reads the table. */
     public static TasksSettings read(ConfigTable table) {
         Profile profile = table.read(PROFILE);
         List<String> names = table.read(NAMES);
         int numFewshot = table.read(NUM_FEWSHOT);
-        checkNames(table, names, profile, numFewshot);
+        List<Own> own = own(table, names);
+        checkNames(table, names, profile, numFewshot, own);
         String data = table.read(DATA).orElse("");
         if (data.isEmpty()) {
             if (table.has(DATA)) {
                 table.problem(DATA, "expected a folder; left out, tasks take what was fetched from the hub");
             } else {
-                checkFetched(table, names, profile, numFewshot);
+                checkFetched(table, names, profile, numFewshot, own);
             }
         } else if (!Files.isDirectory(Path.of(data))) {
             table.problem(
@@ -153,10 +183,10 @@ public record TasksSettings(
                             + "\" (a path in a file starts at its folder, others at the current directory)");
         }
         List<Quirk> quirks = table.read(QUIRKS);
-        return new TasksSettings(
+        TasksSettings settings = new TasksSettings(
                 names,
                 numFewshot,
-                limit(table),
+                limit(table, LIMIT),
                 profile,
                 data,
                 table.read(BATCH_SIZE),
@@ -164,12 +194,47 @@ public record TasksSettings(
                 table.read(SEED),
                 table.read(ADD_BOS),
                 table.read(LQER_JSON, profile == Profile.LQER),
-                quirks);
+                quirks,
+                own);
+        if (settings.lqerJson() && !own.isEmpty()) {
+            table.problem(
+                    own.get(0).name(),
+                    "expected the same for all tasks with lqer_json, as LQER's files have one num_fewshot and limit");
+        }
+        return settings;
+    }
+
+    private static List<Own> own(ConfigTable table, List<String> names) {
+        List<Own> own = new ArrayList<>();
+        for (String key : table.tables()) {
+            if (SECTION.isNamed(key)) {
+                continue; // a table in place of a value, which its reader reports
+            }
+            Key<Optional<ConfigTable>> name = OWN.named(key);
+            ConfigTable inner = table.read(name).orElseThrow();
+            Optional<Integer> shots = inner.read(OWN_FEWSHOT);
+            OptionalDouble limit = limit(inner, OWN_LIMIT);
+            if (!names.contains(key)) {
+                table.problem(
+                        name, "expected one of names, " + names + Spelling.hint(Spelling.closest(key, names)));
+            }
+            own.add(new Own(key, shots.map(OptionalInt::of).orElseGet(OptionalInt::empty), limit));
+        }
+        return own;
+    }
+
+    private static int numFewshot(String name, int ofAll, List<Own> own) {
+        return own.stream()
+                .filter(each -> each.name().equals(name))
+                .flatMapToInt(each -> each.numFewshot().stream())
+                .findFirst()
+                .orElse(ofAll);
     }
 
     /** Reports missing data sets as problems with the config, not with the run. */
-    private static void checkFetched(ConfigTable table, List<String> names, Profile profile, int numFewshot) {
-        for (DatasetSplit split : onHub(names, profile, numFewshot)) {
+    private static void checkFetched(
+            ConfigTable table, List<String> names, Profile profile, int numFewshot, List<Own> own) {
+        for (DatasetSplit split : onHub(names, profile, numFewshot, own)) {
             try {
                 split.find();
             } catch (ConfigException | IOException e) {
@@ -185,15 +250,17 @@ public record TasksSettings(
 
     /** Returns what tasks need from the hub if their table names no folder; problems are left to {@link #read}. */
     public static Set<DatasetSplit> onHub(ConfigTable table) {
-        return onHub(table.read(NAMES), table.read(PROFILE), table.read(NUM_FEWSHOT));
+        List<String> names = table.read(NAMES);
+        return onHub(names, table.read(PROFILE), table.read(NUM_FEWSHOT), own(table, names));
     }
 
-    private static Set<DatasetSplit> onHub(List<String> names, Profile profile, int numFewshot) {
+    private static Set<DatasetSplit> onHub(
+            List<String> names, Profile profile, int numFewshot, List<Own> own) {
         Set<DatasetSplit> splits = new LinkedHashSet<>();
         for (String name : names) {
             for (Task task : Tasks.named(name, profile).map(TaskNode::tasks).orElse(List.of())) {
                 splits.add(task.onHub(task.evaluatedSplit()));
-                if (numFewshot > 0) {
+                if (numFewshot(name, numFewshot, own) > 0) {
                     splits.add(task.onHub(task.exampleSplit()));
                 }
             }
@@ -201,20 +268,21 @@ public record TasksSettings(
         return splits;
     }
 
-    private static OptionalDouble limit(ConfigTable table) {
-        Optional<Object> given = table.read(LIMIT);
+    private static OptionalDouble limit(ConfigTable table, Key<Optional<Object>> key) {
+        Optional<Object> given = table.read(key);
         if (given.isEmpty()) {
             return OptionalDouble.empty();
         }
         double limit = given.get() instanceof Number number ? number.doubleValue() : 0;
         boolean share = limit > 0 && limit < 1;
         if (!share && !(limit >= 1 && limit == Math.rint(limit) && limit <= Integer.MAX_VALUE)) {
-            table.problem(LIMIT, "expected a number of documents, or a share of them below 1, got " + given.get());
+            table.problem(key, "expected a number of documents, or a share of them below 1, got " + given.get());
         }
         return OptionalDouble.of(limit);
     }
 
-    private static void checkNames(ConfigTable table, List<String> names, Profile profile, int numFewshot) {
+    private static void checkNames(
+            ConfigTable table, List<String> names, Profile profile, int numFewshot, List<Own> own) {
         if (table.written(NAMES).equals(Optional.of(List.of()))) {
             table.problem(NAMES, "expected at least one task; `ptq list tasks` shows them");
         }
@@ -244,7 +312,7 @@ public record TasksSettings(
                     table.problem(NAMES, "\"" + name + "\" names " + task.name() + ", which an earlier one does too");
                     break;
                 }
-                if (numFewshot > 0 && task.scoring() == Scoring.ROLLING) {
+                if (numFewshot(name, numFewshot, own) > 0 && task.scoring() == Scoring.ROLLING) {
                     table.problem(NUM_FEWSHOT, "expected 0 for " + name + ", which takes no examples");
                 }
             }
@@ -255,12 +323,16 @@ public record TasksSettings(
         return GENERATED.stream().anyMatch(known -> name.equals(known) || name.startsWith(known + "_"));
     }
 
-    /** Returns the settings for one of the names, with the data in another folder. */
+    /** Returns the settings for one of the names, with its own and the data in another folder. */
     public TasksSettings with(String name, String folder) {
+        OptionalDouble ownLimit = own.stream()
+                .filter(each -> each.name().equals(name))
+                .flatMapToDouble(each -> each.limit().stream())
+                .findFirst();
         return new TasksSettings(
                 List.of(name),
-                numFewshot,
-                limit,
+                numFewshot(name, numFewshot, own),
+                ownLimit.isPresent() ? ownLimit : limit,
                 profile,
                 folder,
                 batchSize,
@@ -268,7 +340,8 @@ public record TasksSettings(
                 seed,
                 addBos,
                 lqerJson,
-                quirks);
+                quirks,
+                List.of());
     }
 
     /** Returns the tasks and groups, in order. */

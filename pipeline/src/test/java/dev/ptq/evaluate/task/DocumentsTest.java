@@ -28,7 +28,7 @@ class DocumentsTest {
         List<Document> documents = new ArrayList<>();
         TaskFolder rows = new TaskFolder(data);
         for (Task task : settings.tasks()) {
-            documents.addAll(Documents.of(task, settings, rows, problems));
+            documents.addAll(Documents.of(task, settings, rows, problems).documents());
         }
         if (!problems.isEmpty()) {
             throw new ConfigException(problems);

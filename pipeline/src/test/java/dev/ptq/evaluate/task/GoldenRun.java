@@ -76,7 +76,8 @@ record GoldenRun(JsonNode json) {
                 1234,
                 addBos.isNull() ? Optional.empty() : Optional.of(addBos.asBoolean()),
                 false,
-                quirks);
+                quirks,
+                List.of());
     }
 
     TaskData data() throws IOException {

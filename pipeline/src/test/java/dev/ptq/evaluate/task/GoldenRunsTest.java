@@ -49,7 +49,7 @@ class GoldenRunsTest {
         List<String> problems = new ArrayList<>();
         List<Document> documents = new ArrayList<>();
         for (Task task : run.settings().tasks()) {
-            documents.addAll(Documents.of(task, run.settings(), data, problems));
+            documents.addAll(Documents.of(task, run.settings(), data, problems).documents());
         }
         assertThat(problems).isEmpty();
         return documents;

@@ -70,7 +70,8 @@ class GoldenTasksTest {
                     1234,
                     Optional.empty(),
                     false,
-                    List.of(Quirk.OWN_ANSWER, Quirk.SCORED_BOS));
+                    List.of(Quirk.OWN_ANSWER, Quirk.SCORED_BOS),
+                    List.of());
             Task task = settings.tasks().get(0);
             List<JsonNode> documents = new ArrayList<>();
             json.get("docs").forEach(document -> documents.add(document.get("doc")));
@@ -94,7 +95,7 @@ class GoldenTasksTest {
 
         List<Document> documents() throws IOException {
             List<String> problems = new ArrayList<>();
-            List<Document> documents = Documents.of(settings.tasks().get(0), settings, rows, problems);
+            List<Document> documents = Documents.of(settings.tasks().get(0), settings, rows, problems).documents();
             assertThat(problems).isEmpty();
             return documents;
         }

@@ -28,6 +28,7 @@ class TasksSettingsTest {
                         1234,
                         Optional.empty(),
                         false,
+                        List.of(),
                         List.of()));
         assertThat(TestSettings.of("names = ['piqa']\nprofile = 'lqer-0.3'").lqerJson())
                 .isTrue();
@@ -50,7 +51,8 @@ class TasksSettingsTest {
                         7,
                         Optional.of(false),
                         false,
-                        List.of(Quirk.OWN_ANSWER, Quirk.SCORED_BOS)));
+                        List.of(Quirk.OWN_ANSWER, Quirk.SCORED_BOS),
+                        List.of()));
 
         ConfigTable table = ConfigTable.parse(
                 toml + "\ndata = '" + TestSettings.data() + "'", "x", List.of(), TasksSettings.SECTION);
@@ -59,6 +61,17 @@ class TasksSettingsTest {
                 ConfigTable.parse(TomlWriter.write(table.resolved()), "x", List.of(), TasksSettings.SECTION);
         assertThat(TasksSettings.read(again)).isEqualTo(settings);
         again.finish();
+    }
+
+    @Test
+    void aTaskMayHaveItsOwnShotsAndLimit() {
+        TasksSettings settings = TestSettings.of("names = ['piqa', 'copa', 'wikitext']\nnum_fewshot = 5\nlimit = 20\n"
+                + "copa = { num_fewshot = 0 }\nwikitext = { num_fewshot = 0, limit = 0.5 }");
+
+        assertThat(settings.with("piqa", "").numFewshot()).isEqualTo(5);
+        assertThat(settings.with("copa", ""))
+                .isEqualTo(TestSettings.of("names = ['copa']\nnum_fewshot = 0\nlimit = 20").with("copa", ""));
+        assertThat(settings.with("wikitext", "").limit()).hasValue(0.5);
     }
 
     @ParameterizedTest
@@ -87,6 +100,15 @@ class TasksSettingsTest {
                 "names = ['piqa']; quirks = ['own_answers'] | quirks.0: expected one of [own_answer, scored_bos], got"
                         + " \"own_answers\"; did you mean \"own_answer\"?",
                 "names = ['piqa']; bootstrap = -1 | bootstrap: expected a whole number from 0 to 1000000, got -1",
+                "names = ['piqa']; piqas = { limit = 4 } | piqas: expected one of names, [piqa]; did you mean \"piqa\"?",
+                "names = ['piqa']; piqa = { limit = 0 } | piqa.limit: expected a number of documents, or a share of them"
+                        + " below 1, got 0",
+                "names = ['piqa']; piqa = { shots = 4 } | piqa.shots: unknown key; expected one of [num_fewshot, limit]",
+                "names = ['wikitext', 'piqa']; wikitext = { num_fewshot = 2 } | num_fewshot: expected 0 for wikitext,"
+                        + " which takes no examples",
+                "names = ['piqa']; num_fewshots = 2 | num_fewshots: unknown key; did you mean \"num_fewshot\"?",
+                "names = ['piqa']; lqer_json = true; piqa = { limit = 2 } | piqa: expected the same for all tasks with"
+                        + " lqer_json, as LQER's files have one num_fewshot and limit",
                 "names = 'piqa' | names: expected a list of strings, got \"piqa\""
             })
     void reportsWhatIsWrong(String toml, String message) {
