@@ -4,22 +4,24 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.ptq.cli.TinyExperiment.Outcome;
 import java.io.IOException;
+import java.nio.file.FileVisitOption;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Objects;
 import java.util.regex.Pattern;
-import org.junit.jupiter.api.BeforeEach;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 class CompareCommandTest {
     @TempDir
-    Path folder;
+    static Path folder;
 
-    private TinyExperiment tiny;
+    private static TinyExperiment tiny;
 
-    @BeforeEach
-    void run() throws IOException {
+    @BeforeAll
+    static void run() throws IOException {
         tiny = new TinyExperiment(folder);
         TinyExperiment.writeTasks(folder);
         String config = TinyExperiment.CONFIG + TinyExperiment.TASKS;
@@ -29,7 +31,22 @@ class CompareCommandTest {
                 .isEmpty();
     }
 
-    private Outcome compare(String first, String second, String... more) {
+    /** A run like another whose files may be changed: artifacts of runs are links into the cache. */
+    private static void copy(String tag, String copy) throws IOException {
+        Path from = tiny.result(tag);
+        try (Stream<Path> files = Files.walk(from, FileVisitOption.FOLLOW_LINKS)) {
+            for (Path file : files.toList()) {
+                Path to = tiny.result(copy).resolve(from.relativize(file).toString());
+                if (Files.isDirectory(file)) {
+                    Files.createDirectories(to);
+                } else {
+                    Files.write(to, Files.readAllBytes(file));
+                }
+            }
+        }
+    }
+
+    private static Outcome compare(String first, String second, String... more) {
         String[] arguments = new String[5 + more.length];
         System.arraycopy(
                 new String[] {"compare", "DIR/results/" + first, second, "--results", "DIR/results"},
@@ -76,24 +93,22 @@ class CompareCommandTest {
 
     @Test
     void flipsAreTheDocumentsWhoseAnswersAreRightInOneOnly() throws IOException {
-        String log = "second/evaluate/quantized/tasks/copa/samples_copa.jsonl";
-        Path file = tiny.result(log);
-        String lines = Files.readString(file).replaceAll("\"acc\":[01][.]?[0-9]*}", "\"acc\":0.0}");
-        String first = Files.readString(tiny.result(log.replace("second", "first")));
-        // artifacts are links into the cache
-        Files.delete(file);
-        Files.writeString(file, lines);
-        Path other = tiny.result(log.replace("second", "first"));
-        Files.delete(other);
+        String log = "/evaluate/quantized/tasks/copa/samples_copa.jsonl";
+        copy("second", "wrong");
+        Path file = tiny.result("wrong" + log);
+        Files.writeString(file, Files.readString(file).replaceAll("\"acc\":[01][.]?[0-9]*}", "\"acc\":0.0}"));
+        copy("first", "right");
+        Path other = tiny.result("right" + log);
         Files.writeString(
                 other,
-                first.lines()
+                Files.readString(other)
+                        .lines()
                         .map(line -> line.replaceAll(
                                 "\"acc\":[01][.]?[0-9]*}",
                                 line.contains("\"doc_id\":1") ? "\"acc\":1.0}" : "\"acc\":0.0}"))
                         .reduce("", (all, line) -> all + line + "\n"));
 
-        assertThat(compare("first", "second").out())
+        assertThat(compare("right", "wrong").out())
                 .contains("copa acc, only A right: 1 10 11\n")
                 .doesNotContain("copa acc, only B right")
                 .containsPattern("copa +acc +0\\.2500  0\\.0000  -0\\.2500 .* 0\\.2500 +3 +0 +12");
@@ -134,10 +149,10 @@ class CompareCommandTest {
 
     @Test
     void namesTheFileThatIsDamaged() throws IOException {
-        Path file = tiny.result("second/evaluate/quantized/tasks/copa/samples_copa.jsonl");
-        Files.delete(file);
+        copy("second", "damaged");
+        Path file = tiny.result("damaged/evaluate/quantized/tasks/copa/samples_copa.jsonl");
         Files.writeString(file, "{\"doc_id\": 0}\n");
-        Outcome outcome = compare("first", "second");
+        Outcome outcome = compare("first", "damaged");
         assertThat(outcome.code()).isEqualTo(1);
         assertThat(outcome.err())
                 .contains("samples_copa.jsonl:1: not a line of a sample log: expected doc_id and metrics");

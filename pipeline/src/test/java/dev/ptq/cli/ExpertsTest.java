@@ -16,6 +16,7 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -213,16 +214,19 @@ class ExpertsTest {
 
     /** Also where some experts are left out: what is learned for the others is kept and read again. */
     @ParameterizedTest
-    @CsvSource({
-        "omniquant, 1",
-        "omniquant, 97",
-        "affinequant, 97",
-        "lrquant, 1",
-        "flexround, 97",
-        "autoround, 1",
-        "autoround, 97"
-    })
+    @CsvSource({"omniquant, 1", "affinequant, 97", "autoround, 97"})
     void blocksOfExpertsAreTrained(String method, int least) throws IOException {
+        requireTraining(method, least);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @CsvSource({"omniquant, 97", "lrquant, 1", "flexround, 97", "autoround, 1"})
+    void soTheyAreByOtherMethods(String method, int least) throws IOException {
+        requireTraining(method, least);
+    }
+
+    private void requireTraining(String method, int least) throws IOException {
         boolean isRounding = method.endsWith("round");
         String training = isRounding
                 ? "iterations = 4\nbatch_size = 2\n"

@@ -18,6 +18,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
@@ -198,14 +199,27 @@ class ExportCommandTest {
     @ParameterizedTest
     @ValueSource(
             strings = {
-                "{ format = \"fp8_e4m3\" }",
-                "{ format = \"fp8_e4m3\", granularity = \"tensor\" }",
                 "{ format = \"fp8_e4m3\", granularity = \"block\", block_size = [16, 16] }",
                 "{ format = \"mxfp4\" }",
-                "{ format = \"mxfp8_e4m3\" }",
                 "{ format = \"nvfp4\", rule = \"compressed_tensors\" }"
             })
     void soAreSmallFloats(String format) throws IOException {
+        requireSameSmallFloats(format);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @ValueSource(
+            strings = {
+                "{ format = \"fp8_e4m3\" }",
+                "{ format = \"fp8_e4m3\", granularity = \"tensor\" }",
+                "{ format = \"mxfp8_e4m3\" }"
+            })
+    void soAreOtherSmallFloats(String format) throws IOException {
+        requireSameSmallFloats(format);
+    }
+
+    private void requireSameSmallFloats(String format) throws IOException {
         // blocks do not fill its rows of 112
         String rows =
                 "[[quantization.override]]\npattern = \".*down_proj.weight\"\nweight = { format = \"int\", bits = 8 }\n";
@@ -291,9 +305,26 @@ class ExportCommandTest {
         assertThat(outcome.err()).contains("a forward pass that its config.json cannot describe");
     }
 
+    /** Of each layout a row, with different bits, methods and granularities. */
+    @ParameterizedTest
+    @MethodSource("fewLayouts")
+    void packedWeightsAreReadBackBitForBit(String layout, String format, String method) throws IOException {
+        requireSamePackedWeights(layout, format, method);
+    }
+
+    static Stream<Arguments> fewLayouts() {
+        List<Arguments> all = layouts().toList();
+        return IntStream.of(1, 2, 6, 10, 12).mapToObj(all::get);
+    }
+
     @ParameterizedTest
     @MethodSource("layouts")
-    void packedWeightsAreReadBackBitForBit(String layout, String format, String method) throws IOException {
+    @Tag("slow")
+    void allPackedWeightsAreReadBackBitForBit(String layout, String format, String method) throws IOException {
+        requireSamePackedWeights(layout, format, method);
+    }
+
+    private void requireSamePackedWeights(String layout, String format, String method) throws IOException {
         String weight = "[quantization.weight]\nformat = \"int\"\n" + format;
         double made = run(MODEL + (method.isEmpty() ? "" : step(method)) + weight + EVALUATION, "made");
         exportSilently("--format", layout);
@@ -412,13 +443,19 @@ class ExportCommandTest {
 
     /** Methods that choose among roundings do so with the scales that will be stored. */
     @ParameterizedTest
-    @CsvSource({
-        "compressed-tensors, gptq, narrow",
-        "gptq, gptq, gptq",
-        "gptq-v2, gptq, narrow",
-        "awq, awq, compressed_tensors"
-    })
+    @CsvSource({"compressed-tensors, gptq, narrow", "awq, awq, compressed_tensors"})
     void aRunWithScalesOfFloat16IsExportedAsItIs(String layout, String method, String grid) throws IOException {
+        requireScalesOfFloat16(layout, method, grid);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @CsvSource({"gptq, gptq, gptq", "gptq-v2, gptq, narrow"})
+    void soIsOneInOtherLayouts(String layout, String method, String grid) throws IOException {
+        requireScalesOfFloat16(layout, method, grid);
+    }
+
+    private void requireScalesOfFloat16(String layout, String method, String grid) throws IOException {
         double made = run(
                 MODEL
                         + step("method = \"" + method + "\"\n")

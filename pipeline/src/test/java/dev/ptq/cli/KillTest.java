@@ -51,6 +51,10 @@ class KillTest {
             divergence = true
             """ + TinyExperiment.TASKS;
 
+    /** As long as two kills need to fall into different stages. */
+    private static final String SHORT =
+            CONFIG.replace("num_samples = 8", "num_samples = 4").replace("max_samples = 24", "max_samples = 6");
+
     /** Parts of blocks that steps leave behind one another: a split, its rounding, a path. */
     private static final String LOW_RANK = """
             [[approximation]]
@@ -110,7 +114,7 @@ class KillTest {
     @Test
     @Timeout(value = 300, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
     void endsWithTheMetricsOfAnUndisturbedRun() throws Exception {
-        kill(5, CONFIG, FILES);
+        kill(2, 0.3, 0.6, SHORT, FILES);
     }
 
     @Test
@@ -156,6 +160,11 @@ class KillTest {
     }
 
     private void kill(int times, String toml, List<String> files) throws Exception {
+        kill(times, 1 / 8.0, 1 / 3.0, toml, files);
+    }
+
+    /** Kills after a time between two shares of that of a whole run. */
+    private void kill(int times, double least, double most, String toml, List<String> files) throws Exception {
         SyntheticModel.llama()
                 .sizes(128, 256)
                 .layers(4)
@@ -174,7 +183,7 @@ class KillTest {
         int finished = 0;
         for (int kills = 0; kills < times; ) {
             Process process = start(config, "killed-" + finished);
-            if (process.waitFor(random.nextLong(whole / 8, whole / 3), TimeUnit.MILLISECONDS)) {
+            if (process.waitFor((long) (whole * random.nextDouble(least, most)), TimeUnit.MILLISECONDS)) {
                 check(process, finished, files);
                 finished++;
             } else {
@@ -187,7 +196,7 @@ class KillTest {
         check(last, finished, files);
     }
 
-    /** A run that was never given more than a third of the time it takes ends as the one that was left alone. */
+    /** A run that was never given all of the time it takes ends as the one that was left alone. */
     private void check(Process process, int number, List<String> files) throws IOException {
         Path results = folder.resolve("killed-" + number);
         assertThat(process.exitValue()).as(() -> log(number)).isZero();

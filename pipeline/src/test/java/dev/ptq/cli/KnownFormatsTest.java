@@ -15,6 +15,7 @@ import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -65,16 +66,28 @@ class KnownFormatsTest {
     @ParameterizedTest
     @CsvSource({
         "int, 'bits = 8\ngranularity = \"tensor\"\nrange = \"percentile\"\npercentile = 99.9\n'",
+        "int, 'bits = 8\ngranularity = \"channel\"\nrange = \"moving_average\"\n'",
+        "fp8_e4m3, 'range = \"mse\"\n'"
+    })
+    void everyRuleRuns(String format, String keys) throws IOException {
+        requireCloseness(format, keys);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @CsvSource({
         "int, 'bits = 8\nrange = \"moving_average\"\n'",
         "int, 'bits = 8\nrange = \"mse\"\n'",
         "int, 'bits = 8\ngranularity = \"channel\"\n'",
-        "int, 'bits = 8\ngranularity = \"channel\"\nrange = \"moving_average\"\n'",
         "int, 'bits = 8\ngrid = \"compressed_tensors\"\nrange = \"percentile\"\n'",
-        "fp8_e4m3, 'range = \"mse\"\n'",
         "fp8_e4m3, 'granularity = \"channel\"\n'",
         "nvfp4, 'range = \"percentile\"\n'"
     })
-    void everyRuleRuns(String format, String keys) throws IOException {
+    void everyRuleRunsInOtherFormats(String format, String keys) throws IOException {
+        requireCloseness(format, keys);
+    }
+
+    private void requireCloseness(String format, String keys) throws IOException {
         String none = "format = \"none\"\n";
         String activation = "format = \"" + format + "\"\n" + keys + "dynamic = false\n";
         double exact = loss(config("", none, none), "exact");
@@ -106,8 +119,19 @@ class KnownFormatsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"", GPTQ, SMOOTH, SMOOTH + GPTQ})
+    @ValueSource(strings = {"", SMOOTH + GPTQ})
     void errorsOfWeightsAreWeighted(String steps) throws IOException {
+        requireWeightedErrors(steps);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @ValueSource(strings = {GPTQ, SMOOTH})
+    void errorsOfWeightsAreWeightedAfterEitherStep(String steps) throws IOException {
+        requireWeightedErrors(steps);
+    }
+
+    private void requireWeightedErrors(String steps) throws IOException {
         String activation = "format = \"none\"\n";
         String other = WEIGHTED.replace("imatrix_mse", "gptq_mse");
         double weighted = loss(config(steps, WEIGHTED, activation), "weighted");
@@ -145,15 +169,19 @@ class KnownFormatsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "",
-                GPTQ,
-                SMOOTH,
-                SMOOTH + GPTQ,
-                "[[approximation]]\nmethod = \"lqer\"\nrank = 2\nof = \"weight\"\n"
-            })
+    @ValueSource(strings = {SMOOTH + GPTQ, "[[approximation]]\nmethod = \"lqer\"\nrank = 2\nof = \"weight\"\n"})
     void fusedWeightsHaveOneScale(String steps) throws IOException {
+        requireOneScale(steps);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @ValueSource(strings = {"", GPTQ, SMOOTH})
+    void fusedWeightsHaveOneScaleAfterFewerSteps(String steps) throws IOException {
+        requireOneScale(steps);
+    }
+
+    private void requireOneScale(String steps) throws IOException {
         String activation = "format = \"none\"\n";
         double shared = loss(config(steps, NVFP4, activation), "shared");
         Map<String, String> scales = scales("shared");
@@ -258,8 +286,19 @@ class KnownFormatsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"minmax", "percentile", "moving_average", "mse"})
+    @ValueSource(strings = {"percentile", "moving_average"})
     void rangesOfExpertsNeedTokens(String rule) throws IOException {
+        requireTokens(rule);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @ValueSource(strings = {"minmax", "mse"})
+    void otherRangesOfExpertsNeedTokens(String rule) throws IOException {
+        requireTokens(rule);
+    }
+
+    private void requireTokens(String rule) throws IOException {
         takeMixture();
         String activation = "format = \"int\"\nbits = 8\nrange = \"" + rule + "\"\ndynamic = false\n";
         String some = config("", "format = \"none\"\n", activation)
@@ -277,8 +316,19 @@ class KnownFormatsTest {
 
     /** Each path of samples goes through blocks as they will run, with the ranges that smoothing left. */
     @ParameterizedTest
-    @ValueSource(strings = {"minmax", "percentile", "moving_average", "mse"})
+    @ValueSource(strings = {"minmax", "mse"})
     void rangesAreTakenAgainAfterSmoothing(String rule) throws IOException {
+        requireNewRanges(rule);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @ValueSource(strings = {"percentile", "moving_average"})
+    void otherRangesAreTakenAgainAfterSmoothing(String rule) throws IOException {
+        requireNewRanges(rule);
+    }
+
+    private void requireNewRanges(String rule) throws IOException {
         String activation = "format = \"int\"\nbits = 8\nrange = \"" + rule + "\"\ndynamic = false\n";
         String weight = WEIGHTED.replace("imatrix_mse", "minmax").replace("bits = 3", "bits = 4");
         double found = loss(config(SMOOTH + GPTQ, weight, activation), "tag");

@@ -121,7 +121,7 @@ class KvCacheTest {
     @CsvSource({
         "omniquant, epochs = 2, true",
         "flexround, iterations = 8, true",
-        "autoround, batch_size = 2, true",
+        "autoround, 'batch_size = 2\niterations = 8', true",
         "l2qer, rank = 4, false",
         "smoothquant, alpha = 0.5, false"
     })

@@ -137,8 +137,7 @@ class LaunchedRunsTest {
     }
 
     /** The line of {@code sweeps/README.md}, with this sweep's counts. */
-    @Test
-    void gnuParallelStartsTasks() throws Exception {
+    private static String parallel() throws IOException {
         assumeTrue(
                 Stream.of(System.getenv("PATH").split(":"))
                         .anyMatch(place -> Files.isExecutable(Path.of(place, "parallel"))),
@@ -147,18 +146,55 @@ class LaunchedRunsTest {
                 .filter(each -> each.startsWith("parallel "))
                 .findFirst()
                 .orElseThrow();
-        assertThat(sweep("--launcher", "files").code()).isZero();
-        String command = "L=" + folder.resolve("results/tag/launch/1") + "; "
-                + line.replace("seq 0 4", "seq 0 2").replace("seq 0 8", "seq 0 1");
-        Process process = new ProcessBuilder("bash", "-c", command)
-                .redirectErrorStream(true)
-                .redirectOutput(folder.resolve("parallel.log").toFile())
-                .start();
+        return line.replace("seq 0 4", "seq 0 2").replace("seq 0 8", "seq 0 1");
+    }
 
-        assertThat(process.waitFor())
-                .as(Files.readString(folder.resolve("parallel.log")))
-                .isZero();
+    /** Runs a line of a shell in which {@code L} is the folder of the launch; what it prints is in a file. */
+    private int shell(String command) throws IOException, InterruptedException {
+        return new ProcessBuilder("bash", "-c", "L=" + folder.resolve("results/tag/launch/1") + "; " + command)
+                .redirectErrorStream(true)
+                .redirectOutput(folder.resolve("shell.log").toFile())
+                .start()
+                .waitFor();
+    }
+
+    @Test
+    @Tag("slow")
+    void gnuParallelStartsTasks() throws Exception {
+        String command = parallel();
+        assertThat(sweep("--launcher", "files").code()).isZero();
+
+        assertThat(shell(command)).as(() -> read(folder.resolve("shell.log"))).isZero();
         assertThat(sweep("--launcher", "files").out()).contains("already done");
+    }
+
+    private static String read(Path file) {
+        try {
+            return Files.readString(file);
+        } catch (IOException e) {
+            return e.toString();
+        }
+    }
+
+    /** With a stand-in for the program, which writes down what it is given; the program itself is started once. */
+    @Test
+    void gnuParallelNamesEveryTaskInTheOrderOfTheKinds() throws Exception {
+        String command = parallel();
+        assertThat(sweep("--launcher", "files").code()).isZero();
+        Path launch = folder.resolve("results/tag/launch/1");
+
+        assertThat(shell("$L/ptq launched $L/tasks.json points 2")).isEqualTo(2);
+        assertThat(read(folder.resolve("shell.log"))).contains("points has tasks 0 to 1, got 2");
+        Path given = folder.resolve("given.txt");
+        Files.writeString(launch.resolve("ptq"), "#!/bin/sh\necho \"$@\" >> '" + given + "'\n");
+        assertThat(shell(command)).isZero();
+
+        String tasks = "launched " + launch.resolve("tasks.json");
+        List<String> lines = Files.readAllLines(given);
+        assertThat(lines).hasSize(5);
+        assertThat(lines.subList(0, 3))
+                .containsExactlyInAnyOrder(tasks + " shared 0", tasks + " shared 1", tasks + " shared 2");
+        assertThat(lines.subList(3, 5)).containsExactlyInAnyOrder(tasks + " points 0", tasks + " points 1");
     }
 
     @Test

@@ -80,8 +80,10 @@ class RotationRunsTest {
     @TempDir
     private Path folder;
 
+    /** With fused linears, with norms stored less one, and with experts. */
     static Stream<Path> few() throws IOException {
-        return TinyFamilies.few().stream();
+        return TinyFamilies.few().stream()
+                .filter(path -> path.getFileName().toString().matches("phi3|gemma|qwen2_moe"));
     }
 
     static Stream<Path> all() throws IOException {

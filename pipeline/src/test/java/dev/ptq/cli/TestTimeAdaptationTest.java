@@ -23,6 +23,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -110,15 +111,27 @@ class TestTimeAdaptationTest {
 
     @ParameterizedTest
     @CsvSource({
-        "gptq, llama, ''",
         "lqer, llama, ''",
-        "omniquant, llama, 'q_k = \"free\"'",
         "gptq, opt, 'shift = \"mid_range\"\naugmented_loss = true\nshuffle = true'",
-        "gptq, llama, 'lwc = false\nbatch_size = 3'",
-        "gptq, ranges found beforehand, 'mappings = []'",
         "gptq, one block, 'mappings = [\"mlp_in\", \"mlp_mid\"]'"
     })
     void noEpochsGiveTheUnadaptedResultToTheLastBit(String protocol, String model, String keys) throws IOException {
+        requireUnadaptedResult(protocol, model, keys);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @CsvSource({
+        "gptq, llama, ''",
+        "omniquant, llama, 'q_k = \"free\"'",
+        "gptq, llama, 'lwc = false\nbatch_size = 3'",
+        "gptq, ranges found beforehand, 'mappings = []'"
+    })
+    void noEpochsGiveItWithOtherSettings(String protocol, String model, String keys) throws IOException {
+        requireUnadaptedResult(protocol, model, keys);
+    }
+
+    private void requireUnadaptedResult(String protocol, String model, String keys) throws IOException {
         SyntheticModel other = model.equals("opt") ? SyntheticModel.opt() : SyntheticModel.llama();
         if (model.equals("opt") || model.equals("one block")) {
             other.layers(model.equals("opt") ? 2 : 1)
@@ -324,10 +337,21 @@ class TestTimeAdaptationTest {
                         + " test_time_adaptation, which trains on chunks of one length; got rolling, which has none");
     }
 
-    /** Where a first attempt was left: before training, in the midst of it, after it, and with a damaged file. */
+    /** Where a first attempt was left: in the midst of training, after it, and with a damaged file. */
     @ParameterizedTest
-    @ValueSource(strings = {"blocks", "training", "scoring", "damaged"})
+    @ValueSource(strings = {"training", "scoring", "damaged"})
     void goesOnWhereItWasLeft(String left) throws Exception {
+        requireGoingOn(left);
+    }
+
+    @ParameterizedTest
+    @Tag("slow")
+    @ValueSource(strings = "blocks")
+    void goesOnWhereItWasLeftBeforeTraining(String left) throws Exception {
+        requireGoingOn(left);
+    }
+
+    private void requireGoingOn(String left) throws Exception {
         succeeds(adapted("epochs = 2", TALES), "run");
         Path unfinished = Files.createDirectories(folder.resolve("unfinished"));
         assertThatThrownBy(() -> adapt(unfinished, "first", (what, done) -> {

@@ -12,6 +12,7 @@ import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -165,6 +166,7 @@ class ThreadsTest {
     }
 
     @Test
+    @Tag("slow")
     void fourThreadsMakeTheSameBytes() throws Exception {
         sweep("four", 4, 1);
         assertSame("four");

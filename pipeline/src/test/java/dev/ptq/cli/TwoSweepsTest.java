@@ -15,6 +15,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -137,8 +138,9 @@ class TwoSweepsTest {
                 .allSatisfy((fingerprint, times) -> assertThat(times).isEqualTo(1));
     }
 
-    /** Who comes second to a point waits for it, and finds it complete. */
+    /** Who comes second to a point waits for it, and finds it complete, as {@code TwoProcessesTest} shows in small. */
     @Test
+    @Tag("slow")
     void oneTagIsMadeOnce() throws Exception {
         runTwo("same", "tag", "tag");
 

@@ -39,6 +39,7 @@ import java.util.SplittableRandom;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -273,14 +274,29 @@ class ModelScorerTest {
                         .forEach(linear -> Rounding.quantize(linear, new LinearFormats(none, none, none, token))),
                 block -> block.quantizeAttention(new AttentionFormats(none, token, none, none)),
                 cached(new CacheFormat(token, 0), 0),
-                cached(new CacheFormat(token, 0), 4),
-                cached(new CacheFormat(token, 3), 0),
                 cached(new CacheFormat(token, 8), 5));
+    }
+
+    /** A window without groups, and groups without a window, which take longest. */
+    static Stream<BlockChange> otherCaches() {
+        NumberFormat token = new IntegerFormat(4, IntegerFormat.Granularity.TOKEN, 0, true);
+        return Stream.of(cached(new CacheFormat(token, 0), 4), cached(new CacheFormat(token, 3), 0));
     }
 
     @ParameterizedTest
     @MethodSource("activations")
     void whereActivationsAreRoundedNothingIsShared(BlockChange change) throws IOException {
+        assertNothingIsShared(change);
+    }
+
+    @ParameterizedTest
+    @MethodSource("otherCaches")
+    @Tag("slow")
+    void nothingIsSharedWithOtherCachesEither(BlockChange change) throws IOException {
+        assertNothingIsShared(change);
+    }
+
+    private static void assertNothingIsShared(BlockChange change) throws IOException {
         try (LanguageModel model = LanguageModel.open(folder);
                 BlockRunner runner = new BlockRunner(model, change, false)) {
             assertThat(runner.roundsActivations()).isTrue();
@@ -290,9 +306,10 @@ class ModelScorerTest {
             List<Score> unshared = new ModelScorer(
                             model, runner, 16, false, ResumeState.none(), Progress.Reporter.none())
                     .score("all", related());
-            assertThat(score(change, 16, related(), ResumeState.none())).isEqualTo(unshared);
+            List<Score> scores = score(change, 16, related(), ResumeState.none());
+            assertThat(scores).isEqualTo(unshared);
+            assertSame(scores, alone(change, related()));
         }
-        assertSame(score(change, 16, related(), ResumeState.none()), alone(change, related()));
     }
 
     @Test

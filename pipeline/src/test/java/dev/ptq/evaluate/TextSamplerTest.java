@@ -108,12 +108,15 @@ class TextSamplerTest {
         try (Tokenizer tokenizer = Tokenizer.open(folder)) {
             TextSampler sampler = new TextSampler(model, runner, tokenizer);
             for (String prompt : new String[] {"", " two  spaces ", "é\n"}) {
-                String text = sampler.continued(prompt, 400, ANY, 6, Progress.Reporter.none());
+                String text = sampler.continued(prompt, 120, ANY, 6, Progress.Reporter.none());
 
                 assertThat(text).startsWith(prompt).doesNotContain("<s>", "</s>", "<unk>");
-                assertThat(text.length()).isBetween(prompt.length() + 370, prompt.length() + 400);
+                assertThat(text.length()).isBetween(prompt.length() + 111, prompt.length() + 120);
             }
         }
+        assertThat(Arrays.stream(sampled(new int[] {1}, 120, ANY, 6)).skip(1))
+                .as("special tokens among those that were sampled")
+                .anyMatch(token -> token < 3);
     }
 
     @Test

@@ -151,7 +151,7 @@ class GridTest {
     @MethodSource("formats")
     void valuesAreThoseOfRounding(NumberFormat format) throws IOException {
         SplittableRandom random = new SplittableRandom(format.toString().hashCode());
-        for (int trial = 0; trial < 5; trial++) {
+        for (int trial = 0; trial < 2; trial++) {
             for (Shape shape : SHAPES) {
                 NDArray values = tensor(shape, values(random, (int) shape.size()));
                 for (Operand operand : operands(shape)) {

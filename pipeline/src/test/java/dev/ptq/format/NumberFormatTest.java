@@ -404,7 +404,7 @@ class NumberFormatTest {
     @MethodSource("formats")
     void kernelAndDifferentiableFormAreEqual(NumberFormat format) {
         SplittableRandom random = new SplittableRandom(format.toString().length());
-        for (int trial = 0; trial < 40; trial++) {
+        for (int trial = 0; trial < 15; trial++) {
             Shape shape = shape(random);
             float[] values = values(random, (int) shape.size());
             for (Operand operand : Operand.values()) {

@@ -56,6 +56,12 @@ class ShiftedIntegersTest {
         return all.stream();
     }
 
+    /** Few bits, with which many values have the last codes, and more; what other widths change is a constant. */
+    static Stream<ShiftedIntegers> differentiated() {
+        return all().filter(integers ->
+                integers.format().bits() == 2 || integers.format().bits() == 4);
+    }
+
     private static IntegerGridFormat format(int bits, Granularity granularity, int size, Mapping mapping) {
         return new IntegerGridFormat(bits, granularity, size, IntegerGrid.FULL_RANGE, mapping, Range.MINMAX);
     }
@@ -175,7 +181,7 @@ class ShiftedIntegersTest {
     void untrainedTheyAreFakeQuantization(ShiftedIntegers integers) {
         SplittableRandom random = new SplittableRandom(8);
         ShiftedIntegers exact = new ShiftedIntegers(integers.format(), false);
-        for (int trial = 0; trial < 30; trial++) {
+        for (int trial = 0; trial < 12; trial++) {
             int rows = 1 + random.nextInt(6);
             int columns = 1 + random.nextInt(40);
             double size = Math.pow(10, random.nextInt(-30, 30));
@@ -202,7 +208,7 @@ class ShiftedIntegersTest {
 
     /** With what rounding left, and which values have the last codes, held fixed, the values are a smooth function. */
     @ParameterizedTest
-    @MethodSource("all")
+    @MethodSource("differentiated")
     void gradientsAreFiniteDifferences(ShiftedIntegers integers) {
         SplittableRandom random = new SplittableRandom(9);
         Scalar scalar = new Scalar(integers, ROWS, COLUMNS, false);

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -51,8 +52,20 @@ class CompositionReferenceTest {
     /** Sentences by their number in the tables, from 1. */
     private final Map<String, Integer> sentences = new LinkedHashMap<>();
 
+    /** What was said of experiments: both tests read each pair. */
+    private static final Map<List<String>, List<String>> SAID = new HashMap<>();
+
     /** What is said of an experiment, a sentence for each reason. */
     private List<String> problems(String... parts) throws IOException {
+        List<String> said = SAID.get(List.of(parts));
+        if (said == null) {
+            said = read(parts);
+            SAID.put(List.of(parts), said);
+        }
+        return said;
+    }
+
+    private List<String> read(String... parts) throws IOException {
         Path file = folder.resolve("x.toml");
         Files.writeString(file, HEAD + String.join("", parts));
         try {

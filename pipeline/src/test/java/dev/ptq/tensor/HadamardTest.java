@@ -8,6 +8,7 @@ import ai.djl.ndarray.NDArray;
 import ai.djl.ndarray.NDManager;
 import ai.djl.ndarray.types.DataType;
 import ai.djl.ndarray.types.Shape;
+import java.util.DoubleSummaryStatistics;
 import java.util.List;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
@@ -24,15 +25,13 @@ class HadamardTest {
         int rows = Math.min(order, 350);
         try (NDManager manager = TensorEngine.newManager()) {
             NDArray some = hadamard.apply(manager.eye(rows, order, 0, DataType.FLOAT64));
-            double[] magnitudes = DoubleStream.of(some.toDoubleArray())
-                    .map(Math::abs)
-                    .sorted()
-                    .toArray();
-            assertThat(magnitudes[0]).isCloseTo(1 / Math.sqrt(order), within(1e-15));
-            assertThat(magnitudes[magnitudes.length - 1]).isCloseTo(1 / Math.sqrt(order), within(1e-15));
+            DoubleSummaryStatistics magnitudes =
+                    DoubleStream.of(some.toDoubleArray()).map(Math::abs).summaryStatistics();
+            assertThat(magnitudes.getMin()).isCloseTo(1 / Math.sqrt(order), within(1e-15));
+            assertThat(magnitudes.getMax()).isCloseTo(1 / Math.sqrt(order), within(1e-15));
             NDArray products = some.matMul(some.transpose(1, 0));
-            double[] expected = manager.eye(rows, rows, 0, DataType.FLOAT64).toDoubleArray();
-            assertThat(products.toDoubleArray()).containsExactly(expected, within(1e-12));
+            NDArray identity = manager.eye(rows, rows, 0, DataType.FLOAT64);
+            assertThat(products.sub(identity).abs().max().getDouble()).isLessThanOrEqualTo(1e-12);
         }
     }
 

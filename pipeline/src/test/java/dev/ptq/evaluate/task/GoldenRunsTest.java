@@ -15,10 +15,12 @@ import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 import org.junit.jupiter.api.io.TempDir;
@@ -35,8 +37,31 @@ class GoldenRunsTest {
         void of(GoldenRun run, TextEncoding encoding) throws IOException;
     }
 
+    /** Others are shorter and have what these have: subjects, examples, documents of the same kind. */
+    private static final Set<String> LONG = Set.of(
+            "lambada_openai",
+            "lambada_openai_add_bos_false",
+            "arc_challenge",
+            "mmlu",
+            "mmlu_5shot",
+            "arc_easy_5shot",
+            "openbookqa_5shot");
+
     private static Stream<DynamicTest> eachRun(Check check) throws IOException {
+        return eachRun(run -> true, check);
+    }
+
+    private static Stream<DynamicTest> eachShortRun(Check check) throws IOException {
+        return eachRun(run -> !LONG.contains(run.name()), check);
+    }
+
+    private static Stream<DynamicTest> eachLongRun(Check check) throws IOException {
+        return eachRun(run -> LONG.contains(run.name()), check);
+    }
+
+    private static Stream<DynamicTest> eachRun(Predicate<GoldenRun> which, Check check) throws IOException {
         return GoldenRun.all().stream()
+                .filter(which)
                 .map(run -> DynamicTest.dynamicTest(run.name(), () -> {
                     try (Tokenizer tokenizer = Tokenizer.open(GoldenRun.model().orElseThrow())) {
                         check.of(run, TextEncoding.of(tokenizer, run.settings()));
@@ -119,73 +144,85 @@ class GoldenRunsTest {
 
     @TestFactory
     Stream<DynamicTest> makesTheSameRequests() throws IOException {
-        return eachRun((run, encoding) -> {
-            Encoder encoder = new Encoder(encoding, GoldenRun.MAX_TOKENS, run.settings());
-            Encoder whole = new Encoder(encoding, UNCUT, run.settings());
-            int requests = 0;
-            int truncated = 0;
-            int calls = 0;
-            int longest = 0;
-            List<int[]> windows = new ArrayList<>();
-            List<Document> documents = documents(run);
-            Set<List<Integer>> inputs = new HashSet<>();
-            for (Document document : documents) {
-                Encoder.Encoded encoded = encoder.encode(document);
-                requests += encoded.requests().size();
-                truncated += encoded.truncated();
-                assertThat(encoded.alone()).isZero();
-                for (Request request : encoded.requests()) {
-                    int[] ids = request.ids();
-                    calls += inputs.add(Arrays.stream(ids, 0, ids.length - 1)
-                                    .boxed()
-                                    .toList())
-                            ? 1
-                            : 0;
-                    windows.add(new int[] {ids.length - request.scored(), request.scored()});
-                }
-                longest = Math.max(
-                        longest,
-                        whole.encode(document).requests().stream()
-                                .mapToInt(request -> request.ids().length)
-                                .max()
-                                .orElse(0));
+        return eachShortRun(GoldenRunsTest::assertSameRequests);
+    }
+
+    @TestFactory
+    @Tag("slow")
+    Stream<DynamicTest> makesTheSameRequestsOfLongRuns() throws IOException {
+        return eachLongRun(GoldenRunsTest::assertSameRequests);
+    }
+
+    private static void assertSameRequests(GoldenRun run, TextEncoding encoding) throws IOException {
+        Encoder encoder = new Encoder(encoding, GoldenRun.MAX_TOKENS, run.settings());
+        Encoder whole = new Encoder(encoding, UNCUT, run.settings());
+        int requests = 0;
+        int truncated = 0;
+        int calls = 0;
+        int longest = 0;
+        List<int[]> windows = new ArrayList<>();
+        List<Document> documents = documents(run);
+        Set<List<Integer>> inputs = new HashSet<>();
+        for (Document document : documents) {
+            Encoder.Encoded encoded = encoder.encode(document);
+            requests += encoded.requests().size();
+            truncated += encoded.truncated();
+            assertThat(encoded.alone()).isZero();
+            for (Request request : encoded.requests()) {
+                int[] ids = request.ids();
+                calls +=
+                        inputs.add(Arrays.stream(ids, 0, ids.length - 1).boxed().toList()) ? 1 : 0;
+                windows.add(new int[] {ids.length - request.scored(), request.scored()});
             }
-            JsonNode json = run.json();
-            if (json.has("requests")) {
-                assertThat(List.of(documents.size(), requests, truncated, calls, longest))
-                        .containsExactly(
-                                json.has("n_total")
-                                        ? json.get("n_total").asInt()
-                                        : json.get("n").asInt(),
-                                json.get("requests").asInt(),
-                                json.get("truncated_requests").asInt(),
-                                json.get("model_calls_batch_1").asInt(),
-                                json.get("longest_request_tokens").asInt());
-            } else {
-                List<int[]> expected = new ArrayList<>();
-                json.get("fp32")
-                        .get("items")
-                        .forEach(item -> item.get("windows_ctx_cont_ll")
-                                .forEach(window -> expected.add(new int[] {
-                                    window.get(0).asInt(), window.get(1).asInt()
-                                })));
-                assertThat(windows.toArray(int[][]::new)).isDeepEqualTo(expected.toArray(int[][]::new));
-            }
-        });
+            longest = Math.max(
+                    longest,
+                    whole.encode(document).requests().stream()
+                            .mapToInt(request -> request.ids().length)
+                            .max()
+                            .orElse(0));
+        }
+        JsonNode json = run.json();
+        if (json.has("requests")) {
+            assertThat(List.of(documents.size(), requests, truncated, calls, longest))
+                    .containsExactly(
+                            json.has("n_total")
+                                    ? json.get("n_total").asInt()
+                                    : json.get("n").asInt(),
+                            json.get("requests").asInt(),
+                            json.get("truncated_requests").asInt(),
+                            json.get("model_calls_batch_1").asInt(),
+                            json.get("longest_request_tokens").asInt());
+        } else {
+            List<int[]> expected = new ArrayList<>();
+            json.get("fp32")
+                    .get("items")
+                    .forEach(item -> item.get("windows_ctx_cont_ll")
+                            .forEach(window -> expected.add(new int[] {
+                                window.get(0).asInt(), window.get(1).asInt()
+                            })));
+            assertThat(windows.toArray(int[][]::new)).isDeepEqualTo(expected.toArray(int[][]::new));
+        }
     }
 
     /** What a model said, as it was recorded; a real one can be put in its place. */
     @TestFactory
     Stream<DynamicTest> takesTheSameMetricsOfRecordedScores() throws IOException {
-        return eachRun((run, encoding) -> {
-            TaskEvaluation evaluation =
-                    TaskEvaluation.prepare(run.settings(), run.data(), encoding, GoldenRun.MAX_TOKENS);
-            for (String variant : run.variants()) {
-                Path samples = Files.createDirectories(
-                        folder.resolve(run.name().replace(':', '-')).resolve(variant));
-                run.assertMetrics(evaluation.run(run.recorded(variant), samples), variant);
-            }
-        });
+        return eachShortRun(this::assertSameMetrics);
+    }
+
+    @TestFactory
+    @Tag("slow")
+    Stream<DynamicTest> takesTheSameMetricsOfLongRuns() throws IOException {
+        return eachLongRun(this::assertSameMetrics);
+    }
+
+    private void assertSameMetrics(GoldenRun run, TextEncoding encoding) throws IOException {
+        TaskEvaluation evaluation = TaskEvaluation.prepare(run.settings(), run.data(), encoding, GoldenRun.MAX_TOKENS);
+        for (String variant : run.variants()) {
+            Path samples = Files.createDirectories(
+                    folder.resolve(run.name().replace(':', '-')).resolve(variant));
+            run.assertMetrics(evaluation.run(run.recorded(variant), samples), variant);
+        }
     }
 
     /** Each token of a page once, unless the harness's way is asked for. */
