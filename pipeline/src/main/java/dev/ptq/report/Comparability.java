@@ -50,10 +50,7 @@ final class Comparability {
 
     private static final List<Condition> OF_TEXTS = List.of(
             new Condition(DATA, Comparability::textDigest, false),
-            new Condition(
-                    "tokenizer",
-                    (row, text) -> digest(row.sources().get("tokenizer")),
-                    true),
+            new Condition("tokenizer", (row, text) -> digest(row.sources().get("tokenizer")), true),
             ofText("", TextCondition.PROTOCOL, false),
             ofText("seq_len", TextCondition.SEQ_LEN, false),
             ofText("BOS", TextCondition.BOS, false),
@@ -83,8 +80,7 @@ final class Comparability {
     }
 
     private static Condition ofText(String name, TextCondition condition, boolean ofTokens) {
-        return new Condition(
-                name, (row, text) -> shown(row, new MetricName.Condition(text, condition)), ofTokens);
+        return new Condition(name, (row, text) -> shown(row, new MetricName.Condition(text, condition)), ofTokens);
     }
 
     private static Condition ofTask(String name, TaskCondition condition) {
@@ -144,8 +140,8 @@ final class Comparability {
     private List<ResultRow> renamed() {
         List<Map<String, String>> names = new ArrayList<>();
         rows.forEach(row -> names.add(new LinkedHashMap<>()));
-        subjects().forEach(
-                (subject, metrics) -> rename(subject, metrics, subject.isText() ? OF_TEXTS : OF_TASKS, names));
+        subjects()
+                .forEach((subject, metrics) -> rename(subject, metrics, subject.isText() ? OF_TEXTS : OF_TASKS, names));
         List<ResultRow> renamed = new ArrayList<>();
         for (int i = 0; i < rows.size(); i++) {
             renamed.add(names.get(i).isEmpty() ? rows.get(i) : rows.get(i).renamed(names.get(i)));
@@ -161,8 +157,9 @@ final class Comparability {
             for (String key : row.metrics().keySet()) {
                 if (seen.add(key)) {
                     MetricName name = MetricName.parse(key);
-                    name.subject().ifPresent(subject -> subjects.computeIfAbsent(subject, any -> new LinkedHashSet<>())
-                            .add(name));
+                    name.subject()
+                            .ifPresent(subject -> subjects.computeIfAbsent(subject, any -> new LinkedHashSet<>())
+                                    .add(name));
                 }
             }
         }
@@ -191,9 +188,11 @@ final class Comparability {
                             .orElse(true);
                     String words = words(subject, row, telling, byToken);
                     if (!words.isEmpty()) {
-                        names.get(i).put(
-                                metric.key(),
-                                metric.about(subject.name() + " (" + words + ")").key());
+                        names.get(i)
+                                .put(
+                                        metric.key(),
+                                        metric.about(subject.name() + " (" + words + ")")
+                                                .key());
                     }
                 }
             }
@@ -203,13 +202,12 @@ final class Comparability {
         }
         notes.add(subject.name() + " was measured in several ways, which do not stand together: "
                 + counts.entrySet().stream()
-                        .map(entry -> entry.getKey() + " (" + entry.getValue()
-                                + (entry.getValue() == 1 ? " run)" : " runs)"))
+                        .map(entry ->
+                                entry.getKey() + " (" + entry.getValue() + (entry.getValue() == 1 ? " run)" : " runs)"))
                         .collect(Collectors.joining("; ")));
     }
 
-    private static String words(
-            MetricName.Subject subject, ResultRow row, List<Condition> telling, boolean byToken) {
+    private static String words(MetricName.Subject subject, ResultRow row, List<Condition> telling, boolean byToken) {
         return telling.stream()
                 .filter(condition -> byToken || !condition.ofTokens())
                 .map(condition -> condition.words(condition.value().apply(row, subject.name())))
@@ -232,9 +230,12 @@ final class Comparability {
             }
             Map<String, Set<String>> values = new HashMap<>();
             for (ResultRow row : having) {
-                condition.value().apply(row, subject.name()).ifPresent(value -> values.computeIfAbsent(
-                                words(subject, row, telling, true), any -> new HashSet<>())
-                        .add(value));
+                condition
+                        .value()
+                        .apply(row, subject.name())
+                        .ifPresent(value -> values.computeIfAbsent(
+                                        words(subject, row, telling, true), any -> new HashSet<>())
+                                .add(value));
             }
             if (values.values().stream().anyMatch(own -> own.size() > 1)) {
                 telling.add(condition);

@@ -96,17 +96,7 @@ public record ResultRow(
     /** The same run as a point of a sweep with these alternatives. */
     ResultRow with(Map<String, String> alternatives) {
         return new ResultRow(
-                run,
-                folder,
-                alternatives,
-                config,
-                sources,
-                metrics,
-                aliases,
-                seconds,
-                peakMemoryBytes,
-                state,
-                error);
+                run, folder, alternatives, config, sources, metrics, aliases, seconds, peakMemoryBytes, state, error);
     }
 
     /** The same run with other names for some metrics. */
@@ -123,8 +113,10 @@ public record ResultRow(
     ResultRow restored(Set<MetricName.Subject> subjects) {
         Map<String, String> names = new LinkedHashMap<>(aliases);
         names.values()
-                .removeIf(name ->
-                        MetricName.parse(name).subject().filter(subjects::contains).isEmpty());
+                .removeIf(name -> MetricName.parse(name)
+                        .subject()
+                        .filter(subjects::contains)
+                        .isEmpty());
         return renamed(names);
     }
 

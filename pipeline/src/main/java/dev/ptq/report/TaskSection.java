@@ -85,8 +85,13 @@ final class TaskSection {
                         metrics.stream().anyMatch(metric -> row.finite(metric).isPresent()))
                 .toList();
         html.open("details").element("summary", parts.size() + " parts of " + Html.cut(group, 100));
-        html.open("div", "class", "scroll").open("table", "class", "sortable").open("thead").open("tr");
-        html.open("th", "scope", "col").element("button", "metric", "type", "button").close();
+        html.open("div", "class", "scroll")
+                .open("table", "class", "sortable")
+                .open("thead")
+                .open("tr");
+        html.open("th", "scope", "col")
+                .element("button", "metric", "type", "button")
+                .close();
         runs.forEach(row -> html.open("th", "scope", "col")
                 .element("button", Html.cut(row.run(), 100), "type", "button")
                 .close());

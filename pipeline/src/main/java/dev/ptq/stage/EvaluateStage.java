@@ -209,8 +209,7 @@ final class EvaluateStage implements Stage {
     Perplexity.Result evaluate(BlockRunner runner, Map<String, Path> inputs, Path unfinished) throws IOException {
         LanguageModel model = variantSettings.exact(workspace, inputs);
         try (BlockRunner exact = workspace.runner(model, BlockRunner.BlockChange.none())) {
-            return evaluate(
-                    runner, settings.divergence() ? Optional.of(exact) : Optional.empty(), inputs, unfinished);
+            return evaluate(runner, settings.divergence() ? Optional.of(exact) : Optional.empty(), inputs, unfinished);
         }
     }
 

@@ -39,8 +39,9 @@ public record EvaluationSettings(
             .from(0)
             .to(100)
             .preset(0)
-            .says("further evaluations of each text with the first norm's weight scaled by 1 + 1e-6, 1 - 1e-6, 1 + 2e-6 and"
-                    + " so on; how far the loss moves is its numerical spread, below which differences mean nothing");
+            .says(
+                    "further evaluations of each text with the first norm's weight scaled by 1 + 1e-6, 1 - 1e-6, 1 + 2e-6 and"
+                            + " so on; how far the loss moves is its numerical spread, below which differences mean nothing");
 
     /** {@code [evaluation.tasks]}. */
     public static final Key<Optional<ConfigTable>> TASKS =

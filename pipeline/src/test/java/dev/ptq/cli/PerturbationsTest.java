@@ -92,7 +92,9 @@ class PerturbationsTest {
         }
         original = Files.readAllBytes(file);
         try (RandomAccessFile access = new RandomAccessFile(file.toFile(), "rw")) {
-            var map = access.getChannel().map(MapMode.READ_WRITE, 0, access.length()).order(ByteOrder.LITTLE_ENDIAN);
+            var map = access.getChannel()
+                    .map(MapMode.READ_WRITE, 0, access.length())
+                    .order(ByteOrder.LITTLE_ENDIAN);
             int header = (int) map.getLong(0);
             JsonNode tensor = JsonMapper.shared()
                     .readTree(new String(original, 8, header, StandardCharsets.UTF_8))
@@ -111,13 +113,15 @@ class PerturbationsTest {
 
         assertThat(outcome.out()).contains("tales, numerical spread").doesNotContain("below the numerical spread");
         assertThat(tiny.run(PLAIN, "same").code()).isZero();
-        assertThat(tiny.execute("compare", "DIR/results/run", "DIR/results/same").out())
+        assertThat(tiny.execute("compare", "DIR/results/run", "DIR/results/same")
+                        .out())
                 .contains("below the numerical spread");
     }
 
     @Test
     void baselinesAreChangedToo() throws IOException {
-        assertThat(tiny.run(TinyExperiment.CONFIG, "run", "--set", THREE).code()).isZero();
+        assertThat(tiny.run(TinyExperiment.CONFIG, "run", "--set", THREE).code())
+                .isZero();
 
         assertThat(perturbations("quantized")).hasSize(4);
         assertThat(perturbations("round_to_nearest")).hasSize(4).isNotEqualTo(perturbations("quantized"));
@@ -130,6 +134,7 @@ class PerturbationsTest {
         assertThat(tiny.run(PLAIN, "run").code()).isZero();
 
         assertThat(tiny.metrics("run")).doesNotContainKey(SPREAD);
-        assertThat(tiny.result("run/evaluate/quantized/tales/perturbations.csv")).doesNotExist();
+        assertThat(tiny.result("run/evaluate/quantized/tales/perturbations.csv"))
+                .doesNotExist();
     }
 }

@@ -120,12 +120,7 @@ public final class FamilyAsGguf {
                 int size = Objects.requireNonNull(all.get(0)).length;
                 float[] joined = new float[all.size() * size];
                 all.forEach((i, values) -> System.arraycopy(values, 0, joined, i * size, size));
-                file.tensor(
-                        parts[0].replace(".experts.", ""),
-                        joined,
-                        all.size(),
-                        rows,
-                        columns);
+                file.tensor(parts[0].replace(".experts.", ""), joined, all.size(), rows, columns);
             });
         }
         return file;

@@ -56,8 +56,7 @@ class GgufFamiliesTest {
     void expertsMayHaveTensorsOfTheirOwn() throws IOException {
         Optional<Path> golden = Shared.find("golden/families/mixtral");
         assumeTrue(golden.isPresent());
-        assertSame(
-                golden.get(), FamilyAsGguf.withExpertsApart(golden.get()).write(folder.resolve("model.gguf")), 0);
+        assertSame(golden.get(), FamilyAsGguf.withExpertsApart(golden.get()).write(folder.resolve("model.gguf")), 0);
     }
 
     /** The one that the tests carry. */

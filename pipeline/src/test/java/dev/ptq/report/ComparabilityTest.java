@@ -43,7 +43,8 @@ class ComparabilityTest {
     }
 
     private static String text(String name, String value, String conditions) {
-        return "'perplexity/a': " + value + ", 'perplexity/a/loss': 1.5, " + conditions.replace("@", "perplexity/" + name);
+        return "'perplexity/a': " + value + ", 'perplexity/a/loss': 1.5, "
+                + conditions.replace("@", "perplexity/" + name);
     }
 
     @ParameterizedTest
@@ -190,7 +191,8 @@ class ComparabilityTest {
         List<ResultRow> rows = results().rows();
 
         PivotTable table = PivotTable.of(
-                rows, new PivotTable.Layout(List.of("bits"), List.of("seq_len"), List.of("perplexity/a"), false, false));
+                rows,
+                new PivotTable.Layout(List.of("bits"), List.of("seq_len"), List.of("perplexity/a"), false, false));
         assertThat(CsvText.of(table.table())).isEqualTo("""
                 bits,seq_len 512,seq_len 2048
                 3,3.512,3.2048

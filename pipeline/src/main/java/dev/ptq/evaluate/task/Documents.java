@@ -37,8 +37,7 @@ final class Documents {
      * @param problems gets a line for each document that is wrong, which is then left out
      * @throws ConfigException if there are no documents, or too few for examples
      */
-    static Selected of(Task task, TasksSettings settings, TaskData data, List<String> problems)
-            throws IOException {
+    static Selected of(Task task, TasksSettings settings, TaskData data, List<String> problems) throws IOException {
         List<Row> rows = data.rows(task, task.evaluatedSplit());
         int count = settings.limited(rows.size());
         if (count == 0) {

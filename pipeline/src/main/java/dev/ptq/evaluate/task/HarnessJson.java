@@ -33,9 +33,7 @@ final class HarnessJson {
             } else if (one.node() instanceof Task task) {
                 versions.put(name, task.version());
                 shots.put(name, settings.numFewshot());
-                samples.putObject(name)
-                        .put("original", one.available())
-                        .put("effective", one.documents());
+                samples.putObject(name).put("original", one.available()).put("effective", one.documents());
                 hashes.put(name, one.hash());
                 configs.set(name, config(task, settings));
             }

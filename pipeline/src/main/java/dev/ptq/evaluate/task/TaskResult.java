@@ -53,7 +53,14 @@ record TaskResult(
             values.put(metric, value);
         }
         return new TaskResult(
-                encoded.task(), List.of(), answered.size(), encoded.available(), encoded.truncated(), encoded.encodedAlone(), hash, values);
+                encoded.task(),
+                List.of(),
+                answered.size(),
+                encoded.available(),
+                encoded.truncated(),
+                encoded.encodedAlone(),
+                hash,
+                values);
     }
 
     /** Computes the metrics of a group: means over the documents of all members. */

@@ -215,8 +215,7 @@ public record TasksSettings(
             Optional<Integer> shots = inner.read(OWN_FEWSHOT);
             OptionalDouble limit = limit(inner, OWN_LIMIT);
             if (!names.contains(key)) {
-                table.problem(
-                        name, "expected one of names, " + names + Spelling.hint(Spelling.closest(key, names)));
+                table.problem(name, "expected one of names, " + names + Spelling.hint(Spelling.closest(key, names)));
             }
             own.add(new Own(key, shots.map(OptionalInt::of).orElseGet(OptionalInt::empty), limit));
         }
@@ -254,8 +253,7 @@ public record TasksSettings(
         return onHub(names, table.read(PROFILE), table.read(NUM_FEWSHOT), own(table, names));
     }
 
-    private static Set<DatasetSplit> onHub(
-            List<String> names, Profile profile, int numFewshot, List<Own> own) {
+    private static Set<DatasetSplit> onHub(List<String> names, Profile profile, int numFewshot, List<Own> own) {
         Set<DatasetSplit> splits = new LinkedHashSet<>();
         for (String name : names) {
             for (Task task : Tasks.named(name, profile).map(TaskNode::tasks).orElse(List.of())) {

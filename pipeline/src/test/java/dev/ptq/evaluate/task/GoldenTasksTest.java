@@ -95,7 +95,8 @@ class GoldenTasksTest {
 
         List<Document> documents() throws IOException {
             List<String> problems = new ArrayList<>();
-            List<Document> documents = Documents.of(settings.tasks().get(0), settings, rows, problems).documents();
+            List<Document> documents = Documents.of(settings.tasks().get(0), settings, rows, problems)
+                    .documents();
             assertThat(problems).isEmpty();
             return documents;
         }

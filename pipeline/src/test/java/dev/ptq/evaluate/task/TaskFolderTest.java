@@ -70,7 +70,8 @@ class TaskFolderTest {
         TasksSettings settings = TestSettings.of("names = ['arc_easy']");
         List<String> problems = new ArrayList<>();
 
-        List<Document> documents = Documents.of(task("arc_easy"), settings, new TaskFolder(folder), problems).documents();
+        List<Document> documents = Documents.of(task("arc_easy"), settings, new TaskFolder(folder), problems)
+                .documents();
 
         assertThat(documents).singleElement().satisfies(document -> {
             assertThat(document.choices()).containsExactly("a heron", "a lamp");

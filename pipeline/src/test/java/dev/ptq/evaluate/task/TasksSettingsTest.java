@@ -70,7 +70,8 @@ class TasksSettingsTest {
 
         assertThat(settings.with("piqa", "").numFewshot()).isEqualTo(5);
         assertThat(settings.with("copa", ""))
-                .isEqualTo(TestSettings.of("names = ['copa']\nnum_fewshot = 0\nlimit = 20").with("copa", ""));
+                .isEqualTo(TestSettings.of("names = ['copa']\nnum_fewshot = 0\nlimit = 20")
+                        .with("copa", ""));
         assertThat(settings.with("wikitext", "").limit()).hasValue(0.5);
     }
 
