@@ -120,7 +120,7 @@ class SweepCommandTest {
     }
 
     private void assertALongerSweepRunsWhatIsMissing() throws IOException {
-        String longer = RANKS + "[points.plain]\napproximation = []\nquantization.weight.bits = 4";
+        String longer = RANKS + "[points.plain]\napproximation = []\n\"quantization.weight.bits\" = 4";
         Outcome dry = sweep(longer, "--dry-run");
         assertThat(dry).isEqualTo(new Outcome(0, """
                         point   state   changes
