@@ -181,23 +181,25 @@ final class Comparability {
         Map<String, Integer> counts = new TreeMap<>();
         for (int i = 0; i < rows.size(); i++) {
             ResultRow row = rows.get(i);
+            String byToken = words(subject, row, telling, true);
+            String byWord = words(subject, row, telling, false);
+            boolean isThere = false;
             for (MetricName metric : metrics) {
                 if (row.metrics().containsKey(metric.key())) {
-                    boolean byToken = metric.measure()
-                            .map(measure -> measure.basis() != Metric.Basis.WORDS_AND_BYTES)
-                            .orElse(true);
-                    String words = words(subject, row, telling, byToken);
+                    isThere = true;
+                    boolean isByWord = metric.measure()
+                            .filter(measure -> measure.basis() == Metric.Basis.WORDS_AND_BYTES)
+                            .isPresent();
+                    String words = isByWord ? byWord : byToken;
                     if (!words.isEmpty()) {
-                        names.get(i)
-                                .put(
-                                        metric.key(),
-                                        metric.about(subject.name() + " (" + words + ")")
-                                                .key());
+                        names.get(i).put(
+                                metric.key(),
+                                metric.about(subject.name() + " (" + words + ")").key());
                     }
                 }
             }
-            if (having.contains(row)) {
-                counts.merge(words(subject, row, telling, true), 1, Integer::sum);
+            if (isThere) {
+                counts.merge(byToken, 1, Integer::sum);
             }
         }
         notes.add(subject.name() + " was measured in several ways, which do not stand together: "
