@@ -192,9 +192,11 @@ final class Comparability {
                             .isPresent();
                     String words = isByWord ? byWord : byToken;
                     if (!words.isEmpty()) {
-                        names.get(i).put(
-                                metric.key(),
-                                metric.about(subject.name() + " (" + words + ")").key());
+                        names.get(i)
+                                .put(
+                                        metric.key(),
+                                        metric.about(subject.name() + " (" + words + ")")
+                                                .key());
                     }
                 }
             }
