@@ -28,14 +28,16 @@ final class TaskParts {
             names.stream()
                     .filter(task -> plain(task).startsWith(plain(group) + "_"))
                     .forEach(found::add);
-            if (found.size() >= FEWEST) {
-                parts.put(group, found);
+            if (found.stream().map(TaskParts::plain).distinct().count() >= FEWEST) {
+                parts.put(plain(group), found);
             }
         }
         // the parts of a part belong to the whole
-        Set<String> inner = new LinkedHashSet<>();
-        parts.values().forEach(inner::addAll);
-        parts.keySet().removeAll(inner);
+        List<String> inner = parts.values().stream()
+                .flatMap(Set::stream)
+                .map(TaskParts::plain)
+                .toList();
+        inner.forEach(parts::remove);
     }
 
     static TaskParts of(List<ResultRow> rows) {
@@ -63,7 +65,7 @@ final class TaskParts {
                         .anyMatch(own -> own.contains(subject.get().name()));
     }
 
-    /** Returns the parts of each group. */
+    /** Returns the parts of each group, by its name without conditions: those under all conditions that there are. */
     Map<String, Set<String>> all() {
         return parts;
     }

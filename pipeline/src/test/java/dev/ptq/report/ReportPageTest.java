@@ -464,6 +464,36 @@ class ReportPageTest {
                 .doesNotContain("subject0");
     }
 
+    /** Two shots and none: one folded table, and no group where few tasks only have several names. */
+    @Test
+    void partsUnderSeveralConditionsAreFoldedOnce() throws IOException {
+        for (int shots = 0; shots < 3; shots += 2) {
+            StringBuilder tasks = new StringBuilder(", \"mmlu/acc\": 0.4, \"mmlu/num_fewshot\": " + shots
+                    + ", \"arc/acc\": 0.4, \"arc/num_fewshot\": " + shots);
+            for (String part : List.of("mmlu_a", "mmlu_b", "mmlu_c", "mmlu_d", "mmlu_d_e", "arc_easy", "arc_hard")) {
+                tasks.append(", \"").append(part).append("/acc\": 0.").append(3 + shots);
+            }
+            RunFolders.write(folder.resolve("run" + shots), config("lqer", 8, 2), metrics(5, 3, tasks.toString()));
+        }
+        Element tasks = page().section("tasks");
+
+        assertThat(elements(tasks, "summary"))
+                .singleElement()
+                .extracting(Element::getTextContent)
+                .isEqualTo("10 parts of mmlu");
+        assertThat(elements(tasks, "figcaption"))
+                .extracting(Element::getTextContent)
+                .containsExactlyInAnyOrder(
+                        "mmlu (0 shots)/acc",
+                        "mmlu (2 shots)/acc",
+                        "arc (0 shots)/acc",
+                        "arc (2 shots)/acc",
+                        "arc_easy (0 shots)/acc",
+                        "arc_easy (2 shots)/acc",
+                        "arc_hard (0 shots)/acc",
+                        "arc_hard (2 shots)/acc");
+    }
+
     @Test
     void whatIsTooMuchIsCut() throws IOException {
         StringBuilder metrics = new StringBuilder("{\"bits_per_weight\": 3");
