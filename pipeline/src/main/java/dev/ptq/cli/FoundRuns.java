@@ -17,7 +17,9 @@ final class FoundRuns {
 
     /** Returns the problem with a folder of runs, if any. */
     static Optional<String> problem(Path folder) {
-        return Files.isDirectory(folder) ? Optional.empty() : Optional.of(folder + ": no such folder");
+        return Files.isDirectory(folder)
+                ? Optional.empty()
+                : Optional.of(folder + ": no such folder" + InputFile.hint(folder, Files::isDirectory));
     }
 
     /**

@@ -130,6 +130,7 @@ class ReportCommandTest {
             value = {
                 "DIR/empty | DIR/empty: no runs in it; a run is a folder with manifest.json and metrics.json",
                 "DIR/no | DIR/no: no such folder",
+                "DIR/result | DIR/result: no such folder; did you mean \"DIR/results\"?",
                 "DIR/config.toml | DIR/config.toml: no such folder",
                 "DIR/results --out DIR/no/x.html | DIR/no/x.html: there is no such folder to write it to",
                 "DIR/results --out DIR/empty | DIR/empty: expected a file to write, found a folder",
